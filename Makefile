@@ -1,0 +1,50 @@
+# The two commands of the README are `make train` and `make test`; both set everything up by themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEED ?= 0
+RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
+STAMP := $(VENV)/.installed
+
+.PHONY: setup train test test-slow check bench gym-hil lock gl
+
+train: setup  ## train pick_cube from nothing; ends by itself with a curve and a film
+	$(BIN)/hilserl train pick_cube --obs state --seed $(SEED) --run-dir $(RUN_DIR)
+
+test: setup  ## everything but the learning runs
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: setup  ## the learning runs
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+check: setup  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+bench: setup gym-hil  ## measure the figures of the README
+	$(BIN)/hilserl bench
+
+setup: gl $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@sh scripts/python_venv.sh $(PYTHON) $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+gl:
+	@sh scripts/software_gl.sh
+
+gym-hil: .venv-gym-hil/.installed  ## the environment that the bench compares with, in a place of its own
+
+.venv-gym-hil/.installed:
+	@sh scripts/python_venv.sh $(PYTHON) .venv-gym-hil
+	.venv-gym-hil/bin/python -m pip install --quiet --disable-pip-version-check "gym-hil>=0.1.14,<0.2"
+	@touch $@
+
+lock:  ## resolve the dependencies again
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --extra dev --output-file requirements.lock pyproject.toml

@@ -1,0 +1,142 @@
+"""hilserl bench: the figures in the README, measured again on this machine."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from hilserl.errors import HilserlError, unknown
+from hilserl.experience import atomically
+
+_RIVAL_SCRIPT = Path(__file__).with_name("bench_gym_hil.py")
+_PIXEL_STEPS = 300
+_STATE_STEPS = 3000
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure. Figures of one call were taken in one run, side by side."""
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """sim, agent; all of them where none is named."""
+    gym_hil_python: Path = Path(".venv-gym-hil/bin/python")
+    """The Python of an environment that has gym-hil (`make gym-hil` makes one); skipped where it is absent."""
+    json: Path | None = None
+    """Write the figures into this file as one flat object."""
+
+
+def _rate(step: Callable[[], object], count: int) -> float:
+    """Calls per second, after a tenth as many to warm up."""
+    for _ in range(max(1, count // 10)):
+        step()
+    started = time.perf_counter()
+    for _ in range(count):
+        step()
+    return count / (time.perf_counter() - started)
+
+
+def env_steps_per_s(obs: str, count: int) -> float:
+    """Environment steps per second under random actions, resets included."""
+    from hilserl.tasks import make_env
+
+    env = make_env("pick_cube", obs=obs)
+    rng = np.random.default_rng(0)
+    env.reset(seed=0)
+
+    def step() -> None:
+        _, _, terminated, truncated, _ = env.step(rng.uniform(-1, 1, 4))
+        if terminated or truncated:
+            env.reset()
+
+    rate = _rate(step, count)
+    env.close()
+    return rate
+
+
+def _bench_sim(arguments: Arguments) -> dict[str, float]:
+    figures = {
+        "sim.state_steps_per_s": env_steps_per_s("state", _STATE_STEPS),
+        "sim.pixel_steps_per_s": env_steps_per_s("pixels", _PIXEL_STEPS),
+    }
+    if not arguments.gym_hil_python.exists():
+        print(f"gym-hil is not measured: there is no {arguments.gym_hil_python} (`make gym-hil` makes one).")
+        return figures
+    command = [str(arguments.gym_hil_python), str(_RIVAL_SCRIPT)]
+    environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+    if done.returncode:
+        raise HilserlError(f"gym-hil did not run: {done.stderr.strip().splitlines()[-1]}")
+    return figures | json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _bench_agent(arguments: Arguments) -> dict[str, float]:
+    del arguments
+    import jax
+
+    from hilserl.agents.sac import act, create_agent, update
+    from hilserl.replay import Replay
+    from hilserl.tasks import make_env
+    from hilserl.training.config import preset
+
+    env = make_env("pick_cube")
+    spec, figures = env.experience, {}
+    config = preset("pick_cube").agent
+    replay = Replay(spec, 2_000, prior=_random_episode(env, 0, 100))
+    for step in _random_episode(env, 1, 100):
+        replay.add(step)
+    rng, key = np.random.default_rng(0), jax.random.key(0)
+    for name, utd_ratio in (("state_updates_per_s", 1), ("state_rounds_per_s", config.utd_ratio)):
+        agent = create_agent(spec, config, seed=0)
+        batches = replay.sample(rng, utd_ratio, config.batch_size)
+
+        def learn(batches=batches) -> None:
+            nonlocal agent
+            agent, metrics = update(agent, batches, key)
+            jax.block_until_ready(metrics)
+
+        figures[f"agent.{name}"] = _rate(learn, 200)
+    figures["agent.samples_per_s"] = _rate(lambda: replay.sample(rng, 1, config.batch_size), 500)
+    observation, _ = env.reset(seed=0)
+    figures["agent.actions_per_s"] = _rate(lambda: act(agent.actor, observation, key, explore=True), 500)
+    return figures
+
+
+def _random_episode(env, episode: int, length: int) -> list:
+    from hilserl.experience import Step
+
+    rng = np.random.default_rng(episode)
+    observation, _ = env.reset(seed=episode)
+    steps = [Step(episode, 0, observation, np.zeros(4, np.float32))]
+    for index in range(1, length + 1):
+        action = rng.uniform(-1, 1, 4).astype(np.float32)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        steps.append(Step(episode, index, observation, action, reward, terminated, truncated, terminated))
+        if terminated or truncated:
+            break
+    return steps
+
+
+_BENCHES: dict[str, Callable[[Arguments], dict[str, float]]] = {"sim": _bench_sim, "agent": _bench_agent}
+
+
+def run(words: Sequence[str]) -> int:
+    arguments = tyro.cli(Arguments, args=words, prog="hilserl bench")
+    for name in arguments.names:
+        if name not in _BENCHES:
+            raise unknown("bench", name, _BENCHES)
+    figures: dict[str, float] = {}
+    for name in arguments.names or tuple(_BENCHES):
+        measured = _BENCHES[name](arguments)
+        for key, value in measured.items():
+            print(f"{key:<34} {value:>10.1f}", flush=True)
+        figures |= measured
+    if arguments.json:
+        atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
+    return 0

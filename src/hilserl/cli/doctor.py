@@ -1,0 +1,122 @@
+"""hilserl doctor: what works on this machine, and what to do about the rest."""
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+import tyro
+
+from hilserl.errors import HilserlError
+
+_PACKAGES = ("mujoco", "jax", "equinox", "optax", "pyarrow", "gymnasium", "numpy")
+_LEARNER_PORT = 50051
+_NEEDED_DISK_GB = 2.0
+
+
+def _python() -> str:
+    if sys.version_info < (3, 11):
+        raise HilserlError(f"Python {platform.python_version()} is too old; install Python 3.11 or newer.")
+    return f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"
+
+
+def _packages() -> str:
+    try:
+        return ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    except PackageNotFoundError as error:
+        raise HilserlError(f"The package {error.name} is missing; run `make setup` again.") from error
+
+
+def _simulation() -> str:
+    from hilserl.tasks import make_env
+
+    env = make_env("pick_cube")
+    env.reset(seed=0)
+    env.step(env.expert_action())
+    return "a task steps"
+
+
+def _opengl() -> str:
+    from hilserl.tasks import make_env
+
+    env = make_env("pick_cube")
+    env.reset(seed=0)
+    picture = env.picture(120, 160)
+    env.close()
+    if picture.std() < 1:
+        raise HilserlError("OpenGL draws, but the picture is empty; try MUJOCO_GL=osmesa with the package libosmesa6.")
+    return f"draws offscreen with MUJOCO_GL={os.environ.get('MUJOCO_GL', 'glfw')}"
+
+
+def _jax() -> str:
+    import jax
+
+    names = [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
+    advice = "" if jax.default_backend() != "cpu" else " (a CPU is enough; with an NVIDIA GPU install hilserl[cuda])"
+    return ", ".join(names) + advice
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(".").free / 1e9
+    if free < _NEEDED_DISK_GB:
+        raise HilserlError(f"Only {free:.1f} GB are free here; a run wants {_NEEDED_DISK_GB:.0f} GB. Make room.")
+    return f"{free:.0f} GB free here"
+
+
+def _port() -> str:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", _LEARNER_PORT))
+        except OSError as error:
+            raise HilserlError(f"Port {_LEARNER_PORT} on 127.0.0.1 is taken ({error}); choose another.") from error
+    return f"127.0.0.1:{_LEARNER_PORT} is free"
+
+
+_CHECKS: dict[str, Callable[[], str]] = {
+    "python": _python,
+    "packages": _packages,
+    "simulation": _simulation,
+    "opengl": _opengl,
+    "jax": _jax,
+    "disk": _disk,
+    "port": _port,
+}
+
+
+def _alone(name: str) -> tuple[bool, str]:
+    """Runs one check in a process of its own: a broken OpenGL driver may end the process it is tried in."""
+    command = [sys.executable, "-m", "hilserl.cli.doctor", name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 (our own)
+    except subprocess.TimeoutExpired:
+        return False, "no answer within 120 s"
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    fallback = f"ended with status {done.returncode}"
+    return done.returncode == 0, lines[-1] if lines else fallback
+
+
+def check() -> int:
+    """Try everything this program needs and say what to do about what is missing."""
+    failures = 0
+    for name in _CHECKS:
+        good, text = _alone(name)
+        failures += not good
+        print(f"{'ok  ' if good else 'FAIL'} {name:<11} {text}")
+    print("All is well." if not failures else f"{failures} of {len(_CHECKS)} checks failed.")
+    return min(failures, 1)
+
+
+def run(words: Sequence[str]) -> int:
+    return tyro.cli(check, args=words, prog="hilserl doctor")
+
+
+if __name__ == "__main__":
+    try:
+        print(_CHECKS[sys.argv[1]]())
+    except HilserlError as failure:
+        print(failure, file=sys.stderr)
+        sys.exit(1)

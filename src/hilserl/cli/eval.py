@@ -1,0 +1,63 @@
+"""hilserl eval RUN_DIR: what a trained policy does alone."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tqdm import tqdm
+
+from hilserl.errors import HilserlError
+from hilserl.experience import atomically
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Count a policy's autonomous successes: deterministic policy, no operator, seeds of its own."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """The directory of a run."""
+    episodes: int = 100
+    seed: int = 10_000
+    """The first episode's seed; the others follow."""
+    checkpoint: str = "best"
+    """best, last, or the step of a checkpoint."""
+    video: Path | None = None
+    """Film the first episodes into this MP4 file."""
+    json: Path | None = None
+    """Write the figures into this file."""
+
+
+_FILMED = 6
+
+
+def run(words: Sequence[str]) -> int:
+    arguments = tyro.cli(Arguments, args=words, prog="hilserl eval")
+    if arguments.episodes < 1:
+        raise HilserlError(f"--episodes must be at least 1, got {arguments.episodes}.")
+    from hilserl.training.evaluation import evaluate
+    from hilserl.training.rundir import RunDir
+    from hilserl.training.trained import open_trained
+    from hilserl.training.video import film
+
+    trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint)
+    with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
+        result = evaluate(
+            trained.env,
+            trained.actor,
+            arguments.episodes,
+            arguments.seed,
+            trained.env.experience.control_dt_s,
+            lambda seed, success: bar.update(),
+        )
+    print(f"{trained.checkpoint}: {result}.")
+    if arguments.json:
+        atomically(arguments.json, lambda part: part.write_text(json.dumps(result.as_dict(), indent=2) + "\n"))
+    if arguments.video:
+        filmed = min(_FILMED, arguments.episodes)
+        film(arguments.video, trained.env, trained.actor, range(arguments.seed, arguments.seed + filmed))
+        print(f"Film: {arguments.video}")
+    trained.env.close()
+    return 0

@@ -1,0 +1,44 @@
+"""The command `hilserl`: finds the verb and shows errors as sentences."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from hilserl import __version__
+from hilserl.errors import HilserlError, unknown
+
+VERBS = {
+    "tasks": "what can be trained",
+    "train": "train a policy with demonstrations and interventions",
+    "eval": "count the autonomous successes of a trained policy",
+    "record": "record demonstrations",
+    "bench": "measure the figures in the README again",
+    "doctor": "what works on this machine, and what to do about the rest",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit status: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if words[0] == "--version":
+        print(f"hilserl {__version__}")
+        return 0
+    try:
+        if words[0] not in VERBS:
+            raise unknown("command", words[0], VERBS)
+        # Each verb is imported alone: `hilserl tasks` should not wait for JAX.
+        return importlib.import_module(f"hilserl.cli.{words[0]}").run(words[1:])
+    except HilserlError as error:
+        print(f"hilserl: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("hilserl: interrupted", file=sys.stderr)
+        return 130
+
+
+def _usage() -> str:
+    lines = [f"  hilserl {verb:<8} {summary}" for verb, summary in VERBS.items()]
+    return "\n".join(["usage: hilserl COMMAND ...", "", *lines, "", "hilserl COMMAND --help tells more."])

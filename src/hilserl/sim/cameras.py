@@ -1,0 +1,44 @@
+"""Offscreen rendering, cheap enough to feed a policy."""
+
+import mujoco
+import numpy as np
+
+from hilserl.errors import HilserlError
+
+
+class Cameras:
+    """Renders named cameras of one model, opening an OpenGL context for each picture size when first asked."""
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._model = model
+        self._renderers: dict[tuple[int, int, bool], mujoco.Renderer] = {}
+
+    def render(
+        self, data: mujoco.MjData, camera: str, height: int, width: int, *, shadows: bool = False
+    ) -> np.ndarray:
+        """uint8 [height, width, 3]. Shadows are for people: they cost several times the picture."""
+        renderer = self._renderer(height, width, shadows)
+        renderer.update_scene(data, camera)
+        return renderer.render()
+
+    def _renderer(self, height: int, width: int, shadows: bool) -> mujoco.Renderer:
+        key = (height, width, shadows)
+        if key not in self._renderers:
+            try:
+                renderer = mujoco.Renderer(self._model, height, width)
+            except (AttributeError, ImportError, RuntimeError, mujoco.FatalError) as error:
+                raise HilserlError(
+                    f"OpenGL cannot draw {width}x{height} offscreen here ({error}). Run `hilserl doctor`; on Debian and "
+                    "Ubuntu, software rendering is in the packages libegl1 and libgl1-mesa-dri."
+                ) from error
+            flags = renderer.scene.flags
+            flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
+            flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+            flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
+            self._renderers[key] = renderer
+        return self._renderers[key]
+
+    def close(self) -> None:
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()

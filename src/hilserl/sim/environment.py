@@ -1,0 +1,169 @@
+"""The Gymnasium environment of a task."""
+
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+
+from hilserl.errors import HilserlError
+from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, entry
+from hilserl.sim.cameras import Cameras
+from hilserl.sim.scene import FRONT, OVERVIEW, TOOL_DOWN_WXYZ, WRIST, world
+from hilserl.sim.simulation import Simulation
+from hilserl.sim.task import Task
+
+CONTROL_DT_S = 0.1
+MAX_STEP_M = 0.035
+"""How far a full action moves the target: the hand crosses the workspace's 0.6 m in under two seconds."""
+
+_STATE_BOUND = 1000.0
+"""The state's declared bounds, in nominal ranges: beyond anything physical, yet finite as Gymnasium wants them."""
+
+ACTION = ActionLayout(("tcp_dx", "tcp_dy", "tcp_dz", "gripper"), grippers=(3,))
+
+
+def proprioception(task: type[Task] | Task) -> StateLayout:
+    """What the robot knows of itself; every number is measured, and positions are in the world frame."""
+    low, high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
+    return StateLayout(
+        (
+            entry("tcp_position_m", 3, (low + high) / 2, (high - low) / 2),
+            entry("tcp_quaternion_wxyz", 4, TOOL_DOWN_WXYZ, 0.1),
+            entry("tcp_linear_velocity_m_per_s", 3, scale=0.3),
+            entry("tcp_angular_velocity_rad_per_s", 3, scale=0.5),
+            entry("gripper_width_m", 1, 0.04, 0.04),
+            entry("gripper_command", 1),
+            entry("wrist_force_n", 3, scale=10.0),
+            entry("wrist_torque_nm", 3, scale=1.0),
+        )
+    )
+
+
+class ManipulationEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
+    """One arm, one task. Actions are [dx, dy, dz, gripper] in [-1, 1]; the gripper closes at -1 and opens at +1.
+
+    Each step moves the target from the *measured* tool position by the scaled action, keeps it in the workspace, and
+    lets 0.1 s pass. An episode is terminated by success and truncated by the task's time limit.
+
+    `obs="state"` adds the objects' true state to the state vector; `obs="pixels"` shows two cameras instead.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_DT_S)}  # noqa: RUF012 (Gymnasium's own)
+
+    def __init__(
+        self,
+        task: Task,
+        obs: Literal["state", "pixels"] = "state",
+        reward: Literal["sparse", "dense"] = "sparse",
+        image_size: int = 128,
+        render_mode: str | None = None,
+        width: int = 640,
+        height: int = 480,
+    ) -> None:
+        for name, value, choices in (("obs", obs, ("state", "pixels")), ("reward", reward, ("sparse", "dense"))):
+            if value not in choices:
+                raise HilserlError(f"{name}={value!r} does not exist; there is {' and '.join(map(repr, choices))}.")
+        self.task = task
+        self.render_mode = render_mode
+        self._size, self._dense = (height, width), reward == "dense"
+        spec = world()
+        task.build(spec)
+        self.simulation = Simulation(spec, CONTROL_DT_S)
+        self._cameras = Cameras(self.simulation.model)
+        self._low, self._high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
+        self._steps = 0
+
+        layout = proprioception(task)
+        if obs == "state":
+            layout = StateLayout(layout.entries + task.state)
+        shape = (image_size, image_size, 3)
+        images = tuple((view.name, shape) for view in (FRONT, WRIST)) if obs == "pixels" else ()
+        self.experience = ExperienceSpec(task.name, layout, ACTION, images, CONTROL_DT_S)
+        bound = _STATE_BOUND * layout.scale
+        spaces: dict[str, gymnasium.Space[Any]] = {
+            "state": gymnasium.spaces.Box(layout.centre - bound, layout.centre + bound, dtype=np.float32)
+        }
+        spaces |= {name: gymnasium.spaces.Box(0, 255, shape, np.uint8) for name, shape in images}
+        self.observation_space = gymnasium.spaces.Dict(spaces)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION.size,), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        super().reset(seed=seed, options=options)
+        self._steps = 0
+        self.simulation.restart()
+        self.task.reset(self.simulation, self.np_random)
+        self.simulation.settle()
+        return self._observe(), {"success": False}
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        self._act(self._checked(action))
+        self.simulation.advance()
+        self._steps += 1
+        success = self.task.success(self.simulation)
+        truncated = not success and self._steps >= self.task.max_episode_steps
+        reward = self.task.dense_reward(self.simulation) if self._dense else float(success)
+        return self._observe(), reward, success, truncated, {"success": success}
+
+    def _checked(self, action: np.ndarray) -> np.ndarray:
+        action = np.asarray(action, dtype=np.float64)
+        if action.shape != (ACTION.size,) or not np.isfinite(action).all():
+            raise HilserlError(f"An action is {ACTION.size} finite numbers {ACTION.names}, got {action}.")
+        return np.clip(action, -1.0, 1.0)
+
+    def _act(self, action: np.ndarray) -> None:
+        arm = self.simulation.arm
+        target = np.clip(arm.tcp_position_m + MAX_STEP_M * action[:3], self._low, self._high)
+        arm.command_gripper(action[3])
+        arm.command(target, np.array(TOOL_DOWN_WXYZ))
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        arm = self.simulation.arm
+        linear, angular = arm.tcp_velocity
+        force, torque = arm.wrist_wrench
+        values = {
+            "tcp_position_m": arm.tcp_position_m,
+            "tcp_quaternion_wxyz": arm.tcp_quaternion_wxyz,
+            "tcp_linear_velocity_m_per_s": linear,
+            "tcp_angular_velocity_rad_per_s": angular,
+            "gripper_width_m": np.array(arm.gripper_width_m),
+            "gripper_command": np.array(arm.gripper_command),
+            "wrist_force_n": force,
+            "wrist_torque_nm": torque,
+        }
+        if not self.experience.images:
+            values |= self.task.observe(self.simulation)
+        observation = {"state": self.experience.state.pack(values)}
+        for name, (height, width, _) in self.experience.images:
+            observation[name] = self._cameras.render(self.simulation.data, name, height, width)
+        return observation
+
+    def render(self) -> np.ndarray:
+        """The scene for people, uint8 [height, width, 3]."""
+        return self.picture(*self._size)
+
+    def picture(self, height: int, width: int, camera: str = OVERVIEW.name) -> np.ndarray:
+        """Any camera at any size up to 1920 x 1080, uint8 [height, width, 3]."""
+        return self._cameras.render(self.simulation.data, camera, height, width, shadows=True)
+
+    def close(self) -> None:
+        self._cameras.close()
+
+    def expert_action(self) -> np.ndarray:
+        """What the task's script would do now, float64 [4] in [-1, 1]."""
+        return np.clip(self.task.expert(self.simulation), -1.0, 1.0)
+
+    def progress(self) -> float:
+        """How far the task has come, 0 to 1."""
+        return self.task.progress(self.simulation)
+
+    def harm(self) -> bool:
+        """Whether a person would stop the robot now."""
+        return self.task.harm(self.simulation)
+
+
+def towards(sim: Simulation, goal_m: np.ndarray, gripper: float) -> np.ndarray:
+    """The action that moves the tool straight to a point, no faster than one full step, with a gripper action."""
+    motion = (goal_m - sim.arm.tcp_position_m) / MAX_STEP_M
+    return np.append(motion / max(1.0, np.abs(motion).max()), gripper)

@@ -1,0 +1,87 @@
+"""One compiled world and what a task may ask of it."""
+
+from collections.abc import Callable
+
+import mujoco
+import numpy as np
+
+from hilserl.errors import HilserlError
+from hilserl.sim.arm import Arm
+from hilserl.sim.panda import LEFT_PAD, RIGHT_PAD
+from hilserl.sim.scene import PHYSICS_DT_S, ROBOT_PREFIX
+
+
+class Simulation:
+    """A world in time. `data` is current after `settle` and after every `advance`."""
+
+    def __init__(self, spec: mujoco.MjSpec, control_dt_s: float) -> None:
+        self.substeps = round(control_dt_s / PHYSICS_DT_S)
+        if abs(self.substeps * PHYSICS_DT_S - control_dt_s) > 1e-9:
+            raise HilserlError(f"The control step {control_dt_s} s is not a multiple of the physics step {PHYSICS_DT_S} s.")
+        self.frames = 1
+        self.on_frame: Callable[[], object] = lambda: None
+        self.model = spec.compile()
+        self.data = mujoco.MjData(self.model)
+        self.arm = Arm(self.model, self.data)
+        self._pads = tuple(self.model.geom(ROBOT_PREFIX + name).id for name in (LEFT_PAD, RIGHT_PAD))
+
+    def watch(self, on_frame: Callable[[], object], frames: int) -> None:
+        """Calls `on_frame` at `frames` evenly spread moments of every control step; the physics is the same."""
+        if not 2 <= frames <= self.substeps:
+            raise HilserlError(f"A control step of {self.substeps} physics steps has 2 to as many frames, not {frames}.")
+        self.on_frame, self.frames = on_frame, frames
+
+    def restart(self) -> None:
+        """Everything at its start, the robot at home."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.arm.reset()
+        self.settle()
+
+    def settle(self) -> None:
+        """Recomputes everything that follows from positions, velocities and commands; time stands still."""
+        mujoco.mj_forward(self.model, self.data)
+
+    def advance(self) -> None:
+        """One control step. Raises HilserlError when the physics diverged."""
+        chunk = self.substeps // self.frames
+        for _ in range(self.frames - 1):
+            mujoco.mj_step(self.model, self.data, chunk)
+            self.on_frame()
+        mujoco.mj_step(self.model, self.data, self.substeps - chunk * (self.frames - 1))
+        # mj_step leaves sensors and poses one physics step behind the positions.
+        self.settle()
+        if self.frames > 1:
+            self.on_frame()
+        if self.data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number or not np.isfinite(self.data.qpos).all():
+            raise HilserlError(f"The simulation diverged at {self.data.time:.3f} s; qpos is {self.data.qpos}.")
+
+    def place(self, body: str, position_m: np.ndarray, yaw_rad: float) -> None:
+        """Puts a free body somewhere, at rest, upright."""
+        joint = self.model.body(body).jntadr[0]
+        start, dof = self.model.jnt_qposadr[joint], self.model.jnt_dofadr[joint]
+        self.data.qpos[start : start + 3] = position_m
+        self.data.qpos[start + 3 : start + 7] = [np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
+        self.data.qvel[dof : dof + 6] = 0.0
+
+    def position_m(self, body: str) -> np.ndarray:
+        return self.data.body(body).xpos.copy()
+
+    def quaternion_wxyz(self, body: str) -> np.ndarray:
+        """With a positive first component."""
+        quaternion = self.data.body(body).xquat.copy()
+        return quaternion if quaternion[0] >= 0 else -quaternion
+
+    def held(self, body: str) -> bool:
+        """Whether both fingers press on the body from their two sides."""
+        contact = self.data.contact
+        if not len(contact.geom):
+            return False
+        wanted = self.model.body(body).id
+        axis = self.arm.finger_axis
+        for pad in self._pads:
+            mine = (contact.geom == pad).any(axis=1)
+            other = np.where(contact.geom[:, 0] == pad, contact.geom[:, 1], contact.geom[:, 0])
+            sideways = np.abs(contact.frame[:, :3] @ axis) > 0.7
+            if not (mine & (self.model.geom_bodyid[other] == wanted) & sideways & (contact.dist < 0)).any():
+                return False
+        return True

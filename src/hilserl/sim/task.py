@@ -1,0 +1,70 @@
+"""What a task is: objects in the scene, where they start, when it is done, and how a script would do it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from hilserl.experience import Entry
+from hilserl.sim.simulation import Simulation
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What training should know of a task before it starts."""
+
+    discount: float = 0.97
+    max_env_steps: int = 8_000
+    demonstrations: int = 20
+
+
+class Task(ABC):
+    """One manipulation task. Positions are in metres in the world frame: +x forward, +y left, +z up.
+
+    A task keeps no state but what `reset` sets for the episode; everything else is read from the simulation.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    preset: ClassVar[Preset] = Preset()
+    max_episode_steps: ClassVar[int] = 100
+    workspace_low_m: ClassVar[tuple[float, float, float]] = (0.2, -0.3, 0.0)
+    workspace_high_m: ClassVar[tuple[float, float, float]] = (0.6, 0.3, 0.5)
+    state: ClassVar[tuple[Entry, ...]] = ()
+    """What `observe` returns, entry by entry: seen by the policy only where `obs="state"`."""
+
+    @abstractmethod
+    def build(self, world: mujoco.MjSpec) -> None:
+        """Adds the task's objects to the world, which holds floor, lights, cameras and robot already."""
+
+    @abstractmethod
+    def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
+        """Places the objects; the robot is at home. All randomness comes from `rng`."""
+
+    @abstractmethod
+    def success(self, sim: Simulation) -> bool:
+        """Whether the task is done now."""
+
+    @abstractmethod
+    def expert(self, sim: Simulation) -> np.ndarray:
+        """A good action, float [n] in [-1, 1], from whatever state the robot was left in."""
+
+    @abstractmethod
+    def progress(self, sim: Simulation) -> float:
+        """How far the task has come, from 0 to 1: what a person watching would say."""
+
+    def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
+        """The true state of the objects, named as in `state`."""
+        del sim
+        return {}
+
+    def harm(self, sim: Simulation) -> bool:
+        """Whether something is about to go wrong that a person would stop at once."""
+        del sim
+        return False
+
+    def dense_reward(self, sim: Simulation) -> float:
+        """A shaped reward in [0, 1] for `reward="dense"`."""
+        return self.progress(sim)

@@ -1,0 +1,83 @@
+"""Pick cube: lift a 4 cm cube that lies anywhere in front of the robot."""
+
+import mujoco
+import numpy as np
+
+from hilserl.experience import entry
+from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
+from hilserl.sim.environment import towards
+from hilserl.sim.simulation import Simulation
+from hilserl.sim.task import Preset, Task
+
+CUBE = "cube"
+HALF_M = 0.02
+LIFT_M = 0.1
+_HOVER_M = 0.06
+_ALIGNED_M = 0.008
+
+
+class PickCube(Task):
+    """Success: the cube is 0.1 m above where it started and held between both fingers."""
+
+    name = "pick_cube"
+    summary = "lift a 4 cm cube by 10 cm"
+    preset = Preset(discount=0.97, max_env_steps=8_000, demonstrations=20)
+    spawn_low_m = (0.25, -0.25)
+    spawn_high_m = (0.55, 0.25)
+    state = (
+        entry("cube_position_m", 3, (0.4, 0.0, 0.1), (0.2, 0.3, 0.1)),
+        entry("cube_quaternion_wxyz", 4),
+        entry("cube_from_tcp_m", 3, scale=0.1),
+    )
+
+    def build(self, world: mujoco.MjSpec) -> None:
+        cube = world.worldbody.add_body(name=CUBE, pos=[0.4, 0.0, HALF_M])
+        cube.add_freejoint()
+        cube.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=[HALF_M] * 3, mass=0.1, rgba=[0.85, 0.25, 0.16, 1.0])
+
+    def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
+        x, y = rng.uniform(self.spawn_low_m, self.spawn_high_m)
+        sim.place(CUBE, np.array([x, y, HALF_M]), yaw_rad=rng.uniform(-np.pi, np.pi))
+
+    def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
+        cube = sim.position_m(CUBE)
+        return {
+            "cube_position_m": cube,
+            "cube_quaternion_wxyz": sim.quaternion_wxyz(CUBE),
+            "cube_from_tcp_m": cube - sim.arm.tcp_position_m,
+        }
+
+    def success(self, sim: Simulation) -> bool:
+        return bool(sim.position_m(CUBE)[2] >= HALF_M + LIFT_M) and sim.held(CUBE)
+
+    def expert(self, sim: Simulation) -> np.ndarray:
+        tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
+        sideways = float(np.linalg.norm((cube - tool)[:2]))
+        if sim.held(CUBE):
+            return towards(sim, tool + [0.0, 0.0, LIFT_M], GRIPPER_CLOSED)
+        if sim.arm.gripper_command == GRIPPER_CLOSED:
+            still_closing = sim.arm.gripper_width_m > 2 * HALF_M - 0.002 and sideways < HALF_M
+            return towards(sim, tool, GRIPPER_CLOSED if still_closing else GRIPPER_OPEN)
+        if sideways < _ALIGNED_M and abs(tool[2] - cube[2]) < 0.01:
+            return towards(sim, tool, GRIPPER_CLOSED)
+        # Come down only as fast as the tool gets over the cube, so that the fingers never push it.
+        height = np.clip(4.0 * (sideways - _ALIGNED_M), 0.0, _HOVER_M)
+        goal = cube + [0.0, 0.0, height]
+        if tool[2] < cube[2] + 0.8 * height:
+            goal[:2] = tool[:2]
+        return towards(sim, goal, 0.0 if sim.arm.gripper_width_m > 0.075 else GRIPPER_OPEN)
+
+    def progress(self, sim: Simulation) -> float:
+        tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
+        if sim.held(CUBE):
+            return 0.6 + 0.4 * float(np.clip((cube[2] - HALF_M) / LIFT_M, 0.0, 1.0))
+        return 0.5 * float(np.exp(-5.0 * np.linalg.norm(cube - tool)))
+
+    def harm(self, sim: Simulation) -> bool:
+        """The cube is being pushed to where the hand cannot follow."""
+        cube = sim.position_m(CUBE)
+        margin = 0.01
+        outside = (cube[:2] < np.array(self.workspace_low_m)[:2] + margin) | (
+            cube[:2] > np.array(self.workspace_high_m)[:2] - margin
+        )
+        return bool(outside.any())

@@ -1,0 +1,133 @@
+"""Checkpoints: an agent's arrays as safetensors, the run's counters as JSON, written whole or not at all."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from hilserl.agents.sac import Agent
+from hilserl.errors import HilserlError
+from hilserl.experience import atomically
+
+_AGENT, _STATE = "agent.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands, in numbers."""
+
+    env_steps: int = 0
+    episodes: int = 0
+    rounds: int = 0
+    human_steps: int = 0
+    interventions: int = 0
+    wall_seconds: float = 0.0
+    evaluation: dict[str, Any] | None = None
+    """The evaluation of these weights, as `Evaluation.as_dict`."""
+
+
+def _named_arrays(agent: Agent) -> dict[str, jax.Array]:
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(agent, eqx.is_array))
+    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in leaves}
+
+
+def save_checkpoint(folder: Path, agent: Agent, state: RunState) -> Path:
+    """Writes `folder/<env_steps>`; an older checkpoint of the same step is replaced."""
+    target = folder / str(state.env_steps)
+    part = folder / f".{state.env_steps}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    weights = save({name: np.asarray(leaf) for name, leaf in _named_arrays(agent).items()})
+    atomically(part / _AGENT, lambda file: file.write_bytes(weights))
+    summary = {**asdict(state), "sha256": hashlib.sha256(weights).hexdigest()}
+    atomically(part / _STATE, lambda file: file.write_text(json.dumps(summary, indent=2) + "\n"))
+    if target.exists():
+        shutil.rmtree(target)
+    part.rename(target)
+    return target
+
+
+def load_checkpoint(path: Path, like: Agent) -> tuple[Agent, RunState]:
+    """Reads a checkpoint into an agent of the same shape. Raises HilserlError naming what is damaged or different."""
+    state, digest = _read_state(path)
+    try:
+        weights = (path / _AGENT).read_bytes()
+        if hashlib.sha256(weights).hexdigest() != digest:
+            raise HilserlError(f"{_AGENT} is damaged: its checksum is not the one in {_STATE}")
+        stored = load(weights)
+    except (OSError, SafetensorError, HilserlError) as error:
+        raise HilserlError(f"Cannot read the checkpoint {path}: {error}. {_others(path)}") from error
+    expected = _named_arrays(like)
+    wrong = [n for n in stored.keys() ^ expected.keys()]
+    wrong += [n for n in stored.keys() & expected.keys() if stored[n].shape != expected[n].shape]
+    if wrong:
+        raise HilserlError(
+            f"The checkpoint {path} is of another agent: {sorted(wrong)[0]} and {len(wrong) - 1} more arrays differ."
+        )
+    leaves = [jnp.asarray(stored[name]) for name in expected]
+    arrays, static = eqx.partition(like, eqx.is_array)
+    return eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), leaves), static), state
+
+
+def _read_state(path: Path) -> tuple[RunState, str]:
+    try:
+        values = json.loads((path / _STATE).read_text())
+        digest = values.pop("sha256")
+        return RunState(**values), digest
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise HilserlError(f"Cannot read the checkpoint {path}: {_STATE}: {error}. {_others(path)}") from error
+
+
+def _others(path: Path) -> str:
+    others = [str(step) for step in steps_in(path.parent) if str(step) != path.name]
+    return f"Other checkpoints: {', '.join(others) or 'none'}."
+
+
+def steps_in(folder: Path) -> list[int]:
+    """The environment steps of the checkpoints in a folder, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
+
+
+def best_in(folder: Path) -> int | None:
+    """The step of the checkpoint whose evaluation is best; of equals the newest."""
+    scored = []
+    for step in steps_in(folder):
+        evaluation = _read_state(folder / str(step))[0].evaluation
+        if evaluation is not None:
+            scored.append((evaluation["success_rate"], step))
+    return max(scored)[1] if scored else None
+
+
+def choose(folder: Path, which: str) -> Path:
+    """The checkpoint that `best`, `last` or a step names. Raises HilserlError saying which exist."""
+    steps = steps_in(folder)
+    if not steps:
+        raise HilserlError(f"There is no checkpoint in {folder}.")
+    if which == "best":
+        best = best_in(folder)
+        return folder / str(steps[-1] if best is None else best)
+    if which == "last":
+        return folder / str(steps[-1])
+    if not which.isdecimal() or int(which) not in steps:
+        names = ", ".join(map(str, steps))
+        raise HilserlError(f"There is no checkpoint {which!r} in {folder}; there is best, last, {names}.")
+    return folder / str(int(which))
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Removes all but the newest `keep` checkpoints and the best one."""
+    best = best_in(folder)
+    for step in steps_in(folder)[:-keep]:
+        if step != best:
+            shutil.rmtree(folder / str(step))

@@ -1,0 +1,117 @@
+"""What a training run is told, and how that is kept beside the run and read back."""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from hilserl import tasks
+from hilserl.agents.sac import AgentConfig
+from hilserl.errors import HilserlError, unknown
+from hilserl.operators.simulated import SimulatedOperatorConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run, whole: together with the code and the machine's arithmetic it decides every number."""
+
+    task: Annotated[str, tyro.conf.Suppress]
+    obs: Literal["state"] = "state"
+    operator: Literal["scripted", "none"] = "scripted"
+    """Who watches and takes over: a simulated person, or nobody."""
+    demos: tuple[Path, ...] = ()
+    """Directories of recorded episodes to learn from."""
+    demonstrations: int = 20
+    """Where `demos` names none: how many successful episodes the simulated operator records first."""
+    reward: Literal["success", "dense"] = "success"
+    seed: int = 0
+    free_running: Annotated[bool, tyro.conf.arg(name="async")] = False
+    """Actor and learner each at their own pace instead of in lockstep."""
+    actor_hz: float = 20.0
+    """The actor's pace while free-running; a robot's would be 10."""
+    max_env_steps: int = 8_000
+    max_minutes: float = 60.0
+    training_starts: int = 100
+    """Online steps before the first learner round."""
+    rounds_per_step: float = 1.0
+    """Learner rounds to one environment step, in lockstep."""
+    replay_capacity: int = 200_000
+    eval_every: int = 500
+    """Environment steps between evaluations; each comes with a checkpoint."""
+    eval_episodes: int = 50
+    solved_evaluations: int = 2
+    """End the run once this many evaluations in a row had no failure; 0 never ends it early."""
+    final_eval_episodes: int = 100
+    keep_checkpoints: int = 3
+    """How many of the newest checkpoints to keep beside the best one."""
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
+    """The simulated operator's hands and judgement."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_env_steps", "eval_every", "eval_episodes", "final_eval_episodes", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise HilserlError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("demonstrations", "training_starts", "solved_evaluations", "rounds_per_step", "seed"):
+            if getattr(self, name) < 0:
+                raise HilserlError(f"{name} must not be negative, got {getattr(self, name)}.")
+        for name in ("max_minutes", "actor_hz"):
+            if getattr(self, name) <= 0:
+                raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
+
+
+CHANGEABLE_ON_RESUME = ("max_env_steps", "max_minutes", "final_eval_episodes", "solved_evaluations", "keep_checkpoints")
+
+
+def preset(task: str) -> TrainConfig:
+    """The settings a task is trained with unless told otherwise."""
+    entry = tasks.find(task)
+    values = entry.preset
+    return TrainConfig(
+        task=entry.name,
+        demonstrations=values.demonstrations,
+        max_env_steps=values.max_env_steps,
+        agent=AgentConfig(discount=values.discount),
+    )
+
+
+def save_config(path: Path, config: TrainConfig) -> None:
+    path.write_text(json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n")
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Reads what `save_config` wrote. Raises HilserlError naming the file and the setting at fault."""
+    try:
+        return _build(TrainConfig, json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, HilserlError) as error:
+        raise HilserlError(f"Cannot read the configuration {path}: {error}") from error
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """A value of a (nested) dataclass type from what JSON made of it."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        for name in value:
+            if name not in hints:
+                raise unknown(f"setting of {getattr(kind, '__name__', kind)}", name, hints)
+        return typing.cast(Any, kind)(**{name: _build(hints[name], v) for name, v in value.items()})
+    if typing.get_origin(kind) is tuple:
+        return tuple(_build(typing.get_args(kind)[0], v) for v in value)
+    if typing.get_origin(kind) is Literal:
+        if value not in typing.get_args(kind):
+            raise unknown("choice", str(value), typing.get_args(kind))
+        return value
+    if isinstance(kind, types.UnionType):
+        return value
+    return kind(value)
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """The top-level settings in which two configurations differ."""
+    pairs = {f.name: (getattr(old, f.name), getattr(new, f.name)) for f in dataclasses.fields(TrainConfig)}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

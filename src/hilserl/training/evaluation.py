@@ -1,0 +1,85 @@
+"""What a policy can do alone: deterministic, on seeds of its own, nobody watching."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+
+from hilserl.agents.sac import Actor, act
+
+
+def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+    """The 95 % interval of a success rate (Wilson 1927, score interval)."""
+    if episodes == 0:
+        return 0.0, 1.0
+    z, rate = 1.959963984540054, successes / episodes
+    centre = rate + z * z / (2 * episodes)
+    spread = z * math.sqrt(rate * (1 - rate) / episodes + z * z / (4 * episodes**2))
+    scale = 1 + z * z / episodes
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Autonomous episodes, counted."""
+
+    successes: int
+    episodes: int
+    mean_episode_steps: float
+    mean_episode_seconds: float
+    """Simulated seconds, failures included at their full length."""
+
+    @property
+    def success_rate(self) -> float:
+        return self.successes / self.episodes
+
+    @property
+    def wilson_95(self) -> tuple[float, float]:
+        return wilson_interval(self.successes, self.episodes)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "success_rate": self.success_rate, "wilson_95": list(self.wilson_95)}
+
+    def __str__(self) -> str:
+        low, high = self.wilson_95
+        return (
+            f"{self.successes} of {self.episodes} episodes succeed "
+            f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %), {self.mean_episode_seconds:.1f} s an episode"
+        )
+
+
+def evaluate(
+    env: gymnasium.Env[Any, Any],
+    actor: Actor,
+    episodes: int,
+    first_seed: int,
+    control_dt_s: float,
+    after_episode: Callable[[int, bool], None] | None = None,
+) -> Evaluation:
+    """Runs the deterministic policy on seeds `first_seed`, `first_seed + 1`, ...
+
+    `after_episode` is told each seed and whether it succeeded.
+    """
+    successes, steps = 0, []
+    for seed in range(first_seed, first_seed + episodes):
+        success, length = play_episode(env, actor, seed)
+        successes += success
+        steps.append(length)
+        if after_episode:
+            after_episode(seed, success)
+    return Evaluation(successes, episodes, float(np.mean(steps)), float(np.mean(steps)) * control_dt_s)
+
+
+def play_episode(env: gymnasium.Env[Any, Any], actor: Actor, seed: int) -> tuple[bool, int]:
+    """One autonomous episode: whether it succeeded, and its length in steps."""
+    observation, _ = env.reset(seed=seed)
+    unused_key, steps = jax.random.key(0), 0
+    while True:
+        observation, _, terminated, truncated, info = env.step(act(actor, observation, unused_key, explore=False))
+        steps += 1
+        if terminated or truncated:
+            return bool(info["success"]), steps

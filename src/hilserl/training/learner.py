@@ -1,0 +1,167 @@
+"""The learner's loop: steps in, rounds of updates, weights out; and the seam behind which it runs."""
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from hilserl.agents.sac import Actor, Agent, create_agent, update
+from hilserl.errors import HilserlError
+from hilserl.experience import ExperienceSpec, Step
+from hilserl.replay import Replay
+from hilserl.training.config import TrainConfig
+
+_DRAWN_KEYS = 1
+
+
+class Divergence(HilserlError):
+    """A loss is no longer a finite number."""
+
+
+class Learner:
+    """An agent and its replay. Everything random in a round follows from the seed and the round's number."""
+
+    def __init__(self, spec: ExperienceSpec, config: TrainConfig, prior: Sequence[Step]) -> None:
+        self.snapshot: tuple[Agent, int] = (create_agent(spec, config.agent, config.seed), 0)
+        self.seconds = 0.0
+        self._timed_rounds = 0
+        self.metrics: dict[str, float] = {}
+        self._config = config
+        self._replay = Replay(spec, config.replay_capacity, prior)
+        self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
+        self.online_steps = 0
+
+    def restore(self, agent: Agent, rounds: int) -> None:
+        """Goes on from a checkpoint; the steps come again through `receive`."""
+        self.snapshot = (agent, rounds)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of updates done so far."""
+        return self.snapshot[1]
+
+    @property
+    def rounds_per_s(self) -> float:
+        """How fast rounds go, waiting for steps not counted."""
+        return self._timed_rounds / self.seconds if self.seconds else 0.0
+
+    def receive(self, step: Step) -> None:
+        """Stores one online step."""
+        self._replay.add(step)
+        self.online_steps += not step.is_reset
+
+    @property
+    def ready(self) -> bool:
+        return self.online_steps >= max(1, self._config.training_starts)
+
+    @property
+    def owed(self) -> int:
+        """In lockstep: rounds that the steps so far call for and that have not been done."""
+        if not self.ready:
+            return 0
+        due = (self.online_steps - max(1, self._config.training_starts) + 1) * self._config.rounds_per_step
+        return max(0, int(due) - self.rounds)
+
+    def learn(self) -> None:
+        """One round of updates. Raises Divergence, leaving the last agent in place, when a loss is not finite."""
+        started = time.perf_counter()
+        agent, rounds = self.snapshot
+        rng = np.random.default_rng([self._config.seed, rounds])
+        settings = self._config.agent
+        batches = self._replay.sample(rng, settings.utd_ratio, settings.batch_size)
+        agent, metrics = update(agent, batches, jax.random.fold_in(self._key, rounds))
+        self.metrics = {name: float(value) for name, value in metrics.items()}
+        bad = [name for name, value in self.metrics.items() if not np.isfinite(value)]
+        if bad:
+            raise Divergence(f"Training diverged in round {rounds}: {', '.join(bad)} is not finite.")
+        self.snapshot = (agent, rounds + 1)
+        self.seconds += time.perf_counter() - started
+        self._timed_rounds += 1
+
+
+class Link(Protocol):
+    """What an actor sees of its learner: steps out, weights in."""
+
+    def send(self, step: Step) -> None:
+        """Hands over one step. Raises what stopped the learner, if something did."""
+        ...
+
+    def weights(self) -> tuple[Actor, int]:
+        """The newest published weights and the number of rounds they have seen."""
+        ...
+
+    def close(self) -> None:
+        """Ends the learner's work after everything sent has been received."""
+
+
+class Lockstep:
+    """The learner in the actor's own thread: after each step it does the rounds that the step calls for."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+
+    def send(self, step: Step) -> None:
+        self._learner.receive(step)
+        for _ in range(self._learner.owed):
+            self._learner.learn()
+
+    def weights(self) -> tuple[Actor, int]:
+        agent, rounds = self._learner.snapshot
+        return agent.actor, rounds
+
+    def close(self) -> None:
+        """Nothing runs on."""
+
+
+class FreeRunning:
+    """The learner in a thread of its own, learning as fast as it can while steps arrive."""
+
+    def __init__(self, learner: Learner, capacity: int = 10_000) -> None:
+        self._learner = learner
+        self._steps: queue.Queue[Step] = queue.Queue(capacity)
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._drain()
+                if not self._learner.ready:
+                    self._stop.wait(0.01)
+                    continue
+                self._learner.learn()
+            self._drain()
+        except BaseException as failure:  # noqa: BLE001 - it is raised again in the actor's thread
+            self._failure = failure
+
+    def _drain(self) -> None:
+        while not self._steps.empty():
+            self._learner.receive(self._steps.get_nowait())
+
+    def send(self, step: Step) -> None:
+        while True:
+            self._raise_failure()
+            try:
+                self._steps.put(step, timeout=1.0)
+            except queue.Full:
+                continue
+            return
+
+    def weights(self) -> tuple[Actor, int]:
+        agent, rounds = self._learner.snapshot
+        return agent.actor, rounds
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure

@@ -1,0 +1,105 @@
+"""What a run tells of itself: one JSON object a line, the same as TensorBoard events, and a progress bar."""
+
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from hilserl.experience import Step
+from hilserl.training.rollout import EpisodeSummary
+
+RECENT_EPISODES = 20
+
+
+class MetricsLog:
+    """Appends to `metrics.jsonl` and to TensorBoard's event files in `tensorboard/` beside it."""
+
+    def __init__(self, path: Path) -> None:
+        _drop_torn_line(path)
+        self._file = path.open("a")
+        self._events = SummaryWriter(str(path.parent / "tensorboard"))
+
+    def write(self, kind: str, env_steps: int, values: dict[str, Any]) -> None:
+        """One record; its numbers become TensorBoard scalars `kind/name` over environment steps."""
+        self._file.write(json.dumps({"kind": kind, "env_steps": env_steps, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                self._events.add_scalar(f"{kind}/{name}", float(value), env_steps)
+
+    def close(self) -> None:
+        self._file.close()
+        self._events.close()
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Removes a last line that a killed run did not finish."""
+    if path.exists():
+        text = path.read_bytes()
+        whole = text.rfind(b"\n") + 1
+        if whole < len(text):
+            path.write_bytes(text[:whole])
+
+
+def read_metrics(path: Path, kind: str) -> Iterator[dict[str, Any]]:
+    """The records of one kind, in order."""
+    with path.open() as file:
+        for line in file:
+            record = json.loads(line)
+            if record["kind"] == kind:
+                yield record
+
+
+class Tally:
+    """A run's counters and its recent episodes: a rollout's subscriber."""
+
+    def __init__(self) -> None:
+        self.env_steps = self.episodes = self.human_steps = self.interventions = 0
+        self.recent: deque[EpisodeSummary] = deque(maxlen=RECENT_EPISODES)
+
+    def on_step(self, step: Step) -> None:
+        self.env_steps += not step.is_reset
+        self.human_steps += step.intervened
+
+    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
+        del steps
+        self.episodes += 1
+        self.interventions += summary.interventions
+        self.recent.append(summary)
+
+    @property
+    def autonomous_success_rate(self) -> float:
+        """Of recent training episodes, the part that succeeded without any intervention."""
+        return sum(e.autonomous_success for e in self.recent) / max(1, len(self.recent))
+
+    @property
+    def intervention_rate(self) -> float:
+        """Of recent training steps, the part that a person chose."""
+        return sum(e.intervened_steps for e in self.recent) / max(1, sum(e.steps for e in self.recent))
+
+
+class Progress:
+    """The bar a person watches."""
+
+    def __init__(self, label: str, tally: Tally, max_env_steps: int) -> None:
+        self._tally = tally
+        self._bar = tqdm(total=max_env_steps, initial=tally.env_steps, desc=label, unit="step", dynamic_ncols=True)
+
+    def show(self, rounds_per_s: float) -> None:
+        tally = self._tally
+        self._bar.n = min(tally.env_steps, self._bar.total)
+        self._bar.set_postfix_str(
+            f"alone {100 * tally.autonomous_success_rate:.0f}%, human {100 * tally.intervention_rate:.0f}%, "
+            f"{rounds_per_s:.0f} rounds/s"
+        )
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._bar.write(text)
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,64 @@
+"""The learning curve, drawn from a run's own metrics file."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from hilserl.experience import atomically
+from hilserl.training.metrics import RECENT_EPISODES, read_metrics
+
+_GREEN, _RED, _BLUE = "#2a7f4f", "#c0392b", "#2c5f9e"
+
+
+def plot_curve(metrics: Path, target: Path, title: str) -> None:
+    """Success with its interval, interventions and return, over environment steps and over human steps."""
+    episodes = list(read_metrics(metrics, "episode"))
+    evaluations = list(read_metrics(metrics, "evaluation"))
+    figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharey="row", constrained_layout=True)
+    for column, (axis, label) in enumerate((("env_steps", "environment steps"), ("human_steps", "human steps"))):
+        _draw_success(axes[0, column], evaluations, episodes, axis)
+        _draw_effort(axes[1, column], episodes, axis)
+        for row in axes[:, column]:
+            row.set_xlabel(label)
+            row.grid(alpha=0.25)
+            row.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("success rate")
+    axes[1, 0].set_ylabel(f"mean of the last {RECENT_EPISODES} episodes")
+    axes[0, 0].legend(loc="lower right", frameon=False)
+    axes[1, 0].legend(loc="center right", frameon=False)
+    figure.suptitle(title)
+    atomically(target, lambda part: figure.savefig(part, format="png", dpi=120))
+    plt.close(figure)
+
+
+def _draw_success(axes: Axes, evaluations: list[dict[str, Any]], episodes: list[dict[str, Any]], axis: str) -> None:
+    alone = _running_mean([e["success"] and not e["intervened_steps"] for e in episodes])
+    axes.plot([e[axis] for e in episodes], alone, color=_BLUE, alpha=0.6, lw=1.2, label="training episodes, alone")
+    if evaluations:
+        x = [e[axis] for e in evaluations]
+        low, high = np.array([e["wilson_95"] for e in evaluations]).T
+        axes.fill_between(x, low, high, color=_GREEN, alpha=0.2, lw=0, label="95 % interval")
+        axes.plot(x, [e["success_rate"] for e in evaluations], "o-", color=_GREEN, ms=4, label="evaluation")
+    axes.set_ylim(-0.03, 1.03)
+
+
+def _draw_effort(axes: Axes, episodes: list[dict[str, Any]], axis: str) -> None:
+    x = [e[axis] for e in episodes]
+    human = _running_mean([e["intervened_steps"] for e in episodes])
+    steps = _running_mean([e["steps"] for e in episodes])
+    axes.plot(x, human / np.maximum(steps, 1e-9), color=_RED, lw=1.5, label="intervention rate")
+    axes.plot(x, _running_mean([e["episode_return"] for e in episodes]), color=_BLUE, lw=1.5, label="return")
+
+
+def _running_mean(values: list[Any]) -> np.ndarray:
+    sums = np.concatenate([[0.0], np.cumsum(np.array(values, float))])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - RECENT_EPISODES)
+    return (sums[ends] - sums[starts]) / (ends - starts)

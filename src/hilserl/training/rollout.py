@@ -1,0 +1,141 @@
+"""The actor's loop: observe, propose, let the operator decide, act, tell everybody."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+
+from hilserl.experience import ExperienceSpec, Step
+from hilserl.operators.operator import Operator
+from hilserl.operators.takeover import Control, Takeover
+
+Observation = dict[str, np.ndarray]
+Policy = Callable[[Observation], tuple[np.ndarray, int]]
+"""The action a policy proposes, and the version of the weights that chose it."""
+
+
+@dataclass(frozen=True)
+class EpisodeSummary:
+    """One finished episode in numbers."""
+
+    episode: int
+    steps: int
+    episode_return: float
+    success: bool
+    intervened_steps: int
+    interventions: int
+
+    @property
+    def autonomous_success(self) -> bool:
+        return self.success and self.intervened_steps == 0
+
+
+class Subscriber(Protocol):
+    """Somebody who wants to know what happens in a rollout."""
+
+    def on_step(self, step: Step) -> None: ...
+
+    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None: ...
+
+
+def seed_for(seed: int, stream: str, number: int) -> int:
+    """A seed of its own for each use and each episode, so that any episode can be run again alone."""
+    words = [seed, *stream.encode(), number]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
+class Rollout:
+    """An environment, an operator and the episode in progress.
+
+    Episodes are numbered from `first_episode`; a number and the seed decide the episode's start and the operator's hand.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        spec: ExperienceSpec,
+        operator: Operator,
+        subscribers: Sequence[Subscriber],
+        seed: int,
+        stream: str,
+        first_episode: int = 0,
+    ) -> None:
+        self._env, self._spec, self._operator = env, spec, operator
+        self._subscribers, self._seed, self._stream = subscribers, seed, stream
+        self.episode = first_episode
+        self._takeover = Takeover()
+        self._steps: list[Step] = []
+
+    @property
+    def between_episodes(self) -> bool:
+        return not self._steps
+
+    @property
+    def in_control(self) -> Control:
+        return self._takeover.control
+
+    def step(self, policy: Policy) -> None:
+        """One control step; begins an episode where none is in progress."""
+        if self.between_episodes:
+            self._begin()
+        last = self._steps[-1]
+        proposed, version = policy(last.observation)
+        commands = last.observation["state"][self._spec.gripper_state] if self._spec.action.grippers else np.zeros(0)
+        self._takeover, decision = self._takeover.advance(
+            self._operator.intent(), proposed, commands, self._spec.action
+        )
+        observation, reward, terminated, truncated, info = self._env.step(decision.action)
+        self._tell(
+            Step(
+                episode=self.episode,
+                index=last.index + 1,
+                observation=observation,
+                action=decision.action,
+                reward=float(reward),
+                terminated=terminated,
+                truncated=truncated,
+                success=bool(info["success"]),
+                intervened=decision.intervened,
+                policy_version=version,
+            )
+        )
+        if terminated or truncated:
+            self.end_episode()
+
+    def _begin(self) -> None:
+        observation, _ = self._env.reset(seed=seed_for(self._seed, self._stream, self.episode))
+        self._takeover = Takeover()
+        self._operator.begin_episode(self.episode)
+        self._tell(Step(self.episode, 0, observation, np.zeros(self._spec.action.size, np.float32)))
+
+    def _tell(self, step: Step) -> None:
+        self._steps.append(step)
+        for subscriber in self._subscribers:
+            subscriber.on_step(step)
+
+    def end_episode(self) -> None:
+        """Closes the episode in progress, finished or not; a cut one keeps its last step open, so values bootstrap."""
+        if len(self._steps) < 2:
+            self._steps = []
+            return
+        steps, self._steps = self._steps, []
+        summary = summarise(steps)
+        self._operator.end_episode(summary.success, summary.intervened_steps > 0)
+        self.episode += 1
+        for subscriber in self._subscribers:
+            subscriber.on_episode(steps, summary)
+
+
+def summarise(steps: Sequence[Step]) -> EpisodeSummary:
+    """The numbers of one episode's steps, its reset first."""
+    flags = [s.intervened for s in steps]
+    return EpisodeSummary(
+        episode=steps[0].episode,
+        steps=len(steps) - 1,
+        episode_return=sum(s.reward for s in steps),
+        success=steps[-1].success,
+        intervened_steps=sum(flags),
+        interventions=sum(now and not before for before, now in zip(flags[:-1], flags[1:], strict=True)),
+    )

@@ -1,0 +1,92 @@
+"""A run's folder: what lies where, and the rule that nothing in it is ever overwritten by another run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hilserl.errors import HilserlError
+from hilserl.experience import ExperienceSpec, Step, read_episode, write_episode
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def episodes(self) -> Path:
+        return self.path / "episodes"
+
+    @property
+    def demonstrations(self) -> Path:
+        return self.path / "demonstrations"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def curve(self) -> Path:
+        return self.path / "curve.png"
+
+    @property
+    def video(self) -> Path:
+        return self.path / "policy.mp4"
+
+    def create(self) -> None:
+        """Makes the folder. Raises HilserlError where a run is already."""
+        if self.path.exists() and any(self.path.iterdir()):
+            raise HilserlError(
+                f"The run directory {self.path} exists already. Continue that run with --resume, "
+                "or name another directory with --run-dir."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def require(self) -> None:
+        """Raises HilserlError unless a run is here."""
+        if not self.config.is_file():
+            raise HilserlError(f"There is no run in {self.path}: it has no config.json.")
+
+
+class EpisodeWriter:
+    """Keeps every finished episode as a file of its own: a rollout's subscriber."""
+
+    def __init__(self, folder: Path, spec: ExperienceSpec) -> None:
+        self._folder, self._spec = folder, spec
+
+    def on_step(self, step: Step) -> None:
+        """Nothing is written in mid-episode."""
+
+    def on_episode(self, steps: Sequence[Step], summary: object) -> None:
+        del summary
+        write_episode(self._folder / f"{steps[0].episode:06d}.parquet", steps, self._spec)
+
+
+def read_episodes(folder: Path, spec: ExperienceSpec) -> list[list[Step]]:
+    """All episodes of a folder, in order. Raises HilserlError for one that is damaged or of another spec."""
+    if not folder.is_dir():
+        raise HilserlError(f"There is no directory {folder} with recorded episodes.")
+    episodes = []
+    for path in sorted(folder.glob("*.parquet")):
+        steps, found = read_episode(path)
+        if found != spec:
+            raise HilserlError(
+                f"{path} was recorded as task {found.task!r} with state {list(found.state.names)} and cameras "
+                f"{[name for name, _ in found.images]}; this run is task {spec.task!r} with state "
+                f"{list(spec.state.names)} and cameras {[name for name, _ in spec.images]}."
+            )
+        episodes.append(steps)
+    return episodes

@@ -1,0 +1,304 @@
+"""A training run from its first demonstration to its result: actor and learner joined, watched and kept."""
+
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import jax
+import numpy as np
+
+from hilserl import tasks
+from hilserl.agents.sac import Actor, act
+from hilserl.errors import HilserlError
+from hilserl.experience import Step, atomically
+from hilserl.operators.operator import Nobody, Operator
+from hilserl.operators.simulated import SimulatedOperator
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
+from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, save_config
+from hilserl.training.evaluation import Evaluation, evaluate
+from hilserl.training.learner import Divergence, FreeRunning, Learner, Lockstep
+from hilserl.training.metrics import MetricsLog, Progress, Tally
+from hilserl.training.plots import plot_curve
+from hilserl.training.record import record_demonstrations
+from hilserl.training.rollout import EpisodeSummary, Observation, Rollout, seed_for, summarise
+from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes
+from hilserl.training.video import film
+
+FINAL_EVAL_SEED = 10_000
+_ACTING_KEYS = 2
+_FILMED_EPISODES = 6
+
+
+def train(config: TrainConfig, run: RunDir, *, resume: bool = False) -> dict[str, Any] | None:
+    """Trains until the task is solved or a limit is reached; returns what `result.json` holds.
+
+    Interrupted by Ctrl-C it keeps everything and returns None. Raises HilserlError for anything a user can mend, and
+    for divergence, naming the last good checkpoint.
+    """
+    if resume:
+        _check_resumable(config, run)
+    else:
+        run.create()
+    save_config(run.config, config)
+    with Training(config, run) as training:
+        return training.run()
+
+
+def _check_resumable(config: TrainConfig, run: RunDir) -> None:
+    run.require()
+    changed = {
+        name: pair
+        for name, pair in differences(load_config(run.config), config).items()
+        if name not in CHANGEABLE_ON_RESUME
+    }
+    if changed:
+        changes = "; ".join(f"{name} was {old!r}, not {new!r}" for name, (old, new) in changed.items())
+        raise HilserlError(
+            f"The run in {run.path} cannot go on with other settings: {changes}. "
+            f"Only {', '.join(CHANGEABLE_ON_RESUME)} may change."
+        )
+
+
+@dataclass
+class _Interrupt:
+    """Ctrl-C and SIGTERM as a request: the first ends the run cleanly, the second at once."""
+
+    requested: bool = False
+
+    @contextlib.contextmanager
+    def armed(self) -> Iterator[None]:
+        def handle(number: int, frame: object) -> None:
+            del number, frame
+            if self.requested:
+                raise KeyboardInterrupt
+            self.requested = True
+
+        try:
+            before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not in the main thread, where nobody can send a signal
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class Training:
+    """Everything of one run that is open while it goes on."""
+
+    def __init__(self, config: TrainConfig, run: RunDir) -> None:
+        self._config, self._dir = config, run
+        dense = "dense" if config.reward == "dense" else "sparse"
+        self._env = tasks.make_env(config.task, obs=config.obs, reward=dense)
+        self._eval_env = tasks.make_env(config.task, obs=config.obs)
+        self._spec = self._env.experience
+        self._tally = Tally()
+        self._interrupt = _Interrupt()
+        self._started = time.monotonic()
+        self._learner = Learner(self._spec, config, list(chain.from_iterable(self._demonstrations())))
+        self._operator = _operator(config, self._env)
+        self._earlier_seconds = 0.0
+        self._solved = 0
+        self._acting_key = jax.random.fold_in(jax.random.key(config.seed), _ACTING_KEYS)
+        first_episode = self._restore()
+        self._log = MetricsLog(run.metrics)
+        self._link = FreeRunning(self._learner) if config.free_running else Lockstep(self._learner)
+        self._next_eval = (self._tally.env_steps // config.eval_every + 1) * config.eval_every
+        self._progress = Progress(config.task, self._tally, config.max_env_steps)
+        subscribers = [self._tally, EpisodeWriter(run.episodes, self._spec), self]
+        self._rollout = Rollout(
+            self._env, self._spec, self._operator, subscribers, config.seed, "train", first_episode
+        )
+
+    def __enter__(self) -> "Training":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.close()
+        self._log.close()
+        self._env.close()
+        self._eval_env.close()
+
+    def _demonstrations(self) -> list[list[Step]]:
+        """Given ones, or those this run recorded for itself when it began."""
+        config, folder = self._config, self._dir.demonstrations
+        if config.demos:
+            return [episode for given in config.demos for episode in read_episodes(given, self._spec)]
+        if not config.demonstrations:
+            return []
+        if not folder.exists():
+            part = folder.with_name(".demonstrations.part")
+            record_demonstrations(
+                self._env, self._spec, part, config.demonstrations, config.seed, config.person
+            )
+            part.rename(folder)
+        return read_episodes(folder, self._spec)
+
+    def _restore(self) -> int:
+        """Brings back the newest checkpoint and every finished episode; returns the next episode's number."""
+        first_episode = 0
+        if steps_in(self._dir.checkpoints):
+            agent, state = load_checkpoint(choose(self._dir.checkpoints, "last"), self._learner.snapshot[0])
+            self._learner.restore(agent, state.rounds)
+            self._earlier_seconds = state.wall_seconds
+        if not self._dir.episodes.exists():
+            return first_episode
+        for steps in read_episodes(self._dir.episodes, self._spec):
+            summary = summarise(steps)
+            for step in steps:
+                self._learner.receive(step)
+                self._tally.on_step(step)
+            self._tally.on_episode(steps, summary)
+            self._operator.end_episode(summary.success, summary.intervened_steps > 0)
+            first_episode = summary.episode + 1
+        return first_episode
+
+    def run(self) -> dict[str, Any] | None:
+        """The main loop."""
+        try:
+            with self._interrupt.armed():
+                while (reason := self._reason_to_stop()) is None:
+                    self._rollout.step(self._policy)
+                    if self._rollout.between_episodes and self._tally.env_steps >= self._next_eval:
+                        self._evaluate()
+                    self._pace()
+            self._rollout.end_episode()
+            self._link.close()
+        except Divergence as error:
+            raise Divergence(f"{error} {self._last_good()}") from error
+        return self._finish(reason)
+
+    def _reason_to_stop(self) -> str | None:
+        config = self._config
+        if self._interrupt.requested:
+            return "interrupted"
+        if self._tally.env_steps >= config.max_env_steps:
+            return "step limit"
+        if self._wall_seconds() >= 60 * config.max_minutes:
+            return "time limit"
+        if config.solved_evaluations and self._solved >= config.solved_evaluations:
+            return "solved"
+        return None
+
+    def _policy(self, observation: Observation) -> tuple[np.ndarray, int]:
+        actor, version = self._link.weights()
+        key = jax.random.fold_in(self._acting_key, self._tally.env_steps)
+        return act(actor, observation, key, explore=True), version
+
+    def _pace(self) -> None:
+        """Keeps a free-running actor at a robot's pace; the learner uses the time."""
+        if self._config.free_running:
+            time.sleep(1.0 / self._config.actor_hz)
+
+    def on_step(self, step: Step) -> None:
+        self._link.send(step)
+
+    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
+        del steps
+        tally = self._tally
+        common = {"human_steps": tally.human_steps, "episode": summary.episode}
+        self._log.write(
+            "episode",
+            tally.env_steps,
+            {
+                **common,
+                "steps": summary.steps,
+                "episode_return": summary.episode_return,
+                "success": summary.success,
+                "intervened_steps": summary.intervened_steps,
+                "interventions": summary.interventions,
+                "autonomous_success_rate": tally.autonomous_success_rate,
+                "intervention_rate": tally.intervention_rate,
+                "wall_seconds": round(self._wall_seconds(), 2),
+            },
+        )
+        if self._learner.metrics:
+            self._log.write("learner", tally.env_steps, {"rounds": self._learner.rounds, **self._learner.metrics})
+        self._progress.show(self._learner.rounds_per_s)
+
+    def _evaluate(self) -> None:
+        """Evaluates on seeds kept for this and writes a checkpoint with the outcome."""
+        agent, rounds = self._learner.snapshot
+        first_seed = seed_for(self._config.seed, "evaluation", 0)
+        result = evaluate(
+            self._eval_env, agent.actor, self._config.eval_episodes, first_seed, self._spec.control_dt_s
+        )
+        self._solved = self._solved + 1 if result.successes == result.episodes else 0
+        tally = self._tally
+        self._log.write("evaluation", tally.env_steps, {"human_steps": tally.human_steps, **result.as_dict()})
+        self._progress.say(f"{tally.env_steps:6d} steps, {tally.human_steps:4d} of them human: {result}")
+        save_checkpoint(self._dir.checkpoints, agent, self._state(rounds, result))
+        prune(self._dir.checkpoints, self._config.keep_checkpoints)
+        self._next_eval = (tally.env_steps // self._config.eval_every + 1) * self._config.eval_every
+
+    def _state(self, rounds: int, evaluation: Evaluation | None) -> RunState:
+        return RunState(
+            env_steps=self._tally.env_steps,
+            episodes=self._tally.episodes,
+            rounds=rounds,
+            human_steps=self._tally.human_steps,
+            interventions=self._tally.interventions,
+            wall_seconds=self._wall_seconds(),
+            evaluation=evaluation.as_dict() if evaluation else None,
+        )
+
+    def _finish(self, reason: str) -> dict[str, Any] | None:
+        """The last checkpoint; then, unless interrupted, the final evaluation, the film and the result."""
+        agent, rounds = self._learner.snapshot
+        if self._tally.env_steps not in steps_in(self._dir.checkpoints):
+            save_checkpoint(self._dir.checkpoints, agent, self._state(rounds, None))
+        if self._tally.episodes:
+            plot_curve(self._dir.metrics, self._dir.curve, f"{self._config.task}, seed {self._config.seed}")
+        if reason == "interrupted":
+            self._progress.say(f"Interrupted. Go on with: hilserl train {self._config.task} --resume --run-dir {self._dir.path}")
+            return None
+        trained_seconds = self._wall_seconds()
+        best, _ = load_checkpoint(choose(self._dir.checkpoints, "best"), agent)
+        evaluation = evaluate(
+            self._eval_env, best.actor, self._config.final_eval_episodes, FINAL_EVAL_SEED, self._spec.control_dt_s
+        )
+        self._film(best.actor)
+        result = {
+            "task": self._config.task,
+            "obs": self._config.obs,
+            "seed": self._config.seed,
+            "ended": reason,
+            "env_steps": self._tally.env_steps,
+            "updates": rounds * self._config.agent.utd_ratio,
+            "wall_seconds": round(trained_seconds, 1),
+            "human_steps": self._tally.human_steps,
+            "interventions": self._tally.interventions,
+            "episodes": self._tally.episodes,
+            "evaluation": evaluation.as_dict(),
+        }
+        atomically(self._dir.result, lambda part: part.write_text(json.dumps(result, indent=2) + "\n"))
+        self._progress.say(f"Ended: {reason}. {evaluation}.")
+        return result
+
+    def _film(self, actor: Actor) -> None:
+        try:
+            film(self._dir.video, self._eval_env, actor, range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + _FILMED_EPISODES))
+        except HilserlError as error:
+            self._progress.say(f"No film: {error}")
+
+    def _wall_seconds(self) -> float:
+        return self._earlier_seconds + time.monotonic() - self._started
+
+    def _last_good(self) -> str:
+        steps = steps_in(self._dir.checkpoints)
+        if not steps:
+            return "There is no checkpoint yet."
+        return f"The last good checkpoint is {self._dir.checkpoints / str(steps[-1])}."
+
+
+def _operator(config: TrainConfig, env: ManipulationEnv) -> Operator:
+    if config.operator == "none":
+        return Nobody()
+    return SimulatedOperator(env, env.experience.action, config.person, config.seed)

@@ -1,0 +1,31 @@
+"""Opening a finished (or unfinished) run to use its policy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hilserl import tasks
+from hilserl.agents.sac import Actor, create_agent
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.training.checkpoint import choose, load_checkpoint
+from hilserl.training.config import TrainConfig, load_config
+from hilserl.training.rundir import RunDir
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's policy and an environment of its task."""
+
+    config: TrainConfig
+    checkpoint: Path
+    actor: Actor
+    env: ManipulationEnv
+
+
+def open_trained(run: RunDir, checkpoint: str = "best") -> Trained:
+    """The policy of a checkpoint: `best`, `last` or a step. Raises HilserlError saying what exists."""
+    run.require()
+    config = load_config(run.config)
+    path = choose(run.checkpoints, checkpoint)
+    env = tasks.make_env(config.task, obs=config.obs)
+    agent, _ = load_checkpoint(path, create_agent(env.experience, config.agent, config.seed))
+    return Trained(config, path, agent.actor, env)

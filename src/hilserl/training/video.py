@@ -1,0 +1,46 @@
+"""A film of the policy at work."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from hilserl.agents.sac import Actor
+from hilserl.experience import atomically
+from hilserl.sim.environment import CONTROL_DT_S, ManipulationEnv
+from hilserl.training.evaluation import play_episode
+
+_FRAMES_PER_STEP = 2
+_LAST_PICTURE_S = 0.6
+_BORDER_PX = 6
+_GREEN, _RED = (42, 127, 79), (192, 57, 43)
+
+
+def film(path: Path, env: ManipulationEnv, actor: Actor, seeds: range, height: int = 480, width: int = 640) -> None:
+    """Plays the deterministic policy on each seed and writes one MP4 in real time; the border tells the outcome."""
+    fps = round(_FRAMES_PER_STEP / CONTROL_DT_S)
+
+    def write(part: Path) -> None:
+        with av.open(str(part), "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=fps, options={"crf": "20"})
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+
+            def show(picture: np.ndarray) -> None:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+
+            env.simulation.watch(lambda: show(env.picture(height, width)), _FRAMES_PER_STEP)
+            for seed in seeds:
+                success, _ = play_episode(env, actor, seed)
+                last = _framed(env.picture(height, width), _GREEN if success else _RED)
+                for _ in range(round(_LAST_PICTURE_S * fps)):
+                    show(last)
+            container.mux(stream.encode())
+
+    atomically(path, write)
+
+
+def _framed(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    framed = np.full_like(picture, colour)
+    inside = slice(_BORDER_PX, -_BORDER_PX)
+    framed[inside, inside] = picture[inside, inside]
+    return framed
