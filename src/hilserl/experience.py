@@ -220,9 +220,7 @@ def arrow_schema(spec: ExperienceSpec) -> pa.Schema:
 def to_table(steps: Sequence[Step], spec: ExperienceSpec) -> pa.Table:
     """Steps as an Arrow table. Raises HilserlError where a step does not fit the spec or holds a NaN."""
     schema = arrow_schema(spec)
-    columns: dict[str, pa.Array] = {
-        name: pa.array([getattr(s, name) for s in steps], kind) for name, kind in _SCALARS
-    }
+    columns: dict[str, pa.Array] = {name: pa.array([getattr(s, name) for s in steps], kind) for name, kind in _SCALARS}
     columns["action"] = _vectors([s.action for s in steps], spec.action.size, "action")
     columns["observation.state"] = _vectors([s.observation["state"] for s in steps], spec.state.size, "state")
     for name, shape in spec.images:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 _MIN_LOG_STD, _MAX_LOG_STD = -5.0, 1.5
-_STATE_CLIP = 5.0
+_STATE_CLIP = 10.0
 
 
 class MLP(eqx.Module):
@@ -83,7 +83,7 @@ def sample_squashed(output: PolicyOutput, key: PRNGKeyArray) -> tuple[Array, Arr
 
 
 class Critic(eqx.Module):
-    """Q(s, a) of the continuous actions."""
+    """Q(s, a) of a whole action, grippers included."""
 
     trunk: MLP
     value: eqx.nn.Linear
@@ -93,12 +93,12 @@ class Critic(eqx.Module):
         self.trunk = MLP(inputs, hidden, key=trunk)
         self.value = _linear(hidden[-1], 1, value)
 
-    def __call__(self, features: Float[Array, "state"], action: Float[Array, "actions"]) -> Float[Array, ""]:
+    def __call__(self, features: Float[Array, "inputs"], action: Float[Array, "action"]) -> Float[Array, ""]:
         return self.value(self.trunk(jnp.concatenate([features, action])))[0]
 
 
 class GripperCritic(eqx.Module):
-    """Q(s, .) of every joint gripper action: 3 for one gripper, 9 for two."""
+    """Q(s, a, .) of every joint gripper choice beside a continuous action: 3 for one gripper, 9 for two."""
 
     trunk: MLP
     values: eqx.nn.Linear
@@ -108,8 +108,8 @@ class GripperCritic(eqx.Module):
         self.trunk = MLP(inputs, hidden, key=trunk)
         self.values = _linear(hidden[-1], 3**grippers, values, 0.1)
 
-    def __call__(self, features: Float[Array, "inputs"]) -> Float[Array, "choices"]:
-        return self.values(self.trunk(features))
+    def __call__(self, features: Float[Array, "inputs"], motion: Float[Array, "motions"]) -> Float[Array, "choices"]:
+        return self.values(self.trunk(jnp.concatenate([features, motion])))
 
 
 def critic_ensemble(members: int, inputs: int, hidden: tuple[int, ...], *, key: PRNGKeyArray) -> Critic:
@@ -119,7 +119,7 @@ def critic_ensemble(members: int, inputs: int, hidden: tuple[int, ...], *, key: 
 
 @eqx.filter_vmap(in_axes=(eqx.if_array(0), None, None))
 def ensemble_values(
-    critic: Critic, features: Float[Array, "batch state"], action: Float[Array, "batch actions"]
+    critic: Critic, features: Float[Array, "batch inputs"], action: Float[Array, "batch action"]
 ) -> Float[Array, "members batch"]:
     """Every member's Q on one batch."""
     return jax.vmap(critic)(features, action)

@@ -35,7 +35,7 @@ Metrics = dict[str, Array]
 class AgentConfig:
     """The learner's constants."""
 
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[int, ...] = (128, 128)
     """Widths of every network's hidden layers."""
     critics: int = 4
     """Members of the critic ensemble."""
@@ -52,8 +52,6 @@ class AgentConfig:
     target_entropy_per_action: float = -0.5
     gripper_penalty: float = 0.02
     """Taken from the gripper's reward for each gripper that an action sets moving."""
-    gripper_exploration: float = 0.0
-    """Probability of a random gripper choice while exploring."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.target_critics <= self.critics:
@@ -74,25 +72,23 @@ class Actor(eqx.Module):
     policy: Policy
     gripper: GripperCritic | None
     action: ActionLayout = eqx.field(static=True)
-    gripper_exploration: float = eqx.field(static=True)
 
-    def __call__(
-        self, observation: dict[str, Array], key: PRNGKeyArray, *, explore: bool
-    ) -> Float[Array, "action"]:
+    def __call__(self, observation: dict[str, Array], key: PRNGKeyArray, *, explore: bool) -> Float[Array, "action"]:
         """One action. Exploring samples the policy; otherwise its mean and the best gripper choice."""
         features = self.encoder(observation)
         output = self.policy(features)
-        sample_key, random_key, choice_key = jax.random.split(key, 3)
-        motion = sample_squashed(output, sample_key)[0] if explore else jnp.tanh(output.mean)
+        motion = sample_squashed(output, key)[0] if explore else jnp.tanh(output.mean)
+        return self.with_grippers(features, motion)
+
+    def with_grippers(
+        self, features: Float[Array, "inputs"], motion: Float[Array, "motions"]
+    ) -> Float[Array, "action"]:
+        """The whole action: a motion and the best gripper choice beside it."""
         action = jnp.zeros(self.action.size).at[jnp.array(self.action.continuous)].set(motion)
         if self.gripper is None:
             return action
-        table = jnp.array(choices(len(self.action.grippers)))
-        choice = jnp.argmax(self.gripper(features))
-        if explore and self.gripper_exploration > 0:
-            random_choice = jax.random.randint(choice_key, (), 0, len(table))
-            choice = jnp.where(jax.random.uniform(random_key) < self.gripper_exploration, random_choice, choice)
-        return action.at[jnp.array(self.action.grippers)].set(table[choice])
+        choice = jnp.argmax(self.gripper(features, motion))
+        return action.at[jnp.array(self.action.grippers)].set(jnp.array(choices(len(self.action.grippers)))[choice])
 
 
 class Optimizers(eqx.Module):
@@ -130,13 +126,15 @@ def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> Agent:
     motions, grippers = len(spec.action.continuous), len(spec.action.grippers)
     encoder = StateEncoder(jnp.array(spec.state.centre), jnp.array(spec.state.scale))
     policy = Policy(spec.state.size, motions, config.hidden, key=policy_key)
-    critics = critic_ensemble(config.critics, spec.state.size + motions, config.hidden, key=critic_key)
-    gripper = GripperCritic(spec.state.size, grippers, config.hidden, key=gripper_key) if grippers else None
+    critics = critic_ensemble(config.critics, spec.state.size + spec.action.size, config.hidden, key=critic_key)
+    gripper = None
+    if grippers:
+        gripper = GripperCritic(spec.state.size + motions, grippers, config.hidden, key=gripper_key)
     log_temperature = jnp.log(jnp.array(config.initial_temperature, jnp.float32))
     adam = _adam(config)
     states = [adam.init(eqx.filter(tree, eqx.is_array)) for tree in (policy, critics, gripper, log_temperature)]
     return Agent(
-        actor=Actor(encoder, policy, gripper, spec.action, config.gripper_exploration),
+        actor=Actor(encoder, policy, gripper, spec.action),
         critics=critics,
         target_critics=critics,
         target_gripper=gripper,
@@ -159,46 +157,53 @@ def _track(target: Any, online: Any, rate: float) -> Any:
 
 def _update_critics(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
     """y = r + gamma * min over drawn members of Q_target(s', a'), a' ~ policy; every member regresses on y."""
-    config, motions = agent.config, jnp.array(agent.actor.action.continuous)
+    config = agent.config
     action_key, member_key = jax.random.split(key)
     features, next_features = agent.actor.encoder(batch.observation), agent.actor.encoder(batch.next_observation)
-    next_action, _ = sample_squashed(jax.vmap(agent.actor.policy)(next_features), action_key)
+    next_motion, _ = sample_squashed(jax.vmap(agent.actor.policy)(next_features), action_key)
+    next_action = jax.vmap(agent.actor.with_grippers)(next_features, next_motion)
     members = jax.random.choice(member_key, config.critics, (config.target_critics,), replace=False)
     chosen = jax.tree.map(lambda leaf: leaf[members] if eqx.is_array(leaf) else leaf, agent.target_critics)
     next_value = ensemble_values(chosen, next_features, next_action).min(0)
     target = batch.reward + config.discount * batch.bootstrap * next_value
-    action = batch.action[:, motions]
 
     def loss(critics: Critic) -> tuple[Array, Metrics]:
-        values = ensemble_values(critics, features, action)
+        values = ensemble_values(critics, features, batch.action)
         error = jnp.mean((values - target) ** 2)
         return error, {"critic_loss": error, "q": values.mean(), "q_target": target.mean()}
 
     gradient, metrics = eqx.filter_grad(loss, has_aux=True)(agent.critics)
     critics, state = _descend(agent.critics, gradient, agent.optimizers.critics, config)
     targets = _track(agent.target_critics, critics, config.target_rate)
-    agent = eqx.tree_at(
-        lambda a: (a.critics, a.target_critics, a.optimizers.critics), agent, (critics, targets, state)
-    )
+    agent = eqx.tree_at(lambda a: (a.critics, a.target_critics, a.optimizers.critics), agent, (critics, targets, state))
     return agent, metrics
 
 
-def _update_gripper(agent: Agent, batch: Transitions) -> tuple[Agent, Metrics]:
-    """Double DQN (arXiv 1509.06461) on the gripper's choices, with a penalty for setting a gripper moving."""
+def _update_gripper(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
+    """Double DQN (arXiv 1509.06461) on the gripper's choices, with a penalty for setting a gripper moving.
+
+    The Q-values are of the choice *beside the motion it came with*. Blind to each other, motion and gripper would each
+    take credit for the other's demonstrated part: standing still is good where an expert then closes, holding is good
+    where an expert then moves, and the policy does both for ever.
+    """
     config, gripper, target_gripper = agent.config, agent.actor.gripper, agent.target_gripper
     if gripper is None or target_gripper is None:
         return agent, {}
     features, next_features = agent.actor.encoder(batch.observation), agent.actor.encoder(batch.next_observation)
-    actions = batch.action[:, jnp.array(agent.actor.action.grippers)]
+    motion, actions = (
+        batch.action[:, jnp.array(part)] for part in (agent.actor.action.continuous, agent.actor.action.grippers)
+    )
     commands = batch.observation["state"][:, slice(*agent.gripper_state)]
     reward = batch.reward - config.gripper_penalty * changes(commands, actions)
-    best = jnp.argmax(jax.vmap(gripper)(next_features), -1)
-    next_value = jnp.take_along_axis(jax.vmap(target_gripper)(next_features), best[:, None], -1)[:, 0]
+    next_motion, _ = sample_squashed(jax.vmap(agent.actor.policy)(next_features), key)
+    best = jnp.argmax(jax.vmap(gripper)(next_features, next_motion), -1)
+    next_values = jax.vmap(target_gripper)(next_features, next_motion)
+    next_value = jnp.take_along_axis(next_values, best[:, None], -1)[:, 0]
     target = reward + config.discount * batch.bootstrap * next_value
     taken = to_choice(actions)[:, None]
 
     def loss(network: GripperCritic) -> tuple[Array, Metrics]:
-        values = jnp.take_along_axis(jax.vmap(network)(features), taken, -1)[:, 0]
+        values = jnp.take_along_axis(jax.vmap(network)(features, motion), taken, -1)[:, 0]
         error = jnp.mean((values - target) ** 2)
         return error, {"gripper_loss": error, "gripper_q": values.mean()}
 
@@ -218,7 +223,8 @@ def _update_policy(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple
     temperature = jnp.exp(agent.log_temperature)
 
     def loss(policy: Policy) -> tuple[Array, Array]:
-        action, log_density = sample_squashed(jax.vmap(policy)(features), key)
+        motion, log_density = sample_squashed(jax.vmap(policy)(features), key)
+        action = jax.vmap(agent.actor.with_grippers)(features, motion)
         value = ensemble_values(agent.critics, features, action).mean(0)
         return jnp.mean(temperature * log_density - value), -log_density.mean()
 
@@ -243,8 +249,9 @@ def _round(agent: Agent, batches: Transitions, key: PRNGKeyArray) -> tuple[Agent
 
     def critic_step(arrays: Any, inputs: tuple[Transitions, PRNGKeyArray]) -> tuple[Any, Metrics]:
         batch, step_key = inputs
-        current, critic_metrics = _update_critics(eqx.combine(arrays, static), batch, step_key)
-        current, gripper_metrics = _update_gripper(current, batch)
+        motion_key, gripper_key = jax.random.split(step_key)
+        current, critic_metrics = _update_critics(eqx.combine(arrays, static), batch, motion_key)
+        current, gripper_metrics = _update_gripper(current, batch, gripper_key)
         return eqx.filter(current, eqx.is_array), critic_metrics | gripper_metrics
 
     arrays, metrics = jax.lax.scan(critic_step, arrays, (batches, jax.random.split(critic_key, utd_ratio)))

@@ -11,5 +11,7 @@ def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
     if words and words[0] in ("-h", "--help"):
         return tasks.names()[0], ["--help"]
     if not words or words[0].startswith("-"):
-        raise HilserlError(f"hilserl {verb} needs a task first: hilserl {verb} TASK. There is: {', '.join(tasks.names())}.")
+        raise HilserlError(
+            f"hilserl {verb} needs a task first: hilserl {verb} TASK. There is: {', '.join(tasks.names())}."
+        )
     return tasks.find(words[0]).name, list(words[1:])

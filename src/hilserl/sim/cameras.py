@@ -13,9 +13,7 @@ class Cameras:
         self._model = model
         self._renderers: dict[tuple[int, int, bool], mujoco.Renderer] = {}
 
-    def render(
-        self, data: mujoco.MjData, camera: str, height: int, width: int, *, shadows: bool = False
-    ) -> np.ndarray:
+    def render(self, data: mujoco.MjData, camera: str, height: int, width: int, *, shadows: bool = False) -> np.ndarray:
         """uint8 [height, width, 3]. Shadows are for people: they cost several times the picture."""
         renderer = self._renderer(height, width, shadows)
         renderer.update_scene(data, camera)

@@ -17,7 +17,9 @@ class Simulation:
     def __init__(self, spec: mujoco.MjSpec, control_dt_s: float) -> None:
         self.substeps = round(control_dt_s / PHYSICS_DT_S)
         if abs(self.substeps * PHYSICS_DT_S - control_dt_s) > 1e-9:
-            raise HilserlError(f"The control step {control_dt_s} s is not a multiple of the physics step {PHYSICS_DT_S} s.")
+            raise HilserlError(
+                f"The control step {control_dt_s} s is not a multiple of the physics step {PHYSICS_DT_S} s."
+            )
         self.frames = 1
         self.on_frame: Callable[[], object] = lambda: None
         self.model = spec.compile()
@@ -28,7 +30,9 @@ class Simulation:
     def watch(self, on_frame: Callable[[], object], frames: int) -> None:
         """Calls `on_frame` at `frames` evenly spread moments of every control step; the physics is the same."""
         if not 2 <= frames <= self.substeps:
-            raise HilserlError(f"A control step of {self.substeps} physics steps has 2 to as many frames, not {frames}.")
+            raise HilserlError(
+                f"A control step of {self.substeps} physics steps has 2 to as many frames, not {frames}."
+            )
         self.on_frame, self.frames = on_frame, frames
 
     def restart(self) -> None:

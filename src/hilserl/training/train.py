@@ -113,9 +113,7 @@ class Training:
         self._next_eval = (self._tally.env_steps // config.eval_every + 1) * config.eval_every
         self._progress = Progress(config.task, self._tally, config.max_env_steps)
         subscribers = [self._tally, EpisodeWriter(run.episodes, self._spec), self]
-        self._rollout = Rollout(
-            self._env, self._spec, self._operator, subscribers, config.seed, "train", first_episode
-        )
+        self._rollout = Rollout(self._env, self._spec, self._operator, subscribers, config.seed, "train", first_episode)
 
     def __enter__(self) -> "Training":
         return self
@@ -135,9 +133,7 @@ class Training:
             return []
         if not folder.exists():
             part = folder.with_name(".demonstrations.part")
-            record_demonstrations(
-                self._env, self._spec, part, config.demonstrations, config.seed, config.person
-            )
+            record_demonstrations(self._env, self._spec, part, config.demonstrations, config.seed, config.person)
             part.rename(folder)
         return read_episodes(folder, self._spec)
 
@@ -227,9 +223,7 @@ class Training:
         """Evaluates on seeds kept for this and writes a checkpoint with the outcome."""
         agent, rounds = self._learner.snapshot
         first_seed = seed_for(self._config.seed, "evaluation", 0)
-        result = evaluate(
-            self._eval_env, agent.actor, self._config.eval_episodes, first_seed, self._spec.control_dt_s
-        )
+        result = evaluate(self._eval_env, agent.actor, self._config.eval_episodes, first_seed, self._spec.control_dt_s)
         self._solved = self._solved + 1 if result.successes == result.episodes else 0
         tally = self._tally
         self._log.write("evaluation", tally.env_steps, {"human_steps": tally.human_steps, **result.as_dict()})
@@ -257,7 +251,9 @@ class Training:
         if self._tally.episodes:
             plot_curve(self._dir.metrics, self._dir.curve, f"{self._config.task}, seed {self._config.seed}")
         if reason == "interrupted":
-            self._progress.say(f"Interrupted. Go on with: hilserl train {self._config.task} --resume --run-dir {self._dir.path}")
+            self._progress.say(
+                f"Interrupted. Go on with: hilserl train {self._config.task} --resume --run-dir {self._dir.path}"
+            )
             return None
         trained_seconds = self._wall_seconds()
         best, _ = load_checkpoint(choose(self._dir.checkpoints, "best"), agent)

@@ -1,0 +1,211 @@
+"""The agent's parts do what their equations say, and no loss moves what is not its own."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hilserl.agents.gripper import changes, choices, to_choice
+from hilserl.agents.networks import PolicyOutput, sample_squashed
+from hilserl.agents.sac import Agent, AgentConfig, act, create_agent, update
+from hilserl.errors import HilserlError
+from hilserl.experience import ActionLayout, ExperienceSpec, Transitions
+
+SMALL = AgentConfig(hidden=(16, 16), critics=3, target_critics=2, utd_ratio=2, batch_size=8)
+
+
+def random_batches(spec: ExperienceSpec, batches: int, size: int, seed: int = 0) -> Transitions:
+    rng = np.random.default_rng(seed)
+
+    def observation() -> dict[str, np.ndarray]:
+        state = rng.normal(size=(batches, size, spec.state.size)).astype(np.float32)
+        if spec.action.grippers:
+            state[..., spec.gripper_state] = np.sign(state[..., spec.gripper_state])
+        return {"state": state}
+
+    action = rng.uniform(-1, 1, (batches, size, spec.action.size)).astype(np.float32)
+    action[..., list(spec.action.grippers)] = np.round(action[..., list(spec.action.grippers)])
+    return Transitions(
+        observation(),
+        action,
+        rng.integers(0, 2, (batches, size)).astype(np.float32),
+        observation(),
+        rng.integers(0, 2, (batches, size)).astype(np.float32),
+    )
+
+
+def with_grippers(spec: ExperienceSpec, count: int) -> ExperienceSpec:
+    """A spec with three motions and `count` grippers, interleaved as two arms are."""
+    names = ("x", "y", "z", *(f"g{i}" for i in range(count)))
+    layout = dataclasses.replace(
+        spec.state.entries[1], size=max(1, count), centre=(0.0,) * max(1, count), scale=(1.0,) * max(1, count)
+    )
+    state = dataclasses.replace(spec.state, entries=(spec.state.entries[0], layout))
+    return ExperienceSpec("toy", state, ActionLayout(names, tuple(range(3, 3 + count))))
+
+
+def arrays(tree) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
+
+
+def moved(before, after) -> bool:
+    return any(not np.array_equal(a, b) for a, b in zip(arrays(before), arrays(after), strict=True))
+
+
+@pytest.mark.parametrize("grippers", [0, 1, 2])
+def test_one_class_for_no_gripper_one_and_two(state_spec: ExperienceSpec, grippers: int) -> None:
+    spec = with_grippers(state_spec, grippers)
+    agent = create_agent(spec, SMALL, seed=0)
+    after, metrics = update(agent, random_batches(spec, 2, 8), jax.random.key(0))
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert ("gripper_loss" in metrics) == (grippers > 0)
+    action = act(after.actor, {"state": np.zeros(spec.state.size, np.float32)}, jax.random.key(1), explore=True)
+    assert action.shape == (3 + grippers,)
+    assert np.abs(action).max() <= 1
+    assert set(action[3:]) <= {-1.0, 0.0, 1.0}
+
+
+def test_an_update_leaves_the_old_agent_alone_and_repeats(state_spec: ExperienceSpec) -> None:
+    agent = create_agent(state_spec, SMALL, seed=0)
+    before = [leaf.copy() for leaf in arrays(agent)]
+    batches = random_batches(state_spec, 2, 8)
+    first, _ = update(agent, batches, jax.random.key(5))
+    second, _ = update(agent, batches, jax.random.key(5))
+    assert all(np.array_equal(a, b) for a, b in zip(before, arrays(agent), strict=True))
+    assert not moved(first, second)
+    assert moved(agent, first)
+    assert moved(first, update(agent, batches, jax.random.key(6))[0])
+
+
+def test_seeds_decide_the_weights(state_spec: ExperienceSpec) -> None:
+    assert not moved(create_agent(state_spec, SMALL, 0), create_agent(state_spec, SMALL, 0))
+    assert moved(create_agent(state_spec, SMALL, 0).actor.policy, create_agent(state_spec, SMALL, 1).actor.policy)
+
+
+def test_critics_are_independent_down_to_the_output_layer(state_spec: ExperienceSpec) -> None:
+    critics = create_agent(state_spec, SMALL, 0).critics
+    for leaf in (critics.value.weight, critics.trunk.layers[0].weight):
+        assert leaf.shape[0] == 3
+        assert not np.array_equal(leaf[0], leaf[1])
+
+
+def test_the_encoder_is_never_trained(state_spec: ExperienceSpec) -> None:
+    agent = create_agent(state_spec, SMALL, 0)
+    after, _ = update(agent, random_batches(state_spec, 2, 8), jax.random.key(0))
+    assert not moved(agent.actor.encoder, after.actor.encoder)
+
+
+def test_target_networks_trail_at_the_target_rate(state_spec: ExperienceSpec) -> None:
+    config = dataclasses.replace(SMALL, utd_ratio=1, target_rate=0.1)
+    agent = create_agent(state_spec, config, 0)
+    after, _ = update(agent, random_batches(state_spec, 1, 8), jax.random.key(0))
+    for old, new, target in zip(
+        arrays(agent.target_critics), arrays(after.critics), arrays(after.target_critics), strict=True
+    ):
+        assert np.allclose(target, old + 0.1 * (new - old), atol=1e-6)
+
+
+@pytest.mark.parametrize("bootstrap", [0.0, 1.0])
+def test_values_converge_to_the_known_ones(state_spec: ExperienceSpec, bootstrap: float) -> None:
+    """One state, reward 1: with termination Q is 1; going on for ever at discount 0.5 it is 2."""
+    config = dataclasses.replace(SMALL, discount=0.5, target_rate=0.2, learning_rate=3e-3, gripper_penalty=0.0)
+    agent = create_agent(state_spec, config, 0)
+    state = {"state": np.ones((2, 8, 3), np.float32)}
+    rng = np.random.default_rng(0)
+    for index in range(150):
+        action = rng.uniform(-1, 1, (2, 8, 2)).astype(np.float32)
+        action[..., 1] = rng.integers(-1, 2, (2, 8))
+        batch = Transitions(state, action, np.ones((2, 8), np.float32), state, np.full((2, 8), bootstrap, np.float32))
+        agent, metrics = update(agent, batch, jax.random.key(index))
+    expected = 1.0 + bootstrap
+    assert metrics["q"] == pytest.approx(expected, abs=0.1)
+    assert metrics["gripper_q"] == pytest.approx(expected, abs=0.1)
+
+
+def test_the_penalty_is_for_changing_the_gripper_seen_before_the_action() -> None:
+    commands = jnp.array([[1.0], [1.0], [1.0], [-1.0], [-1.0], [-1.0]])
+    actions = jnp.array([[-1.0], [0.0], [1.0], [-1.0], [0.0], [1.0]])
+    assert changes(commands, actions).tolist() == [1, 0, 0, 0, 0, 1]
+    assert changes(jnp.array([[1.0, -1.0]]), jnp.array([[-1.0, 1.0]])).tolist() == [2]
+
+
+def test_the_penalty_reaches_the_gripper_alone(state_spec: ExperienceSpec) -> None:
+    batches = random_batches(state_spec, 2, 8)
+    free, _ = update(
+        create_agent(state_spec, dataclasses.replace(SMALL, gripper_penalty=0.0), 0), batches, jax.random.key(0)
+    )
+    dear, _ = update(
+        create_agent(state_spec, dataclasses.replace(SMALL, gripper_penalty=0.5), 0), batches, jax.random.key(0)
+    )
+    assert moved(free.actor.gripper, dear.actor.gripper)
+
+
+@pytest.mark.parametrize("grippers", [1, 2])
+def test_choices_and_actions_are_one_to_one(grippers: int) -> None:
+    table = choices(grippers)
+    assert table.shape == (3**grippers, grippers)
+    assert to_choice(jnp.array(table)).tolist() == list(range(3**grippers))
+
+
+@pytest.mark.parametrize(("action", "choice"), [(0.95, 2), (-0.95, 0), (0.6, 2), (-0.6, 0), (0.3, 1), (-0.3, 1)])
+def test_a_persons_nearly_closed_is_closed(action: float, choice: int) -> None:
+    assert to_choice(jnp.array([[action]])).tolist() == [choice]
+
+
+def test_the_squashed_density_integrates_to_one() -> None:
+    output = PolicyOutput(jnp.full((200_000, 1), 0.4), jnp.full((200_000, 1), -0.3))
+    action, log_density = sample_squashed(output, jax.random.key(0))
+    assert float(jnp.abs(action).max()) <= 1.0
+    assert float(jnp.mean(jnp.exp(-log_density))) == pytest.approx(2.0, rel=0.05), "E[1/p] is the measure of (-1, 1)"
+
+
+def test_the_density_is_finite_at_the_edge() -> None:
+    action, log_density = sample_squashed(PolicyOutput(jnp.array([[40.0]]), jnp.array([[0.0]])), jax.random.key(0))
+    assert np.isfinite(log_density).all()
+    assert float(action[0, 0]) <= 1.0
+
+
+def test_the_deterministic_policy_ignores_the_key(state_spec: ExperienceSpec) -> None:
+    actor = create_agent(state_spec, SMALL, 0).actor
+    observation = {"state": np.ones(3, np.float32)}
+    quiet = [act(actor, observation, jax.random.key(i), explore=False) for i in range(3)]
+    noisy = [act(actor, observation, jax.random.key(i), explore=True) for i in range(3)]
+    assert np.array_equal(quiet[0], quiet[1])
+    assert not np.array_equal(noisy[0], noisy[1])
+    assert quiet[0].dtype == np.float32
+
+
+def test_huge_inputs_do_not_break_the_networks(state_spec: ExperienceSpec) -> None:
+    actor = create_agent(state_spec, SMALL, 0).actor
+    assert np.isfinite(act(actor, {"state": np.full(3, 1e9, np.float32)}, jax.random.key(0), explore=True)).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_critics": 9},
+        {"discount": 1.5},
+        {"utd_ratio": 0},
+        {"batch_size": 0},
+        {"hidden": ()},
+        {"target_rate": 0.0},
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict) -> None:
+    with pytest.raises(HilserlError, match=next(iter(settings))):
+        AgentConfig(**settings)
+
+
+def test_cameras_are_refused_by_an_agent_without_eyes(spec: ExperienceSpec) -> None:
+    with pytest.raises(HilserlError, match="eye"):
+        create_agent(spec, SMALL, 0)
+
+
+def test_an_agent_is_a_pytree(state_spec: ExperienceSpec) -> None:
+    agent = create_agent(state_spec, SMALL, 0)
+    doubled = jax.tree.map(lambda leaf: 2 * leaf if eqx.is_inexact_array(leaf) else leaf, agent)
+    assert isinstance(doubled, Agent)
+    assert moved(agent, doubled)
