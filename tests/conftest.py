@@ -1,5 +1,12 @@
 """What several tests share."""
 
+import os
+import tempfile
+
+# Compiled once, used by every test and by the processes that tests start.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/hilserl-test-compilations")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
 from collections.abc import Iterator
 
 import numpy as np

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import make_episode, make_step
 
+from conftest import make_episode, make_step
 from hilserl.errors import HilserlError
 from hilserl.experience import (
     ExperienceSpec,

@@ -70,7 +70,7 @@ def test_a_cube_scooped_on_the_closed_hand_is_no_success(shared_env: Manipulatio
     env.reset(seed=0)
     env.step(np.array([0, 0, 0, -1.0]))
     hand = env.simulation.position_m("panda/hand")
-    env.simulation.place(CUBE, hand + [0.0, 0.0, 0.03], 0.0)
+    env.simulation.place(CUBE, hand + np.array([0.0, 0.0, 0.03]), 0.0)
     env.simulation.settle()
     for _ in range(2):
         _, _, terminated, _, _ = env.step(np.array([0, 0, 0, -1.0]))

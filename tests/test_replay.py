@@ -5,8 +5,8 @@ Toy steps carry 100 * episode + index, so a true transition always goes from v t
 
 import numpy as np
 import pytest
-from conftest import make_episode, make_step
 
+from conftest import make_episode, make_step
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, Transitions
 from hilserl.replay import Replay

@@ -29,7 +29,7 @@ def test_a_task_steps_and_describes_itself(name: str) -> None:
     assert tasks.find(name).summary
     rng = np.random.default_rng(0)
     for _ in range(10):
-        observation, reward, terminated, truncated, info = env.step(rng.uniform(-1, 1, env.action_space.shape))
+        observation, _, _, _, info = env.step(rng.uniform(-1, 1, env.action_space.shape))
         assert np.isfinite(observation["state"]).all()
         assert isinstance(info["success"], bool)
         assert 0 <= env.progress() <= 1
@@ -53,7 +53,8 @@ def test_a_policy_from_pixels_is_told_nothing_of_the_objects(name: str) -> None:
 def test_gymnasium_makes_tasks_without_importing_us() -> None:
     program = (
         "import gymnasium, sys; assert 'hilserl' not in sys.modules;"
-        "env = gymnasium.make('hilserl.tasks:hilserl/PickCube-v0'); env.reset(seed=0); print(env.step(env.action_space.sample())[1])"
+        "env = gymnasium.make('hilserl.tasks:hilserl/PickCube-v0'); env.reset(seed=0);"
+        "print(env.step(env.action_space.sample())[1])"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

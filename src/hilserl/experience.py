@@ -10,11 +10,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
 
 from hilserl.errors import HilserlError
 
@@ -45,10 +46,10 @@ class Entry:
             raise HilserlError(f"Entry {self.name!r}: scales must be positive, got {self.scale}.")
 
 
-def entry(name: str, size: int, centre: float | Sequence[float] = 0.0, scale: float | Sequence[float] = 1.0) -> Entry:
+def entry(name: str, size: int, centre: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Entry:
     """An `Entry` whose centre and scale may be one number for all components."""
 
-    def spread(value: float | Sequence[float]) -> tuple[float, ...]:
+    def spread(value: ArrayLike) -> tuple[float, ...]:
         return tuple(float(v) for v in np.broadcast_to(value, (size,)))
 
     return Entry(name, size, spread(centre), spread(scale))
@@ -182,15 +183,15 @@ class Step:
 
 
 class Transitions(NamedTuple):
-    """What an agent learns from; every array has the same leading axes."""
+    """What an agent learns from, in NumPy's or JAX's arrays; all have the same leading axes."""
 
-    observation: dict[str, np.ndarray]
-    action: np.ndarray
+    observation: dict[str, Any]
+    action: Any
     """float32 [..., m]"""
-    reward: np.ndarray
+    reward: Any
     """float32 [...]"""
-    next_observation: dict[str, np.ndarray]
-    bootstrap: np.ndarray
+    next_observation: dict[str, Any]
+    bootstrap: Any
     """float32 [...]: 0 where the episode terminated, else 1."""
 
 

@@ -103,7 +103,7 @@ class Replay:
         return np.flatnonzero(self._prior[: self._used])
 
     def sample(self, rng: np.random.Generator, batches: int, size: int) -> Transitions:
-        """`batches` batches of `size` transitions, each half online, half prior; all of one kind where only it exists."""
+        """`batches` batches of `size` transitions, half online, half prior; all of one kind where only it exists."""
         online, prior = self.online_rows(), self.prior_rows()
         if not len(online) and not len(prior):
             raise HilserlError("The replay holds no transition to sample yet.")
@@ -123,6 +123,6 @@ class Replay:
             action=self._action[rows],
             reward=self._reward[rows],
             next_observation={name: store[rows] for name, store in self._observations.items()},
-            # A time limit says nothing about the value of the state it interrupts: only termination stops the bootstrap.
+            # A time limit says nothing about the value of the state it interrupts, so only termination counts.
             bootstrap=1.0 - self._terminated[rows].astype(np.float32),
         )

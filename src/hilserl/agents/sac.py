@@ -1,8 +1,8 @@
 """Soft actor-critic with prior data (RLPD, arXiv 2302.02948) and learned grippers (HIL-SERL, arXiv 2410.21845).
 
 One class serves arms without a learned gripper, with one, and with two: the action layout says which actions are
-grippers. An agent is an immutable pytree; `update` is one compiled function that does a whole round: `utd_ratio` updates of
-critics and gripper critic, each on its own batch, then one of policy and temperature.
+grippers. An agent is an immutable pytree; `update` is one compiled function that does a whole round: `utd_ratio`
+updates of critics and gripper critic, each on its own batch, then one of policy and temperature.
 """
 
 from dataclasses import dataclass
@@ -278,7 +278,7 @@ def update(agent: Agent, batches: Transitions, key: PRNGKeyArray) -> tuple[Agent
 
 
 @eqx.filter_jit
-def _compiled_act(actor: Actor, observation: dict[str, Array], key: PRNGKeyArray, explore: bool) -> Array:
+def _compiled_act(actor: Actor, observation: dict[str, Any], key: PRNGKeyArray, explore: bool) -> Array:
     return actor(observation, key, explore=explore)
 
 

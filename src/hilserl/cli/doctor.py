@@ -19,8 +19,6 @@ _NEEDED_DISK_GB = 2.0
 
 
 def _python() -> str:
-    if sys.version_info < (3, 11):
-        raise HilserlError(f"Python {platform.python_version()} is too old; install Python 3.11 or newer.")
     return f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"
 
 

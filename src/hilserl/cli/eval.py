@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
             arguments.episodes,
             arguments.seed,
             trained.env.experience.control_dt_s,
-            lambda seed, success: bar.update(),
+            lambda *_: bar.update(),
         )
     print(f"{trained.checkpoint}: {result}.")
     if arguments.json:

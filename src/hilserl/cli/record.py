@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
             arguments.successes,
             arguments.seed,
             arguments.person,
-            lambda count: bar.update(),
+            lambda _: bar.update(),
         )
     env.close()
     seconds = steps * env.experience.control_dt_s

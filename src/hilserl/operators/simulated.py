@@ -36,7 +36,7 @@ class SimulatedOperatorConfig:
     """Standard deviation of the hand's error, as a part of a full action."""
     reaction_delay_steps: int = 3
     """From seeing a reason to take over, or to hand back, to doing it."""
-    first_patience_steps: int = 15
+    first_patience_steps: int = 25
     """Steps without progress that a person tolerates from a policy that never succeeds."""
     last_patience_steps: int = 60
     """The same from a policy that always succeeds; in between by its recent success rate."""

@@ -105,7 +105,7 @@ class Arm:
 
     @property
     def wrist_wrench(self) -> tuple[np.ndarray, np.ndarray]:
-        """Force (N) and torque (N m, about the wrist) of the world on the hand, by a sensor tared for the hand's weight.
+        """Force (N) and torque (N m, about the wrist) of the world on the hand; its own weight is tared away.
 
         Like a real one it also feels the hand's own inertia while it accelerates.
         """

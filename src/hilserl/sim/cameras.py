@@ -13,26 +13,28 @@ class Cameras:
         self._model = model
         self._renderers: dict[tuple[int, int, bool], mujoco.Renderer] = {}
 
-    def render(self, data: mujoco.MjData, camera: str, height: int, width: int, *, shadows: bool = False) -> np.ndarray:
-        """uint8 [height, width, 3]. Shadows are for people: they cost several times the picture."""
-        renderer = self._renderer(height, width, shadows)
+    def render(
+        self, data: mujoco.MjData, camera: str, height: int, width: int, *, for_people: bool = False
+    ) -> np.ndarray:
+        """uint8 [height, width, 3]. For people there are shadows and a sky, which cost several times the picture."""
+        renderer = self._renderer(height, width, for_people)
         renderer.update_scene(data, camera)
         return renderer.render()
 
-    def _renderer(self, height: int, width: int, shadows: bool) -> mujoco.Renderer:
-        key = (height, width, shadows)
+    def _renderer(self, height: int, width: int, for_people: bool) -> mujoco.Renderer:
+        key = (height, width, for_people)
         if key not in self._renderers:
             try:
                 renderer = mujoco.Renderer(self._model, height, width)
             except (AttributeError, ImportError, RuntimeError, mujoco.FatalError) as error:
                 raise HilserlError(
-                    f"OpenGL cannot draw {width}x{height} offscreen here ({error}). Run `hilserl doctor`; on Debian and "
-                    "Ubuntu, software rendering is in the packages libegl1 and libgl1-mesa-dri."
+                    f"OpenGL cannot draw {width}x{height} offscreen here ({error}). Run `hilserl doctor`; on Debian "
+                    "and Ubuntu, software rendering is in the packages libegl1 and libgl1-mesa-dri."
                 ) from error
             flags = renderer.scene.flags
-            flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
+            flags[mujoco.mjtRndFlag.mjRND_SHADOW] = for_people
             flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-            flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
+            flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = for_people
             self._renderers[key] = renderer
         return self._renderers[key]
 

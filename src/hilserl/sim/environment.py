@@ -39,7 +39,7 @@ def proprioception(task: type[Task] | Task) -> StateLayout:
     )
 
 
-class ManipulationEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
+class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
     """One arm, one task. Actions are [dx, dy, dz, gripper] in [-1, 1]; the gripper closes at -1 and opens at +1.
 
     Each step moves the target from the *measured* tool position by the scaled action, keeps it in the workspace, and
@@ -145,7 +145,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     def picture(self, height: int, width: int, camera: str = OVERVIEW.name) -> np.ndarray:
         """Any camera at any size up to 1920 x 1080, uint8 [height, width, 3]."""
-        return self._cameras.render(self.simulation.data, camera, height, width, shadows=True)
+        return self._cameras.render(self.simulation.data, camera, height, width, for_people=True)
 
     def close(self) -> None:
         self._cameras.close()

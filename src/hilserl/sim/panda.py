@@ -11,7 +11,6 @@ the lower hand touch the world.
 from typing import NamedTuple
 
 import mujoco
-import numpy as np
 
 Vec3 = tuple[float, float, float]
 Quat = tuple[float, float, float, float]

@@ -19,7 +19,7 @@ FLOOR_GEOM = "floor"
 TOOL_DOWN_WXYZ = (0.0, 1.0, 0.0, 0.0)
 
 _FLOOR_RGBA = (0.62, 0.65, 0.68, 1.0)
-_BENCH_RGBA = (0.80, 0.81, 0.82, 1.0)
+_HORIZON_RGB, _ZENITH_RGB = (0.93, 0.94, 0.96), (0.62, 0.70, 0.80)
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class CameraView:
 
 
 FRONT = CameraView("front", (1.1, 0.0, 0.55), (0.38, 0.0, 0.10), 45.0)
-WRIST = CameraView("wrist", (0.09, 0.0, -0.02), (0.0, 0.0, 0.1034), 62.0, (1.0, 0.0, 0.0), f"{ROBOT_PREFIX}hand")
-OVERVIEW = CameraView("overview", (1.25, -0.85, 0.75), (0.30, 0.0, 0.27), 40.0)
+WRIST = CameraView("wrist", (0.09, 0.0, 0.03), (0.0, 0.0, 0.12), 70.0, (1.0, 0.0, 0.0), f"{ROBOT_PREFIX}hand")
+OVERVIEW = CameraView("overview", (1.30, -0.95, 0.72), (0.27, 0.0, 0.30), 36.0)
 """For people: videos and pictures. A policy never sees it."""
 
 
@@ -76,10 +76,27 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.35, 0.35, 0.35]
     spec.visual.headlight.specular = [0.1, 0.1, 0.1]
+    # Only pictures for people show the sky; the policy's cameras leave it out.
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=_ZENITH_RGB,
+        rgb2=_HORIZON_RGB,
+        width=64,
+        height=384,
+    )
     # A floor finite in size and coarse in grid: with a fine grid its tessellation costs more than the robot.
-    floor = {"size": [3, 3, 10], "rgba": _FLOOR_RGBA}
+    floor = {"size": [6, 6, 10], "rgba": _FLOOR_RGBA}
     spec.worldbody.add_geom(name=FLOOR_GEOM, type=mujoco.mjtGeom.mjGEOM_PLANE, friction=[1.0, 0.005, 0.0001], **floor)
-    spec.worldbody.add_light(pos=[0.6, -0.6, 2.0], dir=[-0.15, 0.3, -1.0], diffuse=[0.5, 0.5, 0.5], castshadow=True)
+    spec.stat.center, spec.stat.extent = [0.35, 0.0, 0.3], 1.0
+    spec.worldbody.add_light(
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=[0.6, -0.6, 2.0],
+        dir=[-0.25, 0.3, -1.0],
+        diffuse=[0.5, 0.5, 0.5],
+        castshadow=True,
+    )
 
 
 def _add_impedance(spec: mujoco.MjSpec, gains: Impedance) -> None:

@@ -27,7 +27,7 @@ class PickCube(Task):
     state = (
         entry("cube_position_m", 3, (0.4, 0.0, 0.1), (0.2, 0.3, 0.1)),
         entry("cube_quaternion_wxyz", 4),
-        # A grasp is a matter of a centimetre: told in tenths of the workspace, it takes several times the data to learn.
+        # A grasp is a matter of a centimetre: told at the workspace's scale it takes several times the data to learn.
         entry("cube_from_tcp_m", 3, scale=0.03),
     )
 
@@ -55,7 +55,7 @@ class PickCube(Task):
         tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
         sideways = float(np.linalg.norm((cube - tool)[:2]))
         if sim.held(CUBE):
-            return towards(sim, tool + [0.0, 0.0, LIFT_M], GRIPPER_CLOSED)
+            return towards(sim, tool + np.array([0.0, 0.0, LIFT_M]), GRIPPER_CLOSED)
         if sim.arm.gripper_command == GRIPPER_CLOSED:
             still_closing = sim.arm.gripper_width_m > 2 * HALF_M - 0.002 and sideways < HALF_M
             return towards(sim, tool, GRIPPER_CLOSED if still_closing else GRIPPER_OPEN)
@@ -63,7 +63,7 @@ class PickCube(Task):
             return towards(sim, tool, GRIPPER_CLOSED)
         # Come down only as fast as the tool gets over the cube, so that the fingers never push it.
         height = np.clip(4.0 * (sideways - _ALIGNED_M), 0.0, _HOVER_M)
-        goal = cube + [0.0, 0.0, height]
+        goal = cube + np.array([0.0, 0.0, height])
         if tool[2] < cube[2] + 0.8 * height:
             goal[:2] = tool[:2]
         return towards(sim, goal, 0.0 if sim.arm.gripper_width_m > 0.075 else GRIPPER_OPEN)

@@ -67,7 +67,7 @@ def load_checkpoint(path: Path, like: Agent) -> tuple[Agent, RunState]:
     except (OSError, SafetensorError, HilserlError) as error:
         raise HilserlError(f"Cannot read the checkpoint {path}: {error}. {_others(path)}") from error
     expected = _named_arrays(like)
-    wrong = [n for n in stored.keys() ^ expected.keys()]
+    wrong = list(stored.keys() ^ expected.keys())
     wrong += [n for n in stored.keys() & expected.keys() if stored[n].shape != expected[n].shape]
     if wrong:
         raise HilserlError(

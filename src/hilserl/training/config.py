@@ -99,7 +99,7 @@ def _build(kind: Any, value: Any) -> Any:
         for name in value:
             if name not in hints:
                 raise unknown(f"setting of {getattr(kind, '__name__', kind)}", name, hints)
-        return typing.cast(Any, kind)(**{name: _build(hints[name], v) for name, v in value.items()})
+        return typing.cast("Any", kind)(**{name: _build(hints[name], v) for name, v in value.items()})
     if typing.get_origin(kind) is tuple:
         return tuple(_build(typing.get_args(kind)[0], v) for v in value)
     if typing.get_origin(kind) is Literal:

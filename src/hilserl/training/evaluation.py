@@ -58,7 +58,7 @@ def evaluate(
     episodes: int,
     first_seed: int,
     control_dt_s: float,
-    after_episode: Callable[[int, bool], None] | None = None,
+    after_episode: Callable[[int, bool], object] | None = None,
 ) -> Evaluation:
     """Runs the deterministic policy on seeds `first_seed`, `first_seed + 1`, ...
 

@@ -18,7 +18,7 @@ from hilserl.training.config import TrainConfig
 _DRAWN_KEYS = 1
 
 
-class Divergence(HilserlError):
+class DivergenceError(HilserlError):
     """A loss is no longer a finite number."""
 
 
@@ -67,7 +67,7 @@ class Learner:
         return max(0, int(due) - self.rounds)
 
     def learn(self) -> None:
-        """One round of updates. Raises Divergence, leaving the last agent in place, when a loss is not finite."""
+        """One round of updates. Raises DivergenceError, leaving the last agent in place, when a loss is not finite."""
         started = time.perf_counter()
         agent, rounds = self.snapshot
         rng = np.random.default_rng([self._config.seed, rounds])
@@ -77,7 +77,7 @@ class Learner:
         self.metrics = {name: float(value) for name, value in metrics.items()}
         bad = [name for name, value in self.metrics.items() if not np.isfinite(value)]
         if bad:
-            raise Divergence(f"Training diverged in round {rounds}: {', '.join(bad)} is not finite.")
+            raise DivergenceError(f"Training diverged in round {rounds}: {', '.join(bad)} is not finite.")
         self.snapshot = (agent, rounds + 1)
         self.seconds += time.perf_counter() - started
         self._timed_rounds += 1

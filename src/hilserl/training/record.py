@@ -18,7 +18,7 @@ _TRIES_PER_SUCCESS = 5
 class _SuccessesOnly:
     """A subscriber that passes on successful episodes and counts them."""
 
-    def __init__(self, writer: EpisodeWriter, on_success: Callable[[int], None]) -> None:
+    def __init__(self, writer: EpisodeWriter, on_success: Callable[[int], object]) -> None:
         self._writer, self._on_success = writer, on_success
         self.successes = self.steps = 0
 
@@ -40,7 +40,7 @@ def record_demonstrations(
     successes: int,
     seed: int,
     config: SimulatedOperatorConfig,
-    on_success: Callable[[int], None] = lambda count: None,
+    on_success: Callable[[int], object] = lambda _: None,
 ) -> int:
     """Lets the simulated operator demonstrate until `successes` episodes succeeded; returns their steps.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import gymnasium
@@ -49,7 +50,7 @@ def seed_for(seed: int, stream: str, number: int) -> int:
 class Rollout:
     """An environment, an operator and the episode in progress.
 
-    Episodes are numbered from `first_episode`; a number and the seed decide the episode's start and the operator's hand.
+    Episodes are numbered from `first_episode`; number and seed decide the episode's start and the operator's hand.
     """
 
     def __init__(
@@ -137,5 +138,5 @@ def summarise(steps: Sequence[Step]) -> EpisodeSummary:
         episode_return=sum(s.reward for s in steps),
         success=steps[-1].success,
         intervened_steps=sum(flags),
-        interventions=sum(now and not before for before, now in zip(flags[:-1], flags[1:], strict=True)),
+        interventions=sum(now and not before for before, now in pairwise(flags)),
     )

@@ -22,7 +22,7 @@ from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, save_config
 from hilserl.training.evaluation import Evaluation, evaluate
-from hilserl.training.learner import Divergence, FreeRunning, Learner, Lockstep
+from hilserl.training.learner import DivergenceError, FreeRunning, Learner, Lockstep
 from hilserl.training.metrics import MetricsLog, Progress, Tally
 from hilserl.training.plots import plot_curve
 from hilserl.training.record import record_demonstrations
@@ -167,8 +167,8 @@ class Training:
                     self._pace()
             self._rollout.end_episode()
             self._link.close()
-        except Divergence as error:
-            raise Divergence(f"{error} {self._last_good()}") from error
+        except DivergenceError as error:
+            raise DivergenceError(f"{error} {self._last_good()}") from error
         return self._finish(reason)
 
     def _reason_to_stop(self) -> str | None:
