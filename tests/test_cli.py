@@ -1,0 +1,143 @@
+"""The command line: what exists is named, what is wrong is said, what is asked for is done."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hilserl.cli.main import VERBS, main
+from hilserl.experience import read_episode
+from hilserl.training.evaluation import Evaluation, wilson_interval
+
+TINY = {
+    "--demonstrations": "1",
+    "--max-env-steps": "6",
+    "--training-starts": "1",
+    "--eval-every": "4",
+    "--eval-episodes": "1",
+    "--final-eval-episodes": "1",
+    "--agent.hidden": "16",
+    "--agent.critics": "2",
+    "--agent.batch-size": "8",
+    "--agent.utd-ratio": "2",
+}
+TINY_WORDS = [word for pair in TINY.items() for word in pair]
+
+
+@pytest.fixture(autouse=True)
+def short_film(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilserl.training.video._MAX_FILM_S", 0.1)
+    monkeypatch.setattr("hilserl.tasks.pick_cube.PickCube.max_episode_steps", 40)
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert all(verb in text for verb in VERBS)
+
+
+def test_the_installed_command_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from hilserl.cli.main import main; main(['--version'])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("hilserl 0.")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trian"], "Did you mean 'train'?"),
+        (["train", "pickcube"], "Did you mean 'pick_cube'?"),
+        (["train"], "There is: pick_cube"),
+        (["record", "--out", "x"], "There is: pick_cube"),
+        (["eval", "no/such/run"], "There is no run in no/such/run"),
+        (["bench", "simm"], "Did you mean 'sim'?"),
+        (["train", "pick_cube", "--seed", "-3"], "negative"),
+        (["train", "pick_cube", "--resume", "--run-dir", "no/such/run"], "There is no run"),
+    ],
+)
+def test_mistakes_are_answered_with_what_exists(
+    capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+) -> None:
+    assert main(words) == 1
+    assert expected in capsys.readouterr().err
+
+
+def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", "pick_cube", "--max-env-stepz", "3"])
+    assert end.value.code == 2
+    assert "--max-env-steps" in capsys.readouterr().err
+
+
+def test_an_unknown_choice_names_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "pick_cube", "--operator", "ghost"])
+    assert "scripted" in capsys.readouterr().err
+
+
+def test_tasks_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks"]) == 0
+    assert "hilserl/PickCube-v0" in capsys.readouterr().out
+
+
+def test_train_resume_and_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "pick_cube", "--run-dir", str(run), *TINY_WORDS]) == 0
+    assert str(run / "curve.png") in capsys.readouterr().out
+    assert main(["train", "pick_cube", "--run-dir", str(run), *TINY_WORDS]) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert main(["train", "pick_cube", "--run-dir", str(run), "--resume", "--max-env-steps", "9"]) == 0
+    assert json.loads((run / "result.json").read_text())["env_steps"] == 9
+    assert main(["train", "pick_cube", "--run-dir", str(run), "--resume", "--seed", "7"]) == 1
+    assert "seed was 0, not 7" in capsys.readouterr().err
+
+    figures, film = tmp_path / "eval.json", tmp_path / "film.mp4"
+    words = ["eval", str(run), "--episodes", "2", "--seed", "5", "--json", str(figures), "--video", str(film)]
+    assert main(words) == 0
+    assert "of 2 episodes succeed" in capsys.readouterr().out
+    written = json.loads(figures.read_text())
+    assert set(written) == {
+        "successes", "episodes", "success_rate", "wilson_95", "mean_episode_steps", "mean_episode_seconds",
+    }  # fmt: skip
+    assert film.stat().st_size > 1000
+    assert main(words) == 0
+    assert json.loads(figures.read_text()) == written, "an evaluation repeats"
+    assert main(["eval", str(run), "--checkpoint", "77"]) == 1
+    assert "best, last" in capsys.readouterr().err
+
+
+def test_record_keeps_successes_only_and_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demos"
+    words = ["record", "pick_cube", "--successes", "3", "--seed", "4", "--out", str(out)]
+    assert main(words) == 0
+    episodes = [read_episode(path)[0] for path in sorted(out.iterdir())]
+    assert len(episodes) == 3
+    assert all(e[-1].success and e[-1].terminated for e in episodes)
+    assert all(step.intervened for e in episodes for step in e[1:])
+    assert main(words) == 1
+    assert "not empty" in capsys.readouterr().err
+    assert main([*words[:-1], str(tmp_path / "again")]) == 0
+    for path in out.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), "one seed, same demonstrations"
+
+
+def test_doctor_says_what_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "ok   opengl" in text
+    assert "All is well." in text
+
+
+def test_wilson_interval_against_published_values() -> None:
+    """Brown, Cai and DasGupta (2001); 10 of 10 and 0 of 10 are the well-known 0.722 and 0.278."""
+    assert wilson_interval(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-3)
+    assert wilson_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-3)
+    assert wilson_interval(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-3)
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    assert str(Evaluation(9, 10, 20.0, 2.0)).startswith("9 of 10 episodes succeed (95 % interval 59.6 to 98.2 %)")
