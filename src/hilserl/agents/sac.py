@@ -84,11 +84,12 @@ class Actor(eqx.Module):
         self, features: Float[Array, "inputs"], motion: Float[Array, "motions"]
     ) -> Float[Array, "action"]:
         """The whole action: a motion and the best gripper choice beside it."""
-        action = jnp.zeros(self.action.size).at[jnp.array(self.action.continuous)].set(motion)
         if self.gripper is None:
-            return action
-        choice = jnp.argmax(self.gripper(features, motion))
-        return action.at[jnp.array(self.action.grippers)].set(jnp.array(choices(len(self.action.grippers)))[choice])
+            return motion
+        table = jnp.array(choices(len(self.action.grippers)))
+        best = jax.nn.one_hot(jnp.argmax(self.gripper(features, motion)), len(table)) @ table
+        order = np.argsort(self.action.continuous + self.action.grippers)
+        return jnp.concatenate([motion, best])[order]
 
 
 class Optimizers(eqx.Module):

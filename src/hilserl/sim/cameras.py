@@ -5,6 +5,9 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 
+_FOR_PEOPLE, _FOR_POLICY = (32, 16, 4), (12, 6, 0)
+"""Slices and stacks of round shapes, and samples a pixel: in software they cost more than everything else."""
+
 
 class Cameras:
     """Renders named cameras of one model, opening an OpenGL context for each picture size when first asked."""
@@ -24,12 +27,14 @@ class Cameras:
     def _renderer(self, height: int, width: int, for_people: bool) -> mujoco.Renderer:
         key = (height, width, for_people)
         if key not in self._renderers:
+            quality = self._model.vis.quality
+            quality.numslices, quality.numstacks, quality.offsamples = _FOR_PEOPLE if for_people else _FOR_POLICY
             try:
                 renderer = mujoco.Renderer(self._model, height, width)
             except (AttributeError, ImportError, RuntimeError, mujoco.FatalError) as error:
                 raise HilserlError(
-                    f"OpenGL cannot draw {width}x{height} offscreen here ({error}). Run `hilserl doctor`; on Debian "
-                    "and Ubuntu, software rendering is in the packages libegl1 and libgl1-mesa-dri."
+                    f"OpenGL cannot draw {width}x{height} offscreen here ({error}). Without a display, set "
+                    "MUJOCO_GL=egl; on Debian and Ubuntu, software rendering is in libegl1 and libgl1-mesa-dri."
                 ) from error
             flags = renderer.scene.flags
             flags[mujoco.mjtRndFlag.mjRND_SHADOW] = for_people

@@ -134,52 +134,50 @@ _R = 0.055  # shell radius of the shoulder, upper arm and elbow
 _RING_R = 0.0568  # rings stand just proud of the shells so that the seams show
 
 SHAPES = (
-    # Base: connector block behind, round pedestal in front, neck up to the first joint.
-    Shape("link0", _BOX, (0.064, 0.066, 0.05), (-0.072, 0, 0.05), None, SHELL),
-    Shape("link0", _CYLINDER, (0.082,), (-0.008, 0, 0), (-0.008, 0, 0.085), SHELL),
-    Shape("link0", _CYLINDER, (0.062,), (0, 0, 0), (0, 0, 0.136), SHELL),
-    Shape("link0", _BOX, (0.004, 0.05, 0.032), (-0.135, 0, 0.05), None, RING),
-    # Shoulder: column and the -y half of the drum on link1, the +y half and the upper arm on link2.
-    Shape("link1", _CYLINDER, (_RING_R,), (0, 0, -0.2), (0, 0, -0.191), RING),
-    Shape("link1", _CAPSULE, (_R,), (0, 0, -0.17), (0, 0, 0), SHELL),
-    Shape("link1", _CAPSULE, (_R,), (0, 0, 0), (0, -0.075, 0), SHELL),
+    # Base: connector block behind, round pedestal in front, neck reaching into the first link.
+    Shape("link0", _BOX, (0.062, 0.066, 0.052), (-0.072, 0, 0.052), None, SHELL),
+    Shape("link0", _CYLINDER, (0.078,), (0, 0, 0), (0, 0, 0.118), SHELL),
+    Shape("link0", _CYLINDER, (_R,), (0, 0, 0.1), (0, 0, 0.24), SHELL),
+    # Shoulder: the -y half of the drum belongs to link1, the +y half and the upper arm to link2.
+    Shape("link1", _CYLINDER, (_RING_R,), (0, 0, -0.2), (0, 0, -0.188), RING),
+    Shape("link1", _CAPSULE, (_R,), (0, 0, -0.1), (0, -0.045, -0.015), SHELL),
+    Shape("link1", _CAPSULE, (_R,), (0, 0, 0), (0, -0.065, 0), SHELL),
     Shape("link2", _CYLINDER, (_RING_R,), (0, 0, -0.004), (0, 0, 0.004), RING),
-    Shape("link2", _CAPSULE, (_R,), (0, 0, 0), (0, 0, 0.075), SHELL),
-    Shape("link2", _CAPSULE, (_R,), (0, 0, 0), (0, -0.18, 0), SHELL),
+    Shape("link2", _CAPSULE, (_R,), (0, 0, 0), (0, 0, 0.065), SHELL),
+    Shape("link2", _CAPSULE, (_R,), (0, -0.015, 0.045), (0, -0.1, 0), SHELL),
+    Shape("link2", _CAPSULE, (_R,), (0, -0.1, 0), (0, -0.2, 0), SHELL),
     # Elbow: 8.25 cm forward of the upper arm, the forearm 8.25 cm back again.
-    Shape("link3", _CYLINDER, (_RING_R,), (0, 0, -0.126), (0, 0, -0.118), RING),
-    Shape("link3", _CAPSULE, (_R,), (0, 0, -0.11), (0, 0, -0.06), SHELL),
-    Shape("link3", _CAPSULE, (0.05,), (0, 0, -0.06), (0.0825, 0.03, 0), SHELL),
-    Shape("link3", _CAPSULE, (_R,), (0.0825, 0, 0), (0.0825, 0.05, 0), SHELL),
+    Shape("link3", _CYLINDER, (_RING_R,), (0, 0, -0.128), (0, 0, -0.116), RING),
+    Shape("link3", _CAPSULE, (_R,), (0, 0, -0.085), (0.0725, 0.03, -0.01), SHELL),
+    Shape("link3", _CAPSULE, (_R,), (0.0825, 0, 0), (0.0825, 0.045, 0), SHELL),
     Shape("link4", _CYLINDER, (_RING_R,), (0, 0, -0.004), (0, 0, 0.004), RING),
-    Shape("link4", _CAPSULE, (_R,), (0, 0, 0), (0, 0, 0.05), SHELL),
-    Shape("link4", _CAPSULE, (0.05,), (0, 0, 0.03), (-0.0825, 0.065, 0), SHELL),
-    Shape("link4", _CAPSULE, (_R,), (-0.0825, 0.065, 0), (-0.0825, 0.11, 0), SHELL),
+    Shape("link4", _CAPSULE, (_R,), (0, 0, 0), (0, 0, 0.045), SHELL),
+    Shape("link4", _CAPSULE, (_R,), (-0.01, 0.01, 0.03), (-0.0825, 0.085, 0), SHELL),
     # Forearm: tapers towards its +y side, where it carries the joint 6 drum.
-    Shape("link5", _CYLINDER, (_RING_R,), (0, 0, -0.264), (0, 0, -0.256), RING),
-    Shape("link5", _CAPSULE, (_R,), (0, 0, -0.25), (0, 0.005, -0.2), SHELL),
-    Shape("link5", _CAPSULE, (0.045,), (0, 0.01, -0.19), (0, 0.055, -0.03), SHELL),
-    Shape("link5", _CAPSULE, (0.05,), (0, 0.02, 0), (0, 0.06, 0), SHELL),
+    Shape("link5", _CYLINDER, (_RING_R,), (0, 0, -0.266), (0, 0, -0.254), RING),
+    Shape("link5", _CAPSULE, (_R,), (0, 0, -0.29), (0, 0.005, -0.2), SHELL),
+    Shape("link5", _CAPSULE, (0.046,), (0, 0.008, -0.18), (0, 0.05, -0.03), SHELL),
+    Shape("link5", _CAPSULE, (0.049,), (0, 0.02, 0), (0, 0.06, 0), SHELL),
     # Wrist: 8.8 cm from joint 6 to joint 7.
-    Shape("link6", _CYLINDER, (0.0515,), (0, 0, -0.022), (0, 0, -0.015), RING),
-    Shape("link6", _CAPSULE, (0.05,), (0, 0, -0.015), (0, 0, 0.01), SHELL),
-    Shape("link6", _CAPSULE, (0.045,), (0, 0, 0), (0.088, 0, 0), SHELL),
-    Shape("link6", _CYLINDER, (0.048,), (0.088, 0.05, 0), (0.088, -0.052, 0), SHELL),
-    Shape("link7", _CYLINDER, (0.047,), (0, 0, 0.052), (0, 0, 0.088), SHELL_SHADE),
-    Shape("link7", _CYLINDER, (0.0315,), (0, 0, 0.088), (0, 0, 0.109), METAL),
-    Shape("link7", _CAPSULE, (0.02,), (0, 0, 0.074), (0.04, 0.04, 0.074), SHELL_SHADE),
+    Shape("link6", _CAPSULE, (0.05,), (0, 0, -0.005), (0, 0, 0.015), SHELL),
+    Shape("link6", _CAPSULE, (0.044,), (0, 0, 0.005), (0.088, 0, 0), SHELL),
+    Shape("link6", _CAPSULE, (0.048,), (0.088, 0.015, 0), (0.088, -0.02, 0), SHELL),
+    Shape("link7", _CYLINDER, (0.0494,), (0, 0, 0.042), (0, 0, 0.05), RING),
+    Shape("link7", _CYLINDER, (0.047,), (0, 0, 0.03), (0, 0, 0.088), SHELL),
+    Shape("link7", _CYLINDER, (0.0315,), (0, 0, 0.088), (0, 0, 0.11), METAL),
+    Shape("link7", _CYLINDER, (0.022,), (0.036, 0.036, 0.06), (0.036, 0.036, 0.09), SHELL_SHADE),
     # Hand: stadium-shaped body, dark finger rail.
     Shape("hand", _BOX, (0.0315, 0.072, 0.027), (0, 0, 0.029), None, SHELL),
     Shape("hand", _CYLINDER, (0.0315,), (0, 0.072, 0.002), (0, 0.072, 0.056), SHELL),
     Shape("hand", _CYLINDER, (0.0315,), (0, -0.072, 0.002), (0, -0.072, 0.056), SHELL),
-    Shape("hand", _BOX, (0.016, 0.098, 0.006), (0, 0, 0.06), None, RING),
-    Shape("left_finger", _BOX, (0.0105, 0.0085, 0.019), (0, 0.0165, 0.019), None, METAL),
-    Shape("right_finger", _BOX, (0.0105, 0.0085, 0.019), (0, 0.0165, 0.019), None, METAL),
+    Shape("hand", _BOX, (0.016, 0.09, 0.006), (0, 0, 0.06), None, RING),
+    Shape("left_finger", _BOX, (0.0105, 0.0075, 0.027), (0, 0.0145, 0.027), None, METAL),
+    Shape("right_finger", _BOX, (0.0105, 0.0075, 0.027), (0, 0.0145, 0.027), None, METAL),
 )
 # fmt: on
 
-PAD_CENTRE_M: Vec3 = (0.0, 0.005, 0.045)
-PAD_HALF_SIZE_M: Vec3 = (0.01, 0.005, 0.01)
+PAD_CENTRE_M: Vec3 = (0.0, 0.004, 0.045)
+PAD_HALF_SIZE_M: Vec3 = (0.01, 0.004, 0.01)
 HAND_BOX_CENTRE_M: Vec3 = (0.0, 0.0, 0.045)
 HAND_BOX_HALF_SIZE_M: Vec3 = (0.03, 0.1, 0.02)
 

@@ -70,7 +70,7 @@ def world(impedance: Impedance | None = None) -> mujoco.MjSpec:
 
 def _add_surroundings(spec: mujoco.MjSpec) -> None:
     spec.visual.quality.shadowsize = 2048
-    spec.visual.quality.offsamples = 4
+    spec.visual.quality.numquads = 1
     spec.visual.global_.offwidth = 1920
     spec.visual.global_.offheight = 1080
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
