@@ -101,7 +101,8 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
 
 def _add_impedance(spec: mujoco.MjSpec, gains: Impedance) -> None:
     target = spec.worldbody.add_body(name=TARGET_BODY, mocap=True, quat=TOOL_DOWN_WXYZ)
-    target.add_site(name=TARGET_BODY)
+    # In a group that is not drawn: a policy must not see its own command.
+    target.add_site(name=TARGET_BODY, group=5)
     for axis in range(6):
         translational = axis < 3
         stiffness = gains.translational_stiffness_n_per_m if translational else gains.rotational_stiffness_nm_per_rad

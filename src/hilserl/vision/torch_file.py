@@ -1,0 +1,98 @@
+"""Reads the tensors of a PyTorch checkpoint of the old (not zipped) kind, without PyTorch and without running its code.
+
+The format is a pickle stream whose objects are only dictionaries and tensor descriptions, followed by the raw storages
+(torch.serialization, `_legacy_load`). The unpickler below knows those few names and refuses every other.
+"""
+
+import pickle
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from hilserl.errors import HilserlError
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+
+
+class _Storage(NamedTuple):
+    key: str
+    dtype: np.dtype
+    length: int
+
+
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def _rebuild(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> _Tensor:
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
+    ("torch", "FloatStorage"): np.dtype("<f4"),
+    ("torch", "LongStorage"): np.dtype("<i8"),
+}
+
+
+class _Reader(pickle.Unpickler):
+    """An unpickler that can make dictionaries, numbers and tensor descriptions, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _KNOWN:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of weights has no need of")
+        return _KNOWN[module, name]
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, key, _, count, *_ = pid
+        if kind != "storage":
+            raise pickle.UnpicklingError(f"it refers to a {kind!r}, not to a storage")
+        return _Storage(str(key), dtype, int(count))
+
+
+def read_torch_file(path: Path) -> dict[str, np.ndarray]:
+    """The named tensors of a state dictionary. Raises HilserlError naming the file when it is missing or damaged."""
+    try:
+        with path.open("rb") as file:
+            return _read(file)
+    except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise HilserlError(f"Cannot read the weights in {path}: {error}") from error
+    except (pickle.UnpicklingError, struct.error) as error:
+        raise HilserlError(f"Cannot read the weights in {path}: {error}") from error
+
+
+def _read(file: BinaryIO) -> dict[str, np.ndarray]:
+    magic, protocol = _Reader(file).load(), _Reader(file).load()
+    if (magic, protocol) != (_MAGIC, _PROTOCOL):
+        raise ValueError("it is not a PyTorch file of the old kind")
+    _Reader(file).load()
+    tensors: dict[str, _Tensor] = _Reader(file).load()
+    keys: list[str] = _Reader(file).load()
+    by_key = {str(t.storage.key): t.storage for t in tensors.values()}
+    storages = {str(key): _read_storage(file, by_key[str(key)]) for key in keys}
+    return {name: _view(storages[t.storage.key], t) for name, t in tensors.items()}
+
+
+def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
+    (count,) = struct.unpack("<q", file.read(8))
+    data = file.read(storage.length * storage.dtype.itemsize)
+    if count != storage.length or len(data) != storage.length * storage.dtype.itemsize:
+        raise ValueError(f"storage {storage.key} is cut short")
+    return np.frombuffer(data, storage.dtype)
+
+
+def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
+    size = storage.itemsize
+    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+    if last >= len(storage) or tensor.offset < 0 or min(tensor.strides, default=0) < 0:
+        raise ValueError(f"a tensor of shape {tensor.shape} reaches beyond its storage")
+    strides = tuple(s * size for s in tensor.strides)
+    return np.lib.stride_tricks.as_strided(storage[tensor.offset :], tensor.shape, strides).copy()
