@@ -103,7 +103,7 @@ def test_target_networks_trail_at_the_target_rate(state_spec: ExperienceSpec) ->
     agent = create_agent(state_spec, config, 0)
     after, _ = update(agent, random_batches(state_spec, 1, 8), jax.random.key(0))
     for old, new, target in zip(
-        arrays(agent.target_critics), arrays(after.critics), arrays(after.target_critics), strict=True
+        arrays(agent.targets.critics), arrays(after.critics), arrays(after.targets.critics), strict=True
     ):
         assert np.allclose(target, old + 0.1 * (new - old), atol=1e-6)
 

@@ -17,18 +17,28 @@ _NONE = -1
 class Replay:
     """Online steps and prior data (demonstrations and interventions) in one store.
 
+    Of cameras it keeps the frames or, where `features` gives their names and shapes, float16 features instead of them.
     An intervened step belongs to both halves and is stored once. Demonstrations given to `add_prior` are never
     overwritten; everything else gives way, oldest first, when `capacity` online steps are full.
     """
 
-    def __init__(self, spec: ExperienceSpec, capacity: int, prior: Iterable[Step] = ()) -> None:
+    def __init__(
+        self,
+        spec: ExperienceSpec,
+        capacity: int,
+        prior: Iterable[Step] = (),
+        features: dict[str, tuple[int, ...]] | None = None,
+    ) -> None:
         demonstrations = list(prior)
         self._first = len(demonstrations)
         rows = self._first + capacity
         if capacity < 2:
             raise HilserlError(f"A replay of {capacity} steps cannot hold one transition; it needs at least 2.")
         self._observations = {"state": np.zeros((rows, spec.state.size), np.float32)}
-        self._observations |= {name: np.zeros((rows, *shape), np.uint8) for name, shape in spec.images}
+        if features is None:
+            self._observations |= {name: np.zeros((rows, *shape), np.uint8) for name, shape in spec.images}
+        else:
+            self._observations |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
         self._action = np.zeros((rows, spec.action.size), np.float32)
         self._reward = np.zeros(rows, np.float32)
         self._terminated = np.zeros(rows, bool)

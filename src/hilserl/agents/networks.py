@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 _MIN_LOG_STD, _MAX_LOG_STD = -5.0, 1.5
-_STATE_CLIP = 10.0
 
 
 class MLP(eqx.Module):
@@ -34,17 +33,6 @@ def _linear(inputs: int, outputs: int, key: PRNGKeyArray, scale: float = 1.0) ->
     layer = eqx.nn.Linear(inputs, outputs, key=key)
     weight = scale * jax.nn.initializers.glorot_uniform()(key, (outputs, inputs), jnp.float32)
     return eqx.tree_at(lambda m: (m.weight, m.bias), layer, (weight, jnp.zeros(outputs)))
-
-
-class StateEncoder(eqx.Module):
-    """Brings each number of the state to its nominal range; nothing in it is trained."""
-
-    centre: Float[Array, "state"]
-    scale: Float[Array, "state"]
-
-    def __call__(self, observation: dict[str, Float[Array, "..."]]) -> Float[Array, "*batch state"]:
-        state = (observation["state"] - self.centre) / self.scale
-        return jnp.clip(state, -_STATE_CLIP, _STATE_CLIP)
 
 
 class PolicyOutput(NamedTuple):

@@ -2,11 +2,12 @@
 
 One class serves arms without a learned gripper, with one, and with two: the action layout says which actions are
 grippers. An agent is an immutable pytree; `update` is one compiled function that does a whole round: `utd_ratio`
-updates of critics and gripper critic, each on its own batch, then one of policy and temperature.
+updates of encoder, critics and gripper critic, each on its own batch, then one of policy and temperature.
 """
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,13 +21,13 @@ from hilserl.agents.networks import (
     Critic,
     GripperCritic,
     Policy,
-    StateEncoder,
     critic_ensemble,
     ensemble_values,
     sample_squashed,
 )
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout, ExperienceSpec, Transitions
+from hilserl.vision.heads import ObservationEncoder
 
 Metrics = dict[str, Array]
 
@@ -50,6 +51,10 @@ class AgentConfig:
     """Part of the way that target networks move to the online ones at each critic update."""
     initial_temperature: float = 0.01
     target_entropy_per_action: float = -0.5
+    camera_embeddings: int = 4
+    """Weighted sums of a camera's feature map for each of its channels."""
+    camera_width: int = 128
+    """Numbers that each camera contributes to what the networks see."""
     gripper_penalty: float = 0.02
     """Taken from the gripper's reward for each gripper that an action sets moving."""
 
@@ -68,7 +73,7 @@ class AgentConfig:
 class Actor(eqx.Module):
     """The part of an agent that acts: all that an actor process needs, and what a learner publishes."""
 
-    encoder: StateEncoder
+    encoder: ObservationEncoder
     policy: Policy
     gripper: GripperCritic | None
     action: ActionLayout = eqx.field(static=True)
@@ -96,9 +101,17 @@ class Optimizers(eqx.Module):
     """One optimizer state for each parameter tree, so that no loss moves another's parameters."""
 
     policy: optax.OptState
-    critics: optax.OptState
-    gripper: optax.OptState
+    values: optax.OptState
+    """Of encoder, critics and gripper, which learn together: what is seen is learned from what it is worth."""
     temperature: optax.OptState
+
+
+class Values(NamedTuple):
+    """All that the value losses train."""
+
+    encoder: ObservationEncoder
+    critics: Critic
+    gripper: GripperCritic | None
 
 
 class Agent(eqx.Module):
@@ -106,8 +119,7 @@ class Agent(eqx.Module):
 
     actor: Actor
     critics: Critic
-    target_critics: Critic
-    target_gripper: GripperCritic | None
+    targets: "Values"
     log_temperature: Float[Array, ""]
     optimizers: Optimizers
     config: AgentConfig = eqx.field(static=True)
@@ -121,26 +133,23 @@ def _adam(config: AgentConfig) -> optax.GradientTransformation:
 
 def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> Agent:
     """A fresh agent for a spec; the seed decides every weight."""
-    if spec.images:
-        raise HilserlError(f"This agent learns from state; the task shows cameras {[name for name, _ in spec.images]}.")
-    policy_key, critic_key, gripper_key = jax.random.split(jax.random.key(seed), 3)
+    policy_key, critic_key, gripper_key, encoder_key = jax.random.split(jax.random.key(seed), 4)
     motions, grippers = len(spec.action.continuous), len(spec.action.grippers)
-    encoder = StateEncoder(jnp.array(spec.state.centre), jnp.array(spec.state.scale))
-    policy = Policy(spec.state.size, motions, config.hidden, key=policy_key)
-    critics = critic_ensemble(config.critics, spec.state.size + spec.action.size, config.hidden, key=critic_key)
+    encoder = ObservationEncoder(spec, config.camera_embeddings, config.camera_width, key=encoder_key)
+    policy = Policy(encoder.size, motions, config.hidden, key=policy_key)
+    critics = critic_ensemble(config.critics, encoder.size + spec.action.size, config.hidden, key=critic_key)
     gripper = None
     if grippers:
-        gripper = GripperCritic(spec.state.size + motions, grippers, config.hidden, key=gripper_key)
+        gripper = GripperCritic(encoder.size + motions, grippers, config.hidden, key=gripper_key)
+    values = Values(encoder, critics, gripper)
     log_temperature = jnp.log(jnp.array(config.initial_temperature, jnp.float32))
     adam = _adam(config)
-    states = [adam.init(eqx.filter(tree, eqx.is_array)) for tree in (policy, critics, gripper, log_temperature)]
     return Agent(
         actor=Actor(encoder, policy, gripper, spec.action),
         critics=critics,
-        target_critics=critics,
-        target_gripper=gripper,
+        targets=values,
         log_temperature=log_temperature,
-        optimizers=Optimizers(*states),
+        optimizers=Optimizers(*(adam.init(eqx.filter(t, eqx.is_array)) for t in (policy, values, log_temperature))),
         config=config,
         gripper_state=(spec.gripper_state.start, spec.gripper_state.stop) if grippers else (0, 0),
     )
@@ -156,69 +165,83 @@ def _track(target: Any, online: Any, rate: float) -> Any:
     return jax.tree.map(lambda t, o: t + rate * (o - t) if eqx.is_array(t) else t, target, online)
 
 
-def _update_critics(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
-    """y = r + gamma * min over drawn members of Q_target(s', a'), a' ~ policy; every member regresses on y."""
-    config = agent.config
-    action_key, member_key = jax.random.split(key)
-    features, next_features = agent.actor.encoder(batch.observation), agent.actor.encoder(batch.next_observation)
-    next_motion, _ = sample_squashed(jax.vmap(agent.actor.policy)(next_features), action_key)
-    next_action = jax.vmap(agent.actor.with_grippers)(next_features, next_motion)
-    members = jax.random.choice(member_key, config.critics, (config.target_critics,), replace=False)
-    chosen = jax.tree.map(lambda leaf: leaf[members] if eqx.is_array(leaf) else leaf, agent.target_critics)
-    next_value = ensemble_values(chosen, next_features, next_action).min(0)
-    target = batch.reward + config.discount * batch.bootstrap * next_value
+class _Goals(NamedTuple):
+    """What one batch asks of the values; nothing in it is differentiated."""
 
-    def loss(critics: Critic) -> tuple[Array, Metrics]:
-        values = ensemble_values(critics, features, batch.action)
-        error = jnp.mean((values - target) ** 2)
-        return error, {"critic_loss": error, "q": values.mean(), "q_target": target.mean()}
-
-    gradient, metrics = eqx.filter_grad(loss, has_aux=True)(agent.critics)
-    critics, state = _descend(agent.critics, gradient, agent.optimizers.critics, config)
-    targets = _track(agent.target_critics, critics, config.target_rate)
-    agent = eqx.tree_at(lambda a: (a.critics, a.target_critics, a.optimizers.critics), agent, (critics, targets, state))
-    return agent, metrics
+    critic: Float[Array, "batch"]
+    gripper: Float[Array, "batch"] | None
 
 
-def _update_gripper(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
-    """Double DQN (arXiv 1509.06461) on the gripper's choices, with a penalty for setting a gripper moving.
+def _goals(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> _Goals:
+    """The targets y = r + gamma * Q_target(s', a'), with a' ~ policy.
 
-    The Q-values are of the choice *beside the motion it came with*. Blind to each other, motion and gripper would each
-    take credit for the other's demonstrated part: standing still is good where an expert then closes, holding is good
-    where an expert then moves, and the policy does both for ever.
+    For the critics Q_target is the minimum over drawn members of the target ensemble. For the gripper it is Double DQN's
+    (arXiv 1509.06461), and the reward is less a penalty for each gripper that the action set moving.
     """
-    config, gripper, target_gripper = agent.config, agent.actor.gripper, agent.target_gripper
-    if gripper is None or target_gripper is None:
-        return agent, {}
-    features, next_features = agent.actor.encoder(batch.observation), agent.actor.encoder(batch.next_observation)
-    motion, actions = (
-        batch.action[:, jnp.array(part)] for part in (agent.actor.action.continuous, agent.actor.action.grippers)
-    )
+    config, actor, targets = agent.config, agent.actor, agent.targets
+    motion_key, member_key = jax.random.split(key)
+    seen, seen_by_targets = actor.encoder(batch.next_observation), targets.encoder(batch.next_observation)
+    motion, _ = sample_squashed(jax.vmap(actor.policy)(seen), motion_key)
+    action = jax.vmap(actor.with_grippers)(seen, motion)
+    members = jax.random.choice(member_key, config.critics, (config.target_critics,), replace=False)
+    chosen = jax.tree.map(lambda leaf: leaf[members] if eqx.is_array(leaf) else leaf, targets.critics)
+    future = config.discount * batch.bootstrap
+    critic = batch.reward + future * ensemble_values(chosen, seen_by_targets, action).min(0)
+    if targets.gripper is None:
+        return _Goals(critic, None)
     commands = batch.observation["state"][:, slice(*agent.gripper_state)]
-    reward = batch.reward - config.gripper_penalty * changes(commands, actions)
-    next_motion, _ = sample_squashed(jax.vmap(agent.actor.policy)(next_features), key)
-    best = jnp.argmax(jax.vmap(gripper)(next_features, next_motion), -1)
-    next_values = jax.vmap(target_gripper)(next_features, next_motion)
-    next_value = jnp.take_along_axis(next_values, best[:, None], -1)[:, 0]
-    target = reward + config.discount * batch.bootstrap * next_value
-    taken = to_choice(actions)[:, None]
+    reward = batch.reward - config.gripper_penalty * changes(commands, _part(batch, actor.action.grippers))
+    next_values = jax.vmap(targets.gripper)(seen_by_targets, motion)
+    best = to_choice(_part_of(action, actor.action.grippers))[:, None]
+    return _Goals(critic, reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0])
 
-    def loss(network: GripperCritic) -> tuple[Array, Metrics]:
-        values = jnp.take_along_axis(jax.vmap(network)(features, motion), taken, -1)[:, 0]
-        error = jnp.mean((values - target) ** 2)
-        return error, {"gripper_loss": error, "gripper_q": values.mean()}
 
-    gradient, metrics = eqx.filter_grad(loss, has_aux=True)(gripper)
-    gripper, state = _descend(gripper, gradient, agent.optimizers.gripper, config)
-    target_gripper = _track(target_gripper, gripper, config.target_rate)
-    agent = eqx.tree_at(
-        lambda a: (a.actor.gripper, a.target_gripper, a.optimizers.gripper), agent, (gripper, target_gripper, state)
-    )
-    return agent, metrics
+def _part_of(action: Array, indices: tuple[int, ...]) -> Array:
+    return action[:, np.array(indices, int)]
+
+
+def _part(batch: Transitions, indices: tuple[int, ...]) -> Array:
+    return _part_of(batch.action, indices)
+
+
+def _update_values(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
+    """Encoder, critics and gripper regress on their targets; the target networks follow.
+
+    Both kinds of value are of the *joint* action. Blind to each other, motion and gripper would each take credit for the
+    other's demonstrated part: standing still is good where an expert then closes, holding is good where an expert then
+    moves, and the policy does both for ever.
+    """
+    config, layout = agent.config, agent.actor.action
+    goals = _goals(agent, batch, key)
+
+    def loss(values: Values) -> tuple[Array, Metrics]:
+        features = values.encoder(batch.observation)
+        q = ensemble_values(values.critics, features, batch.action)
+        critic_loss = jnp.mean((q - goals.critic) ** 2)
+        metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": goals.critic.mean()}
+        if values.gripper is None or goals.gripper is None:
+            return critic_loss, metrics
+        taken = to_choice(_part(batch, layout.grippers))[:, None]
+        choice_values = jax.vmap(values.gripper)(features, _part(batch, layout.continuous))
+        gripper_q = jnp.take_along_axis(choice_values, taken, -1)[:, 0]
+        gripper_loss = jnp.mean((gripper_q - goals.gripper) ** 2)
+        return critic_loss + gripper_loss, metrics | {"gripper_loss": gripper_loss, "gripper_q": gripper_q.mean()}
+
+    values = Values(agent.actor.encoder, agent.critics, agent.actor.gripper)
+    gradient, metrics = eqx.filter_grad(loss, has_aux=True)(values)
+    values, state = _descend(values, gradient, agent.optimizers.values, config)
+    actor = dataclasses.replace(agent.actor, encoder=values.encoder, gripper=values.gripper)
+    return dataclasses.replace(
+        agent,
+        actor=actor,
+        critics=values.critics,
+        targets=_track(agent.targets, values, config.target_rate),
+        optimizers=dataclasses.replace(agent.optimizers, values=state),
+    ), metrics
 
 
 def _update_policy(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
-    """Ascends mean Q - alpha log pi; then alpha follows the entropy to its target."""
+    """Ascends mean Q - alpha log pi on what the values have learned to see; alpha follows the entropy to its target."""
     config = agent.config
     features = agent.actor.encoder(batch.observation)
     temperature = jnp.exp(agent.log_temperature)
@@ -245,17 +268,15 @@ def _update_policy(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple
 
 def _round(agent: Agent, batches: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
     arrays, static = eqx.partition(agent, eqx.is_array)
-    critic_key, policy_key = jax.random.split(key)
+    value_key, policy_key = jax.random.split(key)
     utd_ratio = batches.reward.shape[0]
 
-    def critic_step(arrays: Any, inputs: tuple[Transitions, PRNGKeyArray]) -> tuple[Any, Metrics]:
+    def value_step(arrays: Any, inputs: tuple[Transitions, PRNGKeyArray]) -> tuple[Any, Metrics]:
         batch, step_key = inputs
-        motion_key, gripper_key = jax.random.split(step_key)
-        current, critic_metrics = _update_critics(eqx.combine(arrays, static), batch, motion_key)
-        current, gripper_metrics = _update_gripper(current, batch, gripper_key)
-        return eqx.filter(current, eqx.is_array), critic_metrics | gripper_metrics
+        current, step_metrics = _update_values(eqx.combine(arrays, static), batch, step_key)
+        return eqx.filter(current, eqx.is_array), step_metrics
 
-    arrays, metrics = jax.lax.scan(critic_step, arrays, (batches, jax.random.split(critic_key, utd_ratio)))
+    arrays, metrics = jax.lax.scan(value_step, arrays, (batches, jax.random.split(value_key, utd_ratio)))
     last = jax.tree.map(lambda leaf: leaf[-1], batches)
     agent, policy_metrics = _update_policy(eqx.combine(arrays, static), last, policy_key)
     return agent, {name: value.mean() for name, value in metrics.items()} | policy_metrics
@@ -285,4 +306,5 @@ def _compiled_act(actor: Actor, observation: dict[str, Any], key: PRNGKeyArray, 
 
 def act(actor: Actor, observation: dict[str, np.ndarray], key: PRNGKeyArray, *, explore: bool) -> np.ndarray:
     """One action for an environment, float32 [n]; `explore=False` is the deterministic policy and ignores the key."""
-    return np.asarray(_compiled_act(actor, observation, key, explore))
+    seen = {name: observation[name] for name in actor.encoder.names}
+    return np.asarray(_compiled_act(actor, seen, key, explore))

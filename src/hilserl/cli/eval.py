@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
     with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
         result = evaluate(
             trained.env,
-            trained.actor,
+            trained.player,
             arguments.episodes,
             arguments.seed,
             trained.env.experience.control_dt_s,
@@ -57,7 +57,7 @@ def run(words: Sequence[str]) -> int:
         atomically(arguments.json, lambda part: part.write_text(json.dumps(result.as_dict(), indent=2) + "\n"))
     if arguments.video:
         filmed = min(_FILMED, arguments.episodes)
-        film(arguments.video, trained.env, trained.actor, range(arguments.seed, arguments.seed + filmed))
+        film(arguments.video, trained.env, trained.player, range(arguments.seed, arguments.seed + filmed))
         print(f"Film: {arguments.video}")
     trained.env.close()
     return 0

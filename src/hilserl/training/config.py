@@ -21,7 +21,7 @@ class TrainConfig:
     """A training run, whole: together with the code and the machine's arithmetic it decides every number."""
 
     task: Annotated[str, tyro.conf.Suppress]
-    obs: Literal["state"] = "state"
+    obs: Literal["state", "pixels"] = "state"
     operator: Literal["scripted", "none"] = "scripted"
     """Who watches and takes over: a simulated person, or nobody."""
     demos: tuple[Path, ...] = ()

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from hilserl.agents.sac import Actor, act
+from hilserl.vision.frames import FrameEncoder
 
 
 def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
@@ -52,9 +53,17 @@ class Evaluation:
         )
 
 
+@dataclass(frozen=True)
+class Player:
+    """All that acting alone needs: a policy and the encoder of what it sees."""
+
+    actor: Actor
+    frames: FrameEncoder
+
+
 def evaluate(
     env: gymnasium.Env[Any, Any],
-    actor: Actor,
+    player: "Player",
     episodes: int,
     first_seed: int,
     control_dt_s: float,
@@ -66,7 +75,7 @@ def evaluate(
     """
     successes, steps = 0, []
     for seed in range(first_seed, first_seed + episodes):
-        success, length = play_episode(env, actor, seed)
+        success, length = play_episode(env, player, seed)
         successes += success
         steps.append(length)
         if after_episode:
@@ -74,12 +83,13 @@ def evaluate(
     return Evaluation(successes, episodes, float(np.mean(steps)), float(np.mean(steps)) * control_dt_s)
 
 
-def play_episode(env: gymnasium.Env[Any, Any], actor: Actor, seed: int) -> tuple[bool, int]:
+def play_episode(env: gymnasium.Env[Any, Any], player: "Player", seed: int) -> tuple[bool, int]:
     """One autonomous episode: whether it succeeded, and its length in steps."""
     observation, _ = env.reset(seed=seed)
     unused_key, steps = jax.random.key(0), 0
     while True:
-        observation, _, terminated, truncated, info = env.step(act(actor, observation, unused_key, explore=False))
+        action = act(player.actor, player.frames.observe(observation), unused_key, explore=False)
+        observation, _, terminated, truncated, info = env.step(action)
         steps += 1
         if terminated or truncated:
             return bool(info["success"]), steps

@@ -1,5 +1,6 @@
 """The learner's loop: steps in, rounds of updates, weights out; and the seam behind which it runs."""
 
+import dataclasses
 import queue
 import threading
 import time
@@ -14,6 +15,7 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step
 from hilserl.replay import Replay
 from hilserl.training.config import TrainConfig
+from hilserl.vision.frames import FrameEncoder
 
 _DRAWN_KEYS = 1
 
@@ -31,7 +33,9 @@ class Learner:
         self._timed_rounds = 0
         self.metrics: dict[str, float] = {}
         self._config = config
-        self._replay = Replay(spec, config.replay_capacity, prior)
+        self.frames = FrameEncoder(spec)
+        prior = [self._seen(step) for step in prior]
+        self._replay = Replay(spec, config.replay_capacity, prior, self.frames.shapes)
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
 
@@ -51,8 +55,14 @@ class Learner:
 
     def receive(self, step: Step) -> None:
         """Stores one online step."""
-        self._replay.add(step)
+        self._replay.add(self._seen(step))
         self.online_steps += not step.is_reset
+
+    def _seen(self, step: Step) -> Step:
+        """The step with its frames' features, computed only where the actor has not done so."""
+        if self.frames.shapes.keys() <= step.observation.keys():
+            return step
+        return dataclasses.replace(step, observation=self.frames.observe(step.observation))
 
     @property
     def ready(self) -> bool:

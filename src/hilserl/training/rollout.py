@@ -50,6 +50,7 @@ def seed_for(seed: int, stream: str, number: int) -> int:
 class Rollout:
     """An environment, an operator and the episode in progress.
 
+    `observe` may add to each observation what the policy and the learner both need of it.
     Episodes are numbered from `first_episode`; number and seed decide the episode's start and the operator's hand.
     """
 
@@ -62,10 +63,12 @@ class Rollout:
         seed: int,
         stream: str,
         first_episode: int = 0,
+        observe: Callable[[Observation], Observation] = lambda observation: observation,
     ) -> None:
         self._env, self._spec, self._operator = env, spec, operator
         self._subscribers, self._seed, self._stream = subscribers, seed, stream
         self.episode = first_episode
+        self._observe = observe
         self._takeover = Takeover()
         self._steps: list[Step] = []
 
@@ -92,7 +95,7 @@ class Rollout:
             Step(
                 episode=self.episode,
                 index=last.index + 1,
-                observation=observation,
+                observation=self._observe(observation),
                 action=decision.action,
                 reward=float(reward),
                 terminated=terminated,
@@ -109,7 +112,7 @@ class Rollout:
         observation, _ = self._env.reset(seed=seed_for(self._seed, self._stream, self.episode))
         self._takeover = Takeover()
         self._operator.begin_episode(self.episode)
-        self._tell(Step(self.episode, 0, observation, np.zeros(self._spec.action.size, np.float32)))
+        self._tell(Step(self.episode, 0, self._observe(observation), np.zeros(self._spec.action.size, np.float32)))
 
     def _tell(self, step: Step) -> None:
         self._steps.append(step)

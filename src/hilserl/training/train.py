@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from hilserl import tasks
-from hilserl.agents.sac import Actor, act
+from hilserl.agents.sac import act
 from hilserl.errors import HilserlError
 from hilserl.experience import Step, atomically
 from hilserl.operators.operator import Nobody, Operator
@@ -21,7 +21,7 @@ from hilserl.operators.simulated import SimulatedOperator
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, save_config
-from hilserl.training.evaluation import Evaluation, evaluate
+from hilserl.training.evaluation import Evaluation, Player, evaluate
 from hilserl.training.learner import DivergenceError, FreeRunning, Learner, Lockstep
 from hilserl.training.metrics import MetricsLog, Progress, Tally
 from hilserl.training.plots import plot_curve
@@ -113,7 +113,16 @@ class Training:
         self._next_eval = (self._tally.env_steps // config.eval_every + 1) * config.eval_every
         self._progress = Progress(config.task, self._tally, config.max_env_steps)
         subscribers = [self._tally, EpisodeWriter(run.episodes, self._spec), self]
-        self._rollout = Rollout(self._env, self._spec, self._operator, subscribers, config.seed, "train", first_episode)
+        self._rollout = Rollout(
+            self._env,
+            self._spec,
+            self._operator,
+            subscribers,
+            config.seed,
+            "train",
+            first_episode,
+            self._learner.frames.observe,
+        )
 
     def __enter__(self) -> "Training":
         return self
@@ -223,7 +232,13 @@ class Training:
         """Evaluates on seeds kept for this and writes a checkpoint with the outcome."""
         agent, rounds = self._learner.snapshot
         first_seed = seed_for(self._config.seed, "evaluation", 0)
-        result = evaluate(self._eval_env, agent.actor, self._config.eval_episodes, first_seed, self._spec.control_dt_s)
+        result = evaluate(
+            self._eval_env,
+            Player(agent.actor, self._learner.frames),
+            self._config.eval_episodes,
+            first_seed,
+            self._spec.control_dt_s,
+        )
         self._solved = self._solved + 1 if result.successes == result.episodes else 0
         tally = self._tally
         self._log.write("evaluation", tally.env_steps, {"human_steps": tally.human_steps, **result.as_dict()})
@@ -257,10 +272,11 @@ class Training:
             return None
         trained_seconds = self._wall_seconds()
         best, _ = load_checkpoint(choose(self._dir.checkpoints, "best"), agent)
+        player = Player(best.actor, self._learner.frames)
         evaluation = evaluate(
-            self._eval_env, best.actor, self._config.final_eval_episodes, FINAL_EVAL_SEED, self._spec.control_dt_s
+            self._eval_env, player, self._config.final_eval_episodes, FINAL_EVAL_SEED, self._spec.control_dt_s
         )
-        self._film(best.actor)
+        self._film(player)
         result = {
             "task": self._config.task,
             "obs": self._config.obs,
@@ -278,9 +294,9 @@ class Training:
         self._progress.say(f"Ended: {reason}. {evaluation}.")
         return result
 
-    def _film(self, actor: Actor) -> None:
+    def _film(self, player: Player) -> None:
         try:
-            film(self._dir.video, self._eval_env, actor, range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + _FILMED_EPISODES))
+            film(self._dir.video, self._eval_env, player, range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + _FILMED_EPISODES))
         except HilserlError as error:
             self._progress.say(f"No film: {error}")
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilserl import tasks
-from hilserl.agents.sac import Actor, create_agent
+from hilserl.agents.sac import create_agent
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.checkpoint import choose, load_checkpoint
 from hilserl.training.config import TrainConfig, load_config
+from hilserl.training.evaluation import Player
 from hilserl.training.rundir import RunDir
+from hilserl.vision.frames import FrameEncoder
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Trained:
 
     config: TrainConfig
     checkpoint: Path
-    actor: Actor
+    player: Player
     env: ManipulationEnv
 
 
@@ -28,4 +30,4 @@ def open_trained(run: RunDir, checkpoint: str = "best") -> Trained:
     path = choose(run.checkpoints, checkpoint)
     env = tasks.make_env(config.task, obs=config.obs)
     agent, _ = load_checkpoint(path, create_agent(env.experience, config.agent, config.seed))
-    return Trained(config, path, agent.actor, env)
+    return Trained(config, path, Player(agent.actor, FrameEncoder(env.experience)), env)

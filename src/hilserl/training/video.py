@@ -5,10 +5,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from hilserl.agents.sac import Actor
 from hilserl.experience import atomically
 from hilserl.sim.environment import CONTROL_DT_S, ManipulationEnv
-from hilserl.training.evaluation import play_episode
+from hilserl.training.evaluation import Player, play_episode
 
 _FRAMES_PER_STEP = 2
 _LAST_PICTURE_S = 0.6
@@ -17,7 +16,7 @@ _MAX_FILM_S = 20.0
 _GREEN, _RED = (42, 127, 79), (192, 57, 43)
 
 
-def film(path: Path, env: ManipulationEnv, actor: Actor, seeds: range, height: int = 480, width: int = 640) -> None:
+def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height: int = 480, width: int = 640) -> None:
     """Plays the deterministic policy and writes one MP4 in real time; a border at each episode's end tells its outcome.
 
     Ends after the last seed, or with the episode in which the film gets long, as it does where a policy fails.
@@ -38,7 +37,7 @@ def film(path: Path, env: ManipulationEnv, actor: Actor, seeds: range, height: i
 
             env.simulation.watch(lambda: show(env.picture(height, width)), _FRAMES_PER_STEP)
             for seed in seeds:
-                success, _ = play_episode(env, actor, seed)
+                success, _ = play_episode(env, player, seed)
                 last = _framed(env.picture(height, width), _GREEN if success else _RED)
                 for _ in range(round(_LAST_PICTURE_S * fps)):
                     show(last)
