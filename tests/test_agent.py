@@ -199,9 +199,39 @@ def test_impossible_settings_are_refused(settings: dict) -> None:
         AgentConfig(**settings)
 
 
-def test_cameras_are_refused_by_an_agent_without_eyes(spec: ExperienceSpec) -> None:
-    with pytest.raises(HilserlError, match="eye"):
-        create_agent(spec, SMALL, 0)
+def with_camera(spec: ExperienceSpec) -> ExperienceSpec:
+    return dataclasses.replace(spec, images=(("eye", (32, 48, 3)),))
+
+
+def camera_batches(spec: ExperienceSpec, seed: int = 0) -> Transitions:
+    batches, rng = random_batches(spec, 2, 8, seed), np.random.default_rng(seed)
+    for observation in (batches.observation, batches.next_observation):
+        observation["eye.features"] = rng.normal(size=(2, 8, 2, 3, 80)).astype(np.float16)
+    return batches
+
+
+def test_camera_heads_learn_from_the_values_and_not_from_the_policy(state_spec: ExperienceSpec) -> None:
+    spec = with_camera(state_spec)
+    agent, batches = create_agent(spec, SMALL, 0), camera_batches(spec)
+    after, metrics = update(agent, batches, jax.random.key(0))
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert moved(agent.actor.encoder.heads, after.actor.encoder.heads)
+    # Another temperature changes the policy's loss and nothing of the first value update.
+    one = jax.tree.map(lambda leaf: leaf[:1], batches)
+    warmer = eqx.tree_at(lambda a: a.log_temperature, agent, agent.log_temperature + 1.0)
+    plain, warm = (update(a, one, jax.random.key(0))[0] for a in (agent, warmer))
+    assert moved(plain.actor.policy, warm.actor.policy)
+    assert not moved(plain.actor.encoder, warm.actor.encoder)
+    assert not moved(plain.critics, warm.critics)
+
+
+def test_what_the_camera_shows_matters(state_spec: ExperienceSpec) -> None:
+    spec = with_camera(state_spec)
+    actor = create_agent(spec, SMALL, 0).actor
+    dark = {"state": np.zeros(3, np.float32), "eye.features": np.zeros((2, 3, 80), np.float16)}
+    bright = dark | {"eye.features": np.random.default_rng(0).normal(size=(2, 3, 80)).astype(np.float16)}
+    actions = [act(actor, observation, jax.random.key(0), explore=False) for observation in (dark, bright)]
+    assert not np.array_equal(*actions)
 
 
 def test_an_agent_is_a_pytree(state_spec: ExperienceSpec) -> None:

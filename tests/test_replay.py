@@ -3,6 +3,8 @@
 Toy steps carry 100 * episode + index, so a true transition always goes from v to v + 1.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ from conftest import make_episode, make_step
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, Transitions
 from hilserl.replay import Replay
+from hilserl.tasks import make_env
+from hilserl.vision.frames import FrameEncoder
 
 
 class NaiveBuffer:
@@ -225,3 +229,25 @@ def test_an_intervened_frame_is_stored_once(spec: ExperienceSpec) -> None:
         replay.add(step)
     assert len(replay) == 6
     assert len(replay.online_rows()) == len(replay.prior_rows()) == 5
+
+
+FEATURES = {"eye.features": (2, 2, 4)}
+
+
+def test_features_are_kept_instead_of_frames(spec: ExperienceSpec) -> None:
+    replay = Replay(spec, 50, features=FEATURES)
+    for step in make_episode(1, 5):
+        value = step.observation["state"][0]
+        replay.add(replace(step, observation={**step.observation, "eye.features": np.full((2, 2, 4), value)}))
+    found = replay.transitions(replay.online_rows())
+    assert set(found.observation) == {"state", "eye.features"}
+    assert found.observation["eye.features"].dtype == np.float16
+    assert (found.observation["eye.features"][:, 0, 0, 0] == found.observation["state"][:, 0]).all()
+    assert (found.next_observation["eye.features"][:, 0, 0, 0] == found.next_observation["state"][:, 0]).all()
+
+
+def test_200_000_steps_of_two_cameras_fit_in_6_gb() -> None:
+    env = make_env("pick_cube", obs="pixels")
+    replay = Replay(env.experience, 200_000, features=FrameEncoder(env.experience).shapes)
+    assert replay.nbytes < 6e9
+    assert replay.nbytes > 200_000 * 2 * 8 * 8 * 80 * 2, "and the features are counted"

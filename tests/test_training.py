@@ -82,6 +82,20 @@ def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path) -> None:
         assert all(np.array_equal(a.action, b.action) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.usefixtures("short_episodes")
+def test_from_pixels_too_two_steps_and_a_resume_are_four_steps(tmp_path: Path) -> None:
+    """On resume the frames are read from disk and encoded again: the features must be the very same."""
+    settings = config(demonstrations=0, obs="pixels")
+    whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
+    train(settings, whole)
+    train(dataclasses.replace(settings, max_env_steps=2), halves)
+    train(settings, halves, resume=True)
+    assert same_weights(weights(whole, 4), weights(halves, 4))
+    steps, spec = read_episode(whole.episodes / "000001.parquet")
+    assert [name for name, _ in spec.images] == ["front", "wrist"]
+    assert steps[-1].observation["wrist"].std() > 1, "the raw frames are on disk"
+
+
 def test_one_seed_one_run(tmp_path: Path) -> None:
     runs = [RunDir(tmp_path / name) for name in ("a", "b", "c")]
     for run, seed in zip(runs, (0, 0, 1), strict=True):

@@ -175,8 +175,8 @@ class _Goals(NamedTuple):
 def _goals(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> _Goals:
     """The targets y = r + gamma * Q_target(s', a'), with a' ~ policy.
 
-    For the critics Q_target is the minimum over drawn members of the target ensemble. For the gripper it is Double DQN's
-    (arXiv 1509.06461), and the reward is less a penalty for each gripper that the action set moving.
+    For the critics Q_target is the minimum over drawn members of the target ensemble. For the gripper it is Double
+    DQN's (arXiv 1509.06461), and the reward is less a penalty for each gripper that the action set moving.
     """
     config, actor, targets = agent.config, agent.actor, agent.targets
     motion_key, member_key = jax.random.split(key)
@@ -190,26 +190,22 @@ def _goals(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> _Goals:
     if targets.gripper is None:
         return _Goals(critic, None)
     commands = batch.observation["state"][:, slice(*agent.gripper_state)]
-    reward = batch.reward - config.gripper_penalty * changes(commands, _part(batch, actor.action.grippers))
+    reward = batch.reward - config.gripper_penalty * changes(commands, _part(batch.action, actor.action.grippers))
     next_values = jax.vmap(targets.gripper)(seen_by_targets, motion)
-    best = to_choice(_part_of(action, actor.action.grippers))[:, None]
+    best = to_choice(_part(action, actor.action.grippers))[:, None]
     return _Goals(critic, reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0])
 
 
-def _part_of(action: Array, indices: tuple[int, ...]) -> Array:
+def _part(action: Array, indices: tuple[int, ...]) -> Array:
     return action[:, np.array(indices, int)]
-
-
-def _part(batch: Transitions, indices: tuple[int, ...]) -> Array:
-    return _part_of(batch.action, indices)
 
 
 def _update_values(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
     """Encoder, critics and gripper regress on their targets; the target networks follow.
 
-    Both kinds of value are of the *joint* action. Blind to each other, motion and gripper would each take credit for the
-    other's demonstrated part: standing still is good where an expert then closes, holding is good where an expert then
-    moves, and the policy does both for ever.
+    Both kinds of value are of the *joint* action. Blind to each other, motion and gripper would each take credit for
+    the other's demonstrated part: standing still is good where an expert then closes, holding is good where an expert
+    then moves, and the policy does both for ever.
     """
     config, layout = agent.config, agent.actor.action
     goals = _goals(agent, batch, key)
@@ -221,8 +217,8 @@ def _update_values(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple
         metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": goals.critic.mean()}
         if values.gripper is None or goals.gripper is None:
             return critic_loss, metrics
-        taken = to_choice(_part(batch, layout.grippers))[:, None]
-        choice_values = jax.vmap(values.gripper)(features, _part(batch, layout.continuous))
+        taken = to_choice(_part(batch.action, layout.grippers))[:, None]
+        choice_values = jax.vmap(values.gripper)(features, _part(batch.action, layout.continuous))
         gripper_q = jnp.take_along_axis(choice_values, taken, -1)[:, 0]
         gripper_loss = jnp.mean((gripper_q - goals.gripper) ** 2)
         return critic_loss + gripper_loss, metrics | {"gripper_loss": gripper_loss, "gripper_q": gripper_q.mean()}
