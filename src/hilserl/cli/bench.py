@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -25,7 +25,7 @@ class Arguments:
     """Measure. Figures of one call were taken in one run, side by side."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """sim, agent; all of them where none is named."""
+    """sim, agent, encoder; all of them where none is named."""
     gym_hil_python: Path = Path(".venv-gym-hil/bin/python")
     """The Python of an environment that has gym-hil (`make gym-hil` makes one); skipped where it is absent."""
     json: Path | None = None
@@ -78,22 +78,28 @@ def _bench_sim(arguments: Arguments) -> dict[str, float]:
 
 def _bench_agent(arguments: Arguments) -> dict[str, float]:
     del arguments
+    return _agent_figures("state", 200) | _agent_figures("pixels", 30)
+
+
+def _agent_figures(obs: str, count: int) -> dict[str, float]:
+    """Full updates (critics, gripper, policy, temperature) at batch 256, rounds, batches sampled and actions chosen."""
     import jax
 
     from hilserl.agents.sac import act, create_agent, update
     from hilserl.replay import Replay
     from hilserl.tasks import make_env
     from hilserl.training.config import preset
+    from hilserl.vision.frames import FrameEncoder
 
-    env = make_env("pick_cube")
-    spec, figures = env.experience, {}
-    config = preset("pick_cube").agent
-    replay = Replay(spec, 2_000, prior=_random_episode(env, 0, 100))
-    for step in _random_episode(env, 1, 100):
+    env = make_env("pick_cube", obs=obs)
+    config, frames = preset("pick_cube").agent, FrameEncoder(env.experience)
+    prior, online = (_random_episode(env, frames.observe, episode) for episode in range(2))
+    replay = Replay(env.experience, 2_000, prior, frames.shapes)
+    for step in online:
         replay.add(step)
-    rng, key = np.random.default_rng(0), jax.random.key(0)
-    for name, utd_ratio in (("state_updates_per_s", 1), ("state_rounds_per_s", config.utd_ratio)):
-        agent = create_agent(spec, config, seed=0)
+    rng, key, figures = np.random.default_rng(0), jax.random.key(0), {}
+    agent = create_agent(env.experience, config, seed=0)
+    for name, utd_ratio in (("updates", 1), ("rounds", config.utd_ratio)):
         batches = replay.sample(rng, utd_ratio, config.batch_size)
 
         def learn(batches=batches) -> None:
@@ -101,29 +107,47 @@ def _bench_agent(arguments: Arguments) -> dict[str, float]:
             agent, metrics = update(agent, batches, key)
             jax.block_until_ready(metrics)
 
-        figures[f"agent.{name}"] = _rate(learn, 200)
-    figures["agent.samples_per_s"] = _rate(lambda: replay.sample(rng, 1, config.batch_size), 500)
-    observation, _ = env.reset(seed=0)
-    figures["agent.actions_per_s"] = _rate(lambda: act(agent.actor, observation, key, explore=True), 500)
+        figures[f"agent.{obs}_{name}_per_s"] = _rate(learn, count)
+    figures[f"agent.{obs}_batches_sampled_per_s"] = _rate(lambda: replay.sample(rng, 1, config.batch_size), count)
+    seen = online[0].observation
+    figures[f"agent.{obs}_actions_per_s"] = _rate(lambda: act(agent.actor, seen, key, explore=True), count)
+    env.close()
     return figures
 
 
-def _random_episode(env, episode: int, length: int) -> list:
+def _bench_encoder(arguments: Arguments) -> dict[str, float]:
+    del arguments
+    from hilserl.tasks import make_env
+    from hilserl.vision.frames import FrameEncoder
+
+    env = make_env("pick_cube", obs="pixels")
+    frames = FrameEncoder(env.experience)
+    observation, _ = env.reset(seed=0)
+    rate = _rate(lambda: frames.observe(observation), 100)
+    env.close()
+    return {"encoder.ms_per_image": 1e3 / rate / len(frames.cameras)}
+
+
+def _random_episode(env: Any, observe: Callable[[dict[str, Any]], dict[str, Any]], episode: int) -> list[Any]:
     from hilserl.experience import Step
 
     rng = np.random.default_rng(episode)
     observation, _ = env.reset(seed=episode)
-    steps = [Step(episode, 0, observation, np.zeros(4, np.float32))]
-    for index in range(1, length + 1):
+    steps = [Step(episode, 0, observe(observation), np.zeros(4, np.float32))]
+    for index in range(1, 101):
         action = rng.uniform(-1, 1, 4).astype(np.float32)
         observation, reward, terminated, truncated, _ = env.step(action)
-        steps.append(Step(episode, index, observation, action, reward, terminated, truncated, terminated))
+        steps.append(Step(episode, index, observe(observation), action, reward, terminated, truncated, terminated))
         if terminated or truncated:
             break
     return steps
 
 
-_BENCHES: dict[str, Callable[[Arguments], dict[str, float]]] = {"sim": _bench_sim, "agent": _bench_agent}
+_BENCHES: dict[str, Callable[[Arguments], dict[str, float]]] = {
+    "sim": _bench_sim,
+    "agent": _bench_agent,
+    "encoder": _bench_encoder,
+}
 
 
 def run(words: Sequence[str]) -> int:

@@ -19,7 +19,6 @@ class MetricsLog:
     """Appends to `metrics.jsonl` and to TensorBoard's event files in `tensorboard/` beside it."""
 
     def __init__(self, path: Path) -> None:
-        _drop_torn_line(path)
         self._file = path.open("a")
         self._events = SummaryWriter(str(path.parent / "tensorboard"))
 
@@ -36,7 +35,7 @@ class MetricsLog:
         self._events.close()
 
 
-def _drop_torn_line(path: Path) -> None:
+def drop_torn_line(path: Path) -> None:
     """Removes a last line that a killed run did not finish."""
     if path.exists():
         text = path.read_bytes()

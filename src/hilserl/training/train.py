@@ -23,7 +23,7 @@ from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, save_config
 from hilserl.training.evaluation import Evaluation, Player, evaluate
 from hilserl.training.learner import DivergenceError, FreeRunning, Learner, Lockstep
-from hilserl.training.metrics import MetricsLog, Progress, Tally
+from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
 from hilserl.training.plots import plot_curve
 from hilserl.training.record import record_demonstrations
 from hilserl.training.rollout import EpisodeSummary, Observation, Rollout, seed_for, summarise
@@ -149,10 +149,13 @@ class Training:
     def _restore(self) -> int:
         """Brings back the newest checkpoint and every finished episode; returns the next episode's number."""
         first_episode = 0
+        drop_torn_line(self._dir.metrics)
         if steps_in(self._dir.checkpoints):
             agent, state = load_checkpoint(choose(self._dir.checkpoints, "last"), self._learner.snapshot[0])
             self._learner.restore(agent, state.rounds)
             self._earlier_seconds = state.wall_seconds
+            for record in read_metrics(self._dir.metrics, "evaluation"):
+                self._solved = self._solved + 1 if record["success_rate"] == 1.0 else 0
         if not self._dir.episodes.exists():
             return first_episode
         for steps in read_episodes(self._dir.episodes, self._spec):
