@@ -16,8 +16,8 @@ from hilserl.errors import HilserlError, unknown
 from hilserl.experience import atomically
 
 _RIVAL_SCRIPT = Path(__file__).with_name("bench_gym_hil.py")
-_PIXEL_STEPS = 300
-_STATE_STEPS = 3000
+_PIXEL_STEPS = 100
+_STATE_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,20 @@ class Arguments:
     """Write the figures into this file as one flat object."""
 
 
+_BLOCKS = 5
+
+
 def _rate(step: Callable[[], object], count: int) -> float:
-    """Calls per second, after a tenth as many to warm up."""
+    """Calls per second: the median of five blocks, after a tenth as many calls to warm up."""
     for _ in range(max(1, count // 10)):
         step()
-    started = time.perf_counter()
-    for _ in range(count):
-        step()
-    return count / (time.perf_counter() - started)
+    rates = []
+    for _ in range(_BLOCKS):
+        started = time.perf_counter()
+        for _ in range(count):
+            step()
+        rates.append(count / (time.perf_counter() - started))
+    return float(np.median(rates))
 
 
 def env_steps_per_s(obs: str, count: int) -> float:
@@ -78,7 +84,7 @@ def _bench_sim(arguments: Arguments) -> dict[str, float]:
 
 def _bench_agent(arguments: Arguments) -> dict[str, float]:
     del arguments
-    return _agent_figures("state", 200) | _agent_figures("pixels", 30)
+    return _agent_figures("state", 100) | _agent_figures("pixels", 10)
 
 
 def _agent_figures(obs: str, count: int) -> dict[str, float]:
