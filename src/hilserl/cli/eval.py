@@ -30,9 +30,6 @@ class Arguments:
     """Write the figures into this file."""
 
 
-_FILMED = 6
-
-
 def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=words, prog="hilserl eval")
     if arguments.episodes < 1:
@@ -40,7 +37,7 @@ def run(words: Sequence[str]) -> int:
     from hilserl.training.evaluation import evaluate
     from hilserl.training.rundir import RunDir
     from hilserl.training.trained import open_trained
-    from hilserl.training.video import film
+    from hilserl.training.video import FILMED_EPISODES, film
 
     trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint)
     with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
@@ -56,7 +53,7 @@ def run(words: Sequence[str]) -> int:
     if arguments.json:
         atomically(arguments.json, lambda part: part.write_text(json.dumps(result.as_dict(), indent=2) + "\n"))
     if arguments.video:
-        filmed = min(_FILMED, arguments.episodes)
+        filmed = min(FILMED_EPISODES, arguments.episodes)
         film(arguments.video, trained.env, trained.player, range(arguments.seed, arguments.seed + filmed))
         print(f"Film: {arguments.video}")
     trained.env.close()

@@ -10,6 +10,9 @@ from hilserl.sim.panda import (
     GRIPPER_ACTUATOR,
     HOME_JOINTS_RAD,
     TCP_SITE,
+    WRIST_FORCE_SENSOR,
+    WRIST_SITE,
+    WRIST_TORQUE_SENSOR,
 )
 from hilserl.sim.scene import ROBOT_PREFIX, TARGET_BODY, TOOL_DOWN_WXYZ
 
@@ -29,10 +32,10 @@ class Arm:
         self._dofs = np.array([j.dofadr[0] for j in joints])
         self._finger_qpos = np.array([j.qposadr[0] for j in fingers])
         self._tcp = model.site(ROBOT_PREFIX + TCP_SITE).id
-        self._wrist = model.site(ROBOT_PREFIX + "wrist").id
+        self._wrist = model.site(ROBOT_PREFIX + WRIST_SITE).id
         self._hand = model.body(ROBOT_PREFIX + "hand").id
-        self._force = model.sensor(ROBOT_PREFIX + "wrist_force").adr[0]
-        self._torque = model.sensor(ROBOT_PREFIX + "wrist_torque").adr[0]
+        self._force = model.sensor(ROBOT_PREFIX + WRIST_FORCE_SENSOR).adr[0]
+        self._torque = model.sensor(ROBOT_PREFIX + WRIST_TORQUE_SENSOR).adr[0]
         self._gripper = model.actuator(ROBOT_PREFIX + GRIPPER_ACTUATOR).id
         self._target = model.body(TARGET_BODY).mocapid[0]
         self._home = np.array(HOME_JOINTS_RAD)
@@ -65,10 +68,6 @@ class Arm:
         free = np.linalg.svd(jacobian[:, self._dofs])[2][-1]
         error = self._home - self._data.qpos[self._qpos]
         self._data.qfrc_applied[self._dofs] = _POSTURE_STIFFNESS_NM_PER_RAD * free * (free @ error)
-
-    @property
-    def joint_positions_rad(self) -> np.ndarray:
-        return self._data.qpos[self._qpos].copy()
 
     @property
     def tcp_position_m(self) -> np.ndarray:

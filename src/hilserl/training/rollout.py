@@ -10,7 +10,7 @@ import numpy as np
 
 from hilserl.experience import ExperienceSpec, Step
 from hilserl.operators.operator import Operator
-from hilserl.operators.takeover import Control, Takeover
+from hilserl.operators.takeover import Takeover
 
 Observation = dict[str, np.ndarray]
 Policy = Callable[[Observation], tuple[np.ndarray, int]]
@@ -75,10 +75,6 @@ class Rollout:
     @property
     def between_episodes(self) -> bool:
         return not self._steps
-
-    @property
-    def in_control(self) -> Control:
-        return self._takeover.control
 
     def step(self, policy: Policy) -> None:
         """One control step; begins an episode where none is in progress."""

@@ -28,11 +28,10 @@ from hilserl.training.plots import plot_curve
 from hilserl.training.record import record_demonstrations
 from hilserl.training.rollout import EpisodeSummary, Observation, Rollout, seed_for, summarise
 from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes
-from hilserl.training.video import film
+from hilserl.training.video import FILMED_EPISODES, film
 
 FINAL_EVAL_SEED = 10_000
 _ACTING_KEYS = 2
-_FILMED_EPISODES = 6
 
 
 def train(config: TrainConfig, run: RunDir, *, resume: bool = False) -> dict[str, Any] | None:
@@ -211,12 +210,12 @@ class Training:
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         del steps
         tally = self._tally
-        common = {"human_steps": tally.human_steps, "episode": summary.episode}
         self._log.write(
             "episode",
             tally.env_steps,
             {
-                **common,
+                "human_steps": tally.human_steps,
+                "episode": summary.episode,
                 "steps": summary.steps,
                 "episode_return": summary.episode_return,
                 "success": summary.success,
@@ -299,7 +298,7 @@ class Training:
 
     def _film(self, player: Player) -> None:
         try:
-            film(self._dir.video, self._eval_env, player, range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + _FILMED_EPISODES))
+            film(self._dir.video, self._eval_env, player, range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + FILMED_EPISODES))
         except HilserlError as error:
             self._progress.say(f"No film: {error}")
 

@@ -9,6 +9,7 @@ from hilserl.experience import atomically
 from hilserl.sim.environment import CONTROL_DT_S, ManipulationEnv
 from hilserl.training.evaluation import Player, play_episode
 
+FILMED_EPISODES = 6
 _FRAMES_PER_STEP = 2
 _LAST_PICTURE_S = 0.6
 _BORDER_PX = 6

@@ -16,6 +16,17 @@ from hilserl.errors import HilserlError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_DAMAGED = (
+    pickle.UnpicklingError,
+    struct.error,
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+)
 
 
 class _Storage(NamedTuple):
@@ -63,9 +74,7 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             return _read(file)
-    except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise HilserlError(f"Cannot read the weights in {path}: {error}") from error
-    except (pickle.UnpicklingError, struct.error) as error:
+    except _DAMAGED as error:
         raise HilserlError(f"Cannot read the weights in {path}: {error}") from error
 
 
