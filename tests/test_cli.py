@@ -12,6 +12,7 @@ from hilserl.experience import read_episode
 from hilserl.training.evaluation import Evaluation, wilson_interval
 
 TINY = {
+    "--image-size": "32",
     "--demonstrations": "1",
     "--max-env-steps": "6",
     "--training-starts": "1",

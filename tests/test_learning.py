@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_pick_cube_is_learned_from_state_within_3000_steps(tmp_path: Path) -> None:
-    config = dataclasses.replace(preset("pick_cube"), max_env_steps=3000, eval_every=1000)
+    config = dataclasses.replace(preset("pick_cube"), obs="state", max_env_steps=3000, eval_every=1000)
     result = train(config, RunDir(tmp_path / "run"))
     assert result is not None
     assert result["evaluation"]["successes"] >= 80
@@ -22,7 +22,7 @@ def test_pick_cube_is_learned_from_state_within_3000_steps(tmp_path: Path) -> No
 
 def test_without_demonstrations_and_interventions_nothing_is_learned_as_fast(tmp_path: Path) -> None:
     config = dataclasses.replace(
-        preset("pick_cube"), max_env_steps=1500, eval_every=1500, operator="none", demonstrations=0
+        preset("pick_cube"), obs="state", max_env_steps=1500, eval_every=1500, operator="none", demonstrations=0
     )
     result = train(config, RunDir(tmp_path / "run"))
     assert result is not None

@@ -13,7 +13,7 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, Transitions
 from hilserl.replay import Replay
 from hilserl.tasks import make_env
-from hilserl.vision.frames import FrameEncoder
+from hilserl.vision.frames import FrameEncoder, VisionConfig
 
 
 class NaiveBuffer:
@@ -248,6 +248,6 @@ def test_features_are_kept_instead_of_frames(spec: ExperienceSpec) -> None:
 
 def test_200_000_steps_of_two_cameras_fit_in_6_gb() -> None:
     env = make_env("pick_cube", obs="pixels")
-    replay = Replay(env.experience, 200_000, features=FrameEncoder(env.experience).shapes)
+    replay = Replay(env.experience, 200_000, features=FrameEncoder(env.experience, VisionConfig()).stored)
     assert replay.nbytes < 6e9
     assert replay.nbytes > 200_000 * 2 * 8 * 8 * 80 * 2, "and the features are counted"

@@ -25,6 +25,7 @@ from hilserl.training.config import TrainConfig, load_config, preset, save_confi
 from hilserl.training.learner import DivergenceError, FreeRunning, Learner
 from hilserl.training.rundir import RunDir, read_episodes
 from hilserl.training.train import train
+from hilserl.vision.frames import VisionConfig
 
 SMALL_AGENT = AgentConfig(hidden=(16, 16), critics=2, target_critics=2, utd_ratio=2, batch_size=8)
 
@@ -32,6 +33,7 @@ SMALL_AGENT = AgentConfig(hidden=(16, 16), critics=2, target_critics=2, utd_rati
 def config(**changes: Any) -> TrainConfig:
     small = TrainConfig(
         task="pick_cube",
+        obs="state",
         demonstrations=1,
         max_env_steps=4,
         training_starts=1,
@@ -83,9 +85,11 @@ def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("short_episodes")
-def test_from_pixels_too_two_steps_and_a_resume_are_four_steps(tmp_path: Path) -> None:
+@pytest.mark.parametrize("vision", [VisionConfig(), VisionConfig("small_cnn")], ids=lambda v: v.encoder)
+def test_from_pixels_too_two_steps_and_a_resume_are_four_steps(tmp_path: Path, vision: VisionConfig) -> None:
     """On resume the frames are read from disk and encoded again: the features must be the very same."""
-    settings = config(demonstrations=0, obs="pixels")
+    agent = dataclasses.replace(SMALL_AGENT, vision=vision)
+    settings = config(demonstrations=0, obs="pixels", image_size=32, crop={"front": (0.0, 0.1, 0.9, 0.9)}, agent=agent)
     whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
     train(settings, whole)
     train(dataclasses.replace(settings, max_env_steps=2), halves)
@@ -176,6 +180,7 @@ sys.path.insert(0, {tests!r})
 from test_training import config
 from hilserl.training.rundir import RunDir
 from hilserl.training.train import train
+from hilserl.vision.frames import VisionConfig
 train(config(max_env_steps=100_000, eval_every=60, demonstrations=1), RunDir(Path({run!r})))
 """
 

@@ -6,7 +6,7 @@ updates of encoder, critics and gripper critic, each on its own batch, then one 
 """
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -27,9 +27,11 @@ from hilserl.agents.networks import (
 )
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout, ExperienceSpec, Transitions
+from hilserl.vision.frames import FrameEncoder, VisionConfig
 from hilserl.vision.heads import ObservationEncoder
 
 Metrics = dict[str, Array]
+_FRAME_KEYS = 1
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,9 @@ class AgentConfig:
     """Part of the way that target networks move to the online ones at each critic update."""
     initial_temperature: float = 0.01
     target_entropy_per_action: float = -0.5
-    camera_embeddings: int = 4
-    """Weighted sums of a camera's feature map for each of its channels."""
-    camera_width: int = 128
-    """Numbers that each camera contributes to what the networks see."""
     gripper_penalty: float = 0.02
     """Taken from the gripper's reward for each gripper that an action sets moving."""
+    vision: VisionConfig = field(default_factory=VisionConfig)
 
     def __post_init__(self) -> None:
         if not 1 <= self.target_critics <= self.critics:
@@ -123,6 +122,7 @@ class Agent(eqx.Module):
     log_temperature: Float[Array, ""]
     optimizers: Optimizers
     config: AgentConfig = eqx.field(static=True)
+    frames: FrameEncoder = eqx.field(static=True)
     gripper_state: tuple[int, int] = eqx.field(static=True)
     """Where the state tells the grippers' commands: start and stop."""
 
@@ -135,7 +135,8 @@ def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> Agent:
     """A fresh agent for a spec; the seed decides every weight."""
     policy_key, critic_key, gripper_key, encoder_key = jax.random.split(jax.random.key(seed), 4)
     motions, grippers = len(spec.action.continuous), len(spec.action.grippers)
-    encoder = ObservationEncoder(spec, config.camera_embeddings, config.camera_width, key=encoder_key)
+    frames = FrameEncoder(spec, config.vision)
+    encoder = ObservationEncoder(spec, frames, key=encoder_key)
     policy = Policy(encoder.size, motions, config.hidden, key=policy_key)
     critics = critic_ensemble(config.critics, encoder.size + spec.action.size, config.hidden, key=critic_key)
     gripper = None
@@ -151,6 +152,7 @@ def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> Agent:
         log_temperature=log_temperature,
         optimizers=Optimizers(*(adam.init(eqx.filter(t, eqx.is_array)) for t in (policy, values, log_temperature))),
         config=config,
+        frames=frames,
         gripper_state=(spec.gripper_state.start, spec.gripper_state.stop) if grippers else (0, 0),
     )
 
@@ -236,10 +238,10 @@ def _update_values(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple
     ), metrics
 
 
-def _update_policy(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
+def _update_policy(agent: Agent, observation: dict[str, Array], key: PRNGKeyArray) -> tuple[Agent, Metrics]:
     """Ascends mean Q - alpha log pi on what the values have learned to see; alpha follows the entropy to its target."""
     config = agent.config
-    features = agent.actor.encoder(batch.observation)
+    features = agent.actor.encoder(observation)
     temperature = jnp.exp(agent.log_temperature)
 
     def loss(policy: Policy) -> tuple[Array, Array]:
@@ -262,19 +264,29 @@ def _update_policy(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple
     return agent, {"actor_loss": actor_loss, "entropy": entropy, "temperature": temperature}
 
 
+def _prepared(frames: FrameEncoder, batch: Transitions, key: PRNGKeyArray) -> Transitions:
+    now, after = jax.random.split(jax.random.fold_in(key, _FRAME_KEYS))
+    return batch._replace(
+        observation=frames.prepare(batch.observation, now),
+        next_observation=frames.prepare(batch.next_observation, after),
+    )
+
+
 def _round(agent: Agent, batches: Transitions, key: PRNGKeyArray) -> tuple[Agent, Metrics]:
     arrays, static = eqx.partition(agent, eqx.is_array)
     value_key, policy_key = jax.random.split(key)
     utd_ratio = batches.reward.shape[0]
 
     def value_step(arrays: Any, inputs: tuple[Transitions, PRNGKeyArray]) -> tuple[Any, Metrics]:
-        batch, step_key = inputs
-        current, step_metrics = _update_values(eqx.combine(arrays, static), batch, step_key)
+        (batch, step_key), current = inputs, eqx.combine(arrays, static)
+        current, step_metrics = _update_values(current, _prepared(current.frames, batch, step_key), step_key)
         return eqx.filter(current, eqx.is_array), step_metrics
 
     arrays, metrics = jax.lax.scan(value_step, arrays, (batches, jax.random.split(value_key, utd_ratio)))
-    last = jax.tree.map(lambda leaf: leaf[-1], batches)
-    agent, policy_metrics = _update_policy(eqx.combine(arrays, static), last, policy_key)
+    last = jax.tree.map(lambda leaf: leaf[-1], batches.observation)
+    agent = eqx.combine(arrays, static)
+    seen = agent.frames.prepare(last, jax.random.fold_in(policy_key, _FRAME_KEYS))
+    agent, policy_metrics = _update_policy(agent, seen, policy_key)
     return agent, {name: value.mean() for name, value in metrics.items()} | policy_metrics
 
 

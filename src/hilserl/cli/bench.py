@@ -5,15 +5,19 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
 
 from hilserl.errors import HilserlError, unknown
 from hilserl.experience import atomically
+
+if TYPE_CHECKING:
+    from hilserl.agents.sac import AgentConfig
 
 _RIVAL_SCRIPT = Path(__file__).with_name("bench_gym_hil.py")
 _PIXEL_STEPS = 100
@@ -25,7 +29,7 @@ class Arguments:
     """Measure. Figures of one call were taken in one run, side by side."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """sim, agent, encoder; all of them where none is named."""
+    """sim, agent, encoder, vision; all of them where none is named."""
     gym_hil_python: Path = Path(".venv-gym-hil/bin/python")
     """The Python of an environment that has gym-hil (`make gym-hil` makes one); skipped where it is absent."""
     json: Path | None = None
@@ -35,12 +39,12 @@ class Arguments:
 _BLOCKS = 5
 
 
-def _rate(step: Callable[[], object], count: int) -> float:
-    """Calls per second: the median of five blocks, after a tenth as many calls to warm up."""
+def _rate(step: Callable[[], object], count: int, blocks: int = _BLOCKS) -> float:
+    """Calls per second: the median of some blocks, after a tenth as many calls to warm up."""
     for _ in range(max(1, count // 10)):
         step()
     rates = []
-    for _ in range(_BLOCKS):
+    for _ in range(blocks):
         started = time.perf_counter()
         for _ in range(count):
             step()
@@ -84,50 +88,110 @@ def _bench_sim(arguments: Arguments) -> dict[str, float]:
 
 def _bench_agent(arguments: Arguments) -> dict[str, float]:
     del arguments
-    return _agent_figures("state", 100) | _agent_figures("pixels", 10)
+    from hilserl.training.config import preset
+
+    agent = preset("pick_cube").agent
+    return _agent_figures("state", "state", agent, 100) | _agent_figures("pixel", "pixels", agent, 10)
 
 
-def _agent_figures(obs: str, count: int) -> dict[str, float]:
-    """Full updates (critics, gripper, policy, temperature) at batch 256, rounds, batches sampled and actions chosen."""
+def _agent_figures(name: str, obs: str, config: "AgentConfig", count: int) -> dict[str, float]:
+    """Full updates (critics, gripper, policy, temperature), rounds, batches sampled and actions chosen."""
     import jax
 
-    from hilserl.agents.sac import act, create_agent, update
-    from hilserl.replay import Replay
-    from hilserl.tasks import make_env
-    from hilserl.training.config import preset
-    from hilserl.vision.frames import FrameEncoder
+    from hilserl.agents.sac import act
 
-    env = make_env("pick_cube", obs=obs)
-    config, frames = preset("pick_cube").agent, FrameEncoder(env.experience)
-    prior, online = (_random_episode(env, frames.observe, episode) for episode in range(2))
-    replay = Replay(env.experience, 2_000, prior, frames.shapes)
-    for step in online:
-        replay.add(step)
-    rng, key, figures = np.random.default_rng(0), jax.random.key(0), {}
-    agent = create_agent(env.experience, config, seed=0)
-    for name, utd_ratio in (("updates", 1), ("rounds", config.utd_ratio)):
-        batches = replay.sample(rng, utd_ratio, config.batch_size)
+    bench = _LearnerBench(obs, config)
+    updates, rounds = bench.rounds_per_s(1, count), bench.rounds_per_s(config.utd_ratio, count)
+    batches = _rate(lambda: bench.sample(1), count)
+    observation = bench.observation
+    actor, key = bench.agent.actor, jax.random.key(0)
+    return {
+        f"agent.{name}_updates_per_s": updates,
+        f"agent.{name}_rounds_per_s": rounds,
+        f"agent.{name}_batches_sampled_per_s": batches,
+        f"agent.{name}_sampling_percent": 100 / (1 + batches / updates),
+        f"agent.{name}_actions_per_s": _rate(lambda: act(actor, observation, key, explore=True), count),
+    }
 
-        def learn(batches=batches) -> None:
-            nonlocal agent
-            agent, metrics = update(agent, batches, key)
+
+class _LearnerBench:
+    """An agent and a replay that holds two episodes of random actions."""
+
+    def __init__(self, obs: str, config: "AgentConfig") -> None:
+        from hilserl.agents.sac import create_agent
+        from hilserl.replay import Replay
+        from hilserl.tasks import make_env
+
+        env = make_env("pick_cube", obs=obs)
+        self.agent = create_agent(env.experience, config, seed=0)
+        observe = self.agent.frames.observe
+        prior, online = (_random_episode(env, observe, episode) for episode in range(2))
+        env.close()
+        self._replay = Replay(env.experience, 2_000, prior, self.agent.frames.stored)
+        for step in online:
+            self._replay.add(step)
+        self.observation = online[0].observation
+        self._rng, self._size = np.random.default_rng(0), config.batch_size
+
+    def sample(self, batches: int) -> Any:
+        return self._replay.sample(self._rng, batches, self._size)
+
+    def rounds_per_s(self, utd_ratio: int, count: int, blocks: int = _BLOCKS) -> float:
+        """Rounds of `utd_ratio` batches that lie ready in the machine's memory."""
+        import jax
+
+        from hilserl.agents.sac import update
+
+        batches, key = self.sample(utd_ratio), jax.random.key(0)
+
+        def learn() -> None:
+            self.agent, metrics = update(self.agent, batches, key)
             jax.block_until_ready(metrics)
 
-        figures[f"agent.{obs}_{name}_per_s"] = _rate(learn, count)
-    figures[f"agent.{obs}_batches_sampled_per_s"] = _rate(lambda: replay.sample(rng, 1, config.batch_size), count)
-    seen = online[0].observation
-    figures[f"agent.{obs}_actions_per_s"] = _rate(lambda: act(agent.actor, seen, key, explore=True), count)
-    env.close()
-    return figures
+        return _rate(learn, count, blocks)
+
+
+def _bench_vision(arguments: Arguments) -> dict[str, float]:
+    """Full updates at batch 256 from features and, the ordinary way, from frames; and as HIL-SERL does them."""
+    del arguments
+    import jax
+
+    from hilserl.agents.sac import AgentConfig
+    from hilserl.training.config import preset
+    from hilserl.vision.encoders import FROZEN
+    from hilserl.vision.frames import VisionConfig
+    from hilserl.vision.resnet10 import untrained
+
+    # What the weights are makes no difference to the time.
+    FROZEN["resnet10"] = FROZEN["resnet10"]._replace(load=cache(untrained))
+    ours = replace(preset("pick_cube").agent, batch_size=256)
+    reference = AgentConfig(
+        hidden=(256, 256),
+        critics=2,
+        vision=VisionConfig("resnet10", "every_update", shift_px=4, embeddings=8, width=256),
+    )
+    frames = replace(ours, vision=replace(ours.vision, encode="every_update"))
+    fast = jax.default_backend() != "cpu"
+    figures = {"vision.features_updates_per_s": _LearnerBench("pixels", ours).rounds_per_s(1, 10)}
+    for name, config in (("frames", frames), ("reference", reference)):
+        for suffix, precision in (("", "float32"), ("_bfloat16", "bfloat16")):
+            if suffix and not fast:
+                continue  # a CPU has no arithmetic for it
+            bench = _LearnerBench("pixels", replace(config, vision=replace(config.vision, precision=precision)))
+            rate = bench.rounds_per_s(1, 10 if fast else 1, _BLOCKS if fast else 1)
+            figures[f"vision.{name}{suffix}_updates_per_s"] = rate
+    slowest = figures["vision.reference_updates_per_s"]
+    ratios = {key.replace("updates_per_s", "over_reference"): value / slowest for key, value in figures.items()}
+    return figures | ratios
 
 
 def _bench_encoder(arguments: Arguments) -> dict[str, float]:
     del arguments
     from hilserl.tasks import make_env
-    from hilserl.vision.frames import FrameEncoder
+    from hilserl.vision.frames import FrameEncoder, VisionConfig
 
     env = make_env("pick_cube", obs="pixels")
-    frames = FrameEncoder(env.experience)
+    frames = FrameEncoder(env.experience, VisionConfig())
     observation, _ = env.reset(seed=0)
     rate = _rate(lambda: frames.observe(observation), 100)
     env.close()
@@ -153,6 +217,7 @@ _BENCHES: dict[str, Callable[[Arguments], dict[str, float]]] = {
     "sim": _bench_sim,
     "agent": _bench_agent,
     "encoder": _bench_encoder,
+    "vision": _bench_vision,
 }
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
@@ -24,6 +24,8 @@ class Arguments:
     """The first episode's seed; the others follow."""
     checkpoint: str = "best"
     """best, last, or the step of a checkpoint."""
+    randomise: Literal["as-trained", "on", "off"] = "as-trained"
+    """Looks, light, cameras and the objects' physics drawn anew for every episode."""
     video: Path | None = None
     """Film the first episodes into this MP4 file."""
     json: Path | None = None
@@ -39,7 +41,8 @@ def run(words: Sequence[str]) -> int:
     from hilserl.training.trained import open_trained
     from hilserl.training.video import FILMED_EPISODES, film
 
-    trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint)
+    changes = {} if arguments.randomise == "as-trained" else {"randomise": arguments.randomise == "on"}
+    trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint, **changes)
     with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
         result = evaluate(
             trained.env,

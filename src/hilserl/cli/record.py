@@ -26,7 +26,7 @@ class Arguments:
     operator: Literal["scripted"] = "scripted"
     """Who drives."""
     seed: int = 0
-    obs: Literal["state", "pixels"] = "state"
+    obs: Literal["state", "pixels"] = "pixels"
     person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
 
 

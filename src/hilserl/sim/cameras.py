@@ -1,5 +1,7 @@
 """Offscreen rendering, cheap enough to feed a policy."""
 
+from typing import NamedTuple
+
 import mujoco
 import numpy as np
 
@@ -9,24 +11,60 @@ _FOR_PEOPLE, _FOR_POLICY = (32, 16, 4), (12, 6, 0)
 """Slices and stacks of round shapes, and samples a pixel: in software they cost more than everything else."""
 
 
+class Crop(NamedTuple):
+    """A part of a camera's view, in fractions of the view; top and left count from its upper left corner."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it is a part of the view at all: neither empty nor beyond it."""
+        rounding = 1e-9
+        return all(a >= 0 and size > 0 and a + size <= 1 + rounding for a, size in (self[::2], self[1::2]))
+
+
 class Cameras:
-    """Renders named cameras of one model, opening an OpenGL context for each picture size when first asked."""
+    """Renders named cameras of one model, opening an OpenGL context for each picture size when first asked.
+
+    After `close` the next picture opens one again.
+    """
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model = model
         self._renderers: dict[tuple[int, int, bool], mujoco.Renderer] = {}
 
     def render(
-        self, data: mujoco.MjData, camera: str, height: int, width: int, *, for_people: bool = False
+        self,
+        data: mujoco.MjData,
+        camera: str,
+        height: int,
+        width: int,
+        *,
+        crop: Crop | None = None,
+        for_people: bool = False,
     ) -> np.ndarray:
-        """uint8 [height, width, 3]. For people there are shadows and a sky, which cost several times the picture."""
+        """uint8 [height, width, 3], of the whole view or of the crop, which is stretched to the same size.
+
+        For people there are shadows and a sky, which cost several times the picture.
+        """
         renderer = self._renderer(height, width, for_people)
         renderer.update_scene(data, camera)
+        if crop:
+            _narrow(renderer.scene, width / height, crop)
         return renderer.render()
 
     def _renderer(self, height: int, width: int, for_people: bool) -> mujoco.Renderer:
         key = (height, width, for_people)
         if key not in self._renderers:
+            most = self._model.vis.global_
+            if not (1 <= width <= most.offwidth and 1 <= height <= most.offheight):
+                raise HilserlError(
+                    f"A picture of {width}x{height} pixels cannot be drawn; there is 1x1 to "
+                    f"{most.offwidth}x{most.offheight}."
+                )
             quality = self._model.vis.quality
             quality.numslices, quality.numstacks, quality.offsamples = _FOR_PEOPLE if for_people else _FOR_POLICY
             try:
@@ -47,3 +85,15 @@ class Cameras:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+
+
+def _narrow(scene: mujoco.MjvScene, aspect: float, crop: Crop) -> None:
+    """Draws the crop alone: sharper than cutting it from a picture, and no pixel is drawn to be thrown away."""
+    for eye in scene.camera:
+        height = eye.frustum_top - eye.frustum_bottom
+        # `frustum_width` is half the width; at 0 the width follows from the height and the picture's aspect.
+        half_width = eye.frustum_width or aspect * height / 2
+        eye.frustum_center += (2 * crop.left + crop.width - 1) * half_width
+        eye.frustum_width = crop.width * half_width
+        eye.frustum_top -= crop.top * height
+        eye.frustum_bottom = eye.frustum_top - crop.height * height

@@ -3,11 +3,13 @@
 from typing import Any, Literal
 
 import gymnasium
+import mujoco
 import numpy as np
 
-from hilserl.errors import HilserlError
+from hilserl.errors import HilserlError, unknown
 from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, entry
-from hilserl.sim.cameras import Cameras
+from hilserl.sim.cameras import Cameras, Crop
+from hilserl.sim.randomisation import Randomiser
 from hilserl.sim.scene import FRONT, OVERVIEW, TOOL_DOWN_WXYZ, WRIST, world
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task
@@ -45,7 +47,9 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
     Each step moves the target from the *measured* tool position by the scaled action, keeps it in the workspace, and
     lets 0.1 s pass. An episode is terminated by success and truncated by the task's time limit.
 
-    `obs="state"` adds the objects' true state to the state vector; `obs="pixels"` shows two cameras instead.
+    `obs="state"` adds the objects' true state to the state vector; `obs="pixels"` shows `cameras` instead, each
+    `image_size` pixels high and wide. `crop` narrows a camera's view to (top, left, height, width), in fractions of it.
+    `randomise` draws looks, light, cameras and the objects' physics anew at each reset.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_DT_S)}  # noqa: RUF012 (Gymnasium's own)
@@ -56,6 +60,9 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
         obs: Literal["state", "pixels"] = "state",
         reward: Literal["sparse", "dense"] = "sparse",
         image_size: int = 128,
+        cameras: tuple[str, ...] = (FRONT.name, WRIST.name),
+        crop: dict[str, tuple[float, float, float, float]] | None = None,
+        randomise: bool = False,
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
@@ -69,7 +76,9 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
         spec = world()
         task.build(spec)
         self.simulation = Simulation(spec, CONTROL_DT_S)
+        self._randomiser = Randomiser(self.simulation.model, task.randomisation) if randomise else None
         self._cameras = Cameras(self.simulation.model)
+        self._crops = _checked_crops(self.simulation.model, cameras, crop or {})
         self._low, self._high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
         self._steps = 0
 
@@ -77,7 +86,7 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
         if obs == "state":
             layout = StateLayout(layout.entries + task.state)
         shape = (image_size, image_size, 3)
-        images = tuple((view.name, shape) for view in (FRONT, WRIST)) if obs == "pixels" else ()
+        images = tuple((name, shape) for name in cameras) if obs == "pixels" else ()
         self.experience = ExperienceSpec(task.name, layout, ACTION, images, CONTROL_DT_S)
         bound = _STATE_BOUND * layout.scale
         spaces: dict[str, gymnasium.Space[Any]] = {
@@ -92,6 +101,9 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed, options=options)
         self._steps = 0
+        if self._randomiser:
+            # From a generator beside the task's, so that the objects start where they do without.
+            self._randomiser.draw(self.simulation.data, self.np_random.spawn(1)[0])
         self.simulation.restart()
         self.task.reset(self.simulation, self.np_random)
         self.simulation.settle()
@@ -134,10 +146,14 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
         }
         if not self.experience.images:
             values |= self.task.observe(self.simulation)
-        observation = {"state": self.experience.state.pack(values)}
-        for name, (height, width, _) in self.experience.images:
-            observation[name] = self._cameras.render(self.simulation.data, name, height, width)
-        return observation
+        return {"state": self.experience.state.pack(values), **self.images()}
+
+    def images(self) -> dict[str, np.ndarray]:
+        """What the policy's cameras see now, each uint8 [image_size, image_size, 3]; none where `obs="state"`."""
+        return {
+            name: self._cameras.render(self.simulation.data, name, height, width, crop=self._crops.get(name))
+            for name, (height, width, _) in self.experience.images
+        }
 
     def render(self) -> np.ndarray:
         """The scene for people, uint8 [height, width, 3]."""
@@ -161,6 +177,27 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
     def harm(self) -> bool:
         """Whether a person would stop the robot now."""
         return self.task.harm(self.simulation)
+
+
+def _checked_crops(
+    model: mujoco.MjModel, cameras: tuple[str, ...], crops: dict[str, tuple[float, float, float, float]]
+) -> dict[str, Crop]:
+    """The crops, where cameras and crops make sense; else raises HilserlError."""
+    existing = {model.camera(camera).name for camera in range(model.ncam)} - {OVERVIEW.name}
+    for name in cameras:
+        if name not in existing:
+            raise unknown("camera", name, existing)
+    if not cameras or len(set(cameras)) < len(cameras):
+        raise HilserlError(f"cameras={cameras!r}: expected one or more of {sorted(existing)}, each once.")
+    for name, crop in crops.items():
+        if name not in cameras:
+            raise unknown("camera to crop", name, cameras)
+        if len(crop) != 4 or not Crop(*crop).is_inside:
+            raise HilserlError(
+                f"crop[{name!r}]={crop!r}: expected (top, left, height, width) in fractions of the view, height and "
+                "width above 0, top + height and left + width at most 1."
+            )
+    return {name: Crop(*crop) for name, crop in crops.items()}
 
 
 def towards(sim: Simulation, goal_m: np.ndarray, gripper: float) -> np.ndarray:

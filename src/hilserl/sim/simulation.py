@@ -67,6 +67,10 @@ class Simulation:
         self.data.qpos[start + 3 : start + 7] = [np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
         self.data.qvel[dof : dof + 6] = 0.0
 
+    def half_size_m(self, body: str) -> np.ndarray:
+        """Half the extent of a body's first geom along the geom's own axes, float [3]; it may differ by episode."""
+        return self.model.geom_aabb[self.model.body(body).geomadr[0], 3:].copy()
+
     def position_m(self, body: str) -> np.ndarray:
         return self.data.body(body).xpos.copy()
 

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 
 from hilserl.experience import Entry
+from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.simulation import Simulation
 
 
@@ -34,6 +35,8 @@ class Task(ABC):
     workspace_high_m: ClassVar[tuple[float, float, float]] = (0.6, 0.3, 0.5)
     state: ClassVar[tuple[Entry, ...]] = ()
     """What `observe` returns, entry by entry: seen by the policy only where `obs="state"`."""
+    randomisation: ClassVar[Randomisation] = Randomisation()
+    """Whose size, mass and colour vary where `randomise=True`; floor, robot, light and cameras do by themselves."""
 
     @abstractmethod
     def build(self, world: mujoco.MjSpec) -> None:

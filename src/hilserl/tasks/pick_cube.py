@@ -6,6 +6,7 @@ import numpy as np
 from hilserl.experience import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.environment import towards
+from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Preset, Task
 
@@ -30,6 +31,7 @@ class PickCube(Task):
         # A grasp is a matter of a centimetre: told at the workspace's scale it takes several times the data to learn.
         entry("cube_from_tcp_m", 3, scale=0.03),
     )
+    randomisation = Randomisation(bodies=(CUBE,))
 
     def build(self, world: mujoco.MjSpec) -> None:
         cube = world.worldbody.add_body(name=CUBE, pos=[0.4, 0.0, HALF_M])
@@ -38,7 +40,7 @@ class PickCube(Task):
 
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         x, y = rng.uniform(self.spawn_low_m, self.spawn_high_m)
-        sim.place(CUBE, np.array([x, y, HALF_M]), yaw_rad=rng.uniform(-np.pi, np.pi))
+        sim.place(CUBE, np.array([x, y, _half_m(sim)]), yaw_rad=rng.uniform(-np.pi, np.pi))
 
     def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
         cube = sim.position_m(CUBE)
@@ -49,7 +51,7 @@ class PickCube(Task):
         }
 
     def success(self, sim: Simulation) -> bool:
-        return bool(sim.position_m(CUBE)[2] >= HALF_M + LIFT_M) and sim.held(CUBE)
+        return bool(sim.position_m(CUBE)[2] >= _half_m(sim) + LIFT_M) and sim.held(CUBE)
 
     def expert(self, sim: Simulation) -> np.ndarray:
         tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
@@ -57,7 +59,8 @@ class PickCube(Task):
         if sim.held(CUBE):
             return towards(sim, tool + np.array([0.0, 0.0, LIFT_M]), GRIPPER_CLOSED)
         if sim.arm.gripper_command == GRIPPER_CLOSED:
-            still_closing = sim.arm.gripper_width_m > 2 * HALF_M - 0.002 and sideways < HALF_M
+            half = _half_m(sim)
+            still_closing = sim.arm.gripper_width_m > 2 * half - 0.002 and sideways < half
             return towards(sim, tool, GRIPPER_CLOSED if still_closing else GRIPPER_OPEN)
         if sideways < _ALIGNED_M and abs(tool[2] - cube[2]) < 0.01:
             return towards(sim, tool, GRIPPER_CLOSED)
@@ -71,7 +74,7 @@ class PickCube(Task):
     def progress(self, sim: Simulation) -> float:
         tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
         if sim.held(CUBE):
-            return 0.6 + 0.4 * float(np.clip((cube[2] - HALF_M) / LIFT_M, 0.0, 1.0))
+            return 0.6 + 0.4 * float(np.clip((cube[2] - _half_m(sim)) / LIFT_M, 0.0, 1.0))
         return 0.5 * float(np.exp(-5.0 * np.linalg.norm(cube - tool)))
 
     def harm(self, sim: Simulation) -> bool:
@@ -82,3 +85,8 @@ class PickCube(Task):
             cube[:2] > np.array(self.workspace_high_m)[:2] - margin
         )
         return bool(outside.any())
+
+
+def _half_m(sim: Simulation) -> float:
+    """Half the cube's edge, which is also how high its centre starts."""
+    return float(sim.half_size_m(CUBE)[2])

@@ -14,6 +14,7 @@ from hilserl import tasks
 from hilserl.agents.sac import AgentConfig
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.simulated import SimulatedOperatorConfig
+from hilserl.sim.environment import ManipulationEnv
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,15 @@ class TrainConfig:
     """A training run, whole: together with the code and the machine's arithmetic it decides every number."""
 
     task: Annotated[str, tyro.conf.Suppress]
-    obs: Literal["state", "pixels"] = "state"
+    obs: Literal["state", "pixels"] = "pixels"
+    """What the policy sees beside proprioception: camera images, or the objects' true state."""
+    cameras: tuple[str, ...] = ("front", "wrist")
+    image_size: int = 128
+    """Height and width of what each camera gives."""
+    crop: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    """A narrower view by camera: top, left, height and width as fractions of the whole."""
+    randomise: bool = False
+    """Draw looks, light, camera poses and the objects' size, mass and friction anew for every episode."""
     operator: Literal["scripted", "none"] = "scripted"
     """Who watches and takes over: a simulated person, or nobody."""
     demos: tuple[Path, ...] = ()
@@ -80,6 +89,18 @@ def preset(task: str) -> TrainConfig:
     )
 
 
+def make_env(config: TrainConfig, **changes: Any) -> ManipulationEnv:
+    """The environment that a run trains in, but for the options of `ManipulationEnv` that are named."""
+    options: dict[str, Any] = {
+        "obs": config.obs,
+        "cameras": config.cameras,
+        "image_size": config.image_size,
+        "crop": config.crop,
+        "randomise": config.randomise,
+    }
+    return tasks.make_env(config.task, **(options | changes))
+
+
 def save_config(path: Path, config: TrainConfig) -> None:
     path.write_text(json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n")
 
@@ -100,6 +121,8 @@ def _build(kind: Any, value: Any) -> Any:
             if name not in hints:
                 raise unknown(f"setting of {getattr(kind, '__name__', kind)}", name, hints)
         return typing.cast("Any", kind)(**{name: _build(hints[name], v) for name, v in value.items()})
+    if typing.get_origin(kind) is dict:
+        return {name: _build(typing.get_args(kind)[1], v) for name, v in value.items()}
     if typing.get_origin(kind) is tuple:
         return tuple(_build(typing.get_args(kind)[0], v) for v in value)
     if typing.get_origin(kind) is Literal:

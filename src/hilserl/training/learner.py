@@ -15,7 +15,6 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step
 from hilserl.replay import Replay
 from hilserl.training.config import TrainConfig
-from hilserl.vision.frames import FrameEncoder
 
 _DRAWN_KEYS = 1
 
@@ -33,9 +32,9 @@ class Learner:
         self._timed_rounds = 0
         self.metrics: dict[str, float] = {}
         self._config = config
-        self.frames = FrameEncoder(spec)
+        self.frames = self.snapshot[0].frames
         prior = [self._seen(step) for step in prior]
-        self._replay = Replay(spec, config.replay_capacity, prior, self.frames.shapes)
+        self._replay = Replay(spec, config.replay_capacity, prior, self.frames.stored)
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
 
@@ -59,8 +58,8 @@ class Learner:
         self.online_steps += not step.is_reset
 
     def _seen(self, step: Step) -> Step:
-        """The step with its frames' features, computed only where the actor has not done so."""
-        if self.frames.shapes.keys() <= step.observation.keys():
+        """The step with its frames' features, where replay keeps those and the actor has not computed them."""
+        if not self.frames.stored:
             return step
         return dataclasses.replace(step, observation=self.frames.observe(step.observation))
 

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from hilserl import tasks
 from hilserl.agents.sac import act
 from hilserl.errors import HilserlError
 from hilserl.experience import Step, atomically
@@ -20,7 +19,7 @@ from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
-from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, save_config
+from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
 from hilserl.training.evaluation import Evaluation, Player, evaluate
 from hilserl.training.learner import DivergenceError, FreeRunning, Learner, Lockstep
 from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
@@ -95,8 +94,8 @@ class Training:
     def __init__(self, config: TrainConfig, run: RunDir) -> None:
         self._config, self._dir = config, run
         dense = "dense" if config.reward == "dense" else "sparse"
-        self._env = tasks.make_env(config.task, obs=config.obs, reward=dense)
-        self._eval_env = tasks.make_env(config.task, obs=config.obs)
+        self._env = make_env(config, reward=dense)
+        self._eval_env = make_env(config)
         self._spec = self._env.experience
         self._tally = Tally()
         self._interrupt = _Interrupt()

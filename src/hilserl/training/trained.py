@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hilserl import tasks
 from hilserl.agents.sac import create_agent
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.checkpoint import choose, load_checkpoint
-from hilserl.training.config import TrainConfig, load_config
+from hilserl.training.config import TrainConfig, load_config, make_env
 from hilserl.training.evaluation import Player
 from hilserl.training.rundir import RunDir
-from hilserl.vision.frames import FrameEncoder
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,14 @@ class Trained:
     env: ManipulationEnv
 
 
-def open_trained(run: RunDir, checkpoint: str = "best") -> Trained:
-    """The policy of a checkpoint: `best`, `last` or a step. Raises HilserlError saying what exists."""
+def open_trained(run: RunDir, checkpoint: str = "best", **changes: Any) -> Trained:
+    """The policy of a checkpoint (`best`, `last` or a step) and its environment, but for the options that are named.
+
+    Raises HilserlError saying what exists.
+    """
     run.require()
     config = load_config(run.config)
     path = choose(run.checkpoints, checkpoint)
-    env = tasks.make_env(config.task, obs=config.obs)
+    env = make_env(config, **changes)
     agent, _ = load_checkpoint(path, create_agent(env.experience, config.agent, config.seed))
-    return Trained(config, path, Player(agent.actor, FrameEncoder(env.experience)), env)
+    return Trained(config, path, Player(agent.actor, agent.frames), env)

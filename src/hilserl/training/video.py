@@ -1,5 +1,6 @@
-"""A film of the policy at work."""
+"""A film of the policy at work, and of what it sees."""
 
+import itertools
 from pathlib import Path
 
 import av
@@ -15,10 +16,15 @@ _LAST_PICTURE_S = 0.6
 _BORDER_PX = 6
 _MAX_FILM_S = 20.0
 _GREEN, _RED = (42, 127, 79), (192, 57, 43)
+_CAMERA_BORDER_PX = 2
+_CAMERA_COLOURS = ((214, 158, 46), (49, 130, 206))
 
 
 def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height: int = 480, width: int = 640) -> None:
     """Plays the deterministic policy and writes one MP4 in real time; a border at each episode's end tells its outcome.
+
+    The scene is `height` x `width`, both even. What a policy from pixels sees stands in a column to its right: the
+    first camera on top with an amber border, the second below with a blue one, and so on by turns.
 
     Ends after the last seed, or with the episode in which the film gets long, as it does where a policy fails.
     """
@@ -27,7 +33,7 @@ def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height:
     def write(part: Path) -> None:
         with av.open(str(part), "w", format="mp4") as container:
             stream = container.add_stream("libx264", rate=fps, options={"crf": "20"})
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.width, stream.height, stream.pix_fmt = width + _column_px(env, height), height, "yuv420p"
 
             shown = 0
 
@@ -36,10 +42,10 @@ def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height:
                 shown += 1
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
 
-            env.simulation.watch(lambda: show(env.picture(height, width)), _FRAMES_PER_STEP)
+            env.simulation.watch(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP)
             for seed in seeds:
                 success, _ = play_episode(env, player, seed)
-                last = _framed(env.picture(height, width), _GREEN if success else _RED)
+                last = _framed(_picture(env, height, width), _GREEN if success else _RED)
                 for _ in range(round(_LAST_PICTURE_S * fps)):
                     show(last)
                 if shown > _MAX_FILM_S * fps:
@@ -47,6 +53,34 @@ def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height:
             container.mux(stream.encode())
 
     atomically(path, write)
+
+
+def _column_px(env: ManipulationEnv, height: int) -> int:
+    """The width of the policy's pictures: as many as there are fill the height, at most half of it each; even."""
+    cameras = len(env.experience.images)
+    return height // max(2, cameras) // 2 * 2 if cameras else 0
+
+
+def _picture(env: ManipulationEnv, height: int, width: int) -> np.ndarray:
+    """The scene, and beside it what the policy's cameras see at this very moment.
+
+    Between two control steps the policy sees nothing; there the cameras are drawn all the same, as a picture that
+    stands still beside a scene that moves looks like a fault.
+    """
+    side = _column_px(env, height)
+    column = np.zeros((height, side, 3), np.uint8)
+    inside = slice(_CAMERA_BORDER_PX, -_CAMERA_BORDER_PX)
+    for index, (image, colour) in enumerate(zip(env.images().values(), itertools.cycle(_CAMERA_COLOURS), strict=False)):
+        tile = column[index * side : (index + 1) * side]
+        tile[:] = colour
+        tile[inside, inside] = _enlarged(image, side - 2 * _CAMERA_BORDER_PX)
+    return np.hstack([env.picture(height, width), column])
+
+
+def _enlarged(image: np.ndarray, side: int) -> np.ndarray:
+    """uint8 [side, side, 3]; every pixel keeps its colour."""
+    nearest = np.arange(side) * len(image) // side
+    return image[nearest][:, nearest]
 
 
 def _framed(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:

@@ -68,6 +68,7 @@ class EfficientNetLite0(eqx.Module):
     def __call__(self, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch rows columns 80"]:
         """Features of RGB images; rows and columns are a sixteenth of height and width."""
         x = (images.astype(jnp.float32) / 255.0 - jnp.array(_MEAN)) / jnp.array(_STD)
+        x = x.astype(self.stem.kernel.dtype)
         x = jax.nn.relu6(_convolve(x, self.stem, stride=2))
         for block, convs in zip(BLOCKS, self.blocks, strict=True):
             y = x

@@ -1,41 +1,50 @@
-"""What is learned on top of frozen features: one small head a camera, and the observation encoder that joins them.
+"""What is learned of images: one small head a camera, and the observation encoder that joins them with the state.
 
-A head costs, a camera: `embeddings` weighted sums of the feature map for each channel (spatial learned embeddings,
-SERL, arXiv 2401.16013), one linear layer to `width`, layer norm and tanh. The sums keep *where* something is in 8 x 8
-cells; the bottleneck keeps the networks behind it small.
+A head is `embeddings` weighted sums of the feature map for each channel (spatial learned embeddings, SERL, arXiv
+2401.16013), one linear layer to `width`, layer norm and tanh. The sums keep *where* something is among the cells; the
+bottleneck keeps the networks behind it small.
 """
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from hilserl.experience import ExperienceSpec
-from hilserl.vision.frames import FrameEncoder
+from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.small_cnn import SmallCNN
 
 STATE_CLIP = 10.0
 
 
 class CameraHead(eqx.Module):
-    """From one camera's feature map to `width` numbers in (-1, 1)."""
+    """From one camera's feature map, or its frame where the encoder is trained too, to `width` numbers in (-1, 1)."""
 
-    kernel: Float[Array, "rows columns channels embeddings"]
+    trunk: SmallCNN | None
+    kernel: Float[Array, "cells channels embeddings"]
     weight: Float[Array, "flat width"]
     norm_scale: Float[Array, "width"]
     norm_bias: Float[Array, "width"]
 
-    def __init__(self, shape: tuple[int, int, int], embeddings: int, width: int, *, key: PRNGKeyArray) -> None:
-        kernel_key, weight_key = jax.random.split(key)
+    def __init__(self, shape: tuple[int, int, int], config: VisionConfig, *, key: PRNGKeyArray) -> None:
+        kernel_key, weight_key, trunk_key = jax.random.split(key, 3)
         rows, columns, channels = shape
-        self.kernel = jax.nn.initializers.lecun_normal(in_axis=(0, 1), out_axis=3, batch_axis=2)(
-            kernel_key, (rows, columns, channels, embeddings), jnp.float32
+        self.trunk = None if config.frozen else SmallCNN(key=trunk_key)
+        self.kernel = jax.nn.initializers.lecun_normal(in_axis=0, out_axis=2, batch_axis=1)(
+            kernel_key, (rows * columns, channels, config.embeddings), jnp.float32
         )
-        self.weight = jax.nn.initializers.lecun_normal()(weight_key, (channels * embeddings, width), jnp.float32)
-        self.norm_scale, self.norm_bias = jnp.ones(width), jnp.zeros(width)
+        self.weight = jax.nn.initializers.lecun_normal()(
+            weight_key, (channels * config.embeddings, config.width), jnp.float32
+        )
+        self.norm_scale, self.norm_bias = jnp.ones(config.width), jnp.zeros(config.width)
 
-    def __call__(self, features: Float[Array, "*batch rows columns channels"]) -> Float[Array, "*batch width"]:
-        embedded = jnp.einsum("...hwc,hwck->...ck", features.astype(jnp.float32), self.kernel)
-        x = embedded.reshape(*embedded.shape[:-2], -1) @ self.weight
+    def __call__(self, seen: Shaped[Array, "*batch height width depth"]) -> Float[Array, "*batch width"]:
+        batch = seen.shape[:-3]
+        x = seen.reshape(-1, *seen.shape[-3:])
+        x = x if self.trunk is None else self.trunk(x)
+        cells = x.reshape(-1, *self.kernel.shape[:2]).astype(jnp.float32)
+        embedded = jnp.einsum("bsc,sck->bck", cells, self.kernel)
+        x = embedded.reshape(*batch, -1) @ self.weight
         x = (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-6)
         return jnp.tanh(x * self.norm_scale + self.norm_bias)
 
@@ -47,13 +56,12 @@ class ObservationEncoder(eqx.Module):
     scale: Float[Array, "state"]
     heads: dict[str, CameraHead]
 
-    def __init__(self, spec: ExperienceSpec, embeddings: int, width: int, *, key: PRNGKeyArray) -> None:
+    def __init__(self, spec: ExperienceSpec, frames: FrameEncoder, *, key: PRNGKeyArray) -> None:
         self.centre, self.scale = jnp.array(spec.state.centre), jnp.array(spec.state.scale)
-        shapes = FrameEncoder(spec).shapes
-        keys = jax.random.split(key, max(1, len(shapes)))
+        keys = jax.random.split(key, max(1, len(frames.inputs)))
         self.heads = {
-            name: CameraHead(shape, embeddings, width, key=k)
-            for (name, shape), k in zip(shapes.items(), keys, strict=False)
+            name: CameraHead(shape, frames.config, key=k)
+            for (name, shape), k in zip(frames.inputs.items(), keys, strict=False)
         }
 
     @property

@@ -1,0 +1,175 @@
+"""ResNet-10 with HIL-SERL's ImageNet weights, cut before its pooling: the frozen encoder of the published runs.
+
+Architecture: He et al., arXiv 1512.03385, one basic block a stage, with group normalisation (Wu and He, arXiv
+1803.08494) instead of batch normalisation. Weights: the release `resnet10` of github.com/rail-berkeley/serl, fetched
+on first use.
+"""
+
+import hashlib
+import os
+import shlex
+from functools import cache
+from http.client import HTTPException
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.request import urlopen
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from hilserl.errors import HilserlError
+from hilserl.experience import atomically
+from hilserl.vision.pickle_file import read_pickle_file
+
+FEATURE_CHANNELS = 512
+STRIDE = 32
+SIZE = 128
+_WIDTHS, _STRIDES = (64, 128, 256, 512), (1, 2, 2, 2)
+_GROUPS = 4
+_EPSILON = 1e-5
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_URL = "https://github.com/rail-berkeley/serl/releases/download/resnet10/resnet10_params.pkl"
+_BYTES = 21_677_915
+_SHA256 = "175745d43d30233eb01b5369465d1c24c11b8ee71ccb734cc1c1bca13e07f57b"
+_TIMEOUT_S = 30.0
+
+
+class Layer(NamedTuple):
+    """A convolution without bias and the group normalisation behind it: kernel HWIO, scale and bias [O]."""
+
+    kernel: Array
+    scale: Array
+    bias: Array
+
+
+class ResNet10(eqx.Module):
+    """The stem and the four blocks; a block is two layers and, where the shape changes, its shortcut."""
+
+    stem: Layer
+    blocks: list[list[Layer]]
+
+    def __call__(self, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch 4 4 512"]:
+        """Features of RGB images; those of another size are scaled to 128 x 128 first."""
+        x = images.astype(jnp.float32)
+        if x.shape[1:3] != (SIZE, SIZE):
+            x = jax.image.resize(x, (x.shape[0], SIZE, SIZE, 3), "bilinear")
+        x = (x / 255.0 - jnp.array(_MEAN)) / jnp.array(_STD)
+        x = x.astype(self.stem.kernel.dtype)
+        x = jax.nn.relu(_apply(x, self.stem, 2, ((3, 3), (3, 3))))
+        x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+        for stride, (first, second, *shortcut) in zip(_STRIDES, self.blocks, strict=True):
+            y = jax.nn.relu(_apply(x, first, stride))
+            y = _apply(y, second)
+            for layer in shortcut:
+                x = _apply(x, layer, stride)
+            x = jax.nn.relu(x + y)
+        return x
+
+
+def _apply(x: Array, layer: Layer, stride: int = 1, padding: Any = "SAME") -> Array:
+    dimensions = ("NHWC", "HWIO", "NHWC")
+    x = jax.lax.conv_general_dilated(x, layer.kernel, (stride, stride), padding, dimension_numbers=dimensions)
+    groups = x.reshape(*x.shape[:3], _GROUPS, -1)
+    mean = groups.mean((1, 2, 4), keepdims=True)
+    variance = groups.var((1, 2, 4), keepdims=True)
+    groups = (groups - mean) * jax.lax.rsqrt(variance + _EPSILON)
+    return groups.reshape(x.shape) * layer.scale + layer.bias
+
+
+def _published() -> list[list[tuple[str, str, tuple[int, ...]]]]:
+    """The stem, then the blocks, as the file has them: names of convolution and normalisation, the kernel's shape."""
+    parts = [[("conv_init", "norm_init", (7, 7, 3, _WIDTHS[0]))]]
+    for index, (before, width) in enumerate(pairwise((_WIDTHS[0], *_WIDTHS))):
+        block = f"ResNetBlock_{index}"
+        layers = [
+            (f"{block}/Conv_0", f"{block}/MyGroupNorm_0", (3, 3, before, width)),
+            (f"{block}/Conv_1", f"{block}/MyGroupNorm_1", (3, 3, width, width)),
+        ]
+        if width != before:
+            layers.append((f"{block}/conv_proj", f"{block}/norm_proj", (1, 1, before, width)))
+        parts.append(layers)
+    return parts
+
+
+def _flat(tree: dict[str, Any]) -> dict[str, Any]:
+    """The arrays by their path, as in `ResNetBlock_0/Conv_0/kernel`."""
+    flat = {}
+    for name, value in tree.items():
+        flat |= {f"{name}/{path}": v for path, v in _flat(value).items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def from_weights(tree: dict[str, Any]) -> ResNet10:
+    """The encoder from the arrays of the published file. Raises HilserlError naming those missing or misshaped."""
+    arrays, wrong = _flat(tree), []
+
+    def take(name: str, shape: tuple[int, ...]) -> Array:
+        if name not in arrays or np.shape(arrays[name]) != shape:
+            found = np.shape(arrays[name]) if name in arrays else "missing"
+            wrong.append(f"{name} is {found}, expected {shape}")
+            return jnp.zeros(shape)
+        return jnp.asarray(arrays[name], jnp.float32)
+
+    (stem,), *blocks = [
+        [
+            Layer(take(f"{conv}/kernel", shape), take(f"{norm}/scale", shape[3:]), take(f"{norm}/bias", shape[3:]))
+            for conv, norm, shape in layers
+        ]
+        for layers in _published()
+    ]
+    if wrong:
+        raise HilserlError(f"These are not the weights of HIL-SERL's ResNet-10: {'; '.join(wrong)}.")
+    return ResNet10(stem, blocks)
+
+
+def untrained() -> ResNet10:
+    """An encoder of the same shape, for timing."""
+    tree = {}
+    for layers in _published():
+        for conv, norm, shape in layers:
+            tree |= {f"{conv}/kernel": np.ones(shape), f"{norm}/scale": np.ones(shape[3:])}
+            tree[f"{norm}/bias"] = np.zeros(shape[3:])
+    return from_weights(tree)
+
+
+def weights_path() -> Path:
+    """Where the weights are kept: below XDG_CACHE_HOME, or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hilserl" / "resnet10_params.pkl"
+
+
+def _fetch(path: Path) -> None:
+    """Downloads the weights. Raises HilserlError saying how to do it by hand; `path` then stays as it was."""
+    by_hand = f"Try again, or download {_URL} by hand to {path}"
+    try:
+        with urlopen(_URL, timeout=_TIMEOUT_S) as answer:
+            data = answer.read(_BYTES + 1)
+    except (OSError, HTTPException) as error:
+        reason = str(error) or type(error).__name__
+        raise HilserlError(f"Cannot fetch the encoder's weights: {reason}. {by_hand}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != _SHA256:
+        raise HilserlError(
+            f"What was fetched is not the encoder's weights ({len(data)} bytes of SHA-256 {digest[:12]}, "
+            f"expected {_BYTES} of {_SHA256[:12]}). {by_hand}"
+        )
+    atomically(path, lambda part: part.write_bytes(data))
+
+
+@cache
+def load() -> ResNet10:
+    """The frozen encoder, fetched on first use. Raises HilserlError when it cannot be or is not the published one."""
+    path = weights_path()
+    if not path.is_file():
+        _fetch(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != _SHA256:
+        raise HilserlError(
+            f"The encoder's weights in {path} are damaged (SHA-256 {digest[:12]}, expected {_SHA256[:12]}). "
+            f"Delete them, and they are fetched again: rm {shlex.quote(str(path))}"
+        )
+    with jax.ensure_compile_time_eval():  # also when first called inside a compiled function
+        return from_weights(read_pickle_file(path))

@@ -1,0 +1,157 @@
+"""From the camera to the heads: encoded once or in every update, the networks see the same."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import pytest
+
+from hilserl.agents.sac import AgentConfig, create_agent, update
+from hilserl.errors import HilserlError
+from hilserl.experience import ExperienceSpec, Step, Transitions
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.tasks import make_env
+from hilserl.training.config import TrainConfig
+from hilserl.training.learner import Learner
+from hilserl.vision import encoders
+from hilserl.vision.frames import FrameEncoder, VisionConfig, random_shift
+
+ONCE = VisionConfig()
+EVERY_UPDATE = VisionConfig(encode="every_update")
+CNN = VisionConfig("small_cnn")
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[ManipulationEnv]:
+    env = make_env("pick_cube", obs="pixels", image_size=SIZE)
+    yield env
+    env.close()
+
+
+@pytest.fixture(scope="module")
+def steps(env: ManipulationEnv) -> list[Step]:
+    """An episode of ten random actions, as it comes from disk: frames and no features."""
+    rng = np.random.default_rng(0)
+    steps = [Step(0, 0, env.reset(seed=0)[0], np.zeros(4, np.float32))]
+    for index in range(1, 11):
+        action = rng.uniform(-1, 1, 4).astype(np.float32)
+        steps.append(Step(0, index, env.step(action)[0], action, truncated=index == 10))
+    return steps
+
+
+def config(vision: VisionConfig) -> TrainConfig:
+    agent = AgentConfig(hidden=(16,), critics=2, target_critics=2, utd_ratio=2, batch_size=8, vision=vision)
+    return TrainConfig("pick_cube", training_starts=1, replay_capacity=50, image_size=SIZE, agent=agent)
+
+
+def frames_of(steps: list[Step], camera: str = "front") -> np.ndarray:
+    return np.stack([step.observation[camera] for step in steps])
+
+
+def test_features_in_replay_are_those_of_the_frames(env: ManipulationEnv, steps: list[Step]) -> None:
+    """Whether the actor computed them when it saw the frame, or the learner when it read the frame from disk."""
+    learner = Learner(env.experience, config(ONCE), [])
+    observe = FrameEncoder(env.experience, ONCE).observe
+    for number, step in enumerate(steps):
+        seen = dataclasses.replace(step, observation=observe(step.observation))
+        learner.receive(seen if number % 2 else step)
+    stored = learner._replay.transitions(learner._replay.online_rows()).next_observation
+    for camera in ("front", "wrist"):
+        fresh = np.asarray(encoders.FROZEN["efficientnet_lite0"].load()(frames_of(steps, camera)))[1:]
+        found = stored[f"{camera}.features"]
+        assert found.dtype == np.float16
+        np.testing.assert_allclose(found, fresh, rtol=2e-3, atol=2e-3)
+        assert camera not in stored
+
+
+def test_encoding_in_the_update_gives_the_same_features(env: ManipulationEnv, steps: list[Step]) -> None:
+    still = FrameEncoder(env.experience, dataclasses.replace(EVERY_UPDATE, shift_px=0))
+    batch = {camera: frames_of(steps, camera) for camera in ("front", "wrist")}
+    prepared = still.prepare(batch, jax.random.key(0))
+    assert prepared.keys() == {"front.features", "wrist.features"}
+    for index, step in enumerate(steps):
+        for name, features in FrameEncoder(env.experience, ONCE).observe(step.observation).items():
+            if name in prepared:
+                np.testing.assert_allclose(prepared[name][index], features, rtol=2e-3, atol=2e-3)
+
+
+def test_bfloat16_is_near(env: ManipulationEnv, steps: list[Step]) -> None:
+    observation = steps[3].observation
+    exact, near = (
+        FrameEncoder(env.experience, VisionConfig(precision=precision)).observe(observation)["wrist.features"]
+        for precision in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(exact, near)
+    assert np.abs(exact.astype(float) - near).mean() < 0.05 * np.abs(exact.astype(float)).mean()
+
+
+def test_frames_are_encoded_once(env: ManipulationEnv, steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = FrameEncoder(env.experience, ONCE)
+    seen = frames.observe(steps[0].observation)
+    monkeypatch.setattr(FrameEncoder, "_compiled", None)
+    assert frames.observe(seen) is seen, "what has features is not encoded again"
+
+
+@pytest.mark.parametrize("vision", [ONCE, EVERY_UPDATE, CNN, VisionConfig("resnet10")], ids=str)
+def test_every_way_learns_and_acts(
+    env: ManipulationEnv, steps: list[Step], monkeypatch: pytest.MonkeyPatch, vision: VisionConfig
+) -> None:
+    from hilserl.agents.sac import act
+    from hilserl.vision.resnet10 import untrained
+
+    monkeypatch.setitem(encoders.FROZEN, "resnet10", encoders.FROZEN["resnet10"]._replace(load=untrained))
+    learner = Learner(env.experience, config(vision), [])
+    for step in steps:
+        learner.receive(step)
+    before = learner.snapshot[0]
+    learner.learn()
+    after = learner.snapshot[0]
+    heads = [jax.tree.leaves(agent.actor.encoder.heads) for agent in (before, after)]
+    assert all((a != b).any() for a, b in zip(*heads, strict=True) if a.size > 16), "every weight of the heads learns"
+    seen = learner.frames.observe(steps[0].observation)
+    assert act(after.actor, seen, jax.random.key(0), explore=True).shape == (4,)
+
+
+def test_a_frozen_encoder_is_not_in_the_agent(env: ManipulationEnv) -> None:
+    """So it is neither trained, nor tracked, nor kept in checkpoints."""
+    small, large = (
+        sum(leaf.size for leaf in jax.tree.leaves(create_agent(env.experience, config(v).agent, 0).actor))
+        for v in (EVERY_UPDATE, dataclasses.replace(EVERY_UPDATE, width=256))
+    )
+    assert small < 200_000
+    assert small < large
+
+
+def test_without_cameras_the_vision_settings_change_nothing(state_spec: ExperienceSpec) -> None:
+    rng = np.random.default_rng(0)
+    observation = {"state": rng.normal(size=(2, 8, 3)).astype(np.float32)}
+    batches = Transitions(
+        observation, rng.choice([-1.0, 1.0], (2, 8, 2)), rng.normal(size=(2, 8)), observation, np.ones((2, 8))
+    )
+    weights = []
+    for vision in (ONCE, EVERY_UPDATE):
+        agent, _ = update(create_agent(state_spec, config(vision).agent, 0), batches, jax.random.key(1))
+        weights.append(jax.tree.leaves(agent))
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_shifts_are_windows_of_the_padded_frame() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (200, 8, 10, 3), np.uint8)
+    shifted = np.asarray(random_shift(frames, 2, jax.random.key(0)))
+    padded = np.pad(frames, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge")
+    found = set()
+    for before, after in zip(padded, shifted, strict=True):
+        corners = [(y, x) for y in range(5) for x in range(5) if np.array_equal(before[y : y + 8, x : x + 10], after)]
+        assert corners
+        found.add(corners[0])
+    assert len(found) == 25, "every shift occurs, each frame's by itself"
+    assert np.array_equal(shifted, random_shift(frames, 2, jax.random.key(0)))
+    assert random_shift(frames, 0, jax.random.key(0)) is frames
+
+
+@pytest.mark.parametrize("settings", [{"shift_px": -1}, {"embeddings": 0}, {"width": 0}])
+def test_impossible_settings_are_refused(settings: dict) -> None:
+    with pytest.raises(HilserlError, match=next(iter(settings))):
+        VisionConfig(**settings)
