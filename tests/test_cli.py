@@ -57,6 +57,10 @@ def test_the_installed_command_runs() -> None:
         (["train"], "There is: pick_cube"),
         (["record", "--out", "x"], "There is: pick_cube"),
         (["eval", "no/such/run"], "There is no run in no/such/run"),
+        (["plot", "no/such/run"], "expected LABEL=RUN_DIR"),
+        (["plot", "label=no/such/run"], "There is no run in no/such/run"),
+        (["plot"], "nothing to plot"),
+        (["train", "pick_cube", "--cameras", "frnt"], "Did you mean 'front'?"),
         (["bench", "simm"], "Did you mean 'sim'?"),
         (["train", "pick_cube", "--seed", "-3"], "negative"),
         (["train", "pick_cube", "--resume", "--run-dir", "no/such/run"], "There is no run"),
@@ -109,6 +113,10 @@ def test_train_resume_and_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert film.stat().st_size > 1000
     assert main(words) == 0
     assert json.loads(figures.read_text()) == written, "an evaluation repeats"
+    assert main([*words, "--randomise", "on"]) == 0
+    assert main(["plot", f"one={run},{run}", f"other={run}", "--out", str(tmp_path / "plot.png")]) == 0
+    assert capsys.readouterr().out.count("| one | 0 | 9 |") == 2
+    assert (tmp_path / "plot.png").stat().st_size > 5000
     assert main(["eval", str(run), "--checkpoint", "77"]) == 1
     assert "best, last" in capsys.readouterr().err
 

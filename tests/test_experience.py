@@ -121,6 +121,13 @@ def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_where_a_folder_should_be_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here first")
+    with pytest.raises(HilserlError, match="Cannot write"):
+        atomically(tmp_path / "file" / "inside", lambda part: part.write_text("new"))
+    assert (tmp_path / "file").read_text() == "here first"
+
+
 def test_the_layout_finds_its_entries() -> None:
     layout = StateLayout((entry("a", 2), entry("b", 3, centre=1.0, scale=[1.0, 2.0, 3.0])))
     vector = layout.pack({"b": np.array([1.0, 2.0, 3.0]), "a": np.array([8.0, 9.0])})

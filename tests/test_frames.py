@@ -94,7 +94,7 @@ def test_frames_are_encoded_once(env: ManipulationEnv, steps: list[Step], monkey
     assert frames.observe(seen) is seen, "what has features is not encoded again"
 
 
-@pytest.mark.parametrize("vision", [ONCE, EVERY_UPDATE, CNN, VisionConfig("resnet10")], ids=str)
+@pytest.mark.parametrize("vision", [ONCE, EVERY_UPDATE, CNN, VisionConfig("resnet10", proprio_width=16)], ids=str)
 def test_every_way_learns_and_acts(
     env: ManipulationEnv, steps: list[Step], monkeypatch: pytest.MonkeyPatch, vision: VisionConfig
 ) -> None:
@@ -108,7 +108,8 @@ def test_every_way_learns_and_acts(
     before = learner.snapshot[0]
     learner.learn()
     after = learner.snapshot[0]
-    heads = [jax.tree.leaves(agent.actor.encoder.heads) for agent in (before, after)]
+    parts = [(agent.actor.encoder.heads, agent.actor.encoder.proprio) for agent in (before, after)]
+    heads = [jax.tree.leaves(part) for part in parts]
     assert all((a != b).any() for a, b in zip(*heads, strict=True) if a.size > 16), "every weight of the heads learns"
     seen = learner.frames.observe(steps[0].observation)
     assert act(after.actor, seen, jax.random.key(0), explore=True).shape == (4,)
@@ -151,7 +152,7 @@ def test_shifts_are_windows_of_the_padded_frame() -> None:
     assert random_shift(frames, 0, jax.random.key(0)) is frames
 
 
-@pytest.mark.parametrize("settings", [{"shift_px": -1}, {"embeddings": 0}, {"width": 0}])
+@pytest.mark.parametrize("settings", [{"shift_px": -1}, {"embeddings": 0}, {"width": 0}, {"proprio_width": -1}])
 def test_impossible_settings_are_refused(settings: dict) -> None:
     with pytest.raises(HilserlError, match=next(iter(settings))):
         VisionConfig(**settings)

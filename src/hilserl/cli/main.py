@@ -12,6 +12,7 @@ VERBS = {
     "train": "train a policy with demonstrations and interventions",
     "eval": "count the autonomous successes of a trained policy",
     "record": "record demonstrations",
+    "plot": "compare runs in one picture and one table",
     "bench": "measure the figures in the README again",
     "doctor": "what works on this machine, and what to do about the rest",
 }

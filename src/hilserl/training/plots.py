@@ -1,5 +1,6 @@
 """The learning curve, drawn from a run's own metrics file."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,35 @@ def plot_curve(metrics: Path, target: Path, title: str) -> None:
     figure.suptitle(title)
     atomically(target, lambda part: figure.savefig(part, format="png", dpi=120))
     plt.close(figure)
+
+
+def plot_groups(groups: dict[str, list[Path]], target: Path, title: str) -> None:
+    """Evaluated success over environment steps: each run's metrics file a thin line, each group's mean a thick one.
+
+    A run that ended early, solved, counts with its last evaluation from there on.
+    """
+    figure, axes = plt.subplots(figsize=(7, 4), constrained_layout=True)
+    colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    curves = {label: [_evaluated(path) for path in paths] for label, paths in groups.items()}
+    end = max(steps[-1] for runs in curves.values() for steps, _ in runs)
+    grid = np.linspace(0, end, 200)
+    for colour, (label, runs) in zip(cycle(colours), curves.items(), strict=False):
+        for steps, success in runs:
+            axes.plot(steps, success, color=colour, alpha=0.35, lw=1)
+        mean = np.mean([np.interp(grid, steps, success) for steps, success in runs], axis=0)
+        axes.plot(grid, mean, color=colour, lw=2.2, label=label)
+    axes.set(xlabel="environment steps", ylabel="success rate, autonomous", ylim=(-0.03, 1.03), title=title)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="center right", frameon=False)
+    atomically(target, lambda part: figure.savefig(part, format="png", dpi=120))
+    plt.close(figure)
+
+
+def _evaluated(metrics: Path) -> tuple[list[int], list[float]]:
+    """Environment steps and success rate of a run's evaluations, from nothing at step 0."""
+    records = list(read_metrics(metrics, "evaluation"))
+    return [0, *(r["env_steps"] for r in records)], [0.0, *(r["success_rate"] for r in records)]
 
 
 def _draw_success(axes: Axes, evaluations: list[dict[str, Any]], episodes: list[dict[str, Any]], axis: str) -> None:

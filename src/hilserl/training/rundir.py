@@ -1,8 +1,10 @@
 """A run's folder: what lies where, and the rule that nothing in it is ever overwritten by another run."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, read_episode, write_episode
@@ -59,6 +61,13 @@ class RunDir:
         """Raises HilserlError unless a run is here."""
         if not self.config.is_file():
             raise HilserlError(f"There is no run in {self.path}: it has no config.json.")
+
+    def read_result(self) -> dict[str, Any]:
+        """What the finished run came to. Raises HilserlError where it has not finished."""
+        try:
+            return json.loads(self.result.read_text())
+        except (OSError, ValueError) as error:
+            raise HilserlError(f"The run in {self.path} has no result that can be read: {error}") from error
 
 
 class EpisodeWriter:

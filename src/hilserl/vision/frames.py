@@ -31,11 +31,13 @@ class VisionConfig:
     """In which a frozen encoder computes; bfloat16 is for a GPU."""
     embeddings: int = 4
     """Weighted sums of a camera's feature map for each of its channels."""
-    width: int = 128
+    width: int = 64
     """Numbers that each camera contributes to what the networks see."""
+    proprio_width: int = 0
+    """Numbers that the state contributes, through a layer of its own; 0 leaves it as it is, in nominal ranges."""
 
     def __post_init__(self) -> None:
-        for name, least in (("shift_px", 0), ("embeddings", 1), ("width", 1)):
+        for name, least in (("shift_px", 0), ("embeddings", 1), ("width", 1), ("proprio_width", 0)):
             if getattr(self, name) < least:
                 raise HilserlError(f"vision.{name} must be at least {least}, got {getattr(self, name)}.")
 

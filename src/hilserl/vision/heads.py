@@ -17,26 +17,38 @@ from hilserl.vision.small_cnn import SmallCNN
 STATE_CLIP = 10.0
 
 
-class CameraHead(eqx.Module):
-    """From one camera's feature map, or its frame where the encoder is trained too, to `width` numbers in (-1, 1)."""
+class Bottleneck(eqx.Module):
+    """A linear layer, layer norm and tanh: whatever comes in, `width` numbers in (-1, 1) of one scale come out."""
 
-    trunk: SmallCNN | None
-    kernel: Float[Array, "cells channels embeddings"]
-    weight: Float[Array, "flat width"]
+    weight: Float[Array, "inputs width"]
     norm_scale: Float[Array, "width"]
     norm_bias: Float[Array, "width"]
 
+    def __init__(self, inputs: int, width: int, *, key: PRNGKeyArray) -> None:
+        self.weight = jax.nn.initializers.lecun_normal()(key, (inputs, width), jnp.float32)
+        self.norm_scale, self.norm_bias = jnp.ones(width), jnp.zeros(width)
+
+    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch width"]:
+        x = x @ self.weight
+        x = (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-6)
+        return jnp.tanh(x * self.norm_scale + self.norm_bias)
+
+
+class CameraHead(eqx.Module):
+    """From one camera's feature map, or its frame where the encoder is trained too, to `width` numbers."""
+
+    trunk: SmallCNN | None
+    kernel: Float[Array, "cells channels embeddings"]
+    bottleneck: Bottleneck
+
     def __init__(self, shape: tuple[int, int, int], config: VisionConfig, *, key: PRNGKeyArray) -> None:
-        kernel_key, weight_key, trunk_key = jax.random.split(key, 3)
+        kernel_key, bottleneck_key, trunk_key = jax.random.split(key, 3)
         rows, columns, channels = shape
         self.trunk = None if config.frozen else SmallCNN(key=trunk_key)
         self.kernel = jax.nn.initializers.lecun_normal(in_axis=0, out_axis=2, batch_axis=1)(
             kernel_key, (rows * columns, channels, config.embeddings), jnp.float32
         )
-        self.weight = jax.nn.initializers.lecun_normal()(
-            weight_key, (channels * config.embeddings, config.width), jnp.float32
-        )
-        self.norm_scale, self.norm_bias = jnp.ones(config.width), jnp.zeros(config.width)
+        self.bottleneck = Bottleneck(channels * config.embeddings, config.width, key=bottleneck_key)
 
     def __call__(self, seen: Shaped[Array, "*batch height width depth"]) -> Float[Array, "*batch width"]:
         batch = seen.shape[:-3]
@@ -44,30 +56,33 @@ class CameraHead(eqx.Module):
         x = x if self.trunk is None else self.trunk(x)
         cells = x.reshape(-1, *self.kernel.shape[:2]).astype(jnp.float32)
         embedded = jnp.einsum("bsc,sck->bck", cells, self.kernel)
-        x = embedded.reshape(*batch, -1) @ self.weight
-        x = (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-6)
-        return jnp.tanh(x * self.norm_scale + self.norm_bias)
+        return self.bottleneck(embedded.reshape(*batch, -1))
 
 
 class ObservationEncoder(eqx.Module):
-    """One vector of all that is observed: the state in nominal ranges, then each camera's head in order."""
+    """One vector of all that is observed: the state in nominal ranges, embedded or as it is, then each camera's."""
 
     centre: Float[Array, "state"]
     scale: Float[Array, "state"]
+    proprio: Bottleneck | None
     heads: dict[str, CameraHead]
 
     def __init__(self, spec: ExperienceSpec, frames: FrameEncoder, *, key: PRNGKeyArray) -> None:
         self.centre, self.scale = jnp.array(spec.state.centre), jnp.array(spec.state.scale)
-        keys = jax.random.split(key, max(1, len(frames.inputs)))
+        width = frames.config.proprio_width
+        proprio_key, *keys = jax.random.split(key, 1 + len(frames.inputs))
+        self.proprio = Bottleneck(spec.state.size, width, key=proprio_key) if width else None
         self.heads = {
             name: CameraHead(shape, frames.config, key=k)
-            for (name, shape), k in zip(frames.inputs.items(), keys, strict=False)
+            for (name, shape), k in zip(frames.inputs.items(), keys, strict=True)
         }
 
     @property
     def size(self) -> int:
         """Numbers in the vector."""
-        return self.centre.shape[0] + sum(head.norm_bias.shape[0] for head in self.heads.values())
+        parts = [head.bottleneck for head in self.heads.values()]
+        own = self.centre.shape[0] if self.proprio is None else self.proprio.norm_bias.shape[0]
+        return own + sum(part.norm_bias.shape[0] for part in parts)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,4 +92,5 @@ class ObservationEncoder(eqx.Module):
     def __call__(self, observation: dict[str, Float[Array, "..."]]) -> Float[Array, "*batch size"]:
         centre, scale = jax.lax.stop_gradient((self.centre, self.scale))
         state = jnp.clip((observation["state"] - centre) / scale, -STATE_CLIP, STATE_CLIP)
-        return jnp.concatenate([state, *(head(observation[name]) for name, head in self.heads.items())], -1)
+        own = state if self.proprio is None else self.proprio(state)
+        return jnp.concatenate([own, *(head(observation[name]) for name, head in self.heads.items())], -1)

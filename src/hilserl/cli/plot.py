@@ -1,0 +1,64 @@
+"""hilserl plot: runs side by side, as one picture and one table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hilserl.errors import HilserlError
+from hilserl.training.rundir import RunDir
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Compare runs: success over environment steps, a colour for each group of seeds."""
+
+    groups: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """LABEL=RUN_DIR,RUN_DIR,... for each group."""
+    out: Path = Path("comparison.png")
+    """The picture."""
+    title: str = ""
+
+
+def run(words: Sequence[str]) -> int:
+    arguments = tyro.cli(Arguments, args=words, prog="hilserl plot")
+    groups = dict(_group(text) for text in arguments.groups)
+    if not groups:
+        raise HilserlError("There is nothing to plot: name groups of runs as LABEL=RUN_DIR,RUN_DIR.")
+    from hilserl.training.plots import plot_groups
+
+    plot_groups(
+        {label: [run.metrics for run in runs] for label, runs in groups.items()}, arguments.out, arguments.title
+    )
+    print("| | seed | env steps | human steps | minutes | evaluation |\n| --- | --- | --- | --- | --- | --- |")
+    for label, runs in groups.items():
+        for run in runs:
+            print(_row(label, run))
+    print(f"\nPicture: {arguments.out}")
+    return 0
+
+
+def _group(text: str) -> tuple[str, list[RunDir]]:
+    label, separator, folders = text.partition("=")
+    if not separator or not label or not folders:
+        raise HilserlError(f"{text!r} is not a group of runs; expected LABEL=RUN_DIR,RUN_DIR.")
+    runs = [RunDir(Path(folder)) for folder in folders.split(",")]
+    for run in runs:
+        run.require()
+    return label, runs
+
+
+def _row(label: str, run: RunDir) -> str:
+    result = run.read_result()
+    outcome = result["evaluation"]
+    cells = (
+        label,
+        result["seed"],
+        f"{result['env_steps']:,}",
+        f"{result['human_steps']:,}",
+        f"{result['wall_seconds'] / 60:.1f}",
+        f"{outcome['successes']} of {outcome['episodes']}",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
