@@ -41,9 +41,12 @@ def test_looking_between_the_steps_changes_nothing() -> None:
     actions = np.random.default_rng(0).uniform(-1, 1, (10, 4))
     plain, watched = make_env("pick_cube"), make_env("pick_cube")
     frames = []
-    watched.simulation.watch(lambda: frames.append(watched.simulation.data.time), 5)
-    for a, b in zip(run_actions(plain, 0, actions), run_actions(watched, 0, actions), strict=True):
+    with watched.simulation.watched(lambda: frames.append(watched.simulation.data.time), 5):
+        seen = run_actions(watched, 0, actions)
+    for a, b in zip(run_actions(plain, 0, actions), seen, strict=True):
         assert np.array_equal(a, b)
+    run_actions(watched, 0, actions)
+    assert len(frames) == 5 * len(actions), "and only while somebody watches"
     assert np.allclose(np.diff(frames), CONTROL_DT_S / 5, atol=PHYSICS_DT_S / 10)
 
 

@@ -1,6 +1,7 @@
 """One compiled world and what a task may ask of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import mujoco
 import numpy as np
@@ -20,20 +21,25 @@ class Simulation:
             raise HilserlError(
                 f"The control step {control_dt_s} s is not a multiple of the physics step {PHYSICS_DT_S} s."
             )
-        self.frames = 1
-        self.on_frame: Callable[[], object] = lambda: None
+        self._frames = 1
+        self._on_frame: Callable[[], object] = _nothing
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         self.arm = Arm(self.model, self.data)
         self._pads = tuple(self.model.geom(ROBOT_PREFIX + name).id for name in (LEFT_PAD, RIGHT_PAD))
 
-    def watch(self, on_frame: Callable[[], object], frames: int) -> None:
+    @contextmanager
+    def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
         """Calls `on_frame` at `frames` evenly spread moments of every control step; the physics is the same."""
         if not 2 <= frames <= self.substeps:
             raise HilserlError(
                 f"A control step of {self.substeps} physics steps has 2 to as many frames, not {frames}."
             )
-        self.on_frame, self.frames = on_frame, frames
+        self._on_frame, self._frames = on_frame, frames
+        try:
+            yield
+        finally:
+            self._on_frame, self._frames = _nothing, 1
 
     def restart(self) -> None:
         """Everything at its start, the robot at home."""
@@ -47,15 +53,15 @@ class Simulation:
 
     def advance(self) -> None:
         """One control step. Raises HilserlError when the physics diverged."""
-        chunk = self.substeps // self.frames
-        for _ in range(self.frames - 1):
+        chunk = self.substeps // self._frames
+        for _ in range(self._frames - 1):
             mujoco.mj_step(self.model, self.data, chunk)
-            self.on_frame()
-        mujoco.mj_step(self.model, self.data, self.substeps - chunk * (self.frames - 1))
+            self._on_frame()
+        mujoco.mj_step(self.model, self.data, self.substeps - chunk * (self._frames - 1))
         # mj_step leaves sensors and poses one physics step behind the positions.
         self.settle()
-        if self.frames > 1:
-            self.on_frame()
+        if self._frames > 1:
+            self._on_frame()
         if self.data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number or not np.isfinite(self.data.qpos).all():
             raise HilserlError(f"The simulation diverged at {self.data.time:.3f} s; qpos is {self.data.qpos}.")
 
@@ -93,3 +99,7 @@ class Simulation:
             if not (mine & (self.model.geom_bodyid[other] == wanted) & sideways & (contact.dist < 0)).any():
                 return False
         return True
+
+
+def _nothing() -> None:
+    """Called where nobody watches."""

@@ -42,9 +42,9 @@ def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height:
                 shown += 1
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
 
-            env.simulation.watch(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP)
             for seed in seeds:
-                success, _ = play_episode(env, player, seed)
+                with env.simulation.watched(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP):
+                    success, _ = play_episode(env, player, seed)
                 last = _framed(_picture(env, height, width), _GREEN if success else _RED)
                 for _ in range(round(_LAST_PICTURE_S * fps)):
                     show(last)
