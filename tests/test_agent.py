@@ -206,7 +206,7 @@ def with_camera(spec: ExperienceSpec) -> ExperienceSpec:
 def camera_batches(spec: ExperienceSpec, seed: int = 0) -> Transitions:
     batches, rng = random_batches(spec, 2, 8, seed), np.random.default_rng(seed)
     for observation in (batches.observation, batches.next_observation):
-        observation["eye.features"] = rng.normal(size=(2, 8, 2, 3, 80)).astype(np.float16)
+        observation["eye.features"] = rng.normal(size=(2, 8, 80, 2, 3)).astype(np.float16)
     return batches
 
 
@@ -228,8 +228,8 @@ def test_camera_heads_learn_from_the_values_and_not_from_the_policy(state_spec: 
 def test_what_the_camera_shows_matters(state_spec: ExperienceSpec) -> None:
     spec = with_camera(state_spec)
     actor = create_agent(spec, SMALL, 0).actor
-    dark = {"state": np.zeros(3, np.float32), "eye.features": np.zeros((2, 3, 80), np.float16)}
-    bright = dark | {"eye.features": np.random.default_rng(0).normal(size=(2, 3, 80)).astype(np.float16)}
+    dark = {"state": np.zeros(3, np.float32), "eye.features": np.zeros((80, 2, 3), np.float16)}
+    bright = dark | {"eye.features": np.random.default_rng(0).normal(size=(80, 2, 3)).astype(np.float16)}
     actions = [act(actor, observation, jax.random.key(0), explore=False) for observation in (dark, bright)]
     assert not np.array_equal(*actions)
 

@@ -60,6 +60,7 @@ def test_features_in_replay_are_those_of_the_frames(env: ManipulationEnv, steps:
     stored = learner._replay.transitions(learner._replay.online_rows()).next_observation
     for camera in ("front", "wrist"):
         fresh = np.asarray(encoders.FROZEN["efficientnet_lite0"].load()(frames_of(steps, camera)))[1:]
+        fresh = np.moveaxis(fresh, -1, 1)
         found = stored[f"{camera}.features"]
         assert found.dtype == np.float16
         np.testing.assert_allclose(found, fresh, rtol=2e-3, atol=2e-3)

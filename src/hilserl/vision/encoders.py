@@ -26,10 +26,10 @@ FROZEN: dict[str, Frozen] = {
 
 
 def feature_shape(encoder: EncoderName, height: int, width: int) -> tuple[int, int, int]:
-    """Rows, columns and channels of what an encoder makes of a frame."""
+    """Channels, rows and columns of what an encoder makes of a frame."""
     if encoder not in FROZEN:
         stride, channels = small_cnn.STRIDE, small_cnn.FEATURE_CHANNELS
-        return -(-height // stride), -(-width // stride), channels
+        return channels, -(-height // stride), -(-width // stride)
     _, channels, stride, size = FROZEN[encoder]
     height, width = size or height, size or width
-    return -(-height // stride), -(-width // stride), channels
+    return channels, -(-height // stride), -(-width // stride)

@@ -38,24 +38,25 @@ class CameraHead(eqx.Module):
     """From one camera's feature map, or its frame where the encoder is trained too, to `width` numbers."""
 
     trunk: SmallCNN | None
-    kernel: Float[Array, "cells channels embeddings"]
+    kernel: Float[Array, "channels cells embeddings"]
     bottleneck: Bottleneck
 
     def __init__(self, shape: tuple[int, int, int], config: VisionConfig, *, key: PRNGKeyArray) -> None:
         kernel_key, bottleneck_key, trunk_key = jax.random.split(key, 3)
-        rows, columns, channels = shape
+        channels, rows, columns = shape
         self.trunk = None if config.frozen else SmallCNN(key=trunk_key)
-        self.kernel = jax.nn.initializers.lecun_normal(in_axis=0, out_axis=2, batch_axis=1)(
-            kernel_key, (rows * columns, channels, config.embeddings), jnp.float32
+        self.kernel = jax.nn.initializers.lecun_normal(in_axis=1, out_axis=2, batch_axis=0)(
+            kernel_key, (channels, rows * columns, config.embeddings), jnp.float32
         )
         self.bottleneck = Bottleneck(channels * config.embeddings, config.width, key=bottleneck_key)
 
-    def __call__(self, seen: Shaped[Array, "*batch height width depth"]) -> Float[Array, "*batch width"]:
+    def __call__(self, seen: Shaped[Array, "*batch _ _ _"]) -> Float[Array, "*batch width"]:
         batch = seen.shape[:-3]
         x = seen.reshape(-1, *seen.shape[-3:])
-        x = x if self.trunk is None else self.trunk(x)
-        cells = x.reshape(-1, *self.kernel.shape[:2]).astype(jnp.float32)
-        embedded = jnp.einsum("bsc,sck->bck", cells, self.kernel)
+        x = x if self.trunk is None else jnp.moveaxis(self.trunk(x), -1, 1)
+        # Turned around once and for all: left to itself XLA does it anew for each product, an element at a time.
+        x = jax.lax.optimization_barrier(jnp.moveaxis(x.reshape(-1, *self.kernel.shape[:2]), 1, 0))
+        embedded = jnp.einsum("cbs,csk->bck", x.astype(jnp.float32), self.kernel)
         return self.bottleneck(embedded.reshape(*batch, -1))
 
 
