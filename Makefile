@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 .PHONY: setup train test test-slow check bench gym-hil lock gl
 
 train: setup  ## train pick_cube from nothing; ends by itself with a curve and a film
-	$(BIN)/hilserl train pick_cube --obs state --seed $(SEED) --run-dir $(RUN_DIR)
+	$(BIN)/hilserl train pick_cube --seed $(SEED) --run-dir $(RUN_DIR)
 
 test: setup  ## everything but the learning runs
 	$(BIN)/python -m pytest -m "not slow and not gpu"

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.vision import encoders
 from hilserl.vision.frames import FrameEncoder, VisionConfig, random_shift
+from hilserl.vision.heads import CameraHead
 
 ONCE = VisionConfig()
 EVERY_UPDATE = VisionConfig(encode="every_update")
@@ -153,7 +155,25 @@ def test_shifts_are_windows_of_the_padded_frame() -> None:
     assert random_shift(frames, 0, jax.random.key(0)) is frames
 
 
-@pytest.mark.parametrize("settings", [{"shift_px": -1}, {"embeddings": 0}, {"width": 0}, {"proprio_width": -1}])
+def test_noise_in_the_head_is_noise_on_the_features() -> None:
+    """Drawn after the sums, it must shake what the head says as much as noise drawn for every feature."""
+    head = CameraHead((80, 8, 8), VisionConfig(noise=0.2), key=jax.random.key(0))
+    rng = np.random.default_rng(0)
+    features = rng.gamma(1.0, size=(16, 80, 8, 8)).astype(np.float32) * rng.uniform(0.1, 3.0, (80, 1, 1))
+    still = np.asarray(head(features, None))
+    assert np.array_equal(still, head(features, None))
+    run = eqx.filter_jit(lambda x, key: head(x, key))
+    spread = 0.2 * features.std((0, 2, 3))[:, None, None]
+    shaken = np.stack([run(features, jax.random.key(n)) for n in range(300)]).std(0)
+    expected = np.stack([run(features + spread * rng.normal(size=features.shape), None) for _ in range(300)]).std(0)
+    assert 0.95 < np.mean(shaken / expected) < 1.05
+    quiet = CameraHead((80, 8, 8), VisionConfig(noise=0.0), key=jax.random.key(0))
+    assert np.array_equal(quiet(features, jax.random.key(0)), still)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"shift_px": -1}, {"noise": -0.1}, {"embeddings": 0}, {"width": 0}, {"proprio_width": -1}]
+)
 def test_impossible_settings_are_refused(settings: dict) -> None:
     with pytest.raises(HilserlError, match=next(iter(settings))):
         VisionConfig(**settings)

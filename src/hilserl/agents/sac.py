@@ -31,7 +31,7 @@ from hilserl.vision.frames import FrameEncoder, VisionConfig
 from hilserl.vision.heads import ObservationEncoder
 
 Metrics = dict[str, Array]
-_FRAME_KEYS = 1
+_FRAME_KEYS, _NOISE_KEYS = 1, 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class AgentConfig:
     """How many of them, drawn anew each update, the target takes its minimum over (REDQ, arXiv 2101.05982)."""
     utd_ratio: int = 4
     """Critic updates to one policy update."""
-    batch_size: int = 256
+    batch_size: int = 128
     discount: float = 0.97
     learning_rate: float = 3e-4
     target_rate: float = 0.005
@@ -182,7 +182,8 @@ def _goals(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> _Goals:
     """
     config, actor, targets = agent.config, agent.actor, agent.targets
     motion_key, member_key = jax.random.split(key)
-    seen, seen_by_targets = actor.encoder(batch.next_observation), targets.encoder(batch.next_observation)
+    noise_key = jax.random.fold_in(key, _NOISE_KEYS)
+    seen, seen_by_targets = (encoder(batch.next_observation, noise_key) for encoder in (actor.encoder, targets.encoder))
     motion, _ = sample_squashed(jax.vmap(actor.policy)(seen), motion_key)
     action = jax.vmap(actor.with_grippers)(seen, motion)
     members = jax.random.choice(member_key, config.critics, (config.target_critics,), replace=False)
@@ -211,9 +212,10 @@ def _update_values(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple
     """
     config, layout = agent.config, agent.actor.action
     goals = _goals(agent, batch, key)
+    noise_key = jax.random.fold_in(key, _NOISE_KEYS + 1)
 
     def loss(values: Values) -> tuple[Array, Metrics]:
-        features = values.encoder(batch.observation)
+        features = values.encoder(batch.observation, noise_key)
         q = ensemble_values(values.critics, features, batch.action)
         critic_loss = jnp.mean((q - goals.critic) ** 2)
         metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": goals.critic.mean()}
@@ -241,7 +243,7 @@ def _update_values(agent: Agent, batch: Transitions, key: PRNGKeyArray) -> tuple
 def _update_policy(agent: Agent, observation: dict[str, Array], key: PRNGKeyArray) -> tuple[Agent, Metrics]:
     """Ascends mean Q - alpha log pi on what the values have learned to see; alpha follows the entropy to its target."""
     config = agent.config
-    features = agent.actor.encoder(observation)
+    features = agent.actor.encoder(observation, jax.random.fold_in(key, _NOISE_KEYS))
     temperature = jnp.exp(agent.log_temperature)
 
     def loss(policy: Policy) -> tuple[Array, Array]:

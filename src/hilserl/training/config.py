@@ -47,7 +47,7 @@ class TrainConfig:
     max_minutes: float = 60.0
     training_starts: int = 100
     """Online steps before the first learner round."""
-    rounds_per_step: float = 1.0
+    rounds_per_step: float = 2.0
     """Learner rounds to one environment step, in lockstep."""
     replay_capacity: int = 200_000
     eval_every: int = 500

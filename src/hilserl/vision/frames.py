@@ -27,6 +27,8 @@ class VisionConfig:
     update: what HIL-SERL does, for a GPU. The small CNN knows only the latter."""
     shift_px: int = 4
     """Frames encoded in an update are shifted at random by up to this (DrQ, arXiv 2004.13649)."""
+    noise: float = 0.2
+    """Noise on the features in updates, as a part of how much a channel varies: what shifts are for, without frames."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """In which a frozen encoder computes; bfloat16 is for a GPU."""
     embeddings: int = 4
@@ -37,7 +39,7 @@ class VisionConfig:
     """Numbers that the state contributes, through a layer of its own; 0 leaves it as it is, in nominal ranges."""
 
     def __post_init__(self) -> None:
-        for name, least in (("shift_px", 0), ("embeddings", 1), ("width", 1), ("proprio_width", 0)):
+        for name, least in (("shift_px", 0), ("noise", 0), ("embeddings", 1), ("width", 1), ("proprio_width", 0)):
             if getattr(self, name) < least:
                 raise HilserlError(f"vision.{name} must be at least {least}, got {getattr(self, name)}.")
 

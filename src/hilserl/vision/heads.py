@@ -40,6 +40,7 @@ class CameraHead(eqx.Module):
     trunk: SmallCNN | None
     kernel: Float[Array, "channels cells embeddings"]
     bottleneck: Bottleneck
+    noise: float = eqx.field(static=True)
 
     def __init__(self, shape: tuple[int, int, int], config: VisionConfig, *, key: PRNGKeyArray) -> None:
         kernel_key, bottleneck_key, trunk_key = jax.random.split(key, 3)
@@ -49,14 +50,21 @@ class CameraHead(eqx.Module):
             kernel_key, (channels, rows * columns, config.embeddings), jnp.float32
         )
         self.bottleneck = Bottleneck(channels * config.embeddings, config.width, key=bottleneck_key)
+        self.noise = config.noise
 
-    def __call__(self, seen: Shaped[Array, "*batch _ _ _"]) -> Float[Array, "*batch width"]:
+    def __call__(self, seen: Shaped[Array, "*batch _ _ _"], key: PRNGKeyArray | None) -> Float[Array, "*batch width"]:
+        """With a key, as if each feature had noise on it, in proportion to how much its channel varies in the batch."""
         batch = seen.shape[:-3]
         x = seen.reshape(-1, *seen.shape[-3:])
         x = x if self.trunk is None else jnp.moveaxis(self.trunk(x), -1, 1)
         # Turned around once and for all: left to itself XLA does it anew for each product, an element at a time.
         x = jax.lax.optimization_barrier(jnp.moveaxis(x.reshape(-1, *self.kernel.shape[:2]), 1, 0))
-        embedded = jnp.einsum("cbs,csk->bck", x.astype(jnp.float32), self.kernel)
+        x = x.astype(jnp.float32)
+        embedded = jnp.einsum("cbs,csk->bck", x, self.kernel)
+        if key is not None and self.noise:
+            # A sum of noisy features is noisy itself: drawn there it is `cells` times fewer numbers (arXiv 1506.02557).
+            spread = x.std((1, 2))[:, None] * jnp.sqrt((self.kernel**2).sum(1))
+            embedded += self.noise * spread * jax.random.normal(key, embedded.shape)
         return self.bottleneck(embedded.reshape(*batch, -1))
 
 
@@ -90,8 +98,13 @@ class ObservationEncoder(eqx.Module):
         """The parts of an observation that are looked at."""
         return ("state", *self.heads)
 
-    def __call__(self, observation: dict[str, Float[Array, "..."]]) -> Float[Array, "*batch size"]:
+    def __call__(
+        self, observation: dict[str, Float[Array, "..."]], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "*batch size"]:
+        """A key, where there is one, decides the noise on what the cameras see: for learning, not for acting."""
         centre, scale = jax.lax.stop_gradient((self.centre, self.scale))
         state = jnp.clip((observation["state"] - centre) / scale, -STATE_CLIP, STATE_CLIP)
         own = state if self.proprio is None else self.proprio(state)
-        return jnp.concatenate([own, *(head(observation[name]) for name, head in self.heads.items())], -1)
+        keys = [None] * len(self.heads) if key is None else jax.random.split(key, max(1, len(self.heads)))
+        cameras = [head(observation[name], k) for (name, head), k in zip(self.heads.items(), keys, strict=False)]
+        return jnp.concatenate([own, *cameras], -1)
