@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _RIVAL_SCRIPT = Path(__file__).with_name("bench_gym_hil.py")
 _PIXEL_STEPS = 100
 _STATE_STEPS = 1000
+_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _bench_agent(arguments: Arguments) -> dict[str, float]:
     del arguments
     from hilserl.training.config import preset
 
-    agent = preset("pick_cube").agent
+    agent = replace(preset("pick_cube").agent, batch_size=_BATCH_SIZE)
     return _agent_figures("state", "state", agent, 100) | _agent_figures("pixel", "pixels", agent, 10)
 
 
@@ -152,7 +153,7 @@ class _LearnerBench:
 
 
 def _bench_vision(arguments: Arguments) -> dict[str, float]:
-    """Full updates at batch 256 from features and, the ordinary way, from frames; and as HIL-SERL does them."""
+    """Full updates from features and, the ordinary way, from frames; and as HIL-SERL does them."""
     del arguments
     import jax
 
@@ -164,7 +165,7 @@ def _bench_vision(arguments: Arguments) -> dict[str, float]:
 
     # What the weights are makes no difference to the time.
     FROZEN["resnet10"] = FROZEN["resnet10"]._replace(load=cache(untrained))
-    ours = replace(preset("pick_cube").agent, batch_size=256)
+    ours = replace(preset("pick_cube").agent, batch_size=_BATCH_SIZE)
     reference = AgentConfig(
         hidden=(256, 256),
         critics=2,
