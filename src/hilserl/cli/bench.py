@@ -169,7 +169,10 @@ def _bench_vision(arguments: Arguments) -> dict[str, float]:
     reference = AgentConfig(
         hidden=(256, 256),
         critics=2,
-        vision=VisionConfig("resnet10", "every_update", shift_px=4, embeddings=8, width=256),
+        batch_size=_BATCH_SIZE,
+        vision=VisionConfig(
+            "resnet10", "every_update", shift_px=4, noise=0.0, embeddings=8, width=256, proprio_width=64
+        ),
     )
     frames = replace(ours, vision=replace(ours.vision, encode="every_update"))
     fast = jax.default_backend() != "cpu"
