@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -340,6 +341,25 @@ def test_a_learner_that_fails_stops_the_actor(shared_env, monkeypatch: pytest.Mo
             time.sleep(0.01)
     with pytest.raises(ZeroDivisionError):
         link.close()
+
+
+def test_an_actor_that_fails_takes_the_learner_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("the arm is gone")
+
+    monkeypatch.setattr("hilserl.training.train.act", broken)
+    with pytest.raises(OSError, match="the arm is gone"):
+        train(config(demonstrations=0, free_running=True), RunDir(tmp_path / "run"))
+    assert not [thread for thread in threading.enumerate() if thread.name == "learner"]
+
+
+def test_metrics_that_are_gone_or_damaged_are_named(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    train(config(demonstrations=0), run)
+    for damage in (lambda: run.metrics.write_text("[\n" + run.metrics.read_text()), run.metrics.unlink):
+        damage()
+        with pytest.raises(HilserlError, match=r"metrics\.jsonl"):
+            train(config(demonstrations=0, max_env_steps=6), run, resume=True)
 
 
 def test_old_checkpoints_go_and_the_best_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

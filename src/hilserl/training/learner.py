@@ -103,8 +103,11 @@ class Link(Protocol):
         """The newest published weights and the number of rounds they have seen."""
         ...
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Ends the learner's work after everything sent has been received."""
+
+    def close(self) -> None:
+        """The same, and raises what stopped the learner, if something did."""
 
 
 class Lockstep:
@@ -122,8 +125,11 @@ class Lockstep:
         agent, rounds = self._learner.snapshot
         return agent.actor, rounds
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Nothing runs on."""
+
+    def close(self) -> None:
+        self.stop()
 
 
 class FreeRunning:
@@ -166,9 +172,12 @@ class FreeRunning:
         agent, rounds = self._learner.snapshot
         return agent.actor, rounds
 
-    def close(self) -> None:
+    def stop(self) -> None:
         self._stop.set()
         self._thread.join()
+
+    def close(self) -> None:
+        self.stop()
         self._raise_failure()
 
     def _raise_failure(self) -> None:

@@ -2,13 +2,14 @@
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from hilserl.errors import HilserlError
 from hilserl.experience import Step
 from hilserl.training.rollout import EpisodeSummary
 
@@ -44,13 +45,14 @@ def drop_torn_line(path: Path) -> None:
             path.write_bytes(text[:whole])
 
 
-def read_metrics(path: Path, kind: str) -> Iterator[dict[str, Any]]:
-    """The records of one kind, in order."""
-    with path.open() as file:
-        for line in file:
-            record = json.loads(line)
-            if record["kind"] == kind:
-                yield record
+def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:
+    """The records of one kind, in order. Raises HilserlError naming the file where it is missing or damaged."""
+    try:
+        with path.open() as file:
+            records = [json.loads(line) for line in file]
+    except (OSError, ValueError) as error:
+        raise HilserlError(f"Cannot read the metrics {path}: {error}") from error
+    return [record for record in records if record["kind"] == kind]
 
 
 class Tally:

@@ -20,8 +20,8 @@ _GREEN, _RED, _BLUE = "#2a7f4f", "#c0392b", "#2c5f9e"
 
 def plot_curve(metrics: Path, target: Path, title: str) -> None:
     """Success with its interval, interventions and return, over environment steps and over human steps."""
-    episodes = list(read_metrics(metrics, "episode"))
-    evaluations = list(read_metrics(metrics, "evaluation"))
+    episodes = read_metrics(metrics, "episode")
+    evaluations = read_metrics(metrics, "evaluation")
     figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharey="row", constrained_layout=True)
     for column, (axis, label) in enumerate((("env_steps", "environment steps"), ("human_steps", "human steps"))):
         _draw_success(axes[0, column], evaluations, episodes, axis)
@@ -64,7 +64,7 @@ def plot_groups(groups: dict[str, list[Path]], target: Path, title: str) -> None
 
 def _evaluated(metrics: Path) -> tuple[list[int], list[float]]:
     """Environment steps and success rate of a run's evaluations, from nothing at step 0."""
-    records = list(read_metrics(metrics, "evaluation"))
+    records = read_metrics(metrics, "evaluation")
     return [0, *(r["env_steps"] for r in records)], [0.0, *(r["success_rate"] for r in records)]
 
 

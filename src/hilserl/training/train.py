@@ -126,6 +126,7 @@ class Training:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._link.stop()
         self._progress.close()
         self._log.close()
         self._env.close()
