@@ -192,6 +192,7 @@ def test_huge_inputs_do_not_break_the_networks(state_spec: ExperienceSpec) -> No
         {"batch_size": 0},
         {"hidden": ()},
         {"target_rate": 0.0},
+        {"averaging_rate": 1.5},
     ],
 )
 def test_impossible_settings_are_refused(settings: dict) -> None:
@@ -232,6 +233,18 @@ def test_what_the_camera_shows_matters(state_spec: ExperienceSpec) -> None:
     bright = dark | {"eye.features": np.random.default_rng(0).normal(size=(80, 2, 3)).astype(np.float16)}
     actions = [act(actor, observation, jax.random.key(0), explore=False) for observation in (dark, bright)]
     assert not np.array_equal(*actions)
+
+
+def test_the_averaged_actor_follows_the_actor(state_spec: ExperienceSpec) -> None:
+    rate, rounds = 0.1, 5
+    agent = create_agent(state_spec, dataclasses.replace(SMALL, averaging_rate=rate), 0)
+    expected = jax.tree.leaves(agent.actor)
+    for number in range(rounds):
+        agent, _ = update(agent, random_batches(state_spec, 2, 8, number), jax.random.key(number))
+        expected = [(1 - rate) * e + rate * a for e, a in zip(expected, jax.tree.leaves(agent.actor), strict=True)]
+    assert moved(agent.actor, agent.averaged)
+    for found, wanted in zip(jax.tree.leaves(agent.averaged), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_an_agent_is_a_pytree(state_spec: ExperienceSpec) -> None:

@@ -51,6 +51,8 @@ class AgentConfig:
     learning_rate: float = 3e-4
     target_rate: float = 0.005
     """Part of the way that target networks move to the online ones at each critic update."""
+    averaging_rate: float = 0.0025
+    """Part of the way that the averaged actor, which is what a run is judged by, moves to the actor in each round."""
     initial_temperature: float = 0.01
     target_entropy_per_action: float = -0.5
     gripper_penalty: float = 0.02
@@ -60,8 +62,11 @@ class AgentConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.target_critics <= self.critics:
             raise HilserlError(f"target_critics must be 1 to critics={self.critics}, got {self.target_critics}.")
-        if not 0 <= self.discount <= 1 or not 0 < self.target_rate <= 1:
-            raise HilserlError(f"discount {self.discount} and target_rate {self.target_rate} must lie in [0, 1].")
+        if not 0 <= self.discount <= 1:
+            raise HilserlError(f"discount must lie in [0, 1], got {self.discount}.")
+        for name in ("target_rate", "averaging_rate"):
+            if not 0 < getattr(self, name) <= 1:
+                raise HilserlError(f"{name} must lie in (0, 1], got {getattr(self, name)}.")
         for name in ("utd_ratio", "batch_size"):
             if getattr(self, name) < 1:
                 raise HilserlError(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -117,6 +122,9 @@ class Agent(eqx.Module):
     """Everything the learner trains, as one pytree."""
 
     actor: Actor
+    averaged: Actor
+    """The actor averaged over its recent rounds. From one round to the next an actor forgets and relearns how to act in
+    rare states; its average does not."""
     critics: Critic
     targets: "Values"
     log_temperature: Float[Array, ""]
@@ -143,10 +151,12 @@ def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> Agent:
     if grippers:
         gripper = GripperCritic(encoder.size + motions, grippers, config.hidden, key=gripper_key)
     values = Values(encoder, critics, gripper)
+    actor = Actor(encoder, policy, gripper, spec.action)
     log_temperature = jnp.log(jnp.array(config.initial_temperature, jnp.float32))
     adam = _adam(config)
     return Agent(
-        actor=Actor(encoder, policy, gripper, spec.action),
+        actor=actor,
+        averaged=actor,
         critics=critics,
         targets=values,
         log_temperature=log_temperature,
@@ -163,7 +173,7 @@ def _descend(tree: Any, gradient: Any, state: optax.OptState, config: AgentConfi
 
 
 def _track(target: Any, online: Any, rate: float) -> Any:
-    """Moves a target network a little towards the online one."""
+    """Moves a network a little towards the one it follows."""
     return jax.tree.map(lambda t, o: t + rate * (o - t) if eqx.is_array(t) else t, target, online)
 
 
@@ -289,6 +299,8 @@ def _round(agent: Agent, batches: Transitions, key: PRNGKeyArray) -> tuple[Agent
     agent = eqx.combine(arrays, static)
     seen = agent.frames.prepare(last, jax.random.fold_in(policy_key, _FRAME_KEYS))
     agent, policy_metrics = _update_policy(agent, seen, policy_key)
+    averaged = _track(agent.averaged, agent.actor, agent.config.averaging_rate)
+    agent = dataclasses.replace(agent, averaged=averaged)
     return agent, {name: value.mean() for name, value in metrics.items()} | policy_metrics
 
 
