@@ -38,6 +38,7 @@ def config(**changes: Any) -> TrainConfig:
         demonstrations=1,
         max_env_steps=4,
         training_starts=1,
+        rounds_per_step=1.0,
         eval_every=1000,
         eval_episodes=1,
         final_eval_episodes=1,
