@@ -42,22 +42,22 @@ def plot_curve(metrics: Path, target: Path, title: str) -> None:
 def plot_groups(groups: dict[str, list[Path]], target: Path, title: str) -> None:
     """Evaluated success over environment steps: each run's metrics file a thin line, each group's mean a thick one.
 
-    A run that ended early, solved, counts with its last evaluation from there on.
+    A run that ended early, solved, counts as solved from there on; the mean ends with the first run that was cut short.
     """
     figure, axes = plt.subplots(figsize=(7, 4), constrained_layout=True)
     colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     curves = {label: [_evaluated(path) for path in paths] for label, paths in groups.items()}
-    end = max(steps[-1] for runs in curves.values() for steps, _ in runs)
-    grid = np.linspace(0, end, 200)
     for colour, (label, runs) in zip(cycle(colours), curves.items(), strict=False):
         for steps, success in runs:
             axes.plot(steps, success, color=colour, alpha=0.35, lw=1)
+        cut_short = [steps[-1] for steps, success in runs if success[-1] < 1]
+        grid = np.linspace(0, min(cut_short) if cut_short else max(steps[-1] for steps, _ in runs), 200)
         mean = np.mean([np.interp(grid, steps, success) for steps, success in runs], axis=0)
         axes.plot(grid, mean, color=colour, lw=2.2, label=label)
     axes.set(xlabel="environment steps", ylabel="success rate, autonomous", ylim=(-0.03, 1.03), title=title)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="center right", frameon=False)
+    figure.legend(loc="outside lower center", ncols=len(groups), frameon=False)
     atomically(target, lambda part: figure.savefig(part, format="png", dpi=120))
     plt.close(figure)
 
