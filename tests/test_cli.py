@@ -28,7 +28,8 @@ TINY_WORDS = [word for pair in TINY.items() for word in pair]
 
 
 @pytest.fixture(autouse=True)
-def short_film(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_film(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hilserl.training.video._MAX_FILM_S", 0.1)
     monkeypatch.setattr("hilserl.tasks.pick_cube.PickCube.max_episode_steps", 40)
 
