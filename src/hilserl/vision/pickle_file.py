@@ -6,7 +6,6 @@ nothing: it notes which of a few known calls the file asks for, and arrays are m
 
 import io
 import math
-import pickle
 import pickletools
 import re
 from pathlib import Path
@@ -14,21 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from hilserl.errors import HilserlError
-
-_DAMAGED = (
-    pickle.UnpicklingError,
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    IndexError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-)
+from hilserl.vision.pretrained import DAMAGED, RestrictedUnpickler, unreadable
 
 
 class _Call:
@@ -86,13 +71,10 @@ _KNOWN: dict[tuple[str, str], type[_Call]] = {
 }
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler that can make dictionaries, numbers, text and notes of the known calls, and nothing else."""
+class _Reader(RestrictedUnpickler):
+    """It can make dictionaries, numbers, text and notes of the known calls, and nothing else."""
 
-    def find_class(self, module: str, name: str) -> type[_Call]:
-        if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of weights has no need of")
-        return _KNOWN[module, name]
+    known = _KNOWN
 
 
 def read_pickle_file(path: Path) -> dict[str, Any]:
@@ -104,8 +86,8 @@ def read_pickle_file(path: Path) -> dict[str, Any]:
         if not isinstance(tree, dict):
             raise ValueError("it holds one array, not a dictionary of arrays")
         return tree
-    except _DAMAGED as error:
-        raise HilserlError(f"Cannot read the weights in {path}: {str(error) or type(error).__name__}") from error
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
 
 
 def _check_memo(data: bytes) -> None:

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, UInt8
 from hilserl.errors import HilserlError
 from hilserl.experience import atomically
 from hilserl.vision.pickle_file import read_pickle_file
+from hilserl.vision.pretrained import check_weights, standardised
 
 FEATURE_CHANNELS = 512
 STRIDE = 32
@@ -31,7 +32,6 @@ SIZE = 128
 _WIDTHS, _STRIDES = (64, 128, 256, 512), (1, 2, 2, 2)
 _GROUPS = 4
 _EPSILON = 1e-5
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _URL = "https://github.com/rail-berkeley/serl/releases/download/resnet10/resnet10_params.pkl"
 _BYTES = 21_677_915
 _SHA256 = "175745d43d30233eb01b5369465d1c24c11b8ee71ccb734cc1c1bca13e07f57b"
@@ -57,8 +57,7 @@ class ResNet10(eqx.Module):
         x = images.astype(jnp.float32)
         if x.shape[1:3] != (SIZE, SIZE):
             x = jax.image.resize(x, (x.shape[0], SIZE, SIZE, 3), "bilinear")
-        x = (x / 255.0 - jnp.array(_MEAN)) / jnp.array(_STD)
-        x = x.astype(self.stem.kernel.dtype)
+        x = standardised(x, self.stem.kernel.dtype)
         x = jax.nn.relu(_apply(x, self.stem, 2, ((3, 3), (3, 3))))
         x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
         for stride, (first, second, *shortcut) in zip(_STRIDES, self.blocks, strict=True):
@@ -165,11 +164,6 @@ def load() -> ResNet10:
     path = weights_path()
     if not path.is_file():
         _fetch(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != _SHA256:
-        raise HilserlError(
-            f"The encoder's weights in {path} are damaged (SHA-256 {digest[:12]}, expected {_SHA256[:12]}). "
-            f"Delete them, and they are fetched again: rm {shlex.quote(str(path))}"
-        )
+    check_weights(path, _SHA256, f"Delete them, and they are fetched again: rm {shlex.quote(str(path))}")
     with jax.ensure_compile_time_eval():  # also when first called inside a compiled function
         return from_weights(read_pickle_file(path))

@@ -12,21 +12,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from hilserl.errors import HilserlError
+from hilserl.vision.pretrained import DAMAGED, RestrictedUnpickler, unreadable
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_DAMAGED = (
-    pickle.UnpicklingError,
-    struct.error,
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    IndexError,
-)
 
 
 class _Storage(NamedTuple):
@@ -54,13 +43,10 @@ _KNOWN: dict[tuple[str, str], Any] = {
 }
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler that can make dictionaries, numbers and tensor descriptions, and nothing else."""
+class _Reader(RestrictedUnpickler):
+    """It can make dictionaries, numbers and tensor descriptions, and nothing else."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of weights has no need of")
-        return _KNOWN[module, name]
+    known = _KNOWN
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _, count, *_ = pid
@@ -74,8 +60,8 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             return _read(file)
-    except _DAMAGED as error:
-        raise HilserlError(f"Cannot read the weights in {path}: {error}") from error
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
 
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
