@@ -126,7 +126,7 @@ class Agent(eqx.Module):
     """The actor averaged over its recent rounds. From one round to the next an actor forgets and relearns how to act in
     rare states; its average does not."""
     critics: Critic
-    targets: "Values"
+    targets: Values
     log_temperature: Float[Array, ""]
     optimizers: Optimizers
     config: AgentConfig = eqx.field(static=True)

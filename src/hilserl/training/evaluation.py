@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import gymnasium
 import jax
 import numpy as np
 
-from hilserl.agents.sac import Actor, act
+from hilserl.agents.sac import Actor, Agent, act
 from hilserl.vision.frames import FrameEncoder
 
 
@@ -60,10 +60,15 @@ class Player:
     actor: Actor
     frames: FrameEncoder
 
+    @classmethod
+    def of(cls, agent: Agent) -> Self:
+        """What an agent is judged by: the average of its recent actors."""
+        return cls(agent.averaged, agent.frames)
+
 
 def evaluate(
     env: gymnasium.Env[Any, Any],
-    player: "Player",
+    player: Player,
     episodes: int,
     first_seed: int,
     control_dt_s: float,
@@ -83,7 +88,7 @@ def evaluate(
     return Evaluation(successes, episodes, float(np.mean(steps)), float(np.mean(steps)) * control_dt_s)
 
 
-def play_episode(env: gymnasium.Env[Any, Any], player: "Player", seed: int) -> tuple[bool, int]:
+def play_episode(env: gymnasium.Env[Any, Any], player: Player, seed: int) -> tuple[bool, int]:
     """One autonomous episode: whether it succeeded, and its length in steps."""
     observation, _ = env.reset(seed=seed)
     unused_key, steps = jax.random.key(0), 0

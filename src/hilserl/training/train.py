@@ -236,7 +236,7 @@ class Training:
         first_seed = seed_for(self._config.seed, "evaluation", 0)
         result = evaluate(
             self._eval_env,
-            Player(agent.averaged, self._learner.frames),
+            Player.of(agent),
             self._config.eval_episodes,
             first_seed,
             self._spec.control_dt_s,
@@ -274,7 +274,7 @@ class Training:
             return None
         trained_seconds = self._wall_seconds()
         best, _ = load_checkpoint(choose(self._dir.checkpoints, "best"), agent)
-        player = Player(best.averaged, self._learner.frames)
+        player = Player.of(best)
         evaluation = evaluate(
             self._eval_env, player, self._config.final_eval_episodes, FINAL_EVAL_SEED, self._spec.control_dt_s
         )

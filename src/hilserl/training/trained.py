@@ -32,4 +32,4 @@ def open_trained(run: RunDir, checkpoint: str = "best", **changes: Any) -> Train
     path = choose(run.checkpoints, checkpoint)
     env = make_env(config, **changes)
     agent, _ = load_checkpoint(path, create_agent(env.experience, config.agent, config.seed))
-    return Trained(config, path, Player(agent.averaged, agent.frames), env)
+    return Trained(config, path, Player.of(agent), env)
