@@ -65,7 +65,9 @@ def test_arrows_point_one_way(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_parts_stay_free_of_each_others_libraries(path: Path) -> None:
     used = {name.split(".")[0] for name in imports_of(path)}
-    assert not used & FORBIDDEN_LIBRARIES.get(part_of(path), set())
+    # The console is MuJoCo's viewer; the rules of taking over beside it know nothing of MuJoCo.
+    allowed = {"mujoco"} if "console" in path.parts else set()
+    assert not used & (FORBIDDEN_LIBRARIES.get(part_of(path), set()) - allowed)
 
 
 def test_files_stay_readable() -> None:

@@ -63,7 +63,7 @@ def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
 
 def test_another_format_version_is_refused(spec: ExperienceSpec) -> None:
     table = to_table(make_episode(0, 1), spec)
-    metadata = {b"hilserl": spec.to_json().replace('"format_version": 1', '"format_version": 99').encode()}
+    metadata = {b"hilserl": spec.to_json().replace('"format_version": 2', '"format_version": 99').encode()}
     with pytest.raises(HilserlError, match="99"):
         from_table(table.replace_schema_metadata(metadata))
 

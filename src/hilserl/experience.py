@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from hilserl.errors import HilserlError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _METADATA_KEY = b"hilserl"
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
 
@@ -172,6 +172,10 @@ class Step:
     """A person (or the simulated operator) chose the action."""
     policy_version: int = 0
     """How many learner rounds the weights had seen that chose the action."""
+    human_seconds: float = 0.0
+    """How much of a person's time the step took; 0 where the policy acted."""
+    seed: int = 0
+    """What the episode's environment was reset with, so that it can be played again."""
 
     @property
     def is_reset(self) -> bool:
@@ -204,6 +208,8 @@ _SCALARS: tuple[tuple[str, pa.DataType], ...] = (
     ("success", pa.bool_()),
     ("intervened", pa.bool_()),
     ("policy_version", pa.int64()),
+    ("human_seconds", pa.float32()),
+    ("seed", pa.int64()),
 )
 
 

@@ -86,6 +86,13 @@ class Replay:
         if not step.ends_episode:
             self._open[step.episode] = (row, step.index)
 
+    def forget(self, episode: int) -> None:
+        """Nothing is drawn any more from an episode that has not ended; its rows are overwritten in their turn."""
+        row, _ = self._open.pop(episode, (_NONE, -1))
+        while row != _NONE:
+            self._online[row] = self._prior[row] = False
+            row = self._before[row]
+
     def _claim(self) -> int:
         """The next row to write; whatever followed its old content loses its first observation."""
         row = self._next

@@ -330,3 +330,15 @@ def act(actor: Actor, observation: dict[str, np.ndarray], key: PRNGKeyArray, *, 
     """One action for an environment, float32 [n]; `explore=False` is the deterministic policy and ignores the key."""
     seen = {name: observation[name] for name in actor.encoder.names}
     return np.asarray(_compiled_act(actor, seen, key, explore))
+
+
+@eqx.filter_jit
+def _compiled_value(agent: Agent, observation: dict[str, Any], action: Array) -> Array:
+    seen = agent.actor.encoder(observation)
+    return ensemble_values(agent.critics, seen[None], action[None]).mean()
+
+
+def value(agent: Agent, observation: dict[str, np.ndarray], action: np.ndarray) -> float:
+    """Q(s, a) of one observation and action, the mean over the ensemble."""
+    seen = {name: observation[name] for name in agent.actor.encoder.names}
+    return float(_compiled_value(agent, seen, jnp.asarray(action)))

@@ -1,6 +1,7 @@
 """What the verbs' command lines share."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hilserl import tasks
 from hilserl.errors import HilserlError
@@ -15,3 +16,12 @@ def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
             f"hilserl {verb} needs a task first: hilserl {verb} TASK. There is: {', '.join(tasks.names())}."
         )
     return tasks.find(words[0]).name, list(words[1:])
+
+
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Raises HilserlError where something is recorded already and is not to be gone on with."""
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise HilserlError(
+            f"The directory {folder} is not empty. Go on with what is recorded there with --resume, "
+            "or name another directory with --out."
+        )

@@ -74,6 +74,12 @@ def _port() -> str:
     return f"127.0.0.1:{_LEARNER_PORT} is free"
 
 
+def _devices() -> str:
+    from hilserl.operators.devices import attached
+
+    return "; ".join(attached())
+
+
 _CHECKS: dict[str, Callable[[], str]] = {
     "python": _python,
     "packages": _packages,
@@ -82,6 +88,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "jax": _jax,
     "disk": _disk,
     "port": _port,
+    "devices": _devices,
 }
 
 
@@ -97,8 +104,41 @@ def _alone(name: str) -> tuple[bool, str]:
     return done.returncode == 0, lines[-1] if lines else fallback
 
 
-def check() -> int:
-    """Try everything this program needs and say what to do about what is missing."""
+def _live(seconds: float) -> int:
+    from hilserl.operators.devices import DEVICES, EVERY_MOTION, open_all, watch
+
+    sources, reasons = open_all(EVERY_MOTION)
+    for reason in reasons:
+        print(reason)
+    if not sources:
+        print("There is no device to watch.")
+        return 1
+    for kind in sources:
+        for control in DEVICES[kind].controls:
+            print(f"  {control.label:<22} {control.meaning}")
+    width = shutil.get_terminal_size().columns - 1
+    try:
+        watch(
+            list(sources.values()),
+            EVERY_MOTION,
+            seconds,
+            lambda line: print(f"\r{line[:width]}\033[K", end="", flush=True),
+        )
+    finally:
+        print()
+        for source in sources.values():
+            source.close()
+    return 0
+
+
+def check(live: float = 0.0) -> int:
+    """Try everything this program needs and say what to do about what is missing.
+
+    Args:
+        live: instead, watch the attached gamepad and SpaceMouse for so many seconds and show what they say.
+    """
+    if live > 0:
+        return _live(live)
     failures = 0
     for name in _CHECKS:
         good, text = _alone(name)

@@ -1,18 +1,22 @@
 """hilserl record TASK: demonstrations, one Parquet file an episode."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
 from hilserl import tasks
-from hilserl.cli.arguments import split_task
+from hilserl.cli.arguments import check_folder, split_task
 from hilserl.errors import HilserlError
+from hilserl.operators.person import Role
+from hilserl.operators.seat import Device, Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.training.record import record_demonstrations
+from hilserl.sim.environment import ManipulationEnv, steps_of
+from hilserl.training.interrupt import Interrupt
+from hilserl.training.record import Keeper, record, record_demonstrations
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,22 @@ class Arguments:
     """Record successful episodes."""
 
     out: Path
-    """The directory to write to; it must not hold anything yet."""
+    """The directory to write to."""
     successes: int = 20
-    """How many successful episodes to keep; failures are not kept."""
-    operator: Literal["scripted"] = "scripted"
-    """Who drives."""
+    """How many successful episodes to record."""
+    operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "scripted"
+    """Who drives: a simulated person, or you."""
+    resume: bool = False
+    """Go on with the recording that is in the directory, with the same settings."""
+    keep_failures: bool = False
+    """Keep failed episodes as well."""
     seed: int = 0
     obs: Literal["state", "pixels"] = "pixels"
+    episode_seconds: float = 60.0
+    """How long an episode may take a person; the simulated one keeps to the task's own limit."""
+    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
     person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
+    """The simulated person's hands."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -35,20 +47,74 @@ def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl record {task}")
     if arguments.successes < 1:
         raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
-    if arguments.out.exists() and any(arguments.out.iterdir()):
-        raise HilserlError(f"The directory {arguments.out} is not empty; record into another one.")
-    env = tasks.make_env(task, obs=arguments.obs)
+    check_folder(arguments.out, resume=arguments.resume)
+    env = _environment(task, arguments)
     with tqdm(total=arguments.successes, desc="record", unit="success") as bar:
-        steps = record_demonstrations(
+
+        def show(keeper: Keeper) -> None:
+            bar.update(min(keeper.successes, arguments.successes) - bar.n)
+
+        if arguments.operator == "scripted":
+            keeper = _scripted(env, arguments, show)
+        else:
+            keeper = _driven(env, arguments.operator, arguments, show)
+    env.close()
+    print(
+        f"{keeper.successes} demonstrations, {keeper.steps} steps, {keeper.human_seconds:.0f} s of driving: "
+        f"{arguments.out}"
+    )
+    return 0 if keeper.successes >= arguments.successes else 130
+
+
+def _environment(task: str, arguments: Arguments) -> ManipulationEnv:
+    if arguments.operator == "scripted":
+        return tasks.make_env(task, obs=arguments.obs)
+    return tasks.make_env(task, obs=arguments.obs, max_episode_steps=steps_of(arguments.episode_seconds))
+
+
+def _scripted(env: ManipulationEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+    return record_demonstrations(
+        env,
+        arguments.out,
+        arguments.successes,
+        arguments.seed,
+        arguments.person,
+        keep_failures=arguments.keep_failures,
+        show=show,
+    )
+
+
+def _driven(env: ManipulationEnv, device: Device, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+    from hilserl.training.station import Report, Station
+
+    keeper = Keeper(arguments.out, env.experience, failures=arguments.keep_failures)
+    show(keeper)
+
+    def report() -> Report:
+        return Report(
+            (
+                ("successes", f"{keeper.successes} of {arguments.successes}"),
+                ("of driving", f"{keeper.human_seconds:.0f} s"),
+            )
+        )
+
+    station = Station(env, Role(drives=True), seat=arguments.seat, device=device, report=report)
+    print(station.announcement, flush=True)
+    interrupt = Interrupt()
+
+    def stop(keeper: Keeper, episodes: int) -> bool:
+        del episodes
+        show(keeper)
+        return interrupt.requested
+
+    with interrupt.armed(), station.attended():
+        record(
             env,
-            env.experience,
-            arguments.out,
+            station.person,
+            keeper,
             arguments.successes,
             arguments.seed,
-            arguments.person,
-            lambda _: bar.update(),
+            subscribers=[station],
+            stop=stop,
         )
-    env.close()
-    seconds = steps * env.experience.control_dt_s
-    print(f"{arguments.successes} demonstrations, {steps} steps, {seconds:.0f} s of driving: {arguments.out}")
-    return 0
+    return keeper

@@ -8,6 +8,11 @@ from hilserl.operators.takeover import Intent
 class Operator(Protocol):
     """A person at a device, or a model of one."""
 
+    @property
+    def done(self) -> bool:
+        """The operator wants no further control step."""
+        ...
+
     def begin_episode(self, episode: int) -> None:
         """An episode starts; its number seeds whatever the operator draws."""
 
@@ -21,6 +26,8 @@ class Operator(Protocol):
 
 class Nobody:
     """No operator: the policy always acts."""
+
+    done = False
 
     def begin_episode(self, episode: int) -> None:
         del episode

@@ -59,6 +59,8 @@ class SimulatedOperatorConfig:
 class Demonstrator:
     """Drives from the first step to the last, as a person recording demonstrations does."""
 
+    done = False
+
     def __init__(self, task: Supervised, layout: ActionLayout, config: SimulatedOperatorConfig, seed: int) -> None:
         self._task, self._layout, self._config, self._seed = task, layout, config, seed
         self._rng = np.random.default_rng(seed)
@@ -82,6 +84,8 @@ class SimulatedOperator:
 
     Patience grows with the policy's recent autonomous success, so interventions fade as they stop being needed.
     """
+
+    done = False
 
     def __init__(self, task: Supervised, layout: ActionLayout, config: SimulatedOperatorConfig, seed: int) -> None:
         self._task, self._config = task, config

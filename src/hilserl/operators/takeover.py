@@ -29,6 +29,19 @@ class GripperRequest(IntEnum):
     TOGGLE = 2
 
 
+class Verdict(Enum):
+    """What a person says of the episode in progress; each ends it."""
+
+    SUCCESS = "success"
+    """The task is done: the step about to be taken earns the reward and terminates."""
+    FAILURE = "failure"
+    """It will not get done: the step about to be taken is the last one, and values bootstrap as at a time limit."""
+    RESET = "reset"
+    """Start again; what happened so far is kept, as an episode cut short."""
+    DISCARD = "discard"
+    """Start again, and forget the episode."""
+
+
 @dataclass(frozen=True)
 class Intent:
     """What a person's device says at one control step."""
@@ -39,6 +52,13 @@ class Intent:
     """One number in [-1, 1] for each continuous action, in order; used only while engaged."""
     grippers: tuple[GripperRequest, ...] = ()
     """One request for each gripper."""
+    seconds: float | None = None
+    """How long the person has been at it since the last control step; None is as long as a control step lasts."""
+    hold: bool = False
+    """Time stands still: no control step is wanted yet."""
+    verdict: Verdict | None = None
+    success: bool | None = None
+    """Whether the person calls what is seen now a success; None leaves that to the environment."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,14 @@ _STATE_BOUND = 1000.0
 ACTION = ActionLayout(("tcp_dx", "tcp_dy", "tcp_dz", "gripper"), grippers=(3,))
 
 
+def steps_of(seconds: float) -> int:
+    """How many control steps fit. Raises HilserlError where not one does."""
+    steps = round(seconds / CONTROL_DT_S)
+    if steps < 1:
+        raise HilserlError(f"{seconds} s is shorter than a control step, {CONTROL_DT_S} s.")
+    return steps
+
+
 def proprioception(task: type[Task] | Task) -> StateLayout:
     """What the robot knows of itself; every number is measured, and positions are in the world frame."""
     low, high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
@@ -50,6 +58,7 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
     `obs="state"` adds the objects' true state to the state vector; `obs="pixels"` shows `cameras` instead, each
     `image_size` pixels high and wide. `crop` narrows a camera's view to (top, left, height, width), in fractions of it.
     `randomise` draws looks, light, cameras and the objects' physics anew at each reset.
+    `max_episode_steps` replaces the task's time limit; with `ends_on_success=False` only that limit ends an episode.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_DT_S)}  # noqa: RUF012 (Gymnasium's own)
@@ -63,6 +72,8 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
         cameras: tuple[str, ...] = (FRONT.name, WRIST.name),
         crop: dict[str, tuple[float, float, float, float]] | None = None,
         randomise: bool = False,
+        max_episode_steps: int | None = None,
+        ends_on_success: bool = True,
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
@@ -71,6 +82,8 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
             if value not in choices:
                 raise HilserlError(f"{name}={value!r} does not exist; there is {' and '.join(map(repr, choices))}.")
         self.task = task
+        self._max_steps = task.max_episode_steps if max_episode_steps is None else max_episode_steps
+        self._ends_on_success = ends_on_success
         self.render_mode = render_mode
         self._size, self._dense = (height, width), reward == "dense"
         spec = world()
@@ -114,9 +127,10 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
         self.simulation.advance()
         self._steps += 1
         success = self.task.success(self.simulation)
-        truncated = not success and self._steps >= self.task.max_episode_steps
+        terminated = success and self._ends_on_success
+        truncated = not terminated and self._steps >= self._max_steps
         reward = self.task.dense_reward(self.simulation) if self._dense else float(success)
-        return self._observe(), reward, success, truncated, {"success": success}
+        return self._observe(), reward, terminated, truncated, {"success": success}
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
         action = np.asarray(action, dtype=np.float64)
@@ -165,6 +179,15 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
 
     def close(self) -> None:
         self._cameras.close()
+
+    def motion_towards(self, goal_m: tuple[float, float, float]) -> tuple[float, ...]:
+        """What of an action leads the tool straight to a point of the world, no faster than one full step."""
+        return tuple(towards(self.simulation, np.array(goal_m), 0.0)[list(ACTION.continuous)])
+
+    @property
+    def tcp_position_m(self) -> np.ndarray:
+        """Where the tool is (world frame), float64 [3]."""
+        return self.simulation.arm.tcp_position_m
 
     def expert_action(self) -> np.ndarray:
         """What the task's script would do now, float64 [4] in [-1, 1]."""

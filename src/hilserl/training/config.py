@@ -13,8 +13,11 @@ import tyro
 from hilserl import tasks
 from hilserl.agents.sac import AgentConfig
 from hilserl.errors import HilserlError, unknown
+from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.environment import ManipulationEnv
+
+OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,10 @@ class TrainConfig:
     """A narrower view by camera: top, left, height and width as fractions of the whole."""
     randomise: bool = False
     """Draw looks, light, camera poses and the objects' size, mass and friction anew for every episode."""
-    operator: Literal["scripted", "none"] = "scripted"
-    """Who watches and takes over: a simulated person, or nobody."""
+    operator: OperatorName = "scripted"
+    """Who watches and takes over: a simulated person, a person at the console, perhaps with a device, or nobody."""
+    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
+    """Where a person sits."""
     demos: tuple[Path, ...] = ()
     """Directories of recorded episodes to learn from."""
     demonstrations: int = 20
@@ -74,7 +79,15 @@ class TrainConfig:
                 raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
 
 
-CHANGEABLE_ON_RESUME = ("max_env_steps", "max_minutes", "final_eval_episodes", "solved_evaluations", "keep_checkpoints")
+CHANGEABLE_ON_RESUME = (
+    "operator",
+    "seat",
+    "max_env_steps",
+    "max_minutes",
+    "final_eval_episodes",
+    "solved_evaluations",
+    "keep_checkpoints",
+)
 
 
 def preset(task: str) -> TrainConfig:

@@ -65,6 +65,10 @@ class Player:
         """What an agent is judged by: the average of its recent actors."""
         return cls(agent.averaged, agent.frames)
 
+    def act(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """The deterministic action, float32 [n]."""
+        return act(self.actor, self.frames.observe(observation), jax.random.key(0), explore=False)
+
 
 def evaluate(
     env: gymnasium.Env[Any, Any],
@@ -91,10 +95,9 @@ def evaluate(
 def play_episode(env: gymnasium.Env[Any, Any], player: Player, seed: int) -> tuple[bool, int]:
     """One autonomous episode: whether it succeeded, and its length in steps."""
     observation, _ = env.reset(seed=seed)
-    unused_key, steps = jax.random.key(0), 0
+    steps = 0
     while True:
-        action = act(player.actor, player.frames.observe(observation), unused_key, explore=False)
-        observation, _, terminated, truncated, info = env.step(action)
+        observation, _, terminated, truncated, info = env.step(player.act(observation))
         steps += 1
         if terminated or truncated:
             return bool(info["success"]), steps

@@ -17,6 +17,7 @@ from hilserl.replay import Replay
 from hilserl.training.config import TrainConfig
 
 _DRAWN_KEYS = 1
+_IDLE_S = 0.002
 
 
 class DivergenceError(HilserlError):
@@ -57,11 +58,20 @@ class Learner:
         self._replay.add(self._seen(step))
         self.online_steps += not step.is_reset
 
+    def forget(self, episode: int) -> None:
+        """Nothing is learned any more from an online episode; the steps still count as done."""
+        self._replay.forget(episode)
+
     def _seen(self, step: Step) -> Step:
         """The step with its frames' features, where replay keeps those and the actor has not computed them."""
         if not self.frames.stored:
             return step
         return dataclasses.replace(step, observation=self.frames.observe(step.observation))
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Transitions in replay: online, and of demonstrations and interventions."""
+        return len(self._replay.online_rows()), len(self._replay.prior_rows())
 
     @property
     def ready(self) -> bool:
@@ -99,6 +109,10 @@ class Link(Protocol):
         """Hands over one step. Raises what stopped the learner, if something did."""
         ...
 
+    def forget(self, episode: int) -> None:
+        """Takes back an episode whose steps were sent."""
+        ...
+
     def weights(self) -> tuple[Actor, int]:
         """The newest published weights and the number of rounds they have seen."""
         ...
@@ -121,6 +135,9 @@ class Lockstep:
         for _ in range(self._learner.owed):
             self._learner.learn()
 
+    def forget(self, episode: int) -> None:
+        self._learner.forget(episode)
+
     def weights(self) -> tuple[Actor, int]:
         agent, rounds = self._learner.snapshot
         return agent.actor, rounds
@@ -137,7 +154,7 @@ class FreeRunning:
 
     def __init__(self, learner: Learner, capacity: int = 10_000) -> None:
         self._learner = learner
-        self._steps: queue.Queue[Step] = queue.Queue(capacity)
+        self._sent: queue.Queue[Step | int] = queue.Queue(capacity)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
@@ -147,23 +164,37 @@ class FreeRunning:
         try:
             while not self._stop.is_set():
                 self._drain()
-                if not self._learner.ready:
-                    self._stop.wait(0.01)
+                if not self._wanted():
+                    self._stop.wait(_IDLE_S)
                     continue
                 self._learner.learn()
             self._drain()
         except BaseException as failure:  # noqa: BLE001 - it is raised again in the actor's thread
             self._failure = failure
 
+    def _wanted(self) -> bool:
+        """Whether the learner should do another round now."""
+        return self._learner.ready
+
     def _drain(self) -> None:
-        while not self._steps.empty():
-            self._learner.receive(self._steps.get_nowait())
+        while not self._sent.empty():
+            item = self._sent.get_nowait()
+            if isinstance(item, Step):
+                self._learner.receive(item)
+            else:
+                self._learner.forget(item)
 
     def send(self, step: Step) -> None:
+        self._put(step)
+
+    def forget(self, episode: int) -> None:
+        self._put(episode)
+
+    def _put(self, item: Step | int) -> None:
         while True:
             self._raise_failure()
             try:
-                self._steps.put(step, timeout=1.0)
+                self._sent.put(item, timeout=1.0)
             except queue.Full:
                 continue
             return
@@ -183,3 +214,20 @@ class FreeRunning:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+class Alongside(FreeRunning):
+    """The learner in a thread of its own at lockstep's ratio of rounds to steps: beside the actor, never far behind.
+
+    While the policy acts, the actor waits for the rounds that its last step but one called for. While a person drives
+    it waits for nothing, so that the arm answers in time; what is owed then is caught up as soon as there is time.
+    """
+
+    def _wanted(self) -> bool:
+        return self._learner.owed > 0
+
+    def send(self, step: Step) -> None:
+        if not step.intervened:
+            while self._thread.is_alive() and (not self._sent.empty() or self._learner.owed > 0):
+                time.sleep(_IDLE_S)
+        super().send(step)

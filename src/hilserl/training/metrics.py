@@ -60,11 +60,16 @@ class Tally:
 
     def __init__(self) -> None:
         self.env_steps = self.episodes = self.human_steps = self.interventions = 0
+        self.human_seconds = 0.0
         self.recent: deque[EpisodeSummary] = deque(maxlen=RECENT_EPISODES)
 
     def on_step(self, step: Step) -> None:
         self.env_steps += not step.is_reset
         self.human_steps += step.intervened
+        self.human_seconds += step.human_seconds
+
+    def on_discard(self, episode: int) -> None:
+        """What was done is counted, whether or not it is learned from."""
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         del steps

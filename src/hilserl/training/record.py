@@ -1,4 +1,4 @@
-"""Recording demonstrations: episodes that an operator drives, kept when they succeed."""
+"""Recording: episodes that an operator drives, kept when they succeed."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,59 +7,95 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step
+from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.training.rollout import EpisodeSummary, Observation, Rollout
-from hilserl.training.rundir import EpisodeWriter
+from hilserl.training.rollout import EpisodeSummary, Policy, Rollout, Subscriber, summarise
+from hilserl.training.rundir import EpisodeWriter, read_episodes
 
 _TRIES_PER_SUCCESS = 5
 
 
-class _SuccessesOnly:
-    """A subscriber that passes on successful episodes and counts them."""
+class Keeper:
+    """A rollout's subscriber that keeps successful episodes, and failures where asked to."""
 
-    def __init__(self, writer: EpisodeWriter, on_success: Callable[[int], object]) -> None:
-        self._writer, self._on_success = writer, on_success
-        self.successes = self.steps = 0
+    def __init__(self, folder: Path, spec: ExperienceSpec, *, failures: bool = False) -> None:
+        self._writer, self._failures = EpisodeWriter(folder, spec), failures
+        self.successes = self.steps = self.next_episode = 0
+        self.human_seconds = 0.0
+        if folder.exists():
+            for steps in read_episodes(folder, spec):
+                self._count(summarise(steps))
+
+    def _count(self, summary: EpisodeSummary) -> None:
+        self.successes += summary.success
+        self.steps += summary.steps
+        self.human_seconds += summary.human_seconds
+        self.next_episode = summary.episode + 1
 
     def on_step(self, step: Step) -> None:
         """Only whole episodes matter here."""
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
-        if summary.success:
+        if summary.success or (self._failures and steps[-1].ends_episode):
             self._writer.on_episode(steps, summary)
-            self.successes += 1
-            self.steps += summary.steps
-            self._on_success(self.successes)
+            self._count(summary)
+
+    def on_discard(self, episode: int) -> None:
+        """What was never written need not be forgotten."""
+
+
+def hold_still(layout_size: int) -> Policy:
+    """A policy for where there is none."""
+    nothing = np.zeros(layout_size, np.float32)
+    return lambda observation: (nothing, 0)  # noqa: ARG005
+
+
+def record(
+    env: ManipulationEnv,
+    operator: Operator,
+    keeper: Keeper,
+    successes: int,
+    seed: int,
+    *,
+    subscribers: Sequence[Subscriber] = (),
+    stop: Callable[[Keeper, int], bool] = lambda keeper, episodes: False,  # noqa: ARG005
+) -> None:
+    """Lets an operator drive until the keeper has `successes` episodes or the operator wants to stop.
+
+    `stop` is asked after every step, with the number of episodes so far.
+    """
+    spec = env.experience
+    rollout = Rollout(env, spec, operator, [keeper, *subscribers], seed, "demonstration", keeper.next_episode)
+    policy = hold_still(spec.action.size)
+    while keeper.successes < successes and not operator.done and not stop(keeper, rollout.episode):
+        rollout.step(policy)
 
 
 def record_demonstrations(
     env: ManipulationEnv,
-    spec: ExperienceSpec,
     folder: Path,
     successes: int,
     seed: int,
     config: SimulatedOperatorConfig,
-    on_success: Callable[[int], object] = lambda _: None,
-) -> int:
-    """Lets the simulated operator demonstrate until `successes` episodes succeeded; returns their steps.
+    *,
+    keep_failures: bool = False,
+    show: Callable[[Keeper], object] = lambda _: None,
+) -> Keeper:
+    """Lets the simulated operator demonstrate until `successes` episodes succeeded; goes on where a folder has some.
 
     Raises HilserlError when most attempts fail.
     """
-    operator = Demonstrator(env, spec.action, config, seed)
-    kept = _SuccessesOnly(EpisodeWriter(folder, spec), on_success)
-    rollout = Rollout(env, spec, operator, [kept], seed, "demonstration")
-    idle = np.zeros(spec.action.size, np.float32)
+    keeper = Keeper(folder, env.experience, failures=keep_failures)
+    operator = Demonstrator(env, env.experience.action, config, seed)
 
-    def no_policy(observation: Observation) -> tuple[np.ndarray, int]:
-        del observation
-        return idle, 0
-
-    while kept.successes < successes:
-        if rollout.episode > _TRIES_PER_SUCCESS * successes:
+    def watch(keeper: Keeper, episodes: int) -> bool:
+        show(keeper)
+        if episodes > _TRIES_PER_SUCCESS * successes:
             raise HilserlError(
-                f"Only {kept.successes} of {rollout.episode} demonstrations of {spec.task!r} succeeded; "
-                f"{successes} were asked for."
+                f"Only {keeper.successes} of {episodes} demonstrations succeeded; {successes} were asked for."
             )
-        rollout.step(no_policy)
-    return kept.steps
+        return False
+
+    record(env, operator, keeper, successes, seed, stop=watch)
+    return keeper

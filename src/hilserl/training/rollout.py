@@ -10,7 +10,7 @@ import numpy as np
 
 from hilserl.experience import ExperienceSpec, Step
 from hilserl.operators.operator import Operator
-from hilserl.operators.takeover import Takeover
+from hilserl.operators.takeover import Intent, Takeover, Verdict
 
 Observation = dict[str, np.ndarray]
 Policy = Callable[[Observation], tuple[np.ndarray, int]]
@@ -27,6 +27,7 @@ class EpisodeSummary:
     success: bool
     intervened_steps: int
     interventions: int
+    human_seconds: float
 
     @property
     def autonomous_success(self) -> bool:
@@ -39,6 +40,9 @@ class Subscriber(Protocol):
     def on_step(self, step: Step) -> None: ...
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None: ...
+
+    def on_discard(self, episode: int) -> None:
+        """A person wants the episode in progress forgotten; its steps so far were told of."""
 
 
 def seed_for(seed: int, stream: str, number: int) -> int:
@@ -77,16 +81,29 @@ class Rollout:
         return not self._steps
 
     def step(self, policy: Policy) -> None:
-        """One control step; begins an episode where none is in progress."""
+        """One control step, unless the operator lets time stand still; begins an episode where none is in progress."""
         if self.between_episodes:
             self._begin()
+        intent = self._operator.intent()
+        untouched = len(self._steps) == 1
+        if intent.verdict is Verdict.DISCARD or (intent.verdict is Verdict.RESET and untouched):
+            self._discard()
+        elif intent.verdict is Verdict.RESET:
+            self.end_episode()
+        elif not intent.hold:
+            self._act(intent, policy)
+
+    def _act(self, intent: Intent, policy: Policy) -> None:
         last = self._steps[-1]
         proposed, version = policy(last.observation)
         commands = last.observation["state"][self._spec.gripper_state] if self._spec.action.grippers else np.zeros(0)
-        self._takeover, decision = self._takeover.advance(
-            self._operator.intent(), proposed, commands, self._spec.action
-        )
+        self._takeover, decision = self._takeover.advance(intent, proposed, commands, self._spec.action)
         observation, reward, terminated, truncated, info = self._env.step(decision.action)
+        success = bool(info["success"]) if intent.success is None else intent.success
+        if intent.verdict is not None:
+            success = terminated = intent.verdict is Verdict.SUCCESS
+            truncated, reward = not success, float(success)
+        seconds = self._spec.control_dt_s if intent.seconds is None else intent.seconds
         self._tell(
             Step(
                 episode=self.episode,
@@ -96,19 +113,30 @@ class Rollout:
                 reward=float(reward),
                 terminated=terminated,
                 truncated=truncated,
-                success=bool(info["success"]),
+                success=success,
                 intervened=decision.intervened,
                 policy_version=version,
+                human_seconds=seconds if decision.intervened else 0.0,
+                seed=last.seed,
             )
         )
         if terminated or truncated:
             self.end_episode()
 
     def _begin(self) -> None:
-        observation, _ = self._env.reset(seed=seed_for(self._seed, self._stream, self.episode))
+        seed = seed_for(self._seed, self._stream, self.episode)
+        observation, _ = self._env.reset(seed=seed)
         self._takeover = Takeover()
         self._operator.begin_episode(self.episode)
-        self._tell(Step(self.episode, 0, self._observe(observation), np.zeros(self._spec.action.size, np.float32)))
+        nothing = np.zeros(self._spec.action.size, np.float32)
+        self._tell(Step(self.episode, 0, self._observe(observation), nothing, seed=seed))
+
+    def _discard(self) -> None:
+        self._steps = []
+        self._operator.end_episode(False, True)
+        for subscriber in self._subscribers:
+            subscriber.on_discard(self.episode)
+        self.episode += 1
 
     def _tell(self, step: Step) -> None:
         self._steps.append(step)
@@ -138,4 +166,5 @@ def summarise(steps: Sequence[Step]) -> EpisodeSummary:
         success=steps[-1].success,
         intervened_steps=sum(flags),
         interventions=sum(now and not before for before, now in pairwise(flags)),
+        human_seconds=sum(s.human_seconds for s in steps),
     )

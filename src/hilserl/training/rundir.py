@@ -79,6 +79,9 @@ class EpisodeWriter:
     def on_step(self, step: Step) -> None:
         """Nothing is written in mid-episode."""
 
+    def on_discard(self, episode: int) -> None:
+        """What was never written need not be forgotten."""
+
     def on_episode(self, steps: Sequence[Step], summary: object) -> None:
         del summary
         write_episode(self._folder / f"{steps[0].episode:06d}.parquet", steps, self._spec)

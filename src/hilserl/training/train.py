@@ -2,31 +2,33 @@
 
 import contextlib
 import json
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import jax
 import numpy as np
 
-from hilserl.agents.sac import act
+from hilserl.agents.sac import act, value
 from hilserl.errors import HilserlError
 from hilserl.experience import Step, atomically
 from hilserl.operators.operator import Nobody, Operator
+from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
 from hilserl.training.evaluation import Evaluation, Player, evaluate
-from hilserl.training.learner import DivergenceError, FreeRunning, Learner, Lockstep
+from hilserl.training.interrupt import Interrupt
+from hilserl.training.learner import Alongside, DivergenceError, FreeRunning, Learner, Link, Lockstep
 from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
 from hilserl.training.plots import plot_curve
 from hilserl.training.record import record_demonstrations
+from hilserl.training.report import Dashboard
 from hilserl.training.rollout import EpisodeSummary, Observation, Rollout, seed_for, summarise
 from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes
+from hilserl.training.station import Station
 from hilserl.training.video import FILMED_EPISODES, film
 
 FINAL_EVAL_SEED = 10_000
@@ -63,31 +65,6 @@ def _check_resumable(config: TrainConfig, run: RunDir) -> None:
         )
 
 
-@dataclass
-class _Interrupt:
-    """Ctrl-C and SIGTERM as a request: the first ends the run cleanly, the second at once."""
-
-    requested: bool = False
-
-    @contextlib.contextmanager
-    def armed(self) -> Iterator[None]:
-        def handle(number: int, frame: object) -> None:
-            del number, frame
-            if self.requested:
-                raise KeyboardInterrupt
-            self.requested = True
-
-        try:
-            before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread, where nobody can send a signal
-            before = {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 class Training:
     """Everything of one run that is open while it goes on."""
 
@@ -98,19 +75,24 @@ class Training:
         self._eval_env = make_env(config)
         self._spec = self._env.experience
         self._tally = Tally()
-        self._interrupt = _Interrupt()
+        self._interrupt = Interrupt()
         self._started = time.monotonic()
         self._learner = Learner(self._spec, config, list(chain.from_iterable(self._demonstrations())))
-        self._operator = _operator(config, self._env)
+        self._dashboard = Dashboard(self._tally, self._learner)
+        self._station = self._open_station()
+        self._operator = self._station.person if self._station else _unattended(config, self._env)
         self._earlier_seconds = 0.0
         self._solved = 0
         self._acting_key = jax.random.fold_in(jax.random.key(config.seed), _ACTING_KEYS)
         first_episode = self._restore()
         self._log = MetricsLog(run.metrics)
-        self._link = FreeRunning(self._learner) if config.free_running else Lockstep(self._learner)
+        self._link = self._open_link()
         self._next_eval = (self._tally.env_steps // config.eval_every + 1) * config.eval_every
         self._progress = Progress(config.task, self._tally, config.max_env_steps)
         subscribers = [self._tally, EpisodeWriter(run.episodes, self._spec), self]
+        if self._station:
+            self._progress.say(self._station.announcement)
+            subscribers += [self._dashboard, self._station]
         self._rollout = Rollout(
             self._env,
             self._spec,
@@ -121,6 +103,29 @@ class Training:
             first_episode,
             self._learner.frames.observe,
         )
+
+    def _open_station(self) -> Station | None:
+        """A place for a person, where one is to operate."""
+        config = self._config
+        if config.operator in ("scripted", "none"):
+            return None
+        return Station(
+            self._env,
+            Role(),
+            seat=config.seat,
+            device=config.operator,
+            report=self._dashboard.report,
+            value=self._value,
+        )
+
+    def _open_link(self) -> Link:
+        if self._config.free_running:
+            return FreeRunning(self._learner)
+        return Alongside(self._learner) if self._station else Lockstep(self._learner)
+
+    def _value(self, observation: Observation, action: np.ndarray) -> float:
+        agent, _ = self._learner.snapshot
+        return value(agent, observation, action)
 
     def __enter__(self) -> "Training":
         return self
@@ -141,7 +146,7 @@ class Training:
             return []
         if not folder.exists():
             part = folder.with_name(".demonstrations.part")
-            record_demonstrations(self._env, self._spec, part, config.demonstrations, config.seed, config.person)
+            record_demonstrations(self._env, part, config.demonstrations, config.seed, config.person)
             part.rename(folder)
         return read_episodes(folder, self._spec)
 
@@ -170,7 +175,7 @@ class Training:
     def run(self) -> dict[str, Any] | None:
         """The main loop."""
         try:
-            with self._interrupt.armed():
+            with self._interrupt.armed(), self._station.attended() if self._station else contextlib.nullcontext():
                 while (reason := self._reason_to_stop()) is None:
                     self._rollout.step(self._policy)
                     if self._rollout.between_episodes and self._tally.env_steps >= self._next_eval:
@@ -186,6 +191,8 @@ class Training:
         config = self._config
         if self._interrupt.requested:
             return "interrupted"
+        if self._operator.done:
+            return "the operator's wish"
         if self._tally.env_steps >= config.max_env_steps:
             return "step limit"
         if self._wall_seconds() >= 60 * config.max_minutes:
@@ -201,11 +208,14 @@ class Training:
 
     def _pace(self) -> None:
         """Keeps a free-running actor at a robot's pace; the learner uses the time."""
-        if self._config.free_running:
+        if self._config.free_running and not (self._station and self._station.in_real_time):
             time.sleep(1.0 / self._config.actor_hz)
 
     def on_step(self, step: Step) -> None:
         self._link.send(step)
+
+    def on_discard(self, episode: int) -> None:
+        self._link.forget(episode)
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         del steps
@@ -221,6 +231,7 @@ class Training:
                 "success": summary.success,
                 "intervened_steps": summary.intervened_steps,
                 "interventions": summary.interventions,
+                "human_seconds": summary.human_seconds,
                 "autonomous_success_rate": tally.autonomous_success_rate,
                 "intervention_rate": tally.intervention_rate,
                 "wall_seconds": round(self._wall_seconds(), 2),
@@ -232,6 +243,8 @@ class Training:
 
     def _evaluate(self) -> None:
         """Evaluates on seeds kept for this and writes a checkpoint with the outcome."""
+        if self._station:
+            self._station.say(f"Evaluating {self._config.eval_episodes} episodes; the arm here waits.")
         agent, rounds = self._learner.snapshot
         first_seed = seed_for(self._config.seed, "evaluation", 0)
         result = evaluate(
@@ -288,6 +301,7 @@ class Training:
             "updates": rounds * self._config.agent.utd_ratio,
             "wall_seconds": round(trained_seconds, 1),
             "human_steps": self._tally.human_steps,
+            "human_seconds": round(self._tally.human_seconds, 1),
             "interventions": self._tally.interventions,
             "episodes": self._tally.episodes,
             "evaluation": evaluation.as_dict(),
@@ -312,7 +326,7 @@ class Training:
         return f"The last good checkpoint is {self._dir.checkpoints / str(steps[-1])}."
 
 
-def _operator(config: TrainConfig, env: ManipulationEnv) -> Operator:
+def _unattended(config: TrainConfig, env: ManipulationEnv) -> Operator:
     if config.operator == "none":
         return Nobody()
     return SimulatedOperator(env, env.experience.action, config.person, config.seed)

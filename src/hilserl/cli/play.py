@@ -1,0 +1,75 @@
+"""hilserl play TASK: drive the robot yourself, or watch a trained policy and take over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from hilserl import tasks
+from hilserl.cli.arguments import split_task
+from hilserl.errors import HilserlError
+from hilserl.operators.person import Role
+from hilserl.operators.seat import Device, Seat
+from hilserl.sim.environment import ManipulationEnv, steps_of
+from hilserl.training.interrupt import Interrupt
+from hilserl.training.metrics import Tally
+from hilserl.training.record import hold_still
+from hilserl.training.rollout import Policy, Rollout
+from hilserl.training.station import Report, Station
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Drive the robot."""
+
+    operator: Device = "console"
+    """What you drive with; the console's keys work beside a device."""
+    policy: Path | None = None
+    """The directory of a run whose policy drives until you take over; without one nothing moves but by you."""
+    checkpoint: str = "best"
+    """Of that run: best, last, or the step of a checkpoint."""
+    obs: Literal["state", "pixels"] = "pixels"
+    randomise: bool = False
+    """Draw looks, light, camera poses and the objects' size, mass and friction anew for every episode."""
+    seed: int = 0
+    episode_seconds: float = 60.0
+    """How long an episode may take."""
+    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
+
+
+def run(words: Sequence[str]) -> int:
+    task, rest = split_task("play", words)
+    arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl play {task}")
+    limit = steps_of(arguments.episode_seconds)
+    if arguments.policy is None:
+        env = tasks.make_env(task, obs=arguments.obs, randomise=arguments.randomise, max_episode_steps=limit)
+        policy = hold_still(env.experience.action.size)
+    else:
+        env, policy = _trained(task, arguments.policy, arguments.checkpoint, limit)
+    tally = Tally()
+
+    def report() -> Report:
+        return Report((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
+
+    role = Role(drives=arguments.policy is None)
+    station = Station(env, role, seat=arguments.seat, device=arguments.operator, report=report)
+    print(station.announcement, flush=True)
+    rollout = Rollout(env, env.experience, station.person, [tally, station], arguments.seed, "play")
+    interrupt = Interrupt()
+    with interrupt.armed(), station.attended():
+        while not station.person.done and not interrupt.requested:
+            rollout.step(policy)
+    env.close()
+    return 0
+
+
+def _trained(task: str, run: Path, checkpoint: str, limit: int) -> tuple[ManipulationEnv, Policy]:
+    from hilserl.training.rundir import RunDir
+    from hilserl.training.trained import open_trained
+
+    trained = open_trained(RunDir(run), checkpoint, max_episode_steps=limit)
+    if trained.config.task != task:
+        raise HilserlError(f"The run in {run} learned {trained.config.task!r}, not {task!r}.")
+    return trained.env, lambda observation: (trained.player.act(observation), 0)

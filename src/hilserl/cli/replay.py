@@ -1,0 +1,34 @@
+"""hilserl replay DIR: look at recorded episodes: the scene, the cameras, who acted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hilserl.operators.seat import Seat
+from hilserl.training.interrupt import Interrupt
+from hilserl.training.replay_episodes import Projector
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Look at recorded episodes."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """A directory of episodes, or of a run, whose episodes are then shown."""
+    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
+
+
+def run(words: Sequence[str]) -> int:
+    arguments = tyro.cli(Arguments, args=words, prog="hilserl replay")
+    inside = arguments.folder / "episodes"
+    projector = Projector(inside if inside.is_dir() else arguments.folder, arguments.seat)
+    print(projector.announcement, flush=True)
+    interrupt = Interrupt()
+    with interrupt.armed():
+        while not projector.done and not interrupt.requested:
+            projector.tick()
+    projector.close()
+    return 0

@@ -1,0 +1,155 @@
+"""A person as an operator: whatever devices they use, the same rules of taking over, handing back and waiting."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hilserl.experience import ActionLayout
+from hilserl.operators.keys import Command
+from hilserl.operators.source import Reading, Source
+from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
+
+_VERDICTS = {
+    Command.SUCCESS: Verdict.SUCCESS,
+    Command.FAILURE: Verdict.FAILURE,
+    Command.RESET: Verdict.RESET,
+    Command.DISCARD: Verdict.DISCARD,
+}
+_LONGEST_STEP_S = 1.0
+"""Of a longer gap between two control steps, no more than this counts as the person's time."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """What the person is there for."""
+
+    drives: bool = False
+    """They drive from the start of every episode, and its time begins with their first motion; else they watch a
+    policy."""
+    labels: bool = False
+    """They say of every moment whether it is a success; nothing else decides that."""
+
+
+class Person:
+    """Somebody at one or more devices.
+
+    `;` (or the device's button) takes over and hands back. A device that disappears while it drives hands back at
+    once. A new episode begins with the policy, or, where the role is to drive, with the person.
+
+    Args:
+        sources: the devices, the console among them.
+        layout: of the actions.
+        role: what the person is there for.
+        towards: the motion that moves the hand to a point in the world frame, one number for each continuous action.
+        idle: called in every moment in which time stands still; it must take a moment itself.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        layout: ActionLayout,
+        role: Role,
+        towards: Callable[[tuple[float, float, float]], tuple[float, ...]],
+        idle: Callable[[], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sources, self._layout, self.role = sources, layout, role
+        self._towards, self._idle, self._clock = towards, idle, clock
+        self.done = False
+        self.paused = False
+        self.message = ""
+        """The last thing that happened to control, as a sentence."""
+        self._engaged = role.drives
+        self._waiting = role.drives
+        self._steering: str | None = None
+        self._last = clock()
+
+    @property
+    def control(self) -> Control:
+        """Who drives, now."""
+        return Control.HUMAN if self._engaged else Control.POLICY
+
+    @property
+    def in_real_time(self) -> bool:
+        """Whether a control step is to last as long as it says."""
+        return self._engaged or self.role.drives
+
+    @property
+    def waiting(self) -> bool:
+        """The episode has not begun: its time starts with the first motion."""
+        return self._waiting
+
+    def begin_episode(self, episode: int) -> None:
+        del episode
+        self._engaged = self._waiting = self.role.drives
+        self._steering = None
+
+    def end_episode(self, success: bool, intervened: bool) -> None:
+        del success, intervened
+
+    def intent(self) -> Intent:
+        readings = {source.name: source.read() for source in self._sources}
+        commands = [command for reading in readings.values() for command in reading.commands]
+        self._obey(commands)
+        self._watch_devices(readings)
+        now, before = self._clock(), self._last
+        self._last = now
+        verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
+        moving = any(reading.moves for reading in readings.values()) or Command.GRIPPER in commands
+        if self._engaged and moving:
+            self._waiting = False
+        if verdict in (Verdict.RESET, Verdict.DISCARD):
+            return Intent(self._engaged, verdict=verdict)
+        nobody = self.role.drives and not any(reading.present for reading in readings.values())
+        if self.paused or nobody or (self._engaged and self._waiting):
+            self._idle()
+            return Intent(self._engaged, hold=True)
+        success = any(reading.success for reading in readings.values()) if self.role.labels else None
+        if not self._engaged:
+            return Intent(False, verdict=verdict, success=success)
+        request = GripperRequest.TOGGLE if commands.count(Command.GRIPPER) % 2 else GripperRequest.HOLD
+        return Intent(
+            True,
+            self._motion(readings),
+            (request,) * len(self._layout.grippers),
+            seconds=min(now - before, _LONGEST_STEP_S),
+            verdict=verdict,
+            success=success,
+        )
+
+    def _obey(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            if command is Command.END:
+                self.done = True
+            elif command is Command.PAUSE:
+                self.paused = not self.paused
+            elif command is Command.TAKEOVER:
+                self._engaged = not self._engaged
+                self._waiting = False
+                self.message = "You drive." if self._engaged else "The policy drives."
+
+    def _watch_devices(self, readings: dict[str, Reading]) -> None:
+        """Remembers which device steers, and hands back when it is gone."""
+        if not self._engaged:
+            self._steering = None
+            return
+        present = [name for name, reading in readings.items() if reading.present]
+        used = [name for name in present if readings[name].moves or readings[name].commands]
+        if used:
+            self._steering = used[0]
+        gone = self._steering is not None and self._steering not in present
+        if (gone or not present) and not self.role.drives:
+            self._engaged = False
+            self.message = f"The {self._steering or 'console'} is gone: the policy drives."
+            self._steering = None
+
+    def _motion(self, readings: dict[str, Reading]) -> tuple[float, ...]:
+        """The first device that says something; a dragged target counts where no key is held."""
+        zero = (0.0,) * len(self._layout.continuous)
+        present = [reading for reading in readings.values() if reading.present]
+        motions = [reading.motion for reading in present if any(reading.motion)]
+        goals = [reading.goal_m for reading in present if reading.goal_m is not None]
+        if motions:
+            return motions[0]
+        return self._towards(goals[0]) if goals else zero

@@ -1,0 +1,33 @@
+"""Where a person sits: at which console, with which device in hand."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hilserl.experience import ActionLayout
+from hilserl.operators.gamepad import GamepadConfig, open_gamepad
+from hilserl.operators.source import Source
+from hilserl.operators.spacemouse import SpaceMouseConfig, open_spacemouse
+
+View = Literal["auto", "web", "native"]
+Device = Literal["console", "gamepad", "spacemouse"]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A person's console and the settings of their device."""
+
+    console: View = "auto"
+    """In a browser, in a window here, or whichever this machine can show."""
+    console_port: int = 0
+    """The browser's port, on 127.0.0.1 only; 0 takes the first free one from 8080 on."""
+    gamepad: GamepadConfig = field(default_factory=GamepadConfig)
+    spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)
+
+
+def open_devices(device: Device, seat: Seat, layout: ActionLayout) -> tuple[Source, ...]:
+    """What the person holds beside the console. Raises HilserlError where it is not there."""
+    if device == "gamepad":
+        return (open_gamepad(layout, seat.gamepad),)
+    if device == "spacemouse":
+        return (open_spacemouse(layout, seat.spacemouse),)
+    return ()

@@ -1,0 +1,150 @@
+"""A SpaceMouse as a source of motions and commands."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hilserl.errors import HilserlError
+from hilserl.experience import ActionLayout
+from hilserl.operators.keys import Command
+from hilserl.operators.puck import AXES, Puck, PuckState, connect
+from hilserl.operators.source import Reading
+from hilserl.operators.sticks import Control, check_stick, deflection, motion
+
+CONTROLS = (
+    Control("push away", axis=("x", 1.0), moves=("tcp_dx", 1.0)),
+    Control("pull near", axis=("x", -1.0), moves=("tcp_dx", -1.0)),
+    Control("push left", axis=("y", 1.0), moves=("tcp_dy", 1.0)),
+    Control("push right", axis=("y", -1.0), moves=("tcp_dy", -1.0)),
+    Control("lift", axis=("z", 1.0), moves=("tcp_dz", 1.0)),
+    Control("press down", axis=("z", -1.0), moves=("tcp_dz", -1.0)),
+    Control("twist anticlockwise", axis=("yaw", 1.0), moves=("tcp_drz", 1.0)),
+    Control("twist clockwise", axis=("yaw", -1.0), moves=("tcp_drz", -1.0)),
+    Control("tilt away", axis=("pitch", 1.0), moves=("tcp_dry", 1.0)),
+    Control("tilt near", axis=("pitch", -1.0), moves=("tcp_dry", -1.0)),
+    Control("tilt right", axis=("roll", 1.0), moves=("tcp_drx", 1.0)),
+    Control("tilt left", axis=("roll", -1.0), moves=("tcp_drx", -1.0)),
+    Control("left button", button="left", command=Command.GRIPPER),
+    Control("right button", button="right", command=Command.TAKEOVER),
+)
+"""The one map of the puck; the documentation and the tests read it from here."""
+
+_COMMANDS = tuple(control.command for control in CONTROLS if control.command is not None)
+_PERIOD_S = 0.01
+_RETRY_S = 1.0
+
+
+@dataclass(frozen=True)
+class SpaceMouseConfig:
+    """How a puck is read."""
+
+    dead_zone: float = 0.1
+    """How far the puck may be pushed, or turned, and mean nothing, as a part of full deflection."""
+    scale: float = 1.0
+    """What a full push asks for, as a part of a full action."""
+    rotation_scale: float = 1.0
+    """What a full turn asks for, as a part of a full action."""
+
+    def __post_init__(self) -> None:
+        check_stick(self.dead_zone, scale=self.scale, rotation_scale=self.rotation_scale)
+
+
+class SpaceMouse:
+    """A SpaceMouse.
+
+    A moving puck sends many reports in a control step, and Linux keeps 64 of them and drops what comes after: whoever
+    is slow to read them, or does not during a reset, steers by old ones and may never hear that the puck was let go.
+    So `start` has a thread take them all in as they come.
+
+    Args:
+        connect: opens the device; raises ConnectionError where there is none.
+        clock: seconds, monotonic.
+    """
+
+    name = "SpaceMouse"
+
+    def __init__(
+        self,
+        connect: Callable[[], Puck],
+        layout: ActionLayout,
+        config: SpaceMouseConfig,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connect, self._layout, self._config, self._clock = connect, layout, config, clock
+        self._puck: Puck | None = connect()
+        self._tried = clock()
+        self._lock = threading.Lock()
+        self._state = PuckState()
+        self._commands: list[Command] = []
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="SpaceMouse", daemon=True)
+
+    def start(self) -> None:
+        """Takes reports in from now on, until `close`."""
+        self._thread.start()
+
+    def poll(self) -> None:
+        """Takes in every report that is queued, and looks once a second for a device that was lost."""
+        if self._puck is None and self._clock() - self._tried < _RETRY_S:
+            return
+        try:
+            if self._puck is None:
+                self._tried = self._clock()
+                self._puck = self._connect()
+            while (state := self._puck.read()) is not None:
+                self._take(state)
+        except ConnectionError:
+            self._lose()
+
+    def read(self) -> Reading:
+        with self._lock:
+            state, commands = self._state, tuple(self._commands)
+            self._commands.clear()
+            present = self._puck is not None
+        if not present:
+            return Reading(present=False)
+        push = deflection(state.axes[:3], self._config.dead_zone, self._config.scale)
+        turn = deflection(state.axes[3:], self._config.dead_zone, self._config.rotation_scale)
+        axes = dict(zip(AXES, push + turn, strict=True))
+        return Reading(present=True, motion=motion(CONTROLS, axes, self._layout), commands=commands)
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._lose()
+
+    def _run(self) -> None:
+        try:
+            while not self._closing.wait(_PERIOD_S):
+                self.poll()
+        finally:
+            self._lose()  # also when something fails: a puck that nobody listens to must not go on steering
+
+    def _take(self, state: PuckState) -> None:
+        with self._lock:
+            before, self._state = self._state, state
+            pressed = zip(_COMMANDS, before.buttons, state.buttons, strict=True)
+            self._commands += [command for command, was, held in pressed if held and not was]
+
+    def _lose(self) -> None:
+        with self._lock:
+            puck, self._puck = self._puck, None
+            self._state = PuckState()
+            self._commands.clear()
+        if puck is not None:
+            puck.close()
+
+
+def open_spacemouse(layout: ActionLayout, config: SpaceMouseConfig) -> SpaceMouse:
+    """The attached SpaceMouse, whose reports are taken in from now on.
+
+    Raises HilserlError where pyspacemouse or HIDAPI is missing, or no device is attached, or it may not be read.
+    """
+    try:
+        mouse = SpaceMouse(connect, layout, config)
+    except ConnectionError as error:
+        raise HilserlError(str(error)) from error
+    mouse.start()
+    return mouse

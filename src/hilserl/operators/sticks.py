@@ -1,0 +1,63 @@
+"""From what a stick or a puck says to a motion: the dead zone, the scale and the rows of a device's map."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hilserl.errors import HilserlError
+from hilserl.experience import ActionLayout
+from hilserl.operators.keys import KEYS, LABEL_KEY, Command
+
+_MEANINGS = {key.moves: key.meaning for key in KEYS if key.moves is not None}
+
+
+@dataclass(frozen=True)
+class Control:
+    """One row of a device's map: a way a stick can be pushed, or a button."""
+
+    label: str
+    axis: tuple[str, float] | None = None
+    """The device's axis, and which way."""
+    button: str | None = None
+    moves: tuple[str, float] | None = None
+    """The action it moves, and which way."""
+    command: Command | None = None
+
+    @property
+    def meaning(self) -> str:
+        """The words of the key that does the same."""
+        if self.command is not None:
+            return self.command.value
+        return LABEL_KEY.meaning if self.moves is None else _MEANINGS[self.moves]
+
+
+def deflection(values: Sequence[float], dead_zone: float, scale: float) -> tuple[float, ...]:
+    """What a stick asks for, its axes taken together: the same direction, and a length in [0, scale].
+
+    The length is 0 up to the edge of the dead zone and grows from there without a jump, to `scale` at a length of 1.
+    A diagonal that the device calls longer than 1 is no longer than a straight push.
+    """
+    length = math.hypot(*values)
+    if length <= dead_zone:
+        return (0.0,) * len(values)
+    wanted = scale * min(1.0, (length - dead_zone) / (1.0 - dead_zone))
+    return tuple(wanted * value / length for value in values)
+
+
+def motion(controls: Iterable[Control], axes: Mapping[str, float], layout: ActionLayout) -> tuple[float, ...]:
+    """One number in [-1, 1] for each continuous action, from the axes' numbers; an action no row moves gets 0."""
+    wanted = dict.fromkeys(layout.names, 0.0)
+    for control in controls:
+        if control.axis is not None and control.moves is not None and control.moves[0] in wanted:
+            (axis, way), (action, sign) = control.axis, control.moves
+            wanted[action] += sign * max(0.0, way * axes[axis])
+    return tuple(min(1.0, max(-1.0, wanted[layout.names[i]])) for i in layout.continuous)
+
+
+def check_stick(dead_zone: float, **scales: float) -> None:
+    """Raises HilserlError where the settings of a stick make no sense."""
+    if not 0 <= dead_zone < 1:
+        raise HilserlError(f"dead_zone is {dead_zone}; it must be a part of full deflection, from 0 to below 1.")
+    for name, value in scales.items():
+        if not 0 < value <= 1:
+            raise HilserlError(f"{name} is {value}; it must be a part of a full action, above 0 and at most 1.")

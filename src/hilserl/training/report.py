@@ -1,0 +1,71 @@
+"""What a person at the console is told of a training run."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from hilserl.experience import Step
+from hilserl.operators.console.messages import Curve
+from hilserl.training.learner import Learner
+from hilserl.training.metrics import RECENT_EPISODES, Tally
+from hilserl.training.rollout import EpisodeSummary
+from hilserl.training.station import Report
+
+_KEPT_EPISODES = 200
+_LOSSES = ("critic_loss", "gripper_loss")
+_RATE_OVER_S = 5.0
+
+
+class Dashboard:
+    """A run's curves and counters: a rollout's subscriber that comes after those that count."""
+
+    def __init__(self, tally: Tally, learner: Learner) -> None:
+        self._tally, self._learner = tally, learner
+        self._episodes: deque[tuple[int, float, float]] = deque(maxlen=_KEPT_EPISODES)
+        self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
+        self._moments: deque[float] = deque()
+
+    def on_step(self, step: Step) -> None:
+        del step
+        now = time.monotonic()
+        self._moments.append(now)
+        while now - self._moments[0] > _RATE_OVER_S:
+            self._moments.popleft()
+
+    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
+        del steps, summary
+        tally = self._tally
+        self._episodes.append((tally.env_steps, tally.autonomous_success_rate, tally.intervention_rate))
+        if self._learner.metrics:
+            self._losses.append((tally.env_steps, dict(self._learner.metrics)))
+
+    def on_discard(self, episode: int) -> None:
+        """Leaves no trace in the curves."""
+
+    def report(self) -> Report:
+        tally, learner = self._tally, self._learner
+        online, prior = learner.stored
+        facts = (
+            ("environment steps", f"{tally.env_steps}, {len(self._moments) / _RATE_OVER_S:.1f} a second"),
+            ("of them human", f"{tally.human_steps}, {tally.human_seconds:.0f} s"),
+            ("episodes, interventions", f"{tally.episodes}, {tally.interventions}"),
+            (f"alone, last {RECENT_EPISODES}", f"{100 * tally.autonomous_success_rate:.0f} % succeed"),
+            ("learner rounds", f"{learner.rounds}, {learner.rounds_per_s:.0f} a second"),
+            ("replay, prior data", f"{online}, {prior} steps"),
+            ("learner", "in this process"),
+        )
+        return Report(facts, self._plots())
+
+    def _plots(self) -> tuple[tuple[str, tuple[Curve, ...]], ...]:
+        plots = []
+        if self._episodes:
+            x, alone, human = np.array(self._episodes, float).T.copy()
+            plots.append(("Recent episodes", (Curve("succeed alone", x, alone), Curve("human steps", x, human))))
+        if self._losses:
+            x = np.array([steps for steps, _ in self._losses], float)
+            names = [name for name in _LOSSES if name in self._losses[-1][1]]
+            curves = [Curve(name, x, np.array([values.get(name, 0.0) for _, values in self._losses])) for name in names]
+            plots.append(("Losses", tuple(curves)))
+        return tuple(plots)

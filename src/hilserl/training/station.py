@@ -1,0 +1,191 @@
+"""A person's place at an environment: the console, the devices beside it, and what the person is told."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hilserl.experience import Step
+from hilserl.operators.console.console import FRAMES_PER_STEP, Console
+from hilserl.operators.console.messages import Curve, Status
+from hilserl.operators.keys import keys_for
+from hilserl.operators.person import Person, Role
+from hilserl.operators.seat import Device, Seat, open_devices
+from hilserl.operators.takeover import Control
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.training.rollout import EpisodeSummary, Observation
+
+_STATUS_S = 0.1
+_NOTICEABLE_PROGRESS = 0.02
+_TREND_STEPS = 10
+_NOTICEABLE_TREND = 0.03
+_PLOTTED_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the work around the episode tells the person."""
+
+    facts: tuple[tuple[str, str], ...] = ()
+    """(what, how much) in order."""
+    plots: tuple[tuple[str, tuple[Curve, ...]], ...] = ()
+    """(title, its lines) in order."""
+
+
+class Station:
+    """Console, person and devices; a rollout's subscriber, and the source of its operator.
+
+    Args:
+        env: what the person sees and drives.
+        role: what they are there for.
+        seat: where the console is.
+        device: what they hold beside it.
+        report: asked for whenever the panel is drawn anew.
+        value: what the critics expect of an action in an observation, where there are critics.
+    """
+
+    def __init__(
+        self,
+        env: ManipulationEnv,
+        role: Role,
+        *,
+        seat: Seat,
+        device: Device = "console",
+        report: Callable[[], Report] = Report,
+        value: Callable[[Observation, np.ndarray], float] | None = None,
+    ) -> None:
+        self._env, self._report, self._value = env, report, value
+        layout = env.experience.action
+        self._devices = open_devices(device, seat, layout)
+        simulation = env.simulation
+        self._console = Console(
+            simulation.model,
+            simulation.data,
+            layout,
+            lambda: env.tcp_position_m,
+            view=seat.console,
+            port=seat.console_port,
+            keys=keys_for(layout, labels=role.labels),
+            frame_s=env.experience.control_dt_s / FRAMES_PER_STEP,
+        )
+        self.person = Person([self._console, *self._devices], layout, role, env.motion_towards, self._idle)
+        self._reported = -_STATUS_S
+        self._step: Step | None = None
+        self._outcome, self._success = "", False
+        self._saying = ""
+        self._best, self._since_progress = 0.0, 0
+        self._values: deque[float] = deque(maxlen=_PLOTTED_STEPS)
+        self.announcement = self._console.announcement()
+
+    @contextlib.contextmanager
+    def attended(self) -> Iterator[None]:
+        """Lets time pass as the person needs it; closes the console and lets the devices go at the end."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._console.close)
+            for device in self._devices:
+                stack.callback(device.close)
+            stack.enter_context(self._env.simulation.watched(self._frame, FRAMES_PER_STEP))
+            yield
+
+    @property
+    def in_real_time(self) -> bool:
+        return self.person.in_real_time
+
+    def say(self, text: str) -> None:
+        """A sentence that stands in the panel until the next step."""
+        self._saying = text
+        self._show()
+
+    def _frame(self) -> None:
+        self._tell_pace()
+        self._console.frame()
+
+    def _tell_pace(self) -> None:
+        self._console.real_time = self.person.in_real_time
+        self._console.driven = self.person.control is Control.HUMAN
+
+    def _idle(self) -> None:
+        if not self._console.is_open and self.person.role.drives:
+            self.person.done = True
+        self._tell_pace()
+        self._show_now_and_then()
+        self._console.idle()
+
+    def on_step(self, step: Step) -> None:
+        if self._value is not None and self._step is not None and not step.is_reset:
+            self._values.append(self._value(self._step.observation, step.action))
+        self._step, self._saying = step, ""
+        progress = self._env.progress()
+        if step.is_reset or progress > self._best + _NOTICEABLE_PROGRESS:
+            self._best, self._since_progress = progress, 0
+        else:
+            self._since_progress += 1
+        self._console.on_step(step)
+        self._show_now_and_then()
+
+    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
+        del steps
+        self._success = summary.success
+        seconds = summary.steps * self._env.experience.control_dt_s
+        how = "success" if summary.success else "no success"
+        self._outcome = f"Episode {summary.episode}: {how} after {seconds:.1f} s"
+        self._show()
+
+    def on_discard(self, episode: int) -> None:
+        self._outcome, self._success = f"Episode {episode}: discarded", False
+        self._show()
+
+    def _show_now_and_then(self) -> None:
+        if time.monotonic() - self._reported >= _STATUS_S:
+            self._show()
+
+    def _show(self) -> None:
+        self._reported = time.monotonic()
+        report = self._report()
+        self._console.show(
+            Status(
+                control=self._control(),
+                headline=self._headline(),
+                message=self._saying or self._waiting_for() or self.person.message,
+                outcome=self._outcome,
+                success=self._success,
+                advice=self._advice(),
+                facts=report.facts,
+                plots=self._value_plot() + report.plots,
+            )
+        )
+
+    def _control(self) -> str:
+        if self.person.paused:
+            return "paused"
+        return "human" if self.person.control is Control.HUMAN else "policy"
+
+    def _waiting_for(self) -> str:
+        waits = self.person.waiting and self.person.control is Control.HUMAN
+        return "The episode begins with your first motion." if waits else ""
+
+    def _headline(self) -> str:
+        if self._step is None:
+            return "Nothing has happened yet."
+        seconds = self._step.index * self._env.experience.control_dt_s
+        return f"{self._env.experience.task}, episode {self._step.episode}, step {self._step.index} ({seconds:.1f} s)"
+
+    def _value_plot(self) -> tuple[tuple[str, tuple[Curve, ...]], ...]:
+        if not self._values:
+            return ()
+        y = np.array(self._values)
+        return (("Value of the action taken", (Curve("Q", np.arange(len(y), dtype=float), y),)),)
+
+    def _advice(self) -> tuple[str, ...]:
+        seconds = self._since_progress * self._env.experience.control_dt_s
+        lines = [f"No progress for {seconds:.1f} s" if seconds >= 1.0 else "Progress is being made"]
+        if len(self._values) >= _TREND_STEPS:
+            half = _TREND_STEPS // 2
+            values = list(self._values)[-_TREND_STEPS:]
+            change = (sum(values[half:]) - sum(values[:half])) / half
+            trend = "rising" if change > _NOTICEABLE_TREND else "falling" if change < -_NOTICEABLE_TREND else "level"
+            lines.append(f"Expected value {values[-1]:.2f}, {trend}")
+        return tuple(lines)
