@@ -34,6 +34,8 @@ class Key:
     command: Command | None = None
     speed: float | None = None
     """The speed it sets while held, as a part of a full action."""
+    button: str = ""
+    """What stands on the button that does the same."""
     twice: bool = False
     """Only a second press within a moment counts."""
 
@@ -54,20 +56,20 @@ KEYS = (
     Key("G", "G", "tilt backward (-pitch)", ("tcp_dry", -1.0)),
     Key("Y", "Y", "roll right (+roll)", ("tcp_drx", 1.0)),
     Key("H", "H", "roll left (-roll)", ("tcp_drx", -1.0)),
-    Key("L", "L", Command.GRIPPER.value, command=Command.GRIPPER),
-    Key("Semicolon", ";", Command.TAKEOVER.value, command=Command.TAKEOVER),
+    Key("L", "L", Command.GRIPPER.value, command=Command.GRIPPER, button="Gripper"),
+    Key("Semicolon", ";", Command.TAKEOVER.value, command=Command.TAKEOVER, button="Take over / back"),
     Key("LeftShift", "Shift", "slow, while held", speed=0.2),
     Key("RightShift", "Shift", "slow, while held", speed=0.2),
     Key("LeftCtrl", "Ctrl", "fast, while held", speed=1.0),
     Key("RightCtrl", "Ctrl", "fast, while held", speed=1.0),
     # Browsers keep Ctrl+W and its like for themselves.
     Key("F", "F", "fast, while held", speed=1.0),
-    Key("Enter", "Enter", Command.SUCCESS.value, command=Command.SUCCESS),
-    Key("Backspace", "Backspace", Command.FAILURE.value, command=Command.FAILURE),
-    Key("N", "N", Command.RESET.value, command=Command.RESET),
-    Key("X", "X", Command.DISCARD.value, command=Command.DISCARD),
-    Key("P", "P", Command.PAUSE.value, command=Command.PAUSE),
-    Key("Escape", "Esc Esc", Command.END.value, command=Command.END, twice=True),
+    Key("Enter", "Enter", Command.SUCCESS.value, command=Command.SUCCESS, button="Success"),
+    Key("Backspace", "Backspace", Command.FAILURE.value, command=Command.FAILURE, button="Failure"),
+    Key("N", "N", Command.RESET.value, command=Command.RESET, button="New episode"),
+    Key("X", "X", Command.DISCARD.value, command=Command.DISCARD, button="Discard"),
+    Key("P", "P", Command.PAUSE.value, command=Command.PAUSE, button="Pause"),
+    Key("Escape", "Esc Esc", Command.END.value, command=Command.END, button="End", twice=True),
 )
 LABEL_KEY = Key("Space", "Space", "this is success, while held")
 """What `hilserl label` reads beside the others."""

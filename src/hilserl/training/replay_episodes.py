@@ -15,13 +15,17 @@ from hilserl.experience import ExperienceSpec, Step, read_episode
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Status
 from hilserl.operators.console.timeline import Seek, Timeline, Track
-from hilserl.operators.keys import KEYS, Command, Key
+from hilserl.operators.keys import Command, Key
 from hilserl.operators.seat import Seat
 from hilserl.sim.environment import ManipulationEnv
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _FAITHFUL_M = 0.001
-_MEANINGS = {Command.PAUSE: "pause / go on", Command.RESET: "next episode", Command.END: "end"}
+_KEYS = (
+    Key("P", "P", "pause / go on", command=Command.PAUSE, button="Pause"),
+    Key("N", "N", "next episode", command=Command.RESET, button="Next episode"),
+    Key("Escape", "Esc Esc", "end", command=Command.END, button="End", twice=True),
+)
 _LAST_PICTURE_S = 0.8
 
 
@@ -92,11 +96,7 @@ class Projector:
             self._data,
             spec.action,
             lambda: self._tool,
-            keys=tuple(
-                Key(key.name, key.label, _MEANINGS[key.command], command=key.command, twice=key.twice)
-                for key in KEYS
-                if key.command in _MEANINGS
-            ),
+            keys=_KEYS,
             view=seat.console,
             port=seat.console_port,
             frame_s=spec.control_dt_s / FRAMES_PER_STEP,
@@ -153,9 +153,11 @@ class Projector:
         self._console.send(Track(self._index, len(self._paths), index, human))
         faithful = self._enacted.deviation_m < _FAITHFUL_M
         note = "" if faithful else f"Played again, the hand strays by up to {1e3 * self._enacted.deviation_m:.0f} mm."
+        control = "human" if step.intervened else "policy"
         self._console.show(
             Status(
-                control="paused" if self._paused else "human" if step.intervened else "policy",
+                control=control,
+                title="PAUSED" if self._paused else f"THE {control.upper()} ACTED",
                 headline=f"{self._paths[self._index].name}, step {index} of {len(human)}",
                 message=note,
                 outcome="success" if last.success else "no success",

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -23,6 +24,7 @@ _NOTICEABLE_PROGRESS = 0.02
 _TREND_STEPS = 10
 _NOTICEABLE_TREND = 0.03
 _PLOTTED_STEPS = 100
+_TITLES = {"policy": "THE POLICY DRIVES", "human": "YOU DRIVE", "paused": "PAUSED"}
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,11 @@ class Station:
 
     def _show(self) -> None:
         self._reported = time.monotonic()
-        report = self._report()
+        report, control = self._report(), self._control()
         self._console.show(
             Status(
-                control=self._control(),
+                control=control,
+                title=_TITLES[control],
                 headline=self._headline(),
                 message=self._saying or self._waiting_for() or self.person.message,
                 outcome=self._outcome,
@@ -158,7 +161,7 @@ class Station:
             )
         )
 
-    def _control(self) -> str:
+    def _control(self) -> Literal["policy", "human", "paused"]:
         if self.person.paused:
             return "paused"
         return "human" if self.person.control is Control.HUMAN else "policy"

@@ -1,5 +1,6 @@
 """The loop's side of the console: hands come in, the scene, the cameras and the numbers go out."""
 
+import atexit
 import getpass
 import socket
 import time
@@ -19,7 +20,6 @@ from hilserl.operators.source import Reading
 
 FRAMES_PER_STEP = 6
 """The scene moves at 60 Hz between control steps of 0.1 s."""
-_STALE_S = viewers.SILENCE_S
 _WATCHED_FRAME_S = 1 / 20
 _PICTURE_S = 0.1
 
@@ -48,7 +48,7 @@ class _Inbox(plugin.SimPlugin):
 
     @property
     def present(self) -> bool:
-        return self._presence.present and time.monotonic() - self._presence.at_s < _STALE_S
+        return self._presence.present and time.monotonic() - self._presence.at_s < viewers.SILENCE_S
 
     def take(self, layout: ActionLayout) -> Reading:
         held, self._seen = self._now.held | self._seen, frozenset()
@@ -95,6 +95,8 @@ class Console:
             self._handle, self.port = viewers.open_web(port, all_plugins)
             self.url = f"http://{viewers.LOOPBACK}:{self.port}/"
         self._open = True
+        # A viewer's thread that outlives the interpreter crashes it.
+        atexit.register(self._handle.close)
         self._sync()
 
     def announcement(self) -> str:
@@ -160,4 +162,5 @@ class Console:
     def close(self) -> None:
         """Ends the viewer. Raises what stopped it, if something did."""
         self._open = False
+        atexit.unregister(self._handle.close)
         self._handle.close()

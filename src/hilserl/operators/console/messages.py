@@ -4,6 +4,7 @@ Snapshots replace each other and may be dropped; events arrive all, and in order
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from mujoco.studio import messages
@@ -49,8 +50,9 @@ class Curve:
 class Status(messages.Snapshot):
     """All that the panel shows in words and numbers."""
 
-    control: str = "paused"
-    """policy, human or paused"""
+    control: Literal["policy", "human", "paused"] = "paused"
+    title: str = ""
+    """The same in large letters."""
     headline: str = ""
     message: str = ""
     outcome: str = ""

@@ -28,27 +28,19 @@ COLOURS = {
     "human": imgui.Vec4(0.80, 0.42, 0.05, 1.0),
     "paused": imgui.Vec4(0.40, 0.42, 0.46, 1.0),
 }
-_TITLES = {"policy": "THE POLICY DRIVES", "human": "YOU DRIVE", "paused": "PAUSED"}
-_GOOD, _BAD = imgui.Vec4(0.10, 0.50, 0.25, 1.0), imgui.Vec4(0.72, 0.20, 0.15, 1.0)
+_GOOD, _BAD = imgui.Vec4(0.16, 0.62, 0.34, 1.0), imgui.Vec4(0.85, 0.30, 0.24, 1.0)
+_KEY_COLOUR = imgui.Vec4(0.25, 0.55, 0.92, 1.0)
 _MARKER_COLOUR = imgui.Vec4(0.95, 0.55, 0.10, 0.95)
 _WHITE = imgui.Vec4(1.0, 1.0, 1.0, 1.0)
-_BEHIND = {"lookat": (0.38, 0.0, 0.12), "distance": 1.35, "azimuth": 28.0, "elevation": -32.0}
-"""Where the person looks from: over the robot's shoulder, so that W is away from them and A is to their left."""
+_LOOK_AT_M = (0.28, 0.20, 0.10)
+_DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 1.45, 28.0, -36.0
+"""The person looks over the robot's shoulder: W is away from them and A to their left. The point looked at lies left
+of the workspace, as the panel covers the left of the picture."""
 _BUTTONS = (
     (Command.TAKEOVER, Command.GRIPPER, Command.PAUSE),
     (Command.SUCCESS, Command.FAILURE),
     (Command.RESET, Command.DISCARD, Command.END),
 )
-_SHORT = {
-    Command.TAKEOVER: "Take over / back",
-    Command.GRIPPER: "Gripper",
-    Command.PAUSE: "Pause",
-    Command.SUCCESS: "Success",
-    Command.FAILURE: "Failure",
-    Command.RESET: "New episode",
-    Command.DISCARD: "Discard",
-    Command.END: "End run",
-}
 
 
 class Panel(plugin.ViewerPlugin):
@@ -75,12 +67,8 @@ class Panel(plugin.ViewerPlugin):
     def on_scene(self, event: messages.PostModelEvent) -> None:
         camera = self.viewer.camera
         mujoco.mjv_defaultFreeCamera(event.model, camera)
-        camera.lookat[:] = _BEHIND["lookat"]
-        camera.distance, camera.azimuth, camera.elevation = (
-            _BEHIND["distance"],
-            _BEHIND["azimuth"],
-            _BEHIND["elevation"],
-        )
+        camera.lookat[:] = _LOOK_AT_M
+        camera.distance, camera.azimuth, camera.elevation = _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG
 
     @messages.handler
     def on_status(self, status: Status) -> None:
@@ -147,7 +135,7 @@ class Panel(plugin.ViewerPlugin):
         imgui.PushStyleColor(imgui.Col.ButtonHovered, COLOURS[status.control])
         imgui.PushStyleColor(imgui.Col.ButtonActive, COLOURS[status.control])
         imgui.PushStyleColor(imgui.Col.Text, _WHITE)
-        if imgui.Button(_TITLES[status.control], imgui.Vec2(-1.0, 44.0)):
+        if imgui.Button(status.title, imgui.Vec2(-1.0, 44.0)) and Command.TAKEOVER in self._commands:
             self._ask(Command.TAKEOVER, twice=False)
         imgui.PopStyleColor(4)
         imgui.TextWrapped(status.headline)
@@ -166,12 +154,12 @@ class Panel(plugin.ViewerPlugin):
                 self._draw_button(command, width)
 
     def _draw_button(self, command: Command, width: float) -> None:
-        twice = self._commands[command].twice
-        waiting = twice and time.monotonic() - self._asked.get(command, -_TWICE_WITHIN_S) < _TWICE_WITHIN_S
-        label = "Really end?" if waiting else _SHORT[command]
+        key = self._commands[command]
+        waiting = key.twice and time.monotonic() - self._asked.get(command, -_TWICE_WITHIN_S) < _TWICE_WITHIN_S
+        label = f"Really {key.button.lower()}?" if waiting else key.button
         if imgui.Button(f"{label}##{command.name}", imgui.Vec2(width, 0.0)):
-            self._ask(command, twice=twice)
-        imgui.SetItemTooltip(f"{command.value}: {self._commands[command].label}")
+            self._ask(command, twice=key.twice)
+        imgui.SetItemTooltip(f"{key.meaning}: {key.label}")
 
     def _draw_pictures(self) -> None:
         if self._pictures is not None:
@@ -219,13 +207,14 @@ class Panel(plugin.ViewerPlugin):
             imgui.TableSetupColumn("meaning", int(imgui.TableColumnFlags.WidthStretch))
             for key in self._keys:
                 imgui.TableNextColumn()
-                imgui.TextColored(COLOURS["policy"], key.label)
+                imgui.TextColored(_KEY_COLOUR, key.label)
                 imgui.TableNextColumn()
                 imgui.TextUnformatted(key.meaning)
             imgui.EndTable()
-        imgui.TextWrapped(
-            "Drag the orange marker to lead the hand; with Shift, up and down. Drag the scene to look around."
-        )
+        if any(key.moves for key in self._keys):
+            imgui.TextWrapped(
+                "Drag the orange marker to lead the hand; with Shift, up and down. Drag the scene to look around."
+            )
 
     def _draw_marker(self) -> None:
         """The marker follows the hand until it is dragged, and is there only while a person drives."""

@@ -37,7 +37,11 @@ class _Line:
         self._heard_s = -float("inf")
 
     def heard(self, connection: object) -> None:
-        self._connection, self._heard_s = connection, time.monotonic()
+        """The first thing that a page says is its version; from the second on it tells what the person does."""
+        if connection is self._connection:
+            self._heard_s = time.monotonic()
+        else:
+            self._connection, self._heard_s = connection, -float("inf")
 
     def lost(self, connection: object) -> None:
         if connection is self._connection:
@@ -111,6 +115,8 @@ class LoopbackViewer(web_viewer.WebViewer):
 
 def open_web(port: int, plugins: list[plugin.Plugin]) -> tuple[viewer_handle.ViewerHandle, int]:
     """Serves the console on loopback; 0 takes the first free port from 8080 on. Returns the handle and the port.
+
+    A process opens one such console in its life: the pictures of a closed one would crash the next (mujoco 4.0.0).
 
     Raises HilserlError when the port is taken.
     """

@@ -1,0 +1,132 @@
+"""A console in a thread of its own, and the browser that opens it: what the tests of the console share."""
+
+import gc
+import shutil
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from hilserl.operators.person import Role
+from hilserl.operators.seat import Seat
+from hilserl.operators.takeover import Control
+from hilserl.tasks import make_env
+from hilserl.training.metrics import Tally
+from hilserl.training.record import hold_still
+from hilserl.training.rollout import Rollout
+from hilserl.training.station import Station
+
+PATIENCE_S = 40.0
+"""How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""
+_SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+
+
+def wait_until(condition: Callable[[], object], what: str, page: Page | None = None) -> None:
+    """Waits; a page that is named is kept awake meanwhile, as headless Chromium stops drawing for an idle driver."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE_S} s in vain until {what}"
+        if page is None:
+            time.sleep(0.02)
+        else:
+            page.wait_for_timeout(20)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Headless Chromium that draws in software."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert path, "Chromium is missing; `make test-browser` installs it (apt-get install chromium)."
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *_SOFTWARE_GL])
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, url: str, *, present: Callable[[], bool] | None = None) -> Page:
+    """Opens the console and, where asked, waits until it hears the page."""
+    page = browser.new_page(viewport={"width": 800, "height": 450})
+    page.goto(url)
+    if present is not None:
+        wait_until(present, "the console hears the page", page)
+    return page
+
+
+class Loop:
+    """An environment, a person and a policy that holds still, stepped in a thread like a verb steps them."""
+
+    def __init__(self, *, drives: bool, obs: str = "pixels") -> None:
+        self._drives, self._obs = drives, obs
+        self.steps: list[Any] = []
+        self.tally = Tally()
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self._ready.wait(PATIENCE_S)
+        self._raise()
+
+    def _run(self) -> None:
+        try:
+            env = make_env("pick_cube", obs=self._obs, max_episode_steps=100_000)
+            self.env = env
+            self.station = Station(env, Role(drives=self._drives), seat=Seat(console="web"))
+            self.person = self.station.person
+            rollout = Rollout(env, env.experience, self.person, [self.tally, self, self.station], 0, "test")
+            policy = hold_still(env.experience.action.size)
+            with self.station.attended():
+                self._ready.set()
+                while not self._stop.is_set() and not self.person.done:
+                    rollout.step(policy)
+            env.close()
+        except BaseException as failure:  # noqa: BLE001 - it is raised again in the test's thread
+            self._failure = failure
+            self._ready.set()
+
+    def on_step(self, step: Any) -> None:
+        self.steps.append(step)
+
+    def on_episode(self, steps: Any, summary: Any) -> None:
+        """Every step is kept already."""
+
+    def on_discard(self, episode: int) -> None:
+        """Every step is kept already."""
+
+    def _raise(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def url(self) -> str:
+        return self.station._console.url or ""
+
+    @property
+    def tcp_m(self) -> np.ndarray:
+        return self.env.tcp_position_m
+
+    def present(self) -> bool:
+        self._raise()
+        return self.station._console._inbox.present
+
+    @property
+    def driven(self) -> bool:
+        return self.person.control is Control.HUMAN
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(PATIENCE_S)
+        collect_viewer()
+        self._raise()
+
+
+def collect_viewer() -> None:
+    """Collects what Studio's server leaves open when it stops: a socket and its streams."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
