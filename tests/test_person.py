@@ -160,6 +160,11 @@ def test_before_the_first_motion_no_command_makes_time_run(driving: Scene, comma
     assert driving.person.done == (command is Command.END)
 
 
+def test_handing_over_before_the_first_motion_starts_time_too(driving: Scene) -> None:
+    assert driving.step(Command.TAKEOVER) == Intent(False)
+    assert driving.step(Command.TAKEOVER).motion == STILL
+
+
 @pytest.mark.parametrize("role", [WATCHING, DRIVING])
 def test_gripper_presses_count_in_pairs_from_whatever_device(role: Role) -> None:
     scene = Scene(role)
@@ -230,7 +235,8 @@ def test_who_drives_stops_time_while_nobody_is_there(under_way: Scene) -> None:
     assert under_way.step().motion == PUSH, "any device will do"
     under_way.pad.now = AWAY
     assert under_way.step().hold
-    assert under_way.step(present=True).motion == STILL
+    assert under_way.step(present=True).hold, "time goes on with their first motion"
+    assert under_way.step(present=True, motion=PUSH).motion == PUSH
     assert not under_way.person.waiting
 
 

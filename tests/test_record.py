@@ -239,7 +239,7 @@ def test_an_episode_is_cut_exactly_at_the_limit_it_is_given(limit: int) -> None:
 def test_seconds_become_control_steps() -> None:
     assert [steps_of(0.1 * n) for n in range(1, 700)] == list(range(1, 700))
     for too_short in (0.0, 0.04, -1.0):
-        with pytest.raises(HilserlError, match="shorter than a control step"):
+        with pytest.raises(HilserlError, match="at least a control step"):
             steps_of(too_short)
 
 

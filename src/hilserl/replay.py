@@ -111,6 +111,11 @@ class Replay:
         self._next = row + 1 if row + 1 < len(self._reward) else self._first
         return row
 
+    @property
+    def holds_transitions(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self._online[: self._used].any() or self._prior[: self._used].any())
+
     def online_rows(self) -> np.ndarray:
         """Rows that end an online transition."""
         return np.flatnonzero(self._online[: self._used])

@@ -20,6 +20,8 @@ def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
 
 def check_folder(folder: Path, *, resume: bool) -> None:
     """Raises HilserlError where something is recorded already and is not to be gone on with."""
+    if folder.exists() and not folder.is_dir():
+        raise HilserlError(f"{folder} is a file; a directory was expected.")
     if folder.exists() and any(folder.iterdir()) and not resume:
         raise HilserlError(
             f"The directory {folder} is not empty. Go on with what is recorded there with --resume, "

@@ -139,10 +139,15 @@ class Person:
         if used:
             self._steering = used[0]
         gone = self._steering is not None and self._steering not in present
-        if (gone or not present) and not self.role.drives:
+        if not gone and present:
+            return
+        name, self._steering = self._steering or "console", None
+        if self.role.drives:
+            self._waiting = True
+            self.message = f"The {name} is gone: time stands still until you move."
+        else:
             self._engaged = False
-            self.message = f"The {self._steering or 'console'} is gone: the policy drives."
-            self._steering = None
+            self.message = f"The {name} is gone: the policy drives."
 
     def _motion(self, readings: dict[str, Reading]) -> tuple[float, ...]:
         """The first device that says something; a dragged target counts where no key is held."""

@@ -1,5 +1,6 @@
 """The Gymnasium environment of a task."""
 
+import math
 from typing import Any, Literal
 
 import gymnasium
@@ -25,11 +26,10 @@ ACTION = ActionLayout(("tcp_dx", "tcp_dy", "tcp_dz", "gripper"), grippers=(3,))
 
 
 def steps_of(seconds: float) -> int:
-    """How many control steps fit. Raises HilserlError where not one does."""
-    steps = round(seconds / CONTROL_DT_S)
-    if steps < 1:
-        raise HilserlError(f"{seconds} s is shorter than a control step, {CONTROL_DT_S} s.")
-    return steps
+    """The nearest number of control steps. Raises HilserlError where that is none, or no number."""
+    if not math.isfinite(seconds) or round(seconds / CONTROL_DT_S) < 1:
+        raise HilserlError(f"{seconds} s: expected a number of seconds of at least a control step, {CONTROL_DT_S} s.")
+    return round(seconds / CONTROL_DT_S)
 
 
 def proprioception(task: type[Task] | Task) -> StateLayout:

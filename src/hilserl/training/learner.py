@@ -75,7 +75,7 @@ class Learner:
 
     @property
     def ready(self) -> bool:
-        return self.online_steps >= max(1, self._config.training_starts)
+        return self.online_steps >= max(1, self._config.training_starts) and self._replay.holds_transitions
 
     @property
     def owed(self) -> int:
@@ -228,6 +228,13 @@ class Alongside(FreeRunning):
 
     def send(self, step: Step) -> None:
         if not step.intervened:
-            while self._thread.is_alive() and (not self._sent.empty() or self._learner.owed > 0):
-                time.sleep(_IDLE_S)
+            self._catch_up()
         super().send(step)
+
+    def close(self) -> None:
+        self._catch_up()
+        super().close()
+
+    def _catch_up(self) -> None:
+        while self._thread.is_alive() and (not self._sent.empty() or self._learner.owed > 0):
+            time.sleep(_IDLE_S)

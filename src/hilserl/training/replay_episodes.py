@@ -20,7 +20,7 @@ from hilserl.operators.seat import Seat
 from hilserl.sim.environment import ManipulationEnv
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-_FAITHFUL_M = 0.001
+_FAITHFUL_M = 1e-4
 _KEYS = (
     Key("P", "P", "pause / go on", command=Command.PAUSE, button="Pause"),
     Key("N", "N", "next episode", command=Command.RESET, button="Next episode"),

@@ -99,7 +99,9 @@ class Rollout:
         commands = last.observation["state"][self._spec.gripper_state] if self._spec.action.grippers else np.zeros(0)
         self._takeover, decision = self._takeover.advance(intent, proposed, commands, self._spec.action)
         observation, reward, terminated, truncated, info = self._env.step(decision.action)
-        success = bool(info["success"]) if intent.success is None else intent.success
+        success = bool(info["success"])
+        if intent.success is not None:
+            success, reward = intent.success, float(intent.success)
         if intent.verdict is not None:
             success = terminated = intent.verdict is Verdict.SUCCESS
             truncated, reward = not success, float(success)

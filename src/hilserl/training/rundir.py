@@ -50,6 +50,8 @@ class RunDir:
 
     def create(self) -> None:
         """Makes the folder. Raises HilserlError where a run is already."""
+        if self.path.exists() and not self.path.is_dir():
+            raise HilserlError(f"{self.path} is a file; a run is kept in a directory.")
         if self.path.exists() and any(self.path.iterdir()):
             raise HilserlError(
                 f"The run directory {self.path} exists already. Continue that run with --resume, "

@@ -32,8 +32,8 @@ _GOOD, _BAD = imgui.Vec4(0.16, 0.62, 0.34, 1.0), imgui.Vec4(0.85, 0.30, 0.24, 1.
 _KEY_COLOUR = imgui.Vec4(0.25, 0.55, 0.92, 1.0)
 _MARKER_COLOUR = imgui.Vec4(0.95, 0.55, 0.10, 0.95)
 _WHITE = imgui.Vec4(1.0, 1.0, 1.0, 1.0)
-_LOOK_AT_M = (0.28, 0.20, 0.10)
-_DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 1.45, 28.0, -36.0
+_LOOK_AT_M = (0.30, 0.22, 0.10)
+_DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 1.5, 22.0, -46.0
 """The person looks over the robot's shoulder: W is away from them and A to their left. The point looked at lies left
 of the workspace, as the panel covers the left of the picture."""
 _BUTTONS = (

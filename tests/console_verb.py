@@ -1,0 +1,44 @@
+"""Runs a verb as the command line does, and tells on standard output, line by line, what its person's hand is doing."""
+
+import json
+import sys
+from typing import Any
+
+import hilserl.training.station as place
+from hilserl.cli.main import main
+from hilserl.operators.console import viewers
+from hilserl.training import train as training
+
+
+class Told(place.Station):
+    """The person's place, telling where the tool and the cube are after every step."""
+
+    def on_step(self, step: Any) -> None:
+        super().on_step(step)
+        simulation = self._env.simulation
+        told = {
+            "episode": step.episode,
+            "index": step.index,
+            "tcp": simulation.arm.tcp_position_m.tolist(),
+            "cube": simulation.position_m("cube").tolist(),
+            "held": simulation.held("cube"),
+            "closed": simulation.arm.gripper_command < 0,
+            "human": step.intervened,
+        }
+        print(json.dumps(told), flush=True)
+
+
+class ToldTraining(training.Training):
+    """A run that tells at its end what its learner holds as prior data."""
+
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        print(json.dumps({"prior": self._learner.stored[1]}), flush=True)
+
+
+# A page drawn in software on a busy machine may be silent for longer than a person's would.
+viewers.SILENCE_S = 8.0
+place.Station = Told
+training.Station = Told
+training.Training = ToldTraining
+sys.exit(main(sys.argv[1:]))
