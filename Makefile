@@ -7,13 +7,17 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup train test test-slow check bench gym-hil lock gl
+.PHONY: setup train test test-browser test-slow check bench gym-hil lock gl
 
 train: setup  ## train pick_cube from nothing; ends by itself with a curve and a film
 	$(BIN)/hilserl train pick_cube --seed $(SEED) --run-dir $(RUN_DIR)
 
-test: setup  ## everything but the learning runs
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+test: setup  ## everything but the learning runs and the browser
+	$(BIN)/python -m pytest -m "not slow and not gpu and not browser"
+
+test-browser: setup  ## the console in headless Chromium and in a window on a virtual display
+	@sh scripts/browser.sh
+	$(BIN)/python -m pytest -m browser
 
 test-slow: setup  ## the learning runs
 	$(BIN)/python -m pytest -m "slow and not gpu"

@@ -40,12 +40,12 @@ def free_port() -> int:
 class Verb:
     """A verb in a process of its own, and the last it told."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, console: str = "web") -> None:
         self.port = free_port()
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `end`)
-        command = [sys.executable, str(Path(__file__).with_name("console_verb.py")), *words, "--console", "web"]
+        command = [sys.executable, str(Path(__file__).with_name("console_verb.py")), *words]
         self._process = subprocess.Popen(
-            [*command, "--console-port", str(self.port)],
+            [*command, "--console", console, "--console-port", str(self.port)],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,

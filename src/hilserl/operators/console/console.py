@@ -90,7 +90,7 @@ class Console:
         self._due = self._shown = self._pictured = time.monotonic()
         all_plugins = [Panel(keys), self._inbox, *plugins]
         if view == "native" or (view == "auto" and viewers.has_display()):
-            self._handle, self.url = viewers.open_native(all_plugins), None
+            self._handle, self.url = viewers.open_native(model, data, all_plugins), None
         else:
             self._handle, self.port = viewers.open_web(port, all_plugins)
             self.url = f"http://{viewers.LOOPBACK}:{self.port}/"

@@ -32,8 +32,8 @@ _GOOD, _BAD = imgui.Vec4(0.16, 0.62, 0.34, 1.0), imgui.Vec4(0.85, 0.30, 0.24, 1.
 _KEY_COLOUR = imgui.Vec4(0.25, 0.55, 0.92, 1.0)
 _MARKER_COLOUR = imgui.Vec4(0.95, 0.55, 0.10, 0.95)
 _WHITE = imgui.Vec4(1.0, 1.0, 1.0, 1.0)
-_LOOK_AT_M = (0.30, 0.22, 0.10)
-_DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 1.5, 22.0, -46.0
+_LOOK_AT_M = (0.30, 0.20, 0.10)
+_DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 1.45, 30.0, -36.0
 """The person looks over the robot's shoulder: W is away from them and A to their left. The point looked at lies left
 of the workspace, as the panel covers the left of the picture."""
 _BUTTONS = (
@@ -62,11 +62,17 @@ class Panel(plugin.ViewerPlugin):
     def on_viewer(self, event: plugin.ViewerInitEvent) -> None:
         del event
         ux.setup_theme(ux.GuiTheme.LIGHT)
+        self._stand()
 
     @messages.handler
     def on_scene(self, event: messages.PostModelEvent) -> None:
+        del event
+        self._stand()
+
+    def _stand(self) -> None:
+        """Takes up the person's point of view."""
         camera = self.viewer.camera
-        mujoco.mjv_defaultFreeCamera(event.model, camera)
+        mujoco.mjv_defaultFreeCamera(self.viewer.model, camera)
         camera.lookat[:] = _LOOK_AT_M
         camera.distance, camera.azimuth, camera.elevation = _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG
 

@@ -5,6 +5,7 @@ as it hears nothing else; it has no settings for these (mujoco 4.0.0, studio/web
 opposite, so three of its module's names are given other values here, once, when a console is opened.
 """
 
+import collections.abc
 import functools
 import logging
 import os
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import mujoco
 from mujoco.studio import endpoints, launch_thread, messages, plugin, viewer_handle, viewer_protocol, web_viewer
 from mujoco.studio.web import web_server
 from websockets.asyncio.server import ServerConnection, serve
@@ -132,18 +134,25 @@ def open_web(port: int, plugins: list[plugin.Plugin]) -> tuple[viewer_handle.Vie
     return handle, opened["port"]
 
 
-def open_native(plugins: list[plugin.Plugin]) -> viewer_handle.ViewerHandle:
+def open_native(model: mujoco.MjModel, data: mujoco.MjData, plugins: list[plugin.Plugin]) -> viewer_handle.ViewerHandle:
     """Opens a window on this machine's display. Raises HilserlError where there is none."""
     if not has_display():
         raise HilserlError("There is no display here (DISPLAY is not set); use --console web.")
 
     def make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
+        # The viewer (mujoco 4.0.0) imports a name that Python has had since 3.12, for an annotation.
+        if not hasattr(collections.abc, "Buffer"):
+            setattr(collections.abc, "Buffer", object)  # noqa: B010
         from mujoco.studio import native_viewer
 
-        config = viewer_protocol.ViewerConfig(title="hilserl", gfx="")
-        return native_viewer.NativeViewer(config, endpoint, plugins=plugins)
+        # With the graphics card's own drawing this version finds no picture to draw into.
+        config = viewer_protocol.ViewerConfig(title="hilserl", gfx="opengl_software")
+        return native_viewer.NativeViewer(config, endpoint, model=model, plugins=plugins)
 
-    return _launch(make, plugins, "The console's window cannot be opened")
+    handle = _launch(make, plugins, "The console's window cannot be opened")
+    # It crashes when a world takes the place of another, so it has to have the right one from the first picture on.
+    handle.model, handle.data = model, data
+    return handle
 
 
 def has_display() -> bool:

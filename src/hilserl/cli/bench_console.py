@@ -1,0 +1,181 @@
+"""What the console costs: the way of a key to the arm, and the time it takes from training."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from mujoco.studio import messages, plugin
+
+from hilserl.agents.sac import act, value
+from hilserl.errors import HilserlError
+from hilserl.experience import Step
+from hilserl.operators.console.console import FRAMES_PER_STEP, Console
+from hilserl.operators.console.messages import Hands
+from hilserl.operators.keys import keys_for
+from hilserl.operators.operator import Nobody
+from hilserl.operators.person import Person, Role
+from hilserl.operators.seat import Seat
+from hilserl.sim.environment import CONTROL_DT_S
+from hilserl.tasks import make_env
+from hilserl.training.config import preset
+from hilserl.training.learner import Alongside, Learner
+from hilserl.training.metrics import Tally
+from hilserl.training.record import hold_still
+from hilserl.training.report import Dashboard
+from hilserl.training.rollout import EpisodeSummary, Rollout
+from hilserl.training.station import Station
+
+_PRESSES = 40
+_BLOCKS = 3
+_COUNTS = {"state": 400, "pixels": 100}
+
+
+class _Finger(plugin.ViewerPlugin):
+    """Presses and releases W in the viewer's thread, as a page would, and notes when."""
+
+    def __init__(self) -> None:
+        self.wanted = self._down = False
+        self.changed_s = 0.0
+
+    @messages.handler
+    def on_frame(self, event: messages.UpdateEvent) -> None:
+        del event
+        line: Any = self.viewer
+        line.line.heard(self)
+        if self.wanted != self._down:
+            self._down, self.changed_s = self.wanted, time.perf_counter()
+            self.viewer.send_to_sim(Hands(frozenset({"W"}) if self._down else frozenset()))
+
+
+def key_to_motion_s() -> np.ndarray:
+    """Seconds from a key event in the viewer to the step whose action obeys it, one for each of many presses."""
+    env = make_env("pick_cube", max_episode_steps=10**9)
+    simulation, layout, finger = env.simulation, env.experience.action, _Finger()
+    console = Console(
+        simulation.model,
+        simulation.data,
+        layout,
+        lambda: env.tcp_position_m,
+        keys=keys_for(layout),
+        view="web",
+        plugins=[finger],
+    )
+    console.real_time = console.driven = True
+    person = Person([console], layout, Role(drives=True), env.motion_towards, console.idle)
+    delays: list[float] = []
+    rng, release_s = np.random.default_rng(0), 0.0
+    obey = env.step
+
+    def step(action: np.ndarray) -> Any:
+        nonlocal release_s
+        now = time.perf_counter()
+        if finger.wanted and action[0] > 0 and finger.changed_s:
+            delays.append(now - finger.changed_s)
+            finger.wanted, finger.changed_s = False, 0.0
+            release_s = now + rng.uniform(0.2, 0.5)
+        elif not finger.wanted and now > release_s and not action.any():
+            finger.wanted = True
+        return obey(action)
+
+    env.step = step
+    finger.wanted = True
+    rollout = Rollout(env, env.experience, person, [], 0, "bench")
+    with simulation.watched(console.frame, FRAMES_PER_STEP):
+        while len(delays) < _PRESSES:
+            rollout.step(hold_still(layout.size))
+    console.close()
+    env.close()
+    return np.array(delays)
+
+
+class _Sender:
+    """Passes a rollout's steps on to a learner."""
+
+    def __init__(self, link: Alongside) -> None:
+        self._link = link
+
+    def on_step(self, step: Step) -> None:
+        self._link.send(step)
+
+    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
+        """Steps were sent one by one."""
+
+    def on_discard(self, episode: int) -> None:
+        self._link.forget(episode)
+
+
+def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
+    """Environment steps a second of training in which nobody drives: without the console, and with it."""
+    env = make_env("pick_cube", obs=obs)
+    config = replace(preset("pick_cube"), obs=obs, training_starts=20)
+    learner, tally = Learner(env.experience, config, []), Tally()
+    link, dashboard = Alongside(learner), Dashboard(tally, learner)
+    import jax
+
+    def policy(observation: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
+        actor, version = link.weights()
+        return act(actor, observation, jax.random.key(tally.env_steps), explore=True), version
+
+    def judge(observation: dict[str, np.ndarray], action: np.ndarray) -> float:
+        return value(learner.snapshot[0], observation, action)
+
+    alone = Rollout(env, env.experience, Nobody(), [tally, _Sender(link)], 0, "alone", observe=learner.frames.observe)
+    _timed(lambda: alone.step(policy), count)
+    without = [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
+    alone.end_episode()
+    station = Station(env, Role(), seat=Seat(console="web"), report=dashboard.report, value=judge)
+    subscribers = [tally, _Sender(link), dashboard, station]
+    observe = learner.frames.observe
+    watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)
+    with station.attended():
+        _timed(lambda: watched.step(policy), count)
+        with_it = [_timed(lambda: watched.step(policy), count) for _ in range(_BLOCKS)]
+    watched.end_episode()
+    without += [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
+    link.close()
+    env.close()
+    return float(np.median(without)), float(np.median(with_it))
+
+
+def _timed(step: Callable[[], object], count: int) -> float:
+    started = time.perf_counter()
+    for _ in range(count):
+        step()
+    return count / (time.perf_counter() - started)
+
+
+def measure(what: str) -> dict[str, float]:
+    """The figures of `key`, or of training from `state` or `pixels`."""
+    if what == "key":
+        delays = key_to_motion_s()
+        return {
+            "console.key_to_motion_ms_median": 1e3 * float(np.median(delays)),
+            "console.key_to_motion_ms_max": 1e3 * float(delays.max()),
+            "console.key_to_motion_control_steps_max": float(delays.max()) / CONTROL_DT_S,
+        }
+    without, with_it = training_steps_per_s(what, _COUNTS[what])
+    return {
+        f"console.{what}_training_steps_per_s": without,
+        f"console.{what}_training_slowdown_percent": 100 * (1 - with_it / without),
+    }
+
+
+def figures() -> dict[str, float]:
+    """Everything, each in a process of its own, as a process can open one console. Raises HilserlError on failure."""
+    result: dict[str, float] = {}
+    for what in ("key", *_COUNTS):
+        command = [sys.executable, "-m", "hilserl.cli.bench_console", what]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
+        if done.returncode:
+            raise HilserlError(f"The console's bench {what!r} did not run: {done.stderr.strip()[-500:]}")
+        result |= json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1])))
