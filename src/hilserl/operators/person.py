@@ -97,8 +97,8 @@ class Person:
         self._last = now
         verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
         moving = any(reading.moves for reading in readings.values()) or Command.GRIPPER in commands
-        if self._engaged and moving:
-            self._waiting = False
+        if self._engaged and self._waiting and moving:
+            self._waiting, self.message = False, ""
         if verdict in (Verdict.RESET, Verdict.DISCARD):
             return Intent(self._engaged, verdict=verdict)
         nobody = self.role.drives and not any(reading.present for reading in readings.values())

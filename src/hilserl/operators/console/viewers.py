@@ -174,12 +174,11 @@ def _launch(
         viewer_protocol.run_viewer_loop(viewer)
 
     handle = launch_thread.launch_thread(run, sim_plugins=sim_plugins)
-    while not ready and handle.is_running():
-        time.sleep(0.01)
+    try:
+        while not ready and handle.is_running():
+            time.sleep(0.01)
+    except (RuntimeError, OSError) as error:
+        raise HilserlError(f"{failure}: {error}") from error
     if not ready:
-        try:
-            handle.close()
-        except (RuntimeError, OSError) as error:
-            raise HilserlError(f"{failure}: {error}") from error
         raise HilserlError(f"{failure}.")
     return handle
