@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,8 +21,9 @@ from hilserl.training.record import hold_still
 from hilserl.training.rollout import Rollout
 from hilserl.training.station import Station
 
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""
+_PRESS_MS = 400
 _SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 
 
@@ -35,6 +36,18 @@ def wait_until(condition: Callable[[], object], what: str, page: Page | None = N
             time.sleep(0.02)
         else:
             page.wait_for_timeout(20)
+
+
+def press_until(page: Page, keys: Sequence[str], condition: Callable[[], object], what: str) -> None:
+    """Presses as a person does who sees that nothing has happened: a page that has just opened may not listen yet."""
+    for _ in range(8):
+        for key in keys:
+            page.keyboard.press(key, delay=_PRESS_MS)
+        for _ in range(50):
+            if condition():
+                return
+            page.wait_for_timeout(100)
+    raise AssertionError(f"pressed {keys} in vain until {what}")
 
 
 @contextmanager

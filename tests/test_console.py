@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from console_page import Loop, chromium, open_page, wait_until
+from console_page import Loop, chromium, open_page, press_until, wait_until
 from hilserl.operators.console import viewers
 
 pytestmark = pytest.mark.browser
@@ -49,21 +49,13 @@ def page(browser: Browser, loop: Loop) -> Iterator[Page]:
 def driving(page: Page, loop: Loop) -> Page:
     """The same after taking over at the start of a new episode."""
     episode = loop.steps[-1].episode
-    page.keyboard.press("n", delay=500)
-    wait_until(lambda: loop.steps[-1].episode > episode, "a new episode begins", page)
+    press_until(page, "n", lambda: loop.steps[-1].episode > episode, "a new episode begins")
     take_over(page, loop)
     return page
 
 
 def take_over(page: Page, loop: Loop) -> None:
-    """Presses until it works: a page that has just opened may not be listening yet."""
-    for _ in range(8):
-        page.keyboard.press(";", delay=500)
-        for _ in range(20):
-            page.wait_for_timeout(100)
-            if loop.driven:
-                return
-    raise AssertionError("the person could not take over")
+    press_until(page, ";", lambda: loop.driven, "the person drives")
 
 
 def colours_of(page: Page) -> np.ndarray:
@@ -119,8 +111,7 @@ def test_w_moves_forward_while_it_is_held_and_releasing_it_stops(loop: Loop, dri
 
 def test_semicolon_hands_back_and_takes_over(loop: Loop, driving: Page) -> None:
     page = driving
-    page.keyboard.press(";", delay=500)
-    wait_until(lambda: not loop.driven, "the policy drives", page)
+    press_until(page, ";", lambda: not loop.driven, "the policy drives")
     take_over(page, loop)
 
 
@@ -128,8 +119,7 @@ def test_l_closes_and_opens_the_gripper_each_time_once(loop: Loop, driving: Page
     page = driving
     arm = loop.env.simulation.arm
     for command in (-1.0, 1.0, -1.0):
-        page.keyboard.press("l", delay=500)
-        wait_until(lambda command=command: arm.gripper_command == command, f"the gripper is told {command}", page)
+        press_until(page, "l", lambda command=command: arm.gripper_command == command, f"the gripper is told {command}")
         page.wait_for_timeout(1000 * 0.5)
         assert arm.gripper_command == command
 
@@ -197,6 +187,7 @@ def test_reloading_the_page_hands_back_and_one_can_take_over_again(loop: Loop, d
     page.keyboard.up("s")
     wait_until(loop.present, "the console hears the page again", page)
     take_over(page, loop)
+    wait_until(lambda: is_still(loop), "what was held on the old page is forgotten", page)
 
 
 def test_a_line_that_falls_silent_stops_the_hand(loop: Loop, driving: Page, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from console_page import chromium, open_page, wait_until
+from console_page import chromium, open_page, press_until, wait_until
 from hilserl.cli.main import main
 from hilserl.operators.keys import SPEED
 from hilserl.replay import Replay
@@ -73,6 +73,11 @@ class Verb:
         """What it has written to its error output."""
         self._errors.seek(0)
         return self._errors.read()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its loop is over, though it still evaluates."""
+        return "prior" in self.told
 
     @property
     def has_ended(self) -> bool:
@@ -153,7 +158,7 @@ def test_a_demonstration_is_recorded_by_pressing_keys_and_training_takes_it(tmp_
             if height < ALIGNED_M:
                 break
             lead(verb, page, 2, -height)
-        page.keyboard.press("l", delay=400)
+        press_until(page, "l", lambda: verb.told["closed"], "the gripper closes")
         wait_until(lambda: verb.told["held"], "the cube is held", page)
         page.keyboard.down("j")
         wait_until(lambda: verb.has_ended, "the cube is lifted and the recording ends by itself", page)
@@ -186,22 +191,15 @@ def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_pat
         wait_until(lambda: verb.told, "the run goes on", page)
         for _ in range(2):
             assert not verb.told["human"]
-            for _ in range(6):
-                page.keyboard.press(";", delay=400)
-                page.wait_for_timeout(1500)
-                if verb.told["human"]:
-                    break
-            assert verb.told["human"]
+            press_until(page, ";", lambda: verb.told["human"], "the person drives")
             page.keyboard.down("k")
             page.wait_for_timeout(1000)
             page.keyboard.up("k")
-            page.keyboard.press(";", delay=400)
-            wait_until(lambda: not verb.told["human"], "the policy drives again", page)
+            press_until(page, ";", lambda: not verb.told["human"], "the policy drives again")
             episode = verb.told["episode"]
             wait_until(lambda episode=episode: verb.told["episode"] > episode, "the episode ends", page)
-        page.keyboard.press("Escape", delay=400)
-        page.keyboard.press("Escape", delay=400)
-        wait_until(lambda: verb.has_ended, "the run ends", page)
+        press_until(page, ("Escape", "Escape"), lambda: verb.has_ended or verb.is_ending, "the run ends")
+        wait_until(lambda: verb.has_ended, "the run has ended", page)
         assert verb.end() == 0, verb.errors
         prior = verb.told["prior"]
     env = make_env("pick_cube", obs="state")

@@ -76,6 +76,7 @@ class Training:
         self._spec = self._env.experience
         self._tally = Tally()
         self._interrupt = Interrupt()
+        self._attendance = contextlib.ExitStack()
         self._started = time.monotonic()
         self._learner = Learner(self._spec, config, list(chain.from_iterable(self._demonstrations())))
         self._dashboard = Dashboard(self._tally, self._learner)
@@ -128,14 +129,17 @@ class Training:
         return value(agent, observation, action)
 
     def __enter__(self) -> "Training":
+        if self._station:
+            self._attendance.enter_context(self._station.attended())
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._link.stop()
         self._progress.close()
         self._log.close()
-        self._env.close()
-        self._eval_env.close()
+        # What became of the console matters last: by now the result is written.
+        with contextlib.closing(self._env), contextlib.closing(self._eval_env):
+            self._attendance.close()
 
     def _demonstrations(self) -> list[list[Step]]:
         """Given ones, or those this run recorded for itself when it began."""
@@ -175,7 +179,7 @@ class Training:
     def run(self) -> dict[str, Any] | None:
         """The main loop."""
         try:
-            with self._interrupt.armed(), self._station.attended() if self._station else contextlib.nullcontext():
+            with self._interrupt.armed():
                 while (reason := self._reason_to_stop()) is None:
                     self._rollout.step(self._policy)
                     if self._rollout.between_episodes and self._tally.env_steps >= self._next_eval:
@@ -286,6 +290,8 @@ class Training:
             )
             return None
         trained_seconds = self._wall_seconds()
+        if self._station:
+            self._station.say(f"The run has ended: {reason}. Evaluating {self._config.final_eval_episodes} episodes.")
         best, _ = load_checkpoint(choose(self._dir.checkpoints, "best"), agent)
         player = Player.of(best)
         evaluation = evaluate(

@@ -54,6 +54,7 @@ class _Inbox(plugin.SimPlugin):
         held, self._seen = self._now.held | self._seen, frozenset()
         commands, self._commands = tuple(self._commands), []
         if not self.present:
+            self._now = Hands()
             return Reading(False, commands=commands)
         return Reading(True, motion(held, layout), commands, self._now.goal_m, LABEL_KEY.name in held)
 
