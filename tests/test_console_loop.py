@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from mujoco.studio import messages
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from conftest import make_episode
 from console_page import Loop, wait_until
+from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.operators.console import viewers
 from hilserl.operators.keys import keys_for
 from hilserl.sim.environment import ACTION
+from hilserl.training.metrics import Tally
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -89,6 +93,24 @@ def test_a_console_that_ends_leaves_the_run_alone(loop: Loop) -> None:
     wait_until(lambda: loop.tally.env_steps > before + 50, "the policy goes on")
     time.sleep(0.1)
     assert not loop.person.done
+
+
+def test_a_run_whose_device_is_missing_leaves_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    words = ["train", "pick_cube", "--obs", "state", "--operator", "gamepad", "--demonstrations", "1"]
+    assert main([*words, "--run-dir", str(run)]) == 1
+    assert "gamepad" in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_discarded_steps_stay_counted_and_can_be_counted_again() -> None:
+    tally, resumed = Tally(), Tally()
+    for step in make_episode(0, 5, intervened=(2, 3), camera=False)[:-1]:
+        tally.on_step(replace(step, human_seconds=0.25 * step.intervened))
+    tally.on_discard(0)
+    assert tally.discarded == {"steps": 4, "human_steps": 2, "human_seconds": 0.5}
+    resumed.count_discarded(tally.discarded)
+    assert (resumed.env_steps, resumed.human_steps, resumed.human_seconds) == (4, 2, 0.5)
 
 
 def test_the_documentation_shows_the_keys_that_there_are() -> None:

@@ -160,9 +160,27 @@ def test_before_the_first_motion_no_command_makes_time_run(driving: Scene, comma
     assert driving.person.done == (command is Command.END)
 
 
-def test_handing_over_before_the_first_motion_starts_time_too(driving: Scene) -> None:
-    assert driving.step(Command.TAKEOVER) == Intent(False)
-    assert driving.step(Command.TAKEOVER).motion == STILL
+def test_where_there_is_no_policy_handing_back_stops_time(driving: Scene) -> None:
+    driving.step(motion=PUSH)
+    assert driving.step(Command.TAKEOVER) == Intent(False, hold=True)
+    assert driving.step(motion=PUSH) == Intent(False, hold=True)
+    assert driving.step(Command.TAKEOVER).motion == PUSH
+
+
+def test_what_was_asked_for_before_an_episode_began_was_not_meant_for_it(watching: Scene) -> None:
+    for command in (Command.SUCCESS, Command.FAILURE, Command.DISCARD, Command.RESET, Command.TAKEOVER):
+        watching.console.now = Reading(True, commands=(command,))
+        watching.person.begin_episode(1)
+        assert watching.step() == Intent(False)
+    watching.console.now = Reading(True, commands=(Command.END,))
+    watching.person.begin_episode(2)
+    assert watching.person.done
+
+
+def test_a_pause_ends_when_nobody_is_left_to_end_it(watching: Scene) -> None:
+    assert watching.step(Command.PAUSE).hold
+    assert watching.step(present=False) == Intent(False)
+    assert not watching.person.paused
 
 
 @pytest.mark.parametrize("role", [WATCHING, DRIVING])
@@ -251,7 +269,7 @@ def test_a_pause_holds_time_and_the_same_goes_on_after_it(role: Role, engaged: b
     for command in (Command.SUCCESS, Command.FAILURE, Command.GRIPPER):
         assert scene.step(command) == Intent(engaged, hold=True), "and nothing but what ends the episode is heard"
     assert scene.step(Command.RESET).verdict is Verdict.RESET
-    assert scene.step(Command.PAUSE) == replace(before, seconds=before.seconds and pytest.approx(STEP_S))
+    assert scene.step(Command.PAUSE) == replace(before, seconds=None)
     assert not scene.person.paused
 
 
@@ -264,6 +282,10 @@ def test_every_verdict_is_passed_on_once(role: Role, engaged: bool, command: Com
         scene.step(Command.TAKEOVER)
     scene.step(motion=PUSH)
     intent = scene.step(command)
+    ends = command in (Command.RESET, Command.DISCARD)
+    if role.drives and not engaged and not ends:
+        assert intent == Intent(False, hold=True), "time stands still"
+        return
     assert intent.verdict is VERDICTS[command]
     assert intent.engaged == engaged
     assert not intent.hold
@@ -294,13 +316,15 @@ def test_a_persons_time_is_the_time_between_control_steps_and_never_above_a_seco
 def test_waiting_for_the_first_motion_costs_no_time(driving: Scene) -> None:
     for _ in range(50):
         assert driving.step(after_s=0.016).seconds is None
-    assert driving.step(after_s=0.016, motion=PUSH).seconds == pytest.approx(0.016)
+    assert driving.step(after_s=0.016, motion=PUSH).seconds is None, "as long as a control step"
+    assert driving.step(after_s=0.12).seconds == pytest.approx(0.12)
 
 
 def test_where_the_policy_acts_a_persons_time_is_not_told(watching: Scene) -> None:
     for _ in range(5):
         assert watching.step().seconds is None
-    assert watching.step(Command.TAKEOVER).seconds == pytest.approx(STEP_S), "watching before is not counted"
+    assert watching.step(Command.TAKEOVER).seconds is None, "watching before is not counted"
+    assert watching.step(after_s=0.13).seconds == pytest.approx(0.13)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -310,7 +334,8 @@ def test_success_is_said_of_every_step_where_the_role_is_to_label_and_nowhere_el
     scene.console.now = Reading(True, PUSH, success=held)
     expected = held if role.labels else None
     assert scene.person.intent().success is expected
-    assert scene.step(Command.TAKEOVER).success is expected, "whoever drives"
+    after = scene.step(Command.TAKEOVER)
+    assert after.hold or after.success is expected, "whoever drives"
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -345,6 +370,6 @@ def test_whatever_was_done_before_a_robot_that_nobody_could_stop_is_not_moved(ro
         elif moves_the_robot(intent):
             assert len(intent.motion) == 3
             assert len(intent.grippers) == 1
-            assert 0.0 <= intent.seconds <= 1.0
+            assert intent.seconds is None or 0.0 <= intent.seconds <= 1.0
         else:
             assert (intent.motion, intent.grippers, intent.seconds) == ((), (), None)

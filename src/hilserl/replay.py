@@ -68,6 +68,9 @@ class Replay:
         self._write(step, online=True, prior=step.intervened)
 
     def _write(self, step: Step, *, online: bool, prior: bool) -> None:
+        if step.is_reset and not online:
+            # A recorded episode may have been cut, and another recording may have the same number.
+            self._open.pop(step.episode, None)
         before, index = self._open.pop(step.episode, (_NONE, -1))
         if step.index != index + 1:
             expected = f"step {index + 1}" if before != _NONE else "a reset"

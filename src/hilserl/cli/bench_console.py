@@ -32,6 +32,7 @@ from hilserl.training.station import Station
 
 _PRESSES = 40
 _BLOCKS = 3
+_PATIENCE_S = 30.0
 _COUNTS = {"state": 400, "pixels": 100}
 
 
@@ -49,7 +50,9 @@ class _Finger(plugin.ViewerPlugin):
         line.line.heard(self)
         if self.wanted != self._down:
             self._down, self.changed_s = self.wanted, time.perf_counter()
-            self.viewer.send_to_sim(Hands(frozenset({"W"}) if self._down else frozenset()))
+        elif not self._down:
+            return
+        self.viewer.send_to_sim(Hands(frozenset({"W"}) if self._down else frozenset()))
 
 
 def key_to_motion_s() -> np.ndarray:
@@ -83,6 +86,11 @@ def key_to_motion_s() -> np.ndarray:
         return obey(action)
 
     env.step = step
+    deadline_s = time.perf_counter() + _PATIENCE_S
+    while not console.read().present:
+        time.sleep(0.01)
+        if time.perf_counter() > deadline_s:
+            raise HilserlError(f"The console's viewer has drawn nothing for {_PATIENCE_S:.0f} s.")
     finger.wanted = True
     rollout = Rollout(env, env.experience, person, [], 0, "bench")
     with simulation.watched(console.frame, FRAMES_PER_STEP):
@@ -114,7 +122,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     env = make_env("pick_cube", obs=obs)
     config = replace(preset("pick_cube"), obs=obs, training_starts=20)
     learner, tally = Learner(env.experience, config, []), Tally()
-    link, dashboard = Alongside(learner), Dashboard(tally, learner)
+    link, dashboard = Alongside(learner), Dashboard(tally, lambda: learner)
     import jax
 
     def policy(observation: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:

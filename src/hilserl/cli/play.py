@@ -53,13 +53,13 @@ def run(words: Sequence[str]) -> int:
     def report() -> Report:
         return Report((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
 
-    role = Role(drives=arguments.policy is None)
+    role = Role(drives=arguments.policy is None, real_time=True)
     station = Station(env, role, seat=arguments.seat, device=arguments.operator, report=report)
     print(station.announcement, flush=True)
     rollout = Rollout(env, env.experience, station.person, [tally, station], arguments.seed, "play")
     interrupt = Interrupt()
     with interrupt.armed(), station.attended():
-        while not station.person.done and not interrupt.requested:
+        while not station.person.done and not interrupt.requested and station.is_open:
             rollout.step(policy)
     env.close()
     return 0

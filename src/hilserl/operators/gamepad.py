@@ -3,9 +3,10 @@
 SDL names buttons by where they are on an Xbox pad, so the map below holds for Xbox and PlayStation pads alike.
 """
 
+import contextlib
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -157,7 +158,6 @@ class _SdlPad:
 
 def _library() -> tuple[Any, Any]:
     """pygame and its module of controllers, running without a window. Raises HilserlError where it is missing."""
-    os.environ["SDL_VIDEODRIVER"] = "dummy"  # SDL's events need a video driver; this one needs no screen
     os.environ["SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS"] = "1"
     os.environ["SDL_NO_SIGNAL_HANDLERS"] = "1"  # else SDL takes SIGTERM for itself and the program cannot be ended
     os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
@@ -166,10 +166,25 @@ def _library() -> tuple[Any, Any]:
         controllers = importlib.import_module("pygame._sdl2.controller")
     except ModuleNotFoundError as error:
         raise HilserlError('pygame-ce is not installed: pip install "hilserl[gamepad]"') from error
-    pygame.display.init()
+    with _variable("SDL_VIDEODRIVER", "dummy"):  # SDL's events need a video driver; this one needs no screen
+        pygame.display.init()
     controllers.init()
     pygame.event.clear()
     return pygame, controllers
+
+
+@contextlib.contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """Sets an environment variable for a while: the console's window reads this one too."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def gamepads() -> list[str]:

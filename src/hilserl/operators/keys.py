@@ -16,7 +16,7 @@ class Command(Enum):
     GRIPPER = "open / close the gripper"
     SUCCESS = "success: the task is done"
     FAILURE = "failure: end the episode"
-    RESET = "new episode, keep this one"
+    RESET = "new episode"
     DISCARD = "discard this episode"
     PAUSE = "pause / go on"
     END = "end the run"

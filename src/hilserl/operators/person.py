@@ -26,6 +26,8 @@ class Role:
     drives: bool = False
     """They drive from the start of every episode, and its time begins with their first motion; else they watch a
     policy."""
+    real_time: bool = False
+    """Time is real while the policy drives as well."""
     labels: bool = False
     """They say of every moment whether it is a success; nothing else decides that."""
 
@@ -64,6 +66,8 @@ class Person:
         self._waiting = role.drives
         self._steering: str | None = None
         self._last = clock()
+        self._timed = False
+        """Whether the control step before this one was the person's, so that the time since is theirs."""
 
     @property
     def control(self) -> Control:
@@ -73,7 +77,7 @@ class Person:
     @property
     def in_real_time(self) -> bool:
         """Whether a control step is to last as long as it says."""
-        return self._engaged or self.role.drives
+        return self._engaged or self.role.drives or self.role.real_time
 
     @property
     def waiting(self) -> bool:
@@ -82,8 +86,12 @@ class Person:
 
     def begin_episode(self, episode: int) -> None:
         del episode
+        # What was asked for before the episode began was meant for the one before it.
+        late = [command for source in self._sources for command in source.read().commands]
+        self._obey([command for command in late if command in (Command.END, Command.PAUSE)])
         self._engaged = self._waiting = self.role.drives
         self._steering = None
+        self._timed = False
 
     def end_episode(self, success: bool, intervened: bool) -> None:
         del success, intervened
@@ -93,27 +101,31 @@ class Person:
         commands = [command for reading in readings.values() for command in reading.commands]
         self._obey(commands)
         self._watch_devices(readings)
-        now, before = self._clock(), self._last
-        self._last = now
+        now, before, timed = self._clock(), self._last, self._timed
+        self._last, self._timed = now, False
         verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
         moving = any(reading.moves for reading in readings.values()) or Command.GRIPPER in commands
         if self._engaged and self._waiting and moving:
             self._waiting, self.message = False, ""
         if verdict in (Verdict.RESET, Verdict.DISCARD):
             return Intent(self._engaged, verdict=verdict)
-        nobody = self.role.drives and not any(reading.present for reading in readings.values())
-        if self.paused or nobody or (self._engaged and self._waiting):
+        present = any(reading.present for reading in readings.values())
+        if self.paused and not present and not self.role.drives:
+            self.paused, self.message = False, "Nobody is there to go on: the policy drives."
+        without = self.role.drives and not (present and self._engaged)
+        if self.paused or without or (self._engaged and self._waiting):
             self._idle()
             return Intent(self._engaged, hold=True)
         success = any(reading.success for reading in readings.values()) if self.role.labels else None
         if not self._engaged:
             return Intent(False, verdict=verdict, success=success)
+        self._timed = True
         request = GripperRequest.TOGGLE if commands.count(Command.GRIPPER) % 2 else GripperRequest.HOLD
         return Intent(
             True,
             self._motion(readings),
             (request,) * len(self._layout.grippers),
-            seconds=min(now - before, _LONGEST_STEP_S),
+            seconds=min(now - before, _LONGEST_STEP_S) if timed else None,
             verdict=verdict,
             success=success,
         )

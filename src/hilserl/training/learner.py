@@ -4,7 +4,7 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import jax
@@ -221,7 +221,12 @@ class Alongside(FreeRunning):
 
     While the policy acts, the actor waits for the rounds that its last step but one called for. While a person drives
     it waits for nothing, so that the arm answers in time; what is owed then is caught up as soon as there is time.
+    `idle` is called again and again while it waits; it ends the wait by returning False.
     """
+
+    def __init__(self, learner: Learner, idle: Callable[[], bool] = lambda: True) -> None:
+        self._idle = idle
+        super().__init__(learner)
 
     def _wanted(self) -> bool:
         return self._learner.owed > 0
@@ -236,5 +241,5 @@ class Alongside(FreeRunning):
         super().close()
 
     def _catch_up(self) -> None:
-        while self._thread.is_alive() and (not self._sent.empty() or self._learner.owed > 0):
+        while self._thread.is_alive() and (not self._sent.empty() or self._learner.owed > 0) and self._idle():
             time.sleep(_IDLE_S)

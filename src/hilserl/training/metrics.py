@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hilserl.experience import Step
 from hilserl.training.rollout import EpisodeSummary
 
 RECENT_EPISODES = 20
+_COUNTED = ("steps", "human_steps", "human_seconds")
 
 
 class MetricsLog:
@@ -61,15 +62,29 @@ class Tally:
     def __init__(self) -> None:
         self.env_steps = self.episodes = self.human_steps = self.interventions = 0
         self.human_seconds = 0.0
+        self._begun = self.discarded = dict.fromkeys(_COUNTED, 0)
+        """Of the episode in progress, and of the last one discarded."""
         self.recent: deque[EpisodeSummary] = deque(maxlen=RECENT_EPISODES)
 
     def on_step(self, step: Step) -> None:
         self.env_steps += not step.is_reset
         self.human_steps += step.intervened
         self.human_seconds += step.human_seconds
+        if step.is_reset:
+            self._begun = dict.fromkeys(_COUNTED, 0)
+        for name, more in zip(_COUNTED, (not step.is_reset, step.intervened, step.human_seconds), strict=True):
+            self._begun[name] += more
 
     def on_discard(self, episode: int) -> None:
         """What was done is counted, whether or not it is learned from."""
+        del episode
+        self.discarded, self._begun = self._begun, dict.fromkeys(_COUNTED, 0)
+
+    def count_discarded(self, record: Mapping[str, Any]) -> None:
+        """Counts an episode that was discarded before the run was resumed."""
+        self.env_steps += record["steps"]
+        self.human_steps += record["human_steps"]
+        self.human_seconds += record["human_seconds"]
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         del steps

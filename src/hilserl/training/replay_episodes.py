@@ -129,7 +129,7 @@ class Projector:
             self._wishes.seek = None
             if seek.episode != self._index:
                 self._open(seek.episode)
-            self._frame = min(seek.step, len(self._steps) - 1) * FRAMES_PER_STEP
+            self._frame = min(max(seek.step, 0), len(self._steps) - 1) * FRAMES_PER_STEP
         self._show()
         self._console.frame()
         if not self._paused:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ _RATE_OVER_S = 5.0
 class Dashboard:
     """A run's curves and counters: a rollout's subscriber that comes after those that count."""
 
-    def __init__(self, tally: Tally, learner: Learner) -> None:
+    def __init__(self, tally: Tally, learner: Callable[[], Learner]) -> None:
         self._tally, self._learner = tally, learner
         self._episodes: deque[tuple[int, float, float]] = deque(maxlen=_KEPT_EPISODES)
         self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
@@ -38,14 +38,14 @@ class Dashboard:
         del steps, summary
         tally = self._tally
         self._episodes.append((tally.env_steps, tally.autonomous_success_rate, tally.intervention_rate))
-        if self._learner.metrics:
-            self._losses.append((tally.env_steps, dict(self._learner.metrics)))
+        if metrics := self._learner().metrics:
+            self._losses.append((tally.env_steps, dict(metrics)))
 
     def on_discard(self, episode: int) -> None:
         """Leaves no trace in the curves."""
 
     def report(self) -> Report:
-        tally, learner = self._tally, self._learner
+        tally, learner = self._tally, self._learner()
         online, prior = learner.stored
         facts = (
             ("environment steps", f"{tally.env_steps}, {len(self._moments) / _RATE_OVER_S:.1f} a second"),

@@ -59,6 +59,12 @@ class RunDir:
             )
         self.path.mkdir(parents=True, exist_ok=True)
 
+    def remove_untouched(self) -> None:
+        """Removes a run that has nothing but its settings, so that it may be started again with better ones."""
+        if [path.name for path in self.path.iterdir()] == [self.config.name]:
+            self.config.unlink()
+            self.path.rmdir()
+
     def require(self) -> None:
         """Raises HilserlError unless a run is here."""
         if not self.config.is_file():

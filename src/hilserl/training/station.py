@@ -62,17 +62,11 @@ class Station:
         self._env, self._report, self._value = env, report, value
         layout = env.experience.action
         self._devices = open_devices(device, seat, layout)
-        simulation = env.simulation
-        self._console = Console(
-            simulation.model,
-            simulation.data,
-            layout,
-            lambda: env.tcp_position_m,
-            view=seat.console,
-            port=seat.console_port,
-            keys=keys_for(layout, labels=role.labels),
-            frame_s=env.experience.control_dt_s / FRAMES_PER_STEP,
-        )
+        with contextlib.ExitStack() as unless_opened:
+            for held in self._devices:
+                unless_opened.callback(held.close)
+            self._console = self._open_console(seat, role)
+            unless_opened.pop_all()
         self.person = Person([self._console, *self._devices], layout, role, env.motion_towards, self._idle)
         self._reported = -_STATUS_S
         self._step: Step | None = None
@@ -81,6 +75,19 @@ class Station:
         self._best, self._since_progress = 0.0, 0
         self._values: deque[float] = deque(maxlen=_PLOTTED_STEPS)
         self.announcement = self._console.announcement()
+
+    def _open_console(self, seat: Seat, role: Role) -> Console:
+        env, layout = self._env, self._env.experience.action
+        return Console(
+            env.simulation.model,
+            env.simulation.data,
+            layout,
+            lambda: env.tcp_position_m,
+            view=seat.console,
+            port=seat.console_port,
+            keys=keys_for(layout, labels=role.labels),
+            frame_s=env.experience.control_dt_s / FRAMES_PER_STEP,
+        )
 
     @contextlib.contextmanager
     def attended(self) -> Iterator[None]:
@@ -100,6 +107,16 @@ class Station:
         """A sentence that stands in the panel until the next step."""
         self._saying = text
         self._show()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a console, with or without somebody at it."""
+        return self._console.is_open
+
+    def breathe(self) -> None:
+        """A moment of something else than control steps; the console stays alive."""
+        self._frame()
+        self._show_now_and_then()
 
     def _frame(self) -> None:
         self._tell_pace()

@@ -46,7 +46,12 @@ def train(config: TrainConfig, run: RunDir, *, resume: bool = False) -> dict[str
     else:
         run.create()
     save_config(run.config, config)
-    with Training(config, run) as training:
+    try:
+        training = Training(config, run)
+    except HilserlError:
+        run.remove_untouched()
+        raise
+    with training:
         return training.run()
 
 
@@ -78,9 +83,9 @@ class Training:
         self._interrupt = Interrupt()
         self._attendance = contextlib.ExitStack()
         self._started = time.monotonic()
-        self._learner = Learner(self._spec, config, list(chain.from_iterable(self._demonstrations())))
-        self._dashboard = Dashboard(self._tally, self._learner)
+        self._dashboard = Dashboard(self._tally, lambda: self._learner)
         self._station = self._open_station()
+        self._learner = Learner(self._spec, config, list(chain.from_iterable(self._demonstrations())))
         self._operator = self._station.person if self._station else _unattended(config, self._env)
         self._earlier_seconds = 0.0
         self._solved = 0
@@ -122,11 +127,16 @@ class Training:
     def _open_link(self) -> Link:
         if self._config.free_running:
             return FreeRunning(self._learner)
-        return Alongside(self._learner) if self._station else Lockstep(self._learner)
+        return Alongside(self._learner, self._breathe) if self._station else Lockstep(self._learner)
+
+    def _breathe(self) -> bool:
+        """Keeps the console alive while the actor waits for the learner; False where nobody wants to wait."""
+        assert self._station
+        self._station.breathe()
+        return not self._interrupt.requested
 
     def _value(self, observation: Observation, action: np.ndarray) -> float:
-        agent, _ = self._learner.snapshot
-        return value(agent, observation, action)
+        return value(self._learner.snapshot[0], observation, action)
 
     def __enter__(self) -> "Training":
         if self._station:
@@ -137,7 +147,6 @@ class Training:
         self._link.stop()
         self._progress.close()
         self._log.close()
-        # What became of the console matters last: by now the result is written.
         with contextlib.closing(self._env), contextlib.closing(self._eval_env):
             self._attendance.close()
 
@@ -164,6 +173,9 @@ class Training:
             self._earlier_seconds = state.wall_seconds
             for record in read_metrics(self._dir.metrics, "evaluation"):
                 self._solved = self._solved + 1 if record["success_rate"] == 1.0 else 0
+        for record in read_metrics(self._dir.metrics, "discard") if self._dir.metrics.exists() else ():
+            self._tally.count_discarded(record)
+            self._learner.online_steps += record["steps"]
         if not self._dir.episodes.exists():
             return first_episode
         for steps in read_episodes(self._dir.episodes, self._spec):
@@ -185,8 +197,8 @@ class Training:
                     if self._rollout.between_episodes and self._tally.env_steps >= self._next_eval:
                         self._evaluate()
                     self._pace()
-            self._rollout.end_episode()
-            self._link.close()
+                self._rollout.end_episode()
+                self._link.close()
         except DivergenceError as error:
             raise DivergenceError(f"{error} {self._last_good()}") from error
         return self._finish(reason)
@@ -219,6 +231,7 @@ class Training:
         self._link.send(step)
 
     def on_discard(self, episode: int) -> None:
+        self._log.write("discard", self._tally.env_steps, self._tally.discarded)
         self._link.forget(episode)
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
@@ -327,9 +340,8 @@ class Training:
 
     def _last_good(self) -> str:
         steps = steps_in(self._dir.checkpoints)
-        if not steps:
-            return "There is no checkpoint yet."
-        return f"The last good checkpoint is {self._dir.checkpoints / str(steps[-1])}."
+        last = f"The last good checkpoint is {self._dir.checkpoints / str(steps[-1])}." if steps else ""
+        return last or "There is no checkpoint yet."
 
 
 def _unattended(config: TrainConfig, env: ManipulationEnv) -> Operator:

@@ -22,6 +22,8 @@ PANEL_WIDTH_PX = 340.0
 _PICTURE_PX = 156.0
 _PLOT_PX = 110.0
 _TWICE_WITHIN_S = 2.0
+_REMIND_S = 0.1
+"""What is held is said again this often: the loop forgets it when it has not heard of the page for too long."""
 _MARKER_PX = 13.0
 COLOURS = {
     "policy": imgui.Vec4(0.13, 0.38, 0.72, 1.0),
@@ -53,7 +55,7 @@ class Panel(plugin.ViewerPlugin):
         self._status, self._hand = Status(), Hand((0.0, 0.0, 0.0), driven=False, smooth=False)
         self._pictures: Pictures | None = None
         self._textures: dict[str, int] = {}
-        self._hands = Hands()
+        self._hands, self._told_s = Hands(), 0.0
         self._goal_m: np.ndarray | None = None
         self._asked: dict[Command, float] = {}
         self._ux = ux.UxState()
@@ -103,8 +105,9 @@ class Panel(plugin.ViewerPlugin):
         held = frozenset(name for name in self._watched if imgui.IsKeyDown(getattr(imgui.Key, name)))
         goal = None if self._goal_m is None else (self._goal_m[0], self._goal_m[1], self._goal_m[2])
         hands = Hands(held, goal) if present else Hands()
-        if hands != self._hands:
-            self._hands = hands
+        now = time.monotonic()
+        if hands != self._hands or (hands != Hands() and now - self._told_s > _REMIND_S):
+            self._hands, self._told_s = hands, now
             self.viewer.send_to_sim(hands)
         if present:
             for name, key in PRESSED.items():

@@ -177,7 +177,7 @@ def _launch(
     try:
         while not ready and handle.is_running():
             time.sleep(0.01)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ImportError, mujoco.FatalError) as error:
         raise HilserlError(f"{failure}: {error}") from error
     if not ready:
         raise HilserlError(f"{failure}.")
