@@ -56,13 +56,17 @@ def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:
     return [record for record in records if record["kind"] == kind]
 
 
+def _nothing() -> dict[str, Any]:
+    return dict.fromkeys(_COUNTED, 0)
+
+
 class Tally:
     """A run's counters and its recent episodes: a rollout's subscriber."""
 
     def __init__(self) -> None:
         self.env_steps = self.episodes = self.human_steps = self.interventions = 0
         self.human_seconds = 0.0
-        self._begun = self.discarded = dict.fromkeys(_COUNTED, 0)
+        self._begun, self.discarded = _nothing(), _nothing()
         """Of the episode in progress, and of the last one discarded."""
         self.recent: deque[EpisodeSummary] = deque(maxlen=RECENT_EPISODES)
 
@@ -71,14 +75,14 @@ class Tally:
         self.human_steps += step.intervened
         self.human_seconds += step.human_seconds
         if step.is_reset:
-            self._begun = dict.fromkeys(_COUNTED, 0)
+            self._begun = _nothing()
         for name, more in zip(_COUNTED, (not step.is_reset, step.intervened, step.human_seconds), strict=True):
             self._begun[name] += more
 
     def on_discard(self, episode: int) -> None:
         """What was done is counted, whether or not it is learned from."""
         del episode
-        self.discarded, self._begun = self._begun, dict.fromkeys(_COUNTED, 0)
+        self.discarded, self._begun = self._begun, _nothing()
 
     def count_discarded(self, record: Mapping[str, Any]) -> None:
         """Counts an episode that was discarded before the run was resumed."""
