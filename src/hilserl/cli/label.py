@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from hilserl import tasks
 from hilserl.cli.arguments import check_folder, split_task
+from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
 from hilserl.sim.environment import steps_of
-from hilserl.training.interrupt import Interrupt
 from hilserl.training.labels import LabelKeeper, label
 from hilserl.training.station import Report, Station
 
@@ -53,24 +53,14 @@ def run(words: Sequence[str]) -> int:
 
     role = Role(drives=True, labels=True)
     station = Station(env, role, seat=arguments.seat, device=arguments.operator, report=report)
-    print(station.announcement, flush=True)
-    interrupt = Interrupt()
-    with tqdm(total=arguments.successes, desc="label", unit="success") as bar:
+    with seated(station) as interrupt, tqdm(total=arguments.successes, desc="label", unit="success") as bar:
 
         def stop(keeper: LabelKeeper) -> bool:
             bar.update(min(keeper.positives, arguments.successes) - bar.n)
             return interrupt.requested
 
-        with interrupt.armed(), station.attended():
-            label(
-                env,
-                station.person,
-                keeper,
-                arguments.successes,
-                arguments.seed,
-                subscribers=[station],
-                stop=stop,
-            )
+        wanted, seed = arguments.successes, arguments.seed
+        label(env, station.person, keeper, wanted, seed, subscribers=[station], stop=stop)
     env.close()
     print(f"{keeper.positives} images of success, {keeper.negatives} of everything else: {arguments.out}")
     return 130 if interrupt.requested else 0

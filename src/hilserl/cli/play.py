@@ -9,11 +9,11 @@ import tyro
 
 from hilserl import tasks
 from hilserl.cli.arguments import split_task
+from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
 from hilserl.sim.environment import ManipulationEnv, steps_of
-from hilserl.training.interrupt import Interrupt
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Policy, Rollout
@@ -55,10 +55,8 @@ def run(words: Sequence[str]) -> int:
 
     role = Role(drives=arguments.policy is None, real_time=True)
     station = Station(env, role, seat=arguments.seat, device=arguments.operator, report=report)
-    print(station.announcement, flush=True)
     rollout = Rollout(env, env.experience, station.person, [tally, station], arguments.seed, "play")
-    interrupt = Interrupt()
-    with interrupt.armed(), station.attended():
+    with seated(station) as interrupt:
         while not station.person.done and not interrupt.requested and station.is_open:
             rollout.step(policy)
     env.close()

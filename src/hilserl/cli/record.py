@@ -15,7 +15,6 @@ from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.environment import ManipulationEnv, steps_of
-from hilserl.training.interrupt import Interrupt
 from hilserl.training.record import Keeper, record, record_demonstrations
 
 
@@ -85,6 +84,7 @@ def _scripted(env: ManipulationEnv, arguments: Arguments, show: Callable[[Keeper
 
 
 def _driven(env: ManipulationEnv, device: Device, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+    from hilserl.cli.seated import seated
     from hilserl.training.station import Report, Station
 
     keeper = Keeper(arguments.out, env.experience, failures=arguments.keep_failures)
@@ -99,22 +99,13 @@ def _driven(env: ManipulationEnv, device: Device, arguments: Arguments, show: Ca
         )
 
     station = Station(env, Role(drives=True), seat=arguments.seat, device=device, report=report)
-    print(station.announcement, flush=True)
-    interrupt = Interrupt()
+    with seated(station) as interrupt:
 
-    def stop(keeper: Keeper, episodes: int) -> bool:
-        del episodes
-        show(keeper)
-        return interrupt.requested
+        def stop(keeper: Keeper, episodes: int) -> bool:
+            del episodes
+            show(keeper)
+            return interrupt.requested
 
-    with interrupt.armed(), station.attended():
-        record(
-            env,
-            station.person,
-            keeper,
-            arguments.successes,
-            arguments.seed,
-            subscribers=[station],
-            stop=stop,
-        )
+        wanted, seed = arguments.successes, arguments.seed
+        record(env, station.person, keeper, wanted, seed, subscribers=[station], stop=stop)
     return keeper

@@ -154,7 +154,7 @@ class Projector:
         faithful = self._enacted.deviation_m < _FAITHFUL_M
         note = "" if faithful else f"Played again, the hand strays by up to {1e3 * self._enacted.deviation_m:.0f} mm."
         control = "human" if step.intervened else "policy"
-        self._console.show(
+        self._console.send(
             Status(
                 control=control,
                 title="PAUSED" if self._paused else f"THE {control.upper()} ACTED",

@@ -164,7 +164,7 @@ class Station:
     def _show(self) -> None:
         self._reported = time.monotonic()
         report, control = self._report(), self._control()
-        self._console.show(
+        self._console.send(
             Status(
                 control=control,
                 title=_TITLES[control],

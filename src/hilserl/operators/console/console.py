@@ -12,7 +12,7 @@ from mujoco.studio import messages, plugin
 
 from hilserl.experience import ActionLayout, Step
 from hilserl.operators.console import viewers
-from hilserl.operators.console.messages import Hand, Hands, Pictures, Presence, Pressed, Status
+from hilserl.operators.console.messages import Hand, Hands, Pictures, Presence, Pressed
 from hilserl.operators.console.panel import Panel
 from hilserl.operators.keys import LABEL_KEY, Command, Key, motion
 from hilserl.operators.seat import View
@@ -29,7 +29,6 @@ class _Inbox(plugin.SimPlugin):
 
     def __init__(self) -> None:
         self._now, self._seen = Hands(), frozenset[str]()
-        self._goal_m: tuple[float, float, float] | None = None
         self._commands: list[Command] = []
         self._presence = Presence(False, -float("inf"))
 
@@ -136,9 +135,6 @@ class Console:
         self._sync()
         time.sleep(self._frame_s)
 
-    def show(self, status: Status) -> None:
-        self.send(status)
-
     def on_step(self, step: Step) -> None:
         """Shows what the policy's cameras saw, as often as an eye can use it."""
         now = time.monotonic()
@@ -157,6 +153,7 @@ class Console:
             self._open = False
 
     def send(self, message: messages.Message) -> None:
+        """Shows the person something: a status, pictures, whatever a plugin of the viewer's understands."""
         if self._open:
             self._handle.send_to_viewer(message)
 

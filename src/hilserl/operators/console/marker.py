@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_FARTHEST_M = 2.0
+
 
 def screen_of(point_m: np.ndarray, camera: "PinHole") -> tuple[float, float] | None:
     """Where a point of the world is seen, in pixels from the top left; None behind the camera."""
@@ -10,9 +12,8 @@ def screen_of(point_m: np.ndarray, camera: "PinHole") -> tuple[float, float] | N
     depth = float(relative @ forward)
     if depth <= 1e-6:
         return None
-    focal = camera.height_px / (2 * np.tan(np.deg2rad(camera.fovy_deg) / 2))
-    x = camera.width_px / 2 + focal * float(relative @ right) / depth
-    y = camera.height_px / 2 - focal * float(relative @ up) / depth
+    x = camera.width_px / 2 + camera.focal_px * float(relative @ right) / depth
+    y = camera.height_px / 2 - camera.focal_px * float(relative @ up) / depth
     return x, y
 
 
@@ -22,8 +23,8 @@ def dragged(point_m: np.ndarray, mouse_px: tuple[float, float], camera: "PinHole
     Where the view does not meet that plane or line within two metres, the point stays.
     """
     forward, right, up = camera.axes
-    focal = camera.height_px / (2 * np.tan(np.deg2rad(camera.fovy_deg) / 2))
-    ray = forward + ((mouse_px[0] - camera.width_px / 2) * right - (mouse_px[1] - camera.height_px / 2) * up) / focal
+    sideways, upwards = mouse_px[0] - camera.width_px / 2, camera.height_px / 2 - mouse_px[1]
+    ray = forward + (sideways * right + upwards * up) / camera.focal_px
     point_m = np.asarray(point_m, float)
     # Upright: the vertical plane through the point that faces the camera.
     normal = np.array([forward[0], forward[1], 0.0]) if upright else np.array([0.0, 0.0, 1.0])
@@ -35,9 +36,6 @@ def dragged(point_m: np.ndarray, mouse_px: tuple[float, float], camera: "PinHole
     if along <= 0 or np.linalg.norm(hit - point_m) > _FARTHEST_M:
         return point_m
     return np.array([point_m[0], point_m[1], hit[2]]) if upright else np.array([hit[0], hit[1], point_m[2]])
-
-
-_FARTHEST_M = 2.0
 
 
 class PinHole:
@@ -59,5 +57,5 @@ class PinHole:
         right = np.array([np.sin(azimuth), -np.cos(azimuth), 0.0])
         self.axes = forward, right, np.cross(right, forward)
         self.position_m = np.asarray(look_at_m, float) - distance_m * forward
-        self.fovy_deg = fovy_deg
         self.width_px, self.height_px = size_px
+        self.focal_px = self.height_px / (2 * np.tan(np.deg2rad(fovy_deg) / 2))

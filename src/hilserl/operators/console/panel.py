@@ -115,12 +115,15 @@ class Panel(plugin.ViewerPlugin):
                     self._ask(key.command, twice=key.twice)
 
     def _ask(self, command: Command, *, twice: bool) -> None:
-        now = time.monotonic()
-        if twice and now - self._asked.get(command, -_TWICE_WITHIN_S) >= _TWICE_WITHIN_S:
-            self._asked[command] = now
+        if twice and not self._is_asked(command):
+            self._asked[command] = time.monotonic()
             return
         self._asked.pop(command, None)
         self.viewer.send_to_sim(Pressed(command))
+
+    def _is_asked(self, command: Command) -> bool:
+        """Whether a command that only counts when asked for twice has just been asked for once."""
+        return time.monotonic() - self._asked.get(command, -_TWICE_WITHIN_S) < _TWICE_WITHIN_S
 
     @messages.handler
     def on_gui(self, event: messages.BuildGuiEvent) -> None:
@@ -164,8 +167,7 @@ class Panel(plugin.ViewerPlugin):
 
     def _draw_button(self, command: Command, width: float) -> None:
         key = self._commands[command]
-        waiting = key.twice and time.monotonic() - self._asked.get(command, -_TWICE_WITHIN_S) < _TWICE_WITHIN_S
-        label = f"Really {key.button.lower()}?" if waiting else key.button
+        label = f"Really {key.button.lower()}?" if key.twice and self._is_asked(command) else key.button
         if imgui.Button(f"{label}##{command.name}", imgui.Vec2(width, 0.0)):
             self._ask(command, twice=key.twice)
         imgui.SetItemTooltip(f"{key.meaning}: {key.label}")

@@ -2,7 +2,7 @@
 
 Studio's web viewer listens on every interface, takes a page of any origin for its own, and keeps a key held for as long
 as it hears nothing else; it has no settings for these (mujoco 4.0.0, studio/web/web_server.py). A robot needs the
-opposite, so three of its module's names are given other values here, once, when a console is opened.
+opposite, so the address, the server and the banner are given other values here when a console is opened.
 """
 
 import collections.abc
@@ -140,7 +140,7 @@ def open_native(model: mujoco.MjModel, data: mujoco.MjData, plugins: list[plugin
         raise HilserlError("There is no display here (DISPLAY is not set); use --console web.")
 
     def make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
-        # The viewer (mujoco 4.0.0) imports a name that Python has had since 3.12, for an annotation.
+        # The viewer (mujoco 4.0.0) imports a name that Python has had since 3.12.
         if not hasattr(collections.abc, "Buffer"):
             setattr(collections.abc, "Buffer", object)  # noqa: B010
         from mujoco.studio import native_viewer

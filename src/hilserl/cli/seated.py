@@ -1,0 +1,16 @@
+"""What the verbs share in which a person sits at the console."""
+
+import contextlib
+from collections.abc import Iterator
+
+from hilserl.training.interrupt import Interrupt
+from hilserl.training.station import Station
+
+
+@contextlib.contextmanager
+def seated(station: Station) -> Iterator[Interrupt]:
+    """Says how to get to the console, and attends to it until the work is done; tells whether Ctrl-C was pressed."""
+    print(station.announcement, flush=True)
+    interrupt = Interrupt()
+    with interrupt.armed(), station.attended():
+        yield interrupt
