@@ -7,6 +7,7 @@ from typing import Any
 import hilserl.training.station as place
 from hilserl.cli.main import main
 from hilserl.operators.console import viewers
+from hilserl.training import actor
 from hilserl.training import train as training
 
 
@@ -33,12 +34,12 @@ class ToldTraining(training.Training):
 
     def __exit__(self, *exception: object) -> None:
         super().__exit__(*exception)
-        print(json.dumps({"prior": self._learner.stored[1]}), flush=True)
+        print(json.dumps({"prior": self._learner.facts.prior}), flush=True)
 
 
 # A page drawn in software on a busy machine may be silent for longer than a person's would.
 viewers.SILENCE_S = 8.0
 place.Station = Told
-training.Station = Told
+actor.Station = Told
 training.Training = ToldTraining
 sys.exit(main(sys.argv[1:]))

@@ -23,9 +23,10 @@ from hilserl.tasks import pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.checkpoint import choose, load_checkpoint, steps_in
 from hilserl.training.config import TrainConfig, load_config, preset, save_config
-from hilserl.training.learner import DivergenceError, FreeRunning, Learner
+from hilserl.training.learner import DivergenceError, Learner
+from hilserl.training.links import Alongside
 from hilserl.training.rundir import RunDir, read_episodes
-from hilserl.training.train import train
+from hilserl.training.train import Training, train
 from hilserl.vision.frames import VisionConfig
 
 SMALL_AGENT = AgentConfig(hidden=(16, 16), critics=2, target_critics=2, utd_ratio=2, batch_size=8)
@@ -56,7 +57,7 @@ def short_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_film(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Filming an untrained policy takes longer than all the rest; one test does it."""
     if "films" not in request.keywords:
-        monkeypatch.setattr("hilserl.training.train.film", lambda *_: None)
+        monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
 
 
 def weights(run: RunDir, step: int) -> dict[str, np.ndarray]:
@@ -181,7 +182,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_training import config
 from hilserl.training.rundir import RunDir
-from hilserl.training.train import train
+from hilserl.training.train import Training, train
 from hilserl.vision.frames import VisionConfig
 train(config(max_env_steps=100_000, eval_every=60, demonstrations=1), RunDir(Path({run!r})))
 """
@@ -323,35 +324,25 @@ def test_a_full_disk_stops_the_run_with_a_clear_error(tmp_path: Path, monkeypatc
         train(config(demonstrations=0), RunDir(tmp_path / "run"))
 
 
-@pytest.mark.usefixtures("short_episodes")
-def test_free_running_actor_and_learner_work_beside_each_other(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    result = train(config(demonstrations=0, max_env_steps=20, free_running=True, actor_hz=40.0), run)
-    assert result is not None
-    assert result["env_steps"] == 20
-    assert result["updates"] > 0
-
-
-def test_a_learner_that_fails_stops_the_actor(shared_env, monkeypatch: pytest.MonkeyPatch) -> None:
-    learner = Learner(shared_env.experience, config(), [])
-    monkeypatch.setattr(learner, "receive", lambda _: 1 / 0)
-    link = FreeRunning(learner)
-    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the failure shows at one of the next calls
-        for _ in range(100):
-            link.send(make_episode(0, 1)[0])
-            time.sleep(0.01)
-    with pytest.raises(ZeroDivisionError):
-        link.close()
-
-
 def test_an_actor_that_fails_takes_the_learner_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise OSError("the arm is gone")
 
-    monkeypatch.setattr("hilserl.training.train.act", broken)
+    monkeypatch.setattr("hilserl.training.actor.act", broken)
+    monkeypatch.setattr(Training, "_open_link", lambda training: Alongside(training._learner))
     with pytest.raises(OSError, match="the arm is gone"):
-        train(config(demonstrations=0, free_running=True), RunDir(tmp_path / "run"))
+        train(config(demonstrations=0), RunDir(tmp_path / "run"))
     assert not [thread for thread in threading.enumerate() if thread.name == "learner"]
+
+
+def test_two_processes_never_use_one_run(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    train(config(demonstrations=0), run)
+    more = config(demonstrations=0, max_env_steps=6)
+    with run.locked(), pytest.raises(HilserlError, match="Another process is using"):
+        train(more, run, resume=True)
+    assert load_config(run.config).max_env_steps == 4, "and nothing was changed"
+    assert train(more, run, resume=True) is not None
 
 
 def test_metrics_that_are_gone_or_damaged_are_named(tmp_path: Path) -> None:

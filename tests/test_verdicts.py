@@ -18,7 +18,8 @@ from hilserl.experience import ExperienceSpec, Step, Transitions, read_episode, 
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 from hilserl.replay import Replay
 from hilserl.training.config import TrainConfig
-from hilserl.training.learner import Alongside, FreeRunning, Learner
+from hilserl.training.learner import Learner
+from hilserl.training.links import Alongside
 from hilserl.training.rollout import EpisodeSummary, Rollout, seed_for
 from hilserl.training.rundir import EpisodeWriter
 
@@ -332,14 +333,13 @@ def test_what_stops_the_learner_beside_it_stops_the_actor() -> None:
         link.close()
 
 
-@pytest.mark.parametrize("kind", [FreeRunning, Alongside])
-def test_a_learner_that_has_nothing_left_after_a_discard_waits_for_more(state_spec: ExperienceSpec, kind) -> None:
+def test_a_learner_that_has_nothing_left_after_a_discard_waits_for_more(state_spec: ExperienceSpec) -> None:
     config = TrainConfig("toy", obs="state", training_starts=1, agent=AgentConfig(hidden=(16, 16)))
     learner = Learner(state_spec, config, [])
     for step in make_episode(0, 3, camera=False)[:-1]:
         learner.receive(step)
     learner.forget(0)
-    link = kind(learner)
+    link = Alongside(learner)
 
     for number in range(1, 40):  # Resets alone: there is nothing to learn from yet.
         within_reason(link.send, make_step(number, 0, camera=False))

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from mujoco.studio import messages, plugin
 
 from hilserl.agents.sac import act, value
 from hilserl.errors import HilserlError
-from hilserl.experience import Step
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Hands
 from hilserl.operators.keys import keys_for
@@ -23,11 +22,12 @@ from hilserl.operators.seat import Seat
 from hilserl.sim.environment import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
-from hilserl.training.learner import Alongside, Learner
+from hilserl.training.learner import Learner
+from hilserl.training.links import Alongside, Sender
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.report import Dashboard
-from hilserl.training.rollout import EpisodeSummary, Rollout
+from hilserl.training.rollout import Rollout
 from hilserl.training.station import Station
 
 _PRESSES = 40
@@ -101,28 +101,12 @@ def key_to_motion_s() -> np.ndarray:
     return np.array(delays)
 
 
-class _Sender:
-    """Passes a rollout's steps on to a learner."""
-
-    def __init__(self, link: Alongside) -> None:
-        self._link = link
-
-    def on_step(self, step: Step) -> None:
-        self._link.send(step)
-
-    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
-        """Steps were sent one by one."""
-
-    def on_discard(self, episode: int) -> None:
-        self._link.forget(episode)
-
-
 def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     """Environment steps a second of training in which nobody drives: without the console, and with it."""
     env = make_env("pick_cube", obs=obs)
     config = replace(preset("pick_cube"), obs=obs, training_starts=20)
     learner, tally = Learner(env.experience, config, []), Tally()
-    link, dashboard = Alongside(learner), Dashboard(tally, lambda: learner)
+    link, dashboard = Alongside(learner), Dashboard(tally, lambda: learner.facts, lambda: "in this process")
     import jax
 
     def policy(observation: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
@@ -132,12 +116,12 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     def judge(observation: dict[str, np.ndarray], action: np.ndarray) -> float:
         return value(learner.snapshot[0], observation, action)
 
-    alone = Rollout(env, env.experience, Nobody(), [tally, _Sender(link)], 0, "alone", observe=learner.frames.observe)
+    alone = Rollout(env, env.experience, Nobody(), [tally, Sender(link)], 0, "alone", observe=learner.frames.observe)
     _timed(lambda: alone.step(policy), count)
     without = [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     alone.end_episode()
     station = Station(env, Role(), seat=Seat(console="web"), report=dashboard.report, value=judge)
-    subscribers = [tally, _Sender(link), dashboard, station]
+    subscribers = [tally, Sender(link), dashboard, station]
     observe = learner.frames.observe
     watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)
     with station.attended():

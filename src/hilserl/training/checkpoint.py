@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ class RunState:
     wall_seconds: float = 0.0
     evaluation: dict[str, Any] | None = None
     """The evaluation of these weights, as `Evaluation.as_dict`."""
+
+    def judged(self, evaluation: dict[str, Any]) -> "RunState":
+        """The same with the evaluation's outcome."""
+        return replace(self, evaluation=evaluation)
 
 
 def _named_arrays(agent: Agent) -> dict[str, jax.Array]:

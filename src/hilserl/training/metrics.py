@@ -1,6 +1,7 @@
 """What a run tells of itself: one JSON object a line, the same as TensorBoard events, and a progress bar."""
 
 import json
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,19 +19,22 @@ _COUNTED = ("steps", "human_steps", "human_seconds")
 
 
 class MetricsLog:
-    """Appends to `metrics.jsonl` and to TensorBoard's event files in `tensorboard/` beside it."""
+    """Appends to `metrics.jsonl` and to TensorBoard's event files in `tensorboard/` beside it, from any thread."""
 
     def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
         self._file = path.open("a")
         self._events = SummaryWriter(str(path.parent / "tensorboard"))
 
     def write(self, kind: str, env_steps: int, values: dict[str, Any]) -> None:
         """One record; its numbers become TensorBoard scalars `kind/name` over environment steps."""
-        self._file.write(json.dumps({"kind": kind, "env_steps": env_steps, **values}) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                self._events.add_scalar(f"{kind}/{name}", float(value), env_steps)
+        line = json.dumps({"kind": kind, "env_steps": env_steps, **values}) + "\n"
+        with self._lock:
+            self._file.write(line)
+            self._file.flush()
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._events.add_scalar(f"{kind}/{name}", float(value), env_steps)
 
     def close(self) -> None:
         self._file.close()

@@ -8,7 +8,7 @@ import numpy as np
 
 from hilserl.experience import Step
 from hilserl.operators.console.messages import Curve
-from hilserl.training.learner import Learner
+from hilserl.training.learner import LearnerFacts
 from hilserl.training.metrics import RECENT_EPISODES, Tally
 from hilserl.training.rollout import EpisodeSummary
 from hilserl.training.station import Report
@@ -21,8 +21,8 @@ _RATE_OVER_S = 5.0
 class Dashboard:
     """A run's curves and counters: a rollout's subscriber that comes after those that count."""
 
-    def __init__(self, tally: Tally, learner: Callable[[], Learner]) -> None:
-        self._tally, self._learner = tally, learner
+    def __init__(self, tally: Tally, learner: Callable[[], LearnerFacts], where: Callable[[], str]) -> None:
+        self._tally, self._learner, self._where = tally, learner, where
         self._episodes: deque[tuple[int, float, float]] = deque(maxlen=_KEPT_EPISODES)
         self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
         self._moments: deque[float] = deque()
@@ -38,23 +38,22 @@ class Dashboard:
         del steps, summary
         tally = self._tally
         self._episodes.append((tally.env_steps, tally.autonomous_success_rate, tally.intervention_rate))
-        if metrics := self._learner().metrics:
-            self._losses.append((tally.env_steps, dict(metrics)))
+        if losses := self._learner().losses:
+            self._losses.append((tally.env_steps, dict(losses)))
 
     def on_discard(self, episode: int) -> None:
         """Leaves no trace in the curves."""
 
     def report(self) -> Report:
         tally, learner = self._tally, self._learner()
-        online, prior = learner.stored
         facts = (
             ("environment steps", f"{tally.env_steps}, {len(self._moments) / _RATE_OVER_S:.1f} a second"),
             ("of them human", f"{tally.human_steps}, {tally.human_seconds:.0f} s"),
             ("episodes, interventions", f"{tally.episodes}, {tally.interventions}"),
             (f"alone, last {RECENT_EPISODES}", f"{100 * tally.autonomous_success_rate:.0f} % succeed"),
             ("learner rounds", f"{learner.rounds}, {learner.rounds_per_s:.0f} a second"),
-            ("replay, prior data", f"{online}, {prior} steps"),
-            ("learner", "in this process"),
+            ("replay, prior data", f"{learner.online}, {learner.prior} steps"),
+            ("learner", self._where()),
         )
         return Report(facts, self._plots())
 

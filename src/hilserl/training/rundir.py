@@ -1,13 +1,33 @@
 """A run's folder: what lies where, and the rule that nothing in it is ever overwritten by another run."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, read_episode, write_episode
+
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from using a folder. Raises HilserlError where one does; a killed one no longer does."""
+    lock = FileLock(folder / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise HilserlError(f"Another process is using {folder}; stop it first, or name another folder.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True)
@@ -59,11 +79,16 @@ class RunDir:
             )
         self.path.mkdir(parents=True, exist_ok=True)
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other process from using the run; ends with the process at the latest."""
+        with locked(self.path):
+            yield
+
     def remove_untouched(self) -> None:
         """Removes a run that has nothing but its settings, so that it may be started again with better ones."""
-        if [path.name for path in self.path.iterdir()] == [self.config.name]:
-            self.config.unlink()
-            self.path.rmdir()
+        if {path.name for path in self.path.iterdir()} <= {self.config.name, LOCK}:
+            shutil.rmtree(self.path)
 
     def require(self) -> None:
         """Raises HilserlError unless a run is here."""

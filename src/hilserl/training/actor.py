@@ -1,0 +1,105 @@
+"""The acting half of a run: an environment, whoever watches over it, and the policy that explores."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from hilserl.agents.sac import act
+from hilserl.operators.operator import Nobody, Operator
+from hilserl.operators.person import Role
+from hilserl.operators.simulated import SimulatedOperator
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.training.config import TrainConfig, make_env
+from hilserl.training.links import Link
+from hilserl.training.rollout import EpisodeSummary, Observation, Rollout, Subscriber
+from hilserl.training.station import Report, Station
+
+_ACTING_KEYS = 2
+
+
+class ActorLoop:
+    """Steps an environment with the newest weights of a link.
+
+    Args:
+        config: the run's settings.
+        report: what the person at the console, if one is to operate, is told of the run.
+        value: what the critics expect of an action in an observation, where they are in reach.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        report: Callable[[], Report],
+        value: Callable[[Observation, np.ndarray], float] | None = None,
+    ) -> None:
+        self._config = config
+        self.env = make_env(config, reward="dense" if config.reward == "dense" else "sparse")
+        self.station = self._open_station(report, value)
+        self.operator = self.station.person if self.station else _unattended(config, self.env)
+
+    def _open_station(
+        self, report: Callable[[], Report], value: Callable[[Observation, np.ndarray], float] | None
+    ) -> Station | None:
+        """A place for a person, where one is to operate."""
+        config = self._config
+        if config.operator in ("scripted", "none"):
+            return None
+        return Station(self.env, Role(), seat=config.seat, device=config.operator, report=report, value=value)
+
+    def remember(self, episodes: Sequence[EpisodeSummary]) -> None:
+        """Tells the operator how earlier episodes went."""
+        for summary in episodes:
+            self.operator.end_episode(summary.success, summary.intervened_steps > 0)
+
+    def begin(
+        self,
+        link: Link,
+        subscribers: Sequence[Subscriber],
+        observe: Callable[[Observation], Observation],
+        step_number: Callable[[], int],
+        *,
+        number: int = 0,
+        first_episode: int = 0,
+    ) -> None:
+        """Everything is there; the next `step` is the first.
+
+        `step_number` decides the exploration of the next step, `number` tells this actor's from the other actors'.
+        """
+        self._link, self._step_number = link, step_number
+        self._key = jax.random.fold_in(jax.random.key(self._config.seed), _ACTING_KEYS)
+        if number:
+            self._key = jax.random.fold_in(self._key, number)
+        everybody = [*subscribers, self.station] if self.station else subscribers
+        self.rollout = Rollout(
+            self.env,
+            self.env.experience,
+            self.operator,
+            everybody,
+            self._config.seed,
+            "train",
+            first_episode,
+            observe,
+        )
+
+    def step(self) -> None:
+        """One control step."""
+        self.rollout.step(self._policy)
+
+    def _policy(self, observation: Observation) -> tuple[np.ndarray, int]:
+        actor, version = self._link.weights()
+        return act(actor, observation, jax.random.fold_in(self._key, self._step_number()), explore=True), version
+
+    def say(self, text: str) -> None:
+        """A sentence for the person at the console, if there is one."""
+        if self.station:
+            self.station.say(text)
+
+    def close(self) -> None:
+        self.env.close()
+
+
+def _unattended(config: TrainConfig, env: ManipulationEnv) -> Operator:
+    if config.operator == "none":
+        return Nobody()
+    return SimulatedOperator(env, env.experience.action, config.person, config.seed)

@@ -1,0 +1,256 @@
+"""What every run does with what happens, wherever its actors are: count, log, judge, keep, and bring to a result."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hilserl.agents.sac import Agent
+from hilserl.errors import HilserlError
+from hilserl.experience import Step, atomically
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
+from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
+from hilserl.training.evaluation import Player, evaluate
+from hilserl.training.learner import Learner
+from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
+from hilserl.training.plots import plot_curve
+from hilserl.training.record import record_demonstrations
+from hilserl.training.rollout import EpisodeSummary, seed_for, summarise
+from hilserl.training.rundir import RunDir, read_episodes
+from hilserl.training.video import FILMED_EPISODES, film
+
+FINAL_EVAL_SEED = 10_000
+
+
+@contextlib.contextmanager
+def open_run(config: TrainConfig, folder: RunDir, *, resume: bool) -> Iterator[None]:
+    """Makes a run's folder, or finds it, for nobody else to use meanwhile.
+
+    A run that comes to nothing, because of a HilserlError before its first demonstration, is removed again. Raises
+    HilserlError where a run is already, where there is none to go on with, or with other settings than these.
+    """
+    if resume:
+        _check_resumable(config, folder)
+    else:
+        folder.create()
+    with folder.locked():
+        save_config(folder.config, config)
+        try:
+            yield
+        except HilserlError:
+            folder.remove_untouched()
+            raise
+
+
+def _check_resumable(config: TrainConfig, folder: RunDir) -> None:
+    folder.require()
+    changed = {
+        name: pair
+        for name, pair in differences(load_config(folder.config), config).items()
+        if name not in CHANGEABLE_ON_RESUME
+    }
+    if changed:
+        changes = "; ".join(f"{name} was {old!r}, not {new!r}" for name, (old, new) in changed.items())
+        raise HilserlError(
+            f"The run in {folder.path} cannot go on with other settings: {changes}. "
+            f"Only {', '.join(CHANGEABLE_ON_RESUME)} may change."
+        )
+
+
+def demonstrations(config: TrainConfig, folder: RunDir, env: ManipulationEnv) -> list[Step]:
+    """The steps of the given demonstrations, or of those that this run recorded for itself when it began."""
+    if config.demos:
+        recorded = [episode for given in config.demos for episode in read_episodes(given, env.experience)]
+    elif not config.demonstrations:
+        return []
+    else:
+        if not folder.demonstrations.exists():
+            part = folder.demonstrations.with_name(".demonstrations.part")
+            record_demonstrations(env, part, config.demonstrations, config.seed, config.person)
+            part.rename(folder.demonstrations)
+        recorded = read_episodes(folder.demonstrations, env.experience)
+    return [step for episode in recorded for step in episode]
+
+
+class Run:
+    """A run in progress: its counters, its log and its checkpoints; a subscriber of whatever acts.
+
+    Opening it brings back the newest checkpoint and every finished episode, `restored`, into the learner.
+    """
+
+    def __init__(self, config: TrainConfig, folder: RunDir, learner: Learner) -> None:
+        self.config, self.dir, self._learner = config, folder, learner
+        self.tally = Tally()
+        self._started, self._earlier_seconds = time.monotonic(), 0.0
+        self._solved = 0
+        self._env: ManipulationEnv | None = None
+        self.restored: list[EpisodeSummary] = self._restore()
+        self.log = MetricsLog(folder.metrics)
+        self._next_eval = self._eval_after(self.tally.env_steps)
+        self.progress = Progress(config.task, self.tally, config.max_env_steps)
+
+    def close(self) -> None:
+        """Lets everything go; by the thread that evaluated."""
+        self.progress.close()
+        self.log.close()
+        if self._env is not None:
+            self._env.close()
+
+    def _restore(self) -> list[EpisodeSummary]:
+        drop_torn_line(self.dir.metrics)
+        if steps_in(self.dir.checkpoints):
+            agent, state = load_checkpoint(choose(self.dir.checkpoints, "last"), self._learner.snapshot[0])
+            self._learner.restore(agent, state.rounds)
+            self._earlier_seconds = state.wall_seconds
+            for record in read_metrics(self.dir.metrics, "evaluation"):
+                self._solved = self._solved + 1 if record["success_rate"] == 1.0 else 0
+        for record in read_metrics(self.dir.metrics, "discard") if self.dir.metrics.exists() else ():
+            self.tally.count_discarded(record)
+            self._learner.online_steps += record["steps"]
+        restored = []
+        if self.dir.episodes.exists():
+            for steps in read_episodes(self.dir.episodes, self._learner.spec):
+                restored.append(summarise(steps))
+                for step in steps:
+                    self._learner.receive(step)
+                    self.tally.on_step(step)
+                self.tally.on_episode(steps, restored[-1])
+        return restored
+
+    def _eval_after(self, env_steps: int) -> int:
+        return (env_steps // self.config.eval_every + 1) * self.config.eval_every
+
+    @property
+    def wall_seconds(self) -> float:
+        return self._earlier_seconds + time.monotonic() - self._started
+
+    def limit_reached(self) -> str | None:
+        """Why the run has come to its end, if it has."""
+        config = self.config
+        if self.tally.env_steps >= config.max_env_steps:
+            return "step limit"
+        if self.wall_seconds >= 60 * config.max_minutes:
+            return "time limit"
+        if config.solved_evaluations and self._solved >= config.solved_evaluations:
+            return "solved"
+        return None
+
+    def on_step(self, step: Step) -> None:
+        self.tally.on_step(step)
+
+    def on_discard(self, episode: int) -> None:
+        self.tally.on_discard(episode)
+        self.log.write("discard", self.tally.env_steps, self.tally.discarded)
+
+    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
+        tally = self.tally
+        tally.on_episode(steps, summary)
+        self.log.write(
+            "episode",
+            tally.env_steps,
+            {
+                "human_steps": tally.human_steps,
+                "episode": summary.episode,
+                "steps": summary.steps,
+                "episode_return": summary.episode_return,
+                "success": summary.success,
+                "intervened_steps": summary.intervened_steps,
+                "interventions": summary.interventions,
+                "human_seconds": summary.human_seconds,
+                "autonomous_success_rate": tally.autonomous_success_rate,
+                "intervention_rate": tally.intervention_rate,
+                "staleness_rounds": self._learner.rounds - steps[-1].policy_version,
+                "wall_seconds": round(self.wall_seconds, 2),
+            },
+        )
+        facts = self._learner.facts
+        if facts.losses:
+            laps = self._learner.stopwatch.milliseconds()
+            self.log.write("learner", tally.env_steps, {"rounds": facts.rounds, **facts.losses, **laps})
+        self.progress.show(facts.rounds_per_s)
+
+    @property
+    def evaluation_is_due(self) -> bool:
+        return self.tally.env_steps >= self._next_eval
+
+    def state(self) -> tuple[Agent, RunState]:
+        """The agent and where the run stands now."""
+        agent, rounds = self._learner.snapshot
+        tally = self.tally
+        return agent, RunState(
+            env_steps=tally.env_steps,
+            episodes=tally.episodes,
+            rounds=rounds,
+            human_steps=tally.human_steps,
+            interventions=tally.interventions,
+            wall_seconds=self.wall_seconds,
+        )
+
+    def evaluate(self, agent: Agent, state: RunState) -> None:
+        """Evaluates on seeds kept for this and writes a checkpoint with the outcome."""
+        self._next_eval = self._eval_after(state.env_steps)
+        first_seed = seed_for(self.config.seed, "evaluation", 0)
+        result = evaluate(self._judging(), Player.of(agent), self.config.eval_episodes, first_seed, self._control_dt_s)
+        self._solved = self._solved + 1 if result.successes == result.episodes else 0
+        outcome = result.as_dict()
+        self.log.write("evaluation", state.env_steps, {"human_steps": state.human_steps, **outcome})
+        self.progress.say(f"{state.env_steps:6d} steps, {state.human_steps:4d} of them human: {result}")
+        save_checkpoint(self.dir.checkpoints, agent, state.judged(outcome))
+        prune(self.dir.checkpoints, self.config.keep_checkpoints)
+
+    @property
+    def _control_dt_s(self) -> float:
+        return self._learner.spec.control_dt_s
+
+    def _judging(self) -> ManipulationEnv:
+        """The environment of evaluations, made by the thread that evaluates: OpenGL wants it so."""
+        if self._env is None:
+            self._env = make_env(self.config)
+        return self._env
+
+    def keep(self) -> None:
+        """The last checkpoint and the curve, however the run ended."""
+        agent, state = self.state()
+        if state.env_steps not in steps_in(self.dir.checkpoints):
+            save_checkpoint(self.dir.checkpoints, agent, state)
+        if self.tally.episodes:
+            plot_curve(self.dir.metrics, self.dir.curve, f"{self.config.task}, seed {self.config.seed}")
+
+    def conclude(self, reason: str) -> dict[str, Any]:
+        """The final evaluation of the best checkpoint, the film and the result, which it returns."""
+        config, tally = self.config, self.tally
+        agent, state = self.state()
+        best, _ = load_checkpoint(choose(self.dir.checkpoints, "best"), agent)
+        player = Player.of(best)
+        env = self._judging()
+        evaluation = evaluate(env, player, config.final_eval_episodes, FINAL_EVAL_SEED, self._control_dt_s)
+        try:
+            film(self.dir.video, env, player, range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + FILMED_EPISODES))
+        except HilserlError as error:
+            self.progress.say(f"No film: {error}")
+        result = {
+            "task": config.task,
+            "obs": config.obs,
+            "seed": config.seed,
+            "ended": reason,
+            "env_steps": tally.env_steps,
+            "updates": state.rounds * config.agent.utd_ratio,
+            "wall_seconds": round(state.wall_seconds, 1),
+            "human_steps": tally.human_steps,
+            "human_seconds": round(tally.human_seconds, 1),
+            "interventions": tally.interventions,
+            "episodes": tally.episodes,
+            "evaluation": evaluation.as_dict(),
+        }
+        atomically(self.dir.result, lambda part: part.write_text(json.dumps(result, indent=2) + "\n"))
+        self.progress.say(f"Ended: {reason}. {evaluation}.")
+        return result
+
+    def last_good(self) -> str:
+        """Where to go back to when training diverged, as a sentence."""
+        steps = steps_in(self.dir.checkpoints)
+        if not steps:
+            return "There is no checkpoint yet."
+        return f"The last good checkpoint is {self.dir.checkpoints / str(steps[-1])}."
