@@ -257,12 +257,17 @@ def from_table(table: pa.Table) -> tuple[list[Step], ExperienceSpec]:
     spec = ExperienceSpec.from_json(metadata[_METADATA_KEY])
     if table.schema != arrow_schema(spec):
         raise HilserlError(f"This table's columns {table.schema.names} are not those its own description demands.")
+    return rows_to_steps(table, spec), spec
+
+
+def rows_to_steps(table: pa.Table | pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
+    """The steps of a table whose schema is known to be `arrow_schema(spec)`."""
     columns = {name: table[name].to_pylist() for name, _ in _SCALARS}
     action = _matrix(table["action"], (spec.action.size,))
     observations = {"state": _matrix(table["observation.state"], (spec.state.size,))}
     for name, shape in spec.images:
         observations[name] = _matrix(table[f"observation.{name}"], shape)
-    steps = [
+    return [
         Step(
             action=action[i],
             observation={key: value[i] for key, value in observations.items()},
@@ -270,11 +275,10 @@ def from_table(table: pa.Table) -> tuple[list[Step], ExperienceSpec]:
         )
         for i in range(table.num_rows)
     ]
-    return steps, spec
 
 
-def _matrix(column: pa.ChunkedArray, shape: tuple[int, ...]) -> np.ndarray:
-    array = column.combine_chunks()
+def _matrix(column: pa.ChunkedArray | pa.Array, shape: tuple[int, ...]) -> np.ndarray:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     storage = array.storage if isinstance(array, pa.ExtensionArray) else array
     return storage.flatten().to_numpy(zero_copy_only=False).reshape(-1, *shape)
 

@@ -89,6 +89,10 @@ class Replay:
         if not step.ends_episode:
             self._open[step.episode] = (row, step.index)
 
+    def end(self, episode: int) -> None:
+        """No more steps of an episode will come."""
+        self._open.pop(episode, None)
+
     def forget(self, episode: int) -> None:
         """Nothing is drawn any more from an episode that has not ended; its rows are overwritten in their turn."""
         row, _ = self._open.pop(episode, (_NONE, -1))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from hilserl import tasks
 from hilserl.errors import HilserlError
+from hilserl.training.config import TrainConfig
+from hilserl.training.rundir import RunDir
 
 
 def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
@@ -16,6 +18,11 @@ def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
             f"hilserl {verb} needs a task first: hilserl {verb} TASK. There is: {', '.join(tasks.names())}."
         )
     return tasks.find(words[0]).name, list(words[1:])
+
+
+def run_folder(given: Path | None, config: TrainConfig) -> RunDir:
+    """Where a run is kept, unless told otherwise by its task, what is observed, and its seed."""
+    return RunDir(given or Path("runs") / f"{config.task}-{config.obs}-seed{config.seed}")
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:

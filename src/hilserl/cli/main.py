@@ -10,6 +10,9 @@ from hilserl.errors import HilserlError, unknown
 VERBS = {
     "tasks": "what can be trained",
     "train": "train a policy with demonstrations and interventions",
+    "learner": "learn from actors on the network",
+    "actor": "act for a learner on the network",
+    "credentials": "make a token and a certificate for a learner that others can reach",
     "eval": "count the autonomous successes of a trained policy",
     "play": "drive the robot yourself, or watch a policy and take over",
     "record": "record demonstrations",
@@ -44,5 +47,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  hilserl {verb:<8} {summary}" for verb, summary in VERBS.items()]
+    lines = [f"  hilserl {verb:<11} {summary}" for verb, summary in VERBS.items()]
     return "\n".join(["usage: hilserl COMMAND ...", "", *lines, "", "hilserl COMMAND --help tells more."])

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import split_task
+from hilserl.cli.arguments import run_folder, split_task
 from hilserl.training.config import TrainConfig, load_config, preset
-from hilserl.training.rundir import RunDir
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,15 @@ def run(words: Sequence[str]) -> int:
     arguments = _parse(task, rest, default)
     if arguments.resume:
         # The run's own settings are the defaults now, so that flags not given mean "as it was".
-        folder = _folder(arguments)
+        folder = run_folder(arguments.run_dir, arguments.config)
         folder.require()
         arguments = _parse(task, rest, Arguments(load_config(folder.config)))
+    from hilserl.training.crew import train_async
     from hilserl.training.train import train
 
-    folder = _folder(arguments)
-    result = train(arguments.config, folder, resume=arguments.resume)
+    go = train_async if arguments.config.free_running else train
+    folder = run_folder(arguments.run_dir, arguments.config)
+    result = go(arguments.config, folder, resume=arguments.resume)
     if result is None:
         return 130
     print(f"Curve: {folder.curve}\nFilm: {folder.video}\nResult: {folder.result}")
@@ -50,9 +51,3 @@ def _parse(task: str, words: Sequence[str], default: Arguments) -> Arguments:
         prog=f"hilserl train {task}",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-
-
-def _folder(arguments: Arguments) -> RunDir:
-    config = arguments.config
-    default = Path("runs") / f"{config.task}-{config.obs}-seed{config.seed}"
-    return RunDir(arguments.run_dir or default)

@@ -1,7 +1,9 @@
 """The acting half of a run: an environment, whoever watches over it, and the policy that explores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+import gymnasium
 import jax
 import numpy as np
 
@@ -12,8 +14,9 @@ from hilserl.operators.simulated import SimulatedOperator
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.config import TrainConfig, make_env
 from hilserl.training.links import Link
-from hilserl.training.rollout import EpisodeSummary, Observation, Rollout, Subscriber
+from hilserl.training.rollout import Observation, Rollout, Subscriber
 from hilserl.training.station import Report, Station
+from hilserl.training.stopwatch import Stopwatch
 
 _ACTING_KEYS = 2
 
@@ -47,10 +50,10 @@ class ActorLoop:
             return None
         return Station(self.env, Role(), seat=config.seat, device=config.operator, report=report, value=value)
 
-    def remember(self, episodes: Sequence[EpisodeSummary]) -> None:
-        """Tells the operator how earlier episodes went."""
-        for summary in episodes:
-            self.operator.end_episode(summary.success, summary.intervened_steps > 0)
+    def remember(self, outcomes: Iterable[tuple[bool, bool]]) -> None:
+        """Tells the operator how earlier episodes went: success, and whether the operator acted."""
+        for success, intervened in outcomes:
+            self.operator.end_episode(success, intervened)
 
     def begin(
         self,
@@ -61,25 +64,29 @@ class ActorLoop:
         *,
         number: int = 0,
         first_episode: int = 0,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         """Everything is there; the next `step` is the first.
 
         `step_number` decides the exploration of the next step, `number` tells this actor's from the other actors'.
+        `stopwatch` times the parts of a step.
         """
+        stopwatch = stopwatch or Stopwatch()
         self._link, self._step_number = link, step_number
         self._key = jax.random.fold_in(jax.random.key(self._config.seed), _ACTING_KEYS)
         if number:
             self._key = jax.random.fold_in(self._key, number)
         everybody = [*subscribers, self.station] if self.station else subscribers
+        self._choose = stopwatch.timed("policy", act)
         self.rollout = Rollout(
-            self.env,
+            _Timed(self.env, stopwatch),
             self.env.experience,
             self.operator,
             everybody,
             self._config.seed,
             "train",
             first_episode,
-            observe,
+            stopwatch.timed("observe", observe),
         )
 
     def step(self) -> None:
@@ -88,7 +95,8 @@ class ActorLoop:
 
     def _policy(self, observation: Observation) -> tuple[np.ndarray, int]:
         actor, version = self._link.weights()
-        return act(actor, observation, jax.random.fold_in(self._key, self._step_number()), explore=True), version
+        key = jax.random.fold_in(self._key, self._step_number())
+        return self._choose(actor, observation, key, explore=True), version
 
     def say(self, text: str) -> None:
         """A sentence for the person at the console, if there is one."""
@@ -97,6 +105,17 @@ class ActorLoop:
 
     def close(self) -> None:
         self.env.close()
+
+
+class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment whose steps, simulation and cameras, are timed."""
+
+    def __init__(self, env: ManipulationEnv, stopwatch: Stopwatch) -> None:
+        super().__init__(env)
+        self._step = stopwatch.timed("environment", env.step)
+
+    def step(self, action: Any) -> Any:
+        return self._step(action)
 
 
 def _unattended(config: TrainConfig, env: ManipulationEnv) -> Operator:

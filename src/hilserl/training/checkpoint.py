@@ -3,9 +3,10 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -39,9 +40,25 @@ class RunState:
         return replace(self, evaluation=evaluation)
 
 
-def _named_arrays(agent: Agent) -> dict[str, jax.Array]:
-    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(agent, eqx.is_array))
+_Tree = TypeVar("_Tree")
+
+
+def named_arrays(tree: Any) -> dict[str, jax.Array]:
+    """The arrays of a pytree by their paths."""
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_array))
     return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in leaves}
+
+
+def with_arrays(like: _Tree, stored: Mapping[str, np.ndarray]) -> _Tree:
+    """A pytree with these arrays in the places of its own. Raises HilserlError where names or shapes differ."""
+    expected = named_arrays(like)
+    wrong = list(stored.keys() ^ expected.keys())
+    wrong += [n for n in stored.keys() & expected.keys() if stored[n].shape != expected[n].shape]
+    if wrong:
+        raise HilserlError(f"{sorted(wrong)[0]} and {len(wrong) - 1} more arrays differ")
+    leaves = [jnp.asarray(stored[name]) for name in expected]
+    arrays, static = eqx.partition(like, eqx.is_array)
+    return eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), leaves), static)
 
 
 def save_checkpoint(folder: Path, agent: Agent, state: RunState) -> Path:
@@ -50,7 +67,7 @@ def save_checkpoint(folder: Path, agent: Agent, state: RunState) -> Path:
     part = folder / f".{state.env_steps}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    weights = save({name: np.asarray(leaf) for name, leaf in _named_arrays(agent).items()})
+    weights = save({name: np.asarray(leaf) for name, leaf in named_arrays(agent).items()})
     atomically(part / _AGENT, lambda file: file.write_bytes(weights))
     summary = {**asdict(state), "sha256": hashlib.sha256(weights).hexdigest()}
     atomically(part / _STATE, lambda file: file.write_text(json.dumps(summary, indent=2) + "\n"))
@@ -70,16 +87,10 @@ def load_checkpoint(path: Path, like: Agent) -> tuple[Agent, RunState]:
         stored = load(weights)
     except (OSError, SafetensorError, HilserlError) as error:
         raise HilserlError(f"Cannot read the checkpoint {path}: {error}. {_others(path)}") from error
-    expected = _named_arrays(like)
-    wrong = list(stored.keys() ^ expected.keys())
-    wrong += [n for n in stored.keys() & expected.keys() if stored[n].shape != expected[n].shape]
-    if wrong:
-        raise HilserlError(
-            f"The checkpoint {path} is of another agent: {sorted(wrong)[0]} and {len(wrong) - 1} more arrays differ."
-        )
-    leaves = [jnp.asarray(stored[name]) for name in expected]
-    arrays, static = eqx.partition(like, eqx.is_array)
-    return eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), leaves), static), state
+    try:
+        return with_arrays(like, stored), state
+    except HilserlError as error:
+        raise HilserlError(f"The checkpoint {path} is of another agent: {error}.") from error
 
 
 def _read_state(path: Path) -> tuple[RunState, str]:

@@ -45,9 +45,11 @@ class TrainConfig:
     reward: Literal["success", "dense"] = "success"
     seed: int = 0
     free_running: Annotated[bool, tyro.conf.arg(name="async")] = False
-    """Actor and learner each at their own pace instead of in lockstep."""
+    """Actor and learner as processes, each at its own pace, instead of in lockstep."""
     actor_hz: float = 20.0
-    """The actor's pace while free-running; a robot's would be 10."""
+    """An actor's pace while it runs freely; a robot's would be 10."""
+    max_rounds_per_step: float = 8.0
+    """Where actor and learner run freely: the learner waits for its actors rather than do more rounds to a step."""
     max_env_steps: int = 8_000
     max_minutes: float = 60.0
     training_starts: int = 100
@@ -71,10 +73,17 @@ class TrainConfig:
         for name in ("max_env_steps", "eval_every", "eval_episodes", "final_eval_episodes", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise HilserlError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("demonstrations", "training_starts", "solved_evaluations", "rounds_per_step", "seed"):
+        for name in (
+            "demonstrations",
+            "training_starts",
+            "solved_evaluations",
+            "rounds_per_step",
+            "max_rounds_per_step",
+            "seed",
+        ):
             if getattr(self, name) < 0:
                 raise HilserlError(f"{name} must not be negative, got {getattr(self, name)}.")
-        for name in ("max_minutes", "actor_hz"):
+        for name in ("max_minutes", "actor_hz", "max_rounds_per_step"):
             if getattr(self, name) <= 0:
                 raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
 
@@ -114,15 +123,28 @@ def make_env(config: TrainConfig, **changes: Any) -> ManipulationEnv:
     return tasks.make_env(config.task, **(options | changes))
 
 
+def to_json(config: TrainConfig) -> str:
+    """Every setting."""
+    return json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n"
+
+
+def from_json(text: str) -> TrainConfig:
+    """What `to_json` wrote. Raises HilserlError naming the setting at fault."""
+    try:
+        return _build(TrainConfig, json.loads(text))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise HilserlError(f"Not a configuration: {error}") from error
+
+
 def save_config(path: Path, config: TrainConfig) -> None:
-    path.write_text(json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n")
+    path.write_text(to_json(config))
 
 
 def load_config(path: Path) -> TrainConfig:
     """Reads what `save_config` wrote. Raises HilserlError naming the file and the setting at fault."""
     try:
-        return _build(TrainConfig, json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, HilserlError) as error:
+        return from_json(path.read_text())
+    except (OSError, UnicodeDecodeError, HilserlError) as error:
         raise HilserlError(f"Cannot read the configuration {path}: {error}") from error
 
 

@@ -70,6 +70,10 @@ class Learner:
         """Nothing is learned any more from an online episode; the steps still count as done."""
         self._replay.forget(episode)
 
+    def end_episode(self, episode: int) -> None:
+        """No more steps of an episode will come, whether or not its last one ended it."""
+        self._replay.end(episode)
+
     def seen(self, step: Step) -> Step:
         """The step with its frames' features, where replay keeps those and the actor has not computed them."""
         if not self.frames.stored:
@@ -94,6 +98,11 @@ class Learner:
             return 0
         due = (self.online_steps - max(1, self._config.training_starts) + 1) * self._config.rounds_per_step
         return max(0, int(due) - self.rounds)
+
+    @property
+    def may_learn(self) -> bool:
+        """Where it runs freely: whether it should do another round now."""
+        return self.ready and self.rounds < self.online_steps * self._config.max_rounds_per_step
 
     def learn(self) -> None:
         """One round of updates. Raises DivergenceError, leaving the last agent in place, when a loss is not finite."""

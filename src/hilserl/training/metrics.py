@@ -118,12 +118,12 @@ class Progress:
         self._tally = tally
         self._bar = tqdm(total=max_env_steps, initial=tally.env_steps, desc=label, unit="step", dynamic_ncols=True)
 
-    def show(self, rounds_per_s: float) -> None:
+    def show(self, rounds_per_s: float, more: str = "") -> None:
         tally = self._tally
         self._bar.n = min(tally.env_steps, self._bar.total)
         self._bar.set_postfix_str(
             f"alone {100 * tally.autonomous_success_rate:.0f}%, human {100 * tally.intervention_rate:.0f}%, "
-            f"{rounds_per_s:.0f} rounds/s"
+            f"{rounds_per_s:.0f} rounds/s{more}"
         )
 
     def say(self, text: str) -> None:

@@ -44,7 +44,7 @@ class Training:
             self._link = self._open_link()
             unless_opened.callback(self._link.stop)
             self._open = unless_opened.pop_all()
-        self._actor.remember(self._run.restored)
+        self._actor.remember((episode.success, episode.intervened_steps > 0) for episode in self._run.restored)
         self._dashboard = Dashboard(self._run.tally, lambda: self._learner.facts, lambda: "in this process")
         watching = [self._dashboard] if self._actor.station else []
         self._actor.begin(
@@ -52,6 +52,7 @@ class Training:
             [self._run, EpisodeWriter(folder.episodes, spec), Sender(self._link), *watching],
             self._learner.frames.observe,
             lambda: self._run.tally.env_steps,
+            stopwatch=self._learner.stopwatch,
             first_episode=self._run.restored[-1].episode + 1 if self._run.restored else 0,
         )
 

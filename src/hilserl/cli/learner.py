@@ -1,0 +1,67 @@
+"""hilserl learner TASK: the learner's node, which actors on this machine or others send their steps to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hilserl.cli.arguments import run_folder, split_task
+from hilserl.training.config import TrainConfig, load_config, preset
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Learn from actors on the network."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    listen: str = DEFAULT_ADDRESS
+    """HOST:PORT to listen on. Outside loopback it needs --credentials."""
+    credentials: Path | None = None
+    """A directory that `hilserl credentials` made: token, certificate and key."""
+    run_dir: Path | None = None
+    """Where the run is kept; by default runs/TASK-OBS-seedN."""
+    resume: bool = False
+    """Go on with the run that is in the run directory, with its settings; only limits may change."""
+
+
+def run(words: Sequence[str]) -> int:
+    task, rest = split_task("learner", words)
+    arguments = _parse(task, rest, Arguments(preset(task)))
+    folder = run_folder(arguments.run_dir, arguments.config)
+    if arguments.resume:
+        folder.require()
+        arguments = _parse(task, rest, Arguments(load_config(folder.config)))
+    from hilserl.training.credentials import Address, load_credentials
+    from hilserl.training.learner_node import serve
+
+    result = serve(
+        arguments.config,
+        folder,
+        Address.parse(arguments.listen),
+        load_credentials(arguments.credentials),
+        resume=arguments.resume,
+        listening=lambda address: print(f"Listening on {address}. Act with: {_command(task, address, arguments)}"),
+    )
+    if result is None:
+        return 130
+    print(f"Curve: {folder.curve}\nFilm: {folder.video}\nResult: {folder.result}")
+    return 0
+
+
+def _command(task: str, address: object, arguments: Arguments) -> str:
+    shown = " --credentials DIR" if arguments.credentials else ""
+    return f"hilserl actor {task} --learner {address}{shown}"
+
+
+def _parse(task: str, words: Sequence[str], default: Arguments) -> Arguments:
+    return tyro.cli(
+        Arguments,
+        args=words,
+        default=default,
+        prog=f"hilserl learner {task}",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )

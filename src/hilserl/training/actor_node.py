@@ -1,0 +1,197 @@
+"""The actor as a node: it acts at its own pace, keeps what it did until a learner has it, and learns nothing itself."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hilserl.agents.sac import create_agent
+from hilserl.training.actor import ActorLoop
+from hilserl.training.client import Backoff, Line, RemoteLink
+from hilserl.training.config import TrainConfig, from_json
+from hilserl.training.credentials import Address, Credentials
+from hilserl.training.interrupt import Interrupt
+from hilserl.training.links import Sender
+from hilserl.training.metrics import Tally
+from hilserl.training.pace import Pace
+from hilserl.training.report import Dashboard
+from hilserl.training.rundir import locked
+from hilserl.training.spool import Spool
+from hilserl.training.stopwatch import Stopwatch
+from hilserl.training.wire import Hello, UnreachableError, Welcome, encoder_of
+
+MAX_SPOOL_BYTES = 10_000_000_000
+_IDLE_S = 0.05
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an actor works.
+
+    Args:
+        learner: its address.
+        credentials: what it wants to see, and who it is.
+        folder: of the actor; steps wait there until the learner has them.
+        give_up_s: end after having heard nothing of the learner for so long; None waits for ever.
+        max_spool_bytes: of steps that wait.
+        say: told what a person should know.
+    """
+
+    learner: Address
+    credentials: Credentials
+    folder: Path
+    give_up_s: float | None = None
+    max_spool_bytes: int = MAX_SPOOL_BYTES
+    say: Callable[[str], object] = print
+
+
+def learners_config(place: Place) -> TrainConfig:
+    """The settings of the learner's run, as far as an actor goes by them; waits until the learner is there.
+
+    Raises RefusedError where it does not let us in, UnreachableError where it did not come in time.
+    """
+    line, interrupt, waiting = Line(place.learner, place.credentials), Interrupt(), _Waiting(place)
+    with contextlib.closing(line), interrupt.armed():
+        backoff = Backoff()
+        while True:
+            try:
+                # Nothing here is a path on this machine.
+                return replace(from_json(line.describe().config), demos=())
+            except UnreachableError as error:
+                if interrupt.requested or not waiting(str(error)):
+                    raise
+                backoff.pause()
+
+
+class _Waiting:
+    """Tells a person once why nothing happens, and ends it when the actor is to give up."""
+
+    def __init__(self, place: Place) -> None:
+        self._place, self._began, self._told = place, time.monotonic(), False
+
+    def __call__(self, reason: str) -> bool:
+        if not self._told:
+            self._place.say(f"Waiting. {reason}")
+            self._told = True
+        limit = self._place.give_up_s
+        return limit is None or time.monotonic() - self._began < limit
+
+
+def act(config: TrainConfig, place: Place) -> str:
+    """Acts until there is a reason to stop, and returns it; everything done is with the learner then, or on disk here.
+
+    Raises RefusedError where the learner does not want this actor.
+    """
+    place.folder.mkdir(parents=True, exist_ok=True)
+    with locked(place.folder), ActorNode(config, place) as node:
+        return node.run()
+
+
+class ActorNode:
+    """An actor, its link to a learner, and everything that is open while it acts."""
+
+    def __init__(self, config: TrainConfig, place: Place) -> None:
+        self._config, self._place = config, place
+        self._interrupt, self._tally, self._stopwatch = Interrupt(), Tally(), Stopwatch()
+        self._pace = Pace(config.actor_hz)
+        with contextlib.ExitStack() as unless_opened:
+            self._actor = ActorLoop(config, lambda: self._dashboard.report())
+            unless_opened.callback(self._actor.close)
+            spec = self._actor.env.experience
+            self._spool = Spool(place.folder, spec, place.max_spool_bytes)
+            agent = create_agent(spec, config.agent, config.seed)
+            self._frames = agent.frames
+            self._link = RemoteLink(
+                place.learner, place.credentials, self._spool, spec, self._hello, agent.actor, self._numbers
+            )
+            unless_opened.callback(self._link.stop)
+            self._dashboard = Dashboard(self._tally, lambda: self._link.facts, lambda: self._link.state)
+            self._open = unless_opened.pop_all()
+
+    def _hello(self) -> Hello:
+        experience = self._actor.env.experience.to_json()
+        return Hello(self._spool.stream, socket.gethostname(), experience, encoder_of(self._config), self._spool.run)
+
+    def _numbers(self) -> dict[str, float]:
+        """What the learner is told with every sign of life."""
+        link = self._link
+        return {
+            "env_steps": self._tally.env_steps,
+            "waiting": link.waiting,
+            "sent": link.counters.sent,
+            "failures": link.counters.failures,
+            "dropped": link.counters.dropped,
+            "weights_received": link.counters.weights,
+            "late_steps": self._pace.late,
+            **self._stopwatch.milliseconds(),
+        }
+
+    def __enter__(self) -> "ActorNode":
+        if self._actor.station:
+            self._place.say(self._actor.station.announcement)
+            self._open.enter_context(self._actor.station.attended())
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
+
+    def run(self) -> str:
+        """The main loop."""
+        with self._interrupt.armed():
+            welcome = self._link.connect(self._wait())
+            self._begin(welcome)
+            while (reason := self._reason_to_stop()) is None:
+                if self._actor.rollout.between_episodes and not self._link.has_room:
+                    self._breathe(f"There is no room for more steps in {self._place.folder}; waiting for the learner.")
+                    continue
+                self._actor.step()
+                if not (self._actor.station and self._actor.station.in_real_time):
+                    self._pace.wait()
+            self._actor.rollout.end_episode()
+            self._link.close()
+        if waiting := self._link.waiting:
+            self._place.say(f"{waiting} steps are still to be sent; they wait in {self._place.folder}.")
+        return reason
+
+    def _wait(self) -> Callable[[str], bool]:
+        waiting = _Waiting(self._place)
+
+        def wait(reason: str) -> bool:
+            self._breathe(reason)
+            return waiting(reason) and not self._interrupt.requested
+
+        return wait
+
+    def _breathe(self, reason: str) -> None:
+        """A moment without a control step; the console stays alive and says why."""
+        if self._actor.station:
+            self._actor.station.say(reason)
+            self._actor.station.breathe()
+        time.sleep(_IDLE_S)
+
+    def _begin(self, welcome: Welcome) -> None:
+        self._place.say(f"Actor {welcome.number} of the run at {self._place.learner}.")
+        self._actor.remember(welcome.outcomes)
+        self._actor.begin(
+            self._link,
+            [self._tally, Sender(self._link), self._dashboard],
+            self._frames.observe,
+            lambda: self._spool.last,
+            number=welcome.number,
+            first_episode=max(welcome.next_episode, self._spool.next_episode),
+            stopwatch=self._stopwatch,
+        )
+
+    def _reason_to_stop(self) -> str | None:
+        if self._interrupt.requested:
+            return "interrupted"
+        if self._actor.operator.done:
+            return "the operator's wish"
+        if self._link.stop_reason:
+            return f"the run has ended: {self._link.stop_reason}"
+        limit, silence = self._place.give_up_s, time.monotonic() - self._link.heard
+        if limit is not None and silence >= limit:
+            return f"nothing heard of the learner for {silence:.0f} s"
+        return None

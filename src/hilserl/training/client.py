@@ -1,0 +1,395 @@
+"""The actor's side of the network: a line to a learner, and the link that never lets the actor wait for it."""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from pyarrow import flight
+
+from hilserl.agents.sac import Actor
+from hilserl.experience import ExperienceSpec, Step, arrow_schema
+from hilserl.training.credentials import Address, Credentials
+from hilserl.training.learner import LearnerFacts
+from hilserl.training.spool import Entry, Spool, SpoolFullError
+from hilserl.training.wire import (
+    MAX_ROWS,
+    Description,
+    EntryHeader,
+    Hello,
+    PutHeader,
+    RefusedError,
+    Report,
+    Status,
+    Stored,
+    UnreachableError,
+    WeightsWanted,
+    Welcome,
+    batch_of,
+    decode,
+    empty_batch,
+    encode,
+    unpack_weights,
+)
+
+CALL_S = 10.0
+"""Deadline of every call."""
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 2.0
+_HEARTBEAT_S = 1.0
+_WEIGHTS_WAIT_S = 1.0
+_BETWEEN_WEIGHTS_S = 0.1
+_IDLE_S = 0.2
+_FLUSH_S = 15.0
+_UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Peer name", "Hostname Verification Check failed")
+_T = TypeVar("_T")
+
+
+class Line:
+    """Calls to a learner, each with a deadline. One thread uses it.
+
+    Raises UnreachableError for what may go better later, RefusedError for what will not.
+    """
+
+    def __init__(self, address: Address, credentials: Credentials, deadline_s: float = CALL_S) -> None:
+        self._address, self._credentials, self._deadline_s = address, credentials, deadline_s
+        self._client: flight.FlightClient | None = None
+
+    def _options(self) -> flight.FlightCallOptions:
+        token = self._credentials.token
+        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+        return flight.FlightCallOptions(timeout=self._deadline_s, headers=headers)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[flight.FlightClient]:
+        """A client, made anew after every failure, so that nothing of a broken connection is waited for."""
+        try:
+            if self._client is None:
+                encrypted = self._credentials.certificate is not None
+                self._client = flight.FlightClient(
+                    f"grpc{'+tls' if encrypted else ''}://{self._address}",
+                    tls_root_certs=self._credentials.certificate,
+                    generic_options=[("grpc.use_local_subchannel_pool", 1)],
+                )
+            yield self._client
+        except (flight.FlightUnauthenticatedError, flight.FlightUnauthorizedError, pa.ArrowInvalid) as error:
+            self.close()
+            raise RefusedError(f"The learner at {self._address} refuses: {_said(error)}") from error
+        except (pa.ArrowException, OSError) as error:
+            self.close()
+            if any(sign in str(error) for sign in _UNTRUSTED):
+                raise RefusedError(
+                    f"The certificate of {self._address} is not to be trusted: {_said(error)}"
+                ) from error
+            raise UnreachableError(f"The learner at {self._address} does not answer: {_said(error)}") from error
+
+    def _ask(self, action: str, message: Any, answer: type[_T]) -> _T:
+        with self._connected() as client:
+            results = list(client.do_action((action, encode(message)), self._options()))
+            return decode(memoryview(results[0].body), answer)
+
+    def describe(self) -> Description:
+        return self._ask("describe", {}, Description)
+
+    def hello(self, hello: Hello) -> Welcome:
+        return self._ask("hello", hello, Welcome)
+
+    def report(self, report: Report) -> Status:
+        return self._ask("report", report, Status)
+
+    def weights(self, newer_than: int, within_s: float) -> tuple[int, memoryview] | None:
+        """Version and bytes of weights newer than a version, or None where none came within the time."""
+        with self._connected() as client:
+            ticket = flight.Ticket(encode(WeightsWanted(newer_than, within_s)))
+            table = client.do_get(ticket, self._options()).read_all()
+            if not table.num_rows:
+                return None
+            return table["version"][0].as_py(), memoryview(table["weights"].chunk(0)[0].as_buffer())
+
+    def put(
+        self, header: PutHeader, messages: Iterable[tuple[EntryHeader, pa.RecordBatch]], schema: pa.Schema
+    ) -> Iterator[int]:
+        """Sends messages and tells, after each, up to which number the learner has stored them."""
+        with self._connected() as client:
+            descriptor = flight.FlightDescriptor.for_command(encode(header))
+            writer, reader = client.do_put(descriptor, schema, self._options())
+            for entry, batch in messages:
+                writer.write_with_metadata(batch, encode(entry))
+                answer = reader.read()
+                if answer is None:
+                    break
+                yield decode(memoryview(answer), Stored).upto
+            # Raises what the learner said, where it ended the call.
+            writer.close()
+
+    def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            client.close()
+
+
+def _said(error: Exception) -> str:
+    """The learner's own words, without the transport's around them."""
+    return str(error).split(". Detail:")[0].split(". gRPC client debug context")[0]
+
+
+class Backoff:
+    """Waits longer after each failure in a row, up to a limit, and never in step with others."""
+
+    def __init__(self) -> None:
+        self._next_s = _FIRST_BACKOFF_S
+
+    def wait(self, stop: threading.Event) -> None:
+        """Waits, unless it is to stop."""
+        stop.wait(self._next_s * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret
+        self._next_s = min(2 * self._next_s, _LONGEST_BACKOFF_S)
+
+    def pause(self) -> None:
+        """Waits in any case."""
+        self.wait(threading.Event())
+
+    def reset(self) -> None:
+        self._next_s = _FIRST_BACKOFF_S
+
+
+@dataclass
+class Counters:
+    """What went over a link, for metrics."""
+
+    sent: int = 0
+    failures: int = 0
+    """Calls that did not succeed."""
+    dropped: int = 0
+    """Steps that were not recorded, because there was no room on this side's disk."""
+    weights: int = 0
+    """Versions received."""
+
+
+class RemoteLink:
+    """A link to a learner on the network.
+
+    A step is on this side's disk before `send` returns; three threads do the rest: one sends what waits there, in
+    order, one fetches the newest weights, one gives signs of life. A learner that is away is tried again for ever.
+
+    Args:
+        address, credentials: of the learner.
+        spool: where steps wait; it is closed with the link.
+        hello: what this actor is, but for the run, which the spool knows.
+        like: an actor of the form of the learner's.
+        numbers: asked for with every sign of life.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        credentials: Credentials,
+        spool: Spool,
+        spec: ExperienceSpec,
+        hello: Callable[[], Hello],
+        like: Actor,
+        numbers: Callable[[], dict[str, float]],
+    ) -> None:
+        self.address, self._spool, self._spec = address, spool, spec
+        self._hello, self._like, self._numbers = hello, like, numbers
+        self._lines = {name: Line(address, credentials) for name in ("sender", "weights", "heartbeat")}
+        self._newest: tuple[Actor, int] = (like, -1)
+        self.counters = Counters()
+        self.facts = LearnerFacts()
+        self.stop_reason = ""
+        """Why the learner wants no more steps, if it does not."""
+        self.heard = 0.0
+        """When the learner last answered, by the monotonic clock."""
+        self._session = 0
+        self._stopping, self._waiting = threading.Event(), threading.Event()
+        self._recording = self._kept = False
+        """Whether the episode in progress is recorded, and whether some of it has been."""
+        self._failure: BaseException | None = None
+        self._threads: list[threading.Thread] = []
+
+    def connect(self, wait: Callable[[str], bool]) -> Welcome:
+        """Says hello and fetches the first weights, however long it takes.
+
+        `wait` is told what is in the way before each new try, and ends it by returning False. Raises RefusedError
+        where the learner does not want this actor, UnreachableError where `wait` gave up.
+        """
+        backoff = Backoff()
+        while True:
+            try:
+                welcome = self._greet()
+                if self._fetch(self._newest[1], CALL_S / 2):
+                    break
+            except UnreachableError as error:
+                if not wait(str(error)):
+                    raise
+                backoff.wait(self._stopping)
+        for name, work in (("sender", self._send_on), ("weights", self._fetch_on), ("heartbeat", self._beat)):
+            self._threads.append(threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True))
+            self._threads[-1].start()
+        return welcome
+
+    def _greet(self) -> Welcome:
+        welcome = self._lines["sender"].hello(self._hello())
+        self.heard = time.monotonic()
+        if not self._spool.run:
+            self._spool.bind(welcome.run)
+        self._spool.skip_to(welcome.stored)
+        self._session = welcome.session
+        return welcome
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as failure:  # noqa: BLE001 - it is raised again in the actor's thread
+            self._failure = failure
+
+    def _send_on(self) -> None:
+        backoff, broken = Backoff(), False
+        while not self._stopping.is_set():
+            try:
+                if broken:
+                    self._greet()
+                    broken = False
+                if not self._send_some():
+                    self._waiting.wait(_IDLE_S)
+                    self._waiting.clear()
+                backoff.reset()
+            except UnreachableError:
+                self.counters.failures += 1
+                broken = True
+                backoff.wait(self._stopping)
+
+    def _send_some(self) -> bool:
+        """Sends the oldest entries; False where there were none."""
+        entries = self._spool.peek(MAX_ROWS)
+        if not entries:
+            return False
+        header = PutHeader(self._spool.stream, self._session)
+        for upto in self._lines["sender"].put(header, messages_of(entries, self._spec), arrow_schema(self._spec)):
+            self._spool.acknowledge(upto)
+            self.heard = time.monotonic()
+        self.counters.sent += len(entries)
+        return True
+
+    def _fetch_on(self) -> None:
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            try:
+                if self._fetch(self._newest[1], _WEIGHTS_WAIT_S):
+                    # Newer ones than an actor's step can use are not worth their way.
+                    self._stopping.wait(_BETWEEN_WEIGHTS_S)
+                backoff.reset()
+            except UnreachableError:
+                self.counters.failures += 1
+                backoff.wait(self._stopping)
+
+    def _fetch(self, newer_than: int, within_s: float) -> bool:
+        found = self._lines["weights"].weights(newer_than, within_s)
+        if found is None:
+            return False
+        version, data = found
+        self._newest = (unpack_weights(data, self._like), version)
+        self.counters.weights += 1
+        return True
+
+    def _beat(self) -> None:
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            try:
+                self._tell()
+                backoff.reset()
+                self._stopping.wait(_HEARTBEAT_S)
+            except UnreachableError:
+                self.counters.failures += 1
+                backoff.wait(self._stopping)
+
+    def _tell(self, *, leaving: bool = False) -> None:
+        status = self._lines["heartbeat"].report(Report(self._spool.stream, self._numbers(), leaving))
+        self.facts, self.stop_reason, self.heard = status.facts, status.stop, time.monotonic()
+
+    def send(self, step: Step) -> None:
+        """Puts a step on this side's disk. Raises what went wrong for good on the way to the learner."""
+        self._raise_failure()
+        if step.is_reset:
+            self._recording = True
+        if self._recording:
+            try:
+                self._spool.put_step(step)
+            except SpoolFullError:
+                # What follows in this episode would not join what is recorded of it.
+                self._recording = False
+        self._kept = (self._kept and not step.is_reset) or self._recording
+        self.counters.dropped += not self._recording
+        self._waiting.set()
+
+    def forget(self, episode: int) -> None:
+        if self._kept:
+            self._spool.put_discard(episode)
+            self._waiting.set()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether this side's disk can take more episodes."""
+        return self._spool.has_room
+
+    def weights(self) -> tuple[Actor, int]:
+        return self._newest
+
+    @property
+    def waiting(self) -> int:
+        """Steps on this side's disk that the learner has not acknowledged."""
+        return len(self._spool)
+
+    @property
+    def state(self) -> str:
+        """How the connection is, for people."""
+        silence = time.monotonic() - self.heard
+        how = "connected" if silence < 3 * _HEARTBEAT_S else f"silent for {silence:.0f} s"
+        return f"{self.address}, {how}, {self.waiting} steps to send"
+
+    def flush(self, within_s: float) -> bool:
+        """Waits until everything has been sent, or for so long; whether everything has."""
+        deadline = time.monotonic() + within_s
+        while len(self._spool) and time.monotonic() < deadline and self._failure is None:
+            time.sleep(0.01)
+        return not len(self._spool)
+
+    def stop(self) -> None:
+        """Ends the threads; what has not been sent stays on this side's disk."""
+        self._stopping.set()
+        self._waiting.set()
+        for thread in self._threads:
+            thread.join()
+        if self._threads:
+            with contextlib.suppress(UnreachableError, RefusedError):
+                self._tell(leaving=True)
+        for line in self._lines.values():
+            line.close()
+        self._spool.close()
+
+    def close(self) -> None:
+        """The same after everything has been sent, if that goes within a few seconds."""
+        self.flush(_FLUSH_S)
+        self.stop()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def messages_of(entries: Sequence[Entry], spec: ExperienceSpec) -> Iterator[tuple[EntryHeader, pa.RecordBatch]]:
+    """Entries as they travel: steps that follow each other together, each discard by itself."""
+    steps: list[Step] = []
+    for entry in entries:
+        if entry.step is not None:
+            steps.append(entry.step)
+            continue
+        if steps:
+            yield EntryHeader(entry.number - len(steps)), batch_of(steps, spec)
+            steps = []
+        yield EntryHeader(entry.number, entry.episode), empty_batch(spec)
+    if steps:
+        yield EntryHeader(entries[-1].number - len(steps) + 1), batch_of(steps, spec)

@@ -1,0 +1,160 @@
+"""Who may talk to a learner: addresses, tokens and certificates.
+
+On loopback nothing is needed. Everywhere else a learner wants a token from whoever calls, and shows a certificate, so
+that nobody in between reads or changes anything.
+"""
+
+import datetime as dt
+import hmac
+import ipaddress
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from hilserl.errors import HilserlError
+from hilserl.experience import atomically
+
+TOKEN_VARIABLE = "HILSERL_TOKEN"  # noqa: S105 - the variable's name
+TOKEN_FILE, CERTIFICATE_FILE, KEY_FILE = "token", "certificate.pem", "key.pem"
+VALID_DAYS = 365
+
+
+class Address(NamedTuple):
+    """HOST:PORT."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Raises HilserlError for anything else than HOST:PORT."""
+        host, separator, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not separator or not host or not port.isdecimal() or int(port) > 65_535:
+            raise HilserlError(f"{text!r} is not an address; expected HOST:PORT, as in 127.0.0.1:50051.")
+        return cls(host, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What one side has to show, and what it believes. Empty on loopback."""
+
+    token: str | None = None
+    certificate: bytes | None = None
+    """PEM: the learner's own, which is also all that its actors believe."""
+    key: bytes | None = None
+    """PEM; the learner's alone."""
+
+    def may_enter(self, token: str | None) -> bool:
+        """Whether a caller's token is the right one."""
+        return self.token is None or (token is not None and hmac.compare_digest(token.encode(), self.token.encode()))
+
+
+def load_credentials(folder: Path | None) -> Credentials:
+    """What a folder and the environment variable HILSERL_TOKEN, which goes before, give.
+
+    Raises HilserlError where the folder has no token, or lets others on this machine read what is secret.
+    """
+    from_environment = os.environ.get(TOKEN_VARIABLE)
+    if folder is None:
+        return Credentials(from_environment)
+    for name in (TOKEN_FILE, KEY_FILE):
+        path = folder / name
+        if path.exists() and path.stat().st_mode & 0o077:
+            raise HilserlError(f"{path} can be read by others; run: chmod 600 {path}")
+    try:
+        key = folder / KEY_FILE
+        return Credentials(
+            from_environment or (folder / TOKEN_FILE).read_text().strip(),
+            (folder / CERTIFICATE_FILE).read_bytes(),
+            key.read_bytes() if key.exists() else None,
+        )
+    except OSError as error:
+        raise HilserlError(f"No credentials in {folder}: {error}. `hilserl credentials` makes some.") from error
+
+
+def check_listening(address: Address, credentials: Credentials) -> None:
+    """Raises HilserlError where a learner would be open to others without a token and a certificate."""
+    if not address.is_loopback and not (credentials.token and credentials.certificate and credentials.key):
+        raise HilserlError(
+            f"{address} can be reached from outside, so a token and a certificate are needed: "
+            f"hilserl credentials --host {address.host} --out DIR, then --credentials DIR."
+        )
+
+
+def make_credentials(folder: Path, hosts: Sequence[str], valid_days: int = VALID_DAYS) -> Credentials:
+    """Makes a token, and a certificate with its key for the learner's host names and addresses, and keeps them.
+
+    Raises HilserlError where the folder has some already.
+    """
+    taken = [name for name in (TOKEN_FILE, CERTIFICATE_FILE, KEY_FILE) if (folder / name).exists()]
+    if taken:
+        raise HilserlError(f"{folder / taken[0]} exists already; name another folder, or remove it.")
+    if not hosts:
+        raise HilserlError("A certificate needs at least one host name or address of the learner.")
+    certificate, key = _certificate(hosts, valid_days)
+    credentials = Credentials(secrets.token_urlsafe(32), certificate, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content, mode in (
+        (KEY_FILE, key, 0o600),
+        (CERTIFICATE_FILE, certificate, 0o644),
+        (TOKEN_FILE, f"{credentials.token}\n".encode(), 0o600),
+    ):
+        atomically(folder / name, lambda part, content=content, mode=mode: _write(part, content, mode))
+    return credentials
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    path.touch(mode)
+    path.chmod(mode)
+    path.write_bytes(content)
+
+
+def _certificate(hosts: Sequence[str], valid_days: int) -> tuple[bytes, bytes]:
+    """A self-signed certificate and its key, PEM. A negative number of days makes one that has expired."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hilserl learner")])
+    begin = dt.datetime.now(dt.UTC) + dt.timedelta(days=min(0, 2 * valid_days), minutes=-5)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + dt.timedelta(days=abs(valid_days), minutes=5))
+        .add_extension(x509.SubjectAlternativeName([_subject(host) for host in hosts]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _subject(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

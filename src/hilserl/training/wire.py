@@ -1,0 +1,266 @@
+"""What actor and learner say to each other: messages as JSON, steps as Arrow, weights as safetensors. Nothing else is
+understood, and everything has a largest size.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from msgspec import Meta
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from hilserl import __version__
+from hilserl.agents.sac import Actor
+from hilserl.errors import HilserlError
+from hilserl.experience import ExperienceSpec, Step, arrow_schema, from_table, rows_to_steps, to_table
+from hilserl.training.checkpoint import named_arrays, with_arrays
+from hilserl.training.config import TrainConfig
+from hilserl.training.learner import LearnerFacts
+
+PROTOCOL = 1
+MAX_ROWS = 256
+"""Steps in one message."""
+MAX_MESSAGE_BYTES = 256 * 1024
+"""Of everything that is neither steps nor weights."""
+EPISODES_PER_ACTOR = 1_000_000
+"""Actor n numbers its episodes from n times this, so that no two actors' episodes are confused."""
+_COMPRESSION = "lz4"
+_T = TypeVar("_T")
+
+Count = Annotated[int, Meta(ge=0, le=2**62)]
+Name = Annotated[str, Meta(max_length=200)]
+Stream = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+"""What an actor's steps are kept apart from other actors' by, drawn at random when its folder is made."""
+
+
+class RefusedError(HilserlError):
+    """The other side will not have this, however often it is tried."""
+
+
+class UnreachableError(HilserlError):
+    """The other side does not answer, or cannot serve now; it may later."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What an actor says first, and again after every broken connection."""
+
+    stream: Stream
+    name: Name
+    """For people: where the actor runs."""
+    experience: Annotated[str, Meta(max_length=MAX_MESSAGE_BYTES // 2)]
+    """`ExperienceSpec.to_json`: task, observation and action layout."""
+    encoder: Annotated[str, Meta(max_length=2000)]
+    """`encoder_of` its settings."""
+    run: Name = ""
+    """The run that the stream belongs to; empty before the first welcome."""
+    protocol: int = PROTOCOL
+    version: Name = __version__
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """A learner's answer to a hello."""
+
+    run: Name
+    number: Count
+    """Of the actor, from 0."""
+    session: Count
+    """Puts of an earlier session are refused from now on."""
+    stored: Count
+    """Sequence number of the last entry that is durably stored; the first one is 1."""
+    next_episode: Count
+    """Lower numbers have been used."""
+    outcomes: tuple[tuple[bool, bool], ...] = ()
+    """Of the stream's newest episodes: success, and whether the operator acted."""
+
+
+@dataclass(frozen=True)
+class PutHeader:
+    """What every put begins with."""
+
+    stream: Stream
+    session: Count
+
+
+@dataclass(frozen=True)
+class EntryHeader:
+    """What accompanies every message of a put: the number of its first step, or of the discard it is."""
+
+    first: Annotated[int, Meta(ge=1, le=2**62)]
+    discard: Count | None = None
+    """The episode that is to be forgotten; the message then has no steps."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A learner's acknowledgement: everything up to this number is on its disk."""
+
+    upto: Count
+
+
+@dataclass(frozen=True)
+class Report:
+    """An actor's sign of life: its counters, and where its time goes."""
+
+    stream: Stream
+    numbers: Annotated[dict[Name, float], Meta(max_length=200)] = field(default_factory=dict)
+    leaving: bool = False
+    """The last one: the actor ends."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A learner's answer to a report."""
+
+    facts: LearnerFacts
+    stop: Name = ""
+    """Why the run has ended, if it has."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a learner says to anybody who may ask."""
+
+    run: Name
+    task: Name
+    config: str
+    """The run's settings, as in `config.json`."""
+    facts: LearnerFacts
+    actors: int
+    """How many have been heard of lately."""
+    protocol: int = PROTOCOL
+    version: Name = __version__
+
+
+@dataclass(frozen=True)
+class WeightsWanted:
+    """A request for weights that are newer than some."""
+
+    newer_than: Annotated[int, Meta(ge=-1)]
+    within_s: Annotated[float, Meta(ge=0, le=10)]
+
+
+def encoder_of(config: TrainConfig) -> str:
+    """What turns images into what the networks see, in words."""
+    return str(config.agent.vision) if config.obs == "pixels" else "none"
+
+
+def encode(message: Any) -> bytes:
+    """A message as JSON."""
+    return msgspec.json.encode(message)
+
+
+def decode(data: bytes | memoryview, kind: type[_T]) -> _T:
+    """A message of a kind. Raises RefusedError for anything else, and for what is too long."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise RefusedError(f"A {kind.__name__} of {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are read.")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RefusedError(f"Not a {kind.__name__}: {error}") from error
+
+
+def pack(batch: pa.RecordBatch) -> memoryview:
+    """Steps as one compressed Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=_COMPRESSION)) as writer:
+        writer.write_batch(batch)
+    return memoryview(sink.getvalue())
+
+
+def unpack(payload: bytes, spec: ExperienceSpec) -> list[Step]:
+    """What `pack` packed. Raises HilserlError where it is damaged or of another spec."""
+    try:
+        steps, found = from_table(pa.ipc.open_stream(payload).read_all())
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise HilserlError(f"Damaged steps: {error}") from error
+    if found != spec:
+        raise HilserlError(f"Steps of task {found.task!r}, not {spec.task!r}, or of another layout.")
+    return steps
+
+
+def batch_of(steps: Sequence[Step], spec: ExperienceSpec) -> pa.RecordBatch:
+    """Steps as they travel."""
+    return to_table(steps, spec).to_batches()[0]
+
+
+def empty_batch(spec: ExperienceSpec) -> pa.RecordBatch:
+    """No steps, as they travel."""
+    return pa.RecordBatch.from_pylist([], arrow_schema(spec))
+
+
+def check_schema(found: pa.Schema, spec: ExperienceSpec) -> None:
+    """Raises RefusedError, showing both, unless steps that travel under a schema are of the spec."""
+    expected = arrow_schema(spec)
+    if not found.equals(expected, check_metadata=True):
+        ours, theirs = (
+            "; ".join(f"{f.name}: {f.type}" for f in schema if f not in other)
+            for schema, other in ((expected, found), (found, expected))
+        )
+        raise RefusedError(
+            f"Other columns were expected. Expected: {ours or 'the same'}. Sent: {theirs or 'the same'}."
+        )
+
+
+def steps_in(batch: pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
+    """The steps of a batch that has passed `check_schema`. Raises RefusedError for what no step can be."""
+    if batch.num_rows > MAX_ROWS:
+        raise RefusedError(f"{batch.num_rows} steps in one message; at most {MAX_ROWS} are taken.")
+    try:
+        batch.validate(full=True)
+        steps = rows_to_steps(batch, spec)
+    except (pa.ArrowException, HilserlError, TypeError, ValueError) as error:
+        raise RefusedError(f"Steps that cannot be read: {error}") from error
+    for name in ("action", "observation.state", "reward", "human_seconds"):
+        column = batch.column(name)
+        flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+        values = flat.to_numpy(zero_copy_only=False)
+        if not np.isfinite(values).all():
+            raise RefusedError(f"{name} holds {values[~np.isfinite(values)][0]}; every number must be finite.")
+        if name == "action" and np.abs(values).max(initial=0) > 1:
+            raise RefusedError(f"An action of {values[np.abs(values).argmax()]}; actions lie in [-1, 1].")
+    return steps
+
+
+def by_episode(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Steps in order, those of each episode together."""
+    for _, group in groupby(steps, lambda step: step.episode):
+        yield list(group)
+
+
+def differences(ours: Hello, theirs: Hello) -> str:
+    """What keeps two sides from working together, both shown; empty where nothing does."""
+    pairs: dict[str, tuple[Any, Any]] = {
+        name: (getattr(ours, name), getattr(theirs, name)) for name in ("protocol", "version", "encoder")
+    }
+    try:
+        sides = [msgspec.json.decode(side.experience, type=dict[str, Any]) for side in (ours, theirs)]
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"The actor's description of its experience cannot be read: {error}") from error
+    for name in sorted(sides[0].keys() | sides[1].keys()):
+        pairs[name] = (sides[0].get(name), sides[1].get(name))
+    return "; ".join(f"{name}: here {a!r}, there {b!r}" for name, (a, b) in pairs.items() if a != b)
+
+
+def pack_weights(actor: Actor) -> bytes:
+    """An actor's arrays as safetensors."""
+    return save({name: np.asarray(leaf) for name, leaf in named_arrays(actor).items()})
+
+
+def unpack_weights(data: bytes | memoryview, like: Actor) -> Actor:
+    """An actor of the same form with these arrays. Raises RefusedError for another form or a number not finite."""
+    try:
+        arrays = load(bytes(data))
+        actor = with_arrays(like, arrays)
+    except (SafetensorError, HilserlError) as error:
+        raise RefusedError(f"The learner's weights do not fit the actor: {error}") from error
+    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if bad:
+        raise RefusedError(f"The learner's weights are not finite: {bad[0]}.")
+    return actor
