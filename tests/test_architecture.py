@@ -22,7 +22,7 @@ PARTS = {
     "interop": {"experience"},
 }
 BELOW_TRAINING = set(PARTS)
-PARTS |= {"training": BELOW_TRAINING, "cli": BELOW_TRAINING | {"training"}}
+PARTS |= {"training": BELOW_TRAINING, "cli": BELOW_TRAINING | {"training"}, "__main__": {"cli"}}
 FORBIDDEN_LIBRARIES = {
     "sim": {"jax", "equinox", "optax"},
     "tasks": {"jax", "equinox", "optax"},

@@ -118,7 +118,7 @@ class ActorNode:
         """What the learner is told with every sign of life."""
         link = self._link
         return {
-            "env_steps": self._tally.env_steps,
+            "steps": self._tally.env_steps,
             "waiting": link.waiting,
             "sent": link.counters.sent,
             "failures": link.counters.failures,

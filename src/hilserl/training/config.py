@@ -73,14 +73,7 @@ class TrainConfig:
         for name in ("max_env_steps", "eval_every", "eval_episodes", "final_eval_episodes", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise HilserlError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in (
-            "demonstrations",
-            "training_starts",
-            "solved_evaluations",
-            "rounds_per_step",
-            "max_rounds_per_step",
-            "seed",
-        ):
+        for name in ("demonstrations", "training_starts", "solved_evaluations", "rounds_per_step", "seed"):
             if getattr(self, name) < 0:
                 raise HilserlError(f"{name} must not be negative, got {getattr(self, name)}.")
         for name in ("max_minutes", "actor_hz", "max_rounds_per_step"):
