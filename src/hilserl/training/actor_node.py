@@ -9,10 +9,11 @@ from pathlib import Path
 
 from hilserl.agents.sac import create_agent
 from hilserl.training.actor import ActorLoop
-from hilserl.training.client import Backoff, Line, RemoteLink
+from hilserl.training.client import RemoteLink
 from hilserl.training.config import TrainConfig, from_json
 from hilserl.training.credentials import Address, Credentials
 from hilserl.training.interrupt import Interrupt
+from hilserl.training.line import Backoff, Line
 from hilserl.training.links import Sender
 from hilserl.training.metrics import Tally
 from hilserl.training.pace import Pace

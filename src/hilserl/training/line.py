@@ -1,0 +1,140 @@
+"""A line from an actor to a learner: each call has a deadline, each failure is one that passes or one that stays."""
+
+import contextlib
+import random
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from pyarrow import flight
+
+from hilserl.training.credentials import Address, Credentials
+from hilserl.training.wire import (
+    Description,
+    EntryHeader,
+    Hello,
+    PutHeader,
+    RefusedError,
+    Report,
+    Status,
+    Stored,
+    UnreachableError,
+    WeightsWanted,
+    Welcome,
+    decode,
+    encode,
+)
+
+CALL_S = 10.0
+"""Deadline of every call."""
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 2.0
+_UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Peer name", "Hostname Verification Check failed")
+_T = TypeVar("_T")
+
+
+class Line:
+    """Calls to a learner, each with a deadline. One thread uses it.
+
+    Raises UnreachableError for what may go better later, RefusedError for what will not.
+    """
+
+    def __init__(self, address: Address, credentials: Credentials, deadline_s: float = CALL_S) -> None:
+        self._address, self._credentials, self._deadline_s = address, credentials, deadline_s
+        self._client: flight.FlightClient | None = None
+
+    def _options(self) -> flight.FlightCallOptions:
+        token = self._credentials.token
+        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+        return flight.FlightCallOptions(timeout=self._deadline_s, headers=headers)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[flight.FlightClient]:
+        """A client, made anew after every failure, so that nothing of a broken connection is waited for."""
+        try:
+            if self._client is None:
+                encrypted = self._credentials.certificate is not None
+                self._client = flight.FlightClient(
+                    f"grpc{'+tls' if encrypted else ''}://{self._address}",
+                    tls_root_certs=self._credentials.certificate,
+                    generic_options=[("grpc.use_local_subchannel_pool", 1)],
+                )
+            yield self._client
+        except (flight.FlightUnauthenticatedError, flight.FlightUnauthorizedError, pa.ArrowInvalid) as error:
+            self.close()
+            raise RefusedError(f"The learner at {self._address} refuses: {_said(error)}") from error
+        except (pa.ArrowException, OSError) as error:
+            self.close()
+            if any(sign in str(error) for sign in _UNTRUSTED):
+                raise RefusedError(
+                    f"The certificate of {self._address} is not to be trusted: {_said(error)}"
+                ) from error
+            raise UnreachableError(f"The learner at {self._address} does not answer: {_said(error)}") from error
+
+    def _ask(self, action: str, message: Any, answer: type[_T]) -> _T:
+        with self._connected() as client:
+            results = list(client.do_action((action, encode(message)), self._options()))
+            return decode(memoryview(results[0].body), answer)
+
+    def describe(self) -> Description:
+        return self._ask("describe", {}, Description)
+
+    def hello(self, hello: Hello) -> Welcome:
+        return self._ask("hello", hello, Welcome)
+
+    def report(self, report: Report) -> Status:
+        return self._ask("report", report, Status)
+
+    def weights(self, newer_than: int, within_s: float) -> tuple[int, memoryview] | None:
+        """Version and bytes of weights newer than a version, or None where none came within the time."""
+        with self._connected() as client:
+            ticket = flight.Ticket(encode(WeightsWanted(newer_than, within_s)))
+            table = client.do_get(ticket, self._options()).read_all()
+            if not table.num_rows:
+                return None
+            return table["version"][0].as_py(), memoryview(table["weights"].chunk(0)[0].as_buffer())
+
+    def put(
+        self, header: PutHeader, messages: Iterable[tuple[EntryHeader, pa.RecordBatch]], schema: pa.Schema
+    ) -> Iterator[int]:
+        """Sends messages and tells, after each, up to which number the learner has stored them."""
+        with self._connected() as client:
+            descriptor = flight.FlightDescriptor.for_command(encode(header))
+            writer, reader = client.do_put(descriptor, schema, self._options())
+            for entry, batch in messages:
+                writer.write_with_metadata(batch, encode(entry))
+                answer = reader.read()
+                if answer is None:
+                    break
+                yield decode(memoryview(answer), Stored).upto
+            # Raises what the learner said, where it ended the call.
+            writer.close()
+
+    def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            client.close()
+
+
+def _said(error: Exception) -> str:
+    """The learner's own words, without the transport's around them."""
+    return str(error).split(". Detail:")[0].split(". gRPC client debug context")[0]
+
+
+class Backoff:
+    """Waits longer after each failure in a row, up to a limit, and never in step with others."""
+
+    def __init__(self) -> None:
+        self._next_s = _FIRST_BACKOFF_S
+
+    def wait(self, stop: threading.Event) -> None:
+        """Waits, unless it is to stop."""
+        stop.wait(self._next_s * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret
+        self._next_s = min(2 * self._next_s, _LONGEST_BACKOFF_S)
+
+    def pause(self) -> None:
+        """Waits in any case."""
+        self.wait(threading.Event())
+
+    def reset(self) -> None:
+        self._next_s = _FIRST_BACKOFF_S
