@@ -28,6 +28,8 @@ from hilserl.training.wire import (
 
 CALL_S = 10.0
 """Deadline of every call."""
+_AHEAD = 8
+"""How many messages may be on their way before the first of them is acknowledged."""
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 2.0
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Peer name", "Hostname Verification Check failed")
 _T = TypeVar("_T")
@@ -101,14 +103,22 @@ class Line:
         with self._connected() as client:
             descriptor = flight.FlightDescriptor.for_command(encode(header))
             writer, reader = client.do_put(descriptor, schema, self._options())
+            ahead = 0
             for entry, batch in messages:
                 writer.write_with_metadata(batch, encode(entry))
-                answer = reader.read()
-                if answer is None:
-                    break
-                yield decode(memoryview(answer), Stored).upto
+                ahead += 1
+                if ahead == _AHEAD:
+                    yield from self._acknowledged(reader)
+                    ahead -= 1
+            for _ in range(ahead):
+                yield from self._acknowledged(reader)
             # Raises what the learner said, where it ended the call.
             writer.close()
+
+    def _acknowledged(self, reader: flight.FlightMetadataReader) -> Iterator[int]:
+        """The next acknowledgement; none where the learner has ended the call, which closing the call explains."""
+        if (answer := reader.read()) is not None:
+            yield decode(memoryview(answer), Stored).upto
 
     def close(self) -> None:
         if self._client is not None:
