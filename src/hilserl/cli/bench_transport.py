@@ -99,14 +99,14 @@ def _weights(folder: Path) -> dict[str, float]:
         with contextlib.closing(make_env("pick_cube", obs="state")) as small:
             spec = small.experience
         with contextlib.closing(Line(address, Credentials())) as line:
-            version, durations = -1, []
+            size, durations = 0, []
             for _ in range(_FETCHES):
                 time.sleep(_NEW_WEIGHTS_S)
                 started = time.perf_counter()
-                found = line.weights(version, 5.0)
+                found = line.weights(-1, 5.0)
                 durations.append(time.perf_counter() - started)
                 assert found
-                version, size = found[0], len(found[1])
+                size = len(found[1])
         jitter, received = _jitter(folder, address, env, spec)
     return {
         "transport.weights_mb": size / 1e6,
@@ -153,9 +153,9 @@ def _learner(folder: Path, obs: str) -> Iterator[Address]:
     """The learner's side, without a learner, in a process of its own."""
     command = [sys.executable, "-m", "hilserl.cli.bench_transport", str(folder), obs]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout
+        assert process.stdin
         try:
-            assert process.stdout
-            assert process.stdin
             yield Address.parse(process.stdout.readline().strip())
         finally:
             process.stdin.close()

@@ -1,13 +1,16 @@
 """hilserl doctor: what works on this machine, and what to do about the rest."""
 
+import contextlib
 import os
 import platform
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import tyro
 
@@ -131,14 +134,37 @@ def _live(seconds: float) -> int:
     return 0
 
 
-def check(live: float = 0.0) -> int:
+def _learner(address: str, credentials: Path | None) -> int:
+    """Asks a learner who it is, as an actor would."""
+    from hilserl.training.credentials import Address, load_credentials
+    from hilserl.training.line import Line
+
+    line = Line(Address.parse(address), load_credentials(credentials))
+    with contextlib.closing(line):
+        line.describe()
+        started = time.perf_counter()
+        found = line.describe()
+        answered_ms = 1e3 * (time.perf_counter() - started)
+    fits = "fits this one" if found.version == version("hilserl") else f"this one is {version('hilserl')}"
+    print(
+        f"The learner at {address} answers in {answered_ms:.1f} ms: task {found.task}, {found.facts.rounds} rounds, "
+        f"{found.facts.online} steps, {found.actors} actors, hilserl {found.version} ({fits})."
+    )
+    return 0
+
+
+def check(live: float = 0.0, learner: str | None = None, credentials: Path | None = None) -> int:
     """Try everything this program needs and say what to do about what is missing.
 
     Args:
         live: instead, watch the attached gamepad and SpaceMouse for so many seconds and show what they say.
+        learner: instead, HOST:PORT of a learner to ask who it is, as an actor would.
+        credentials: what `hilserl credentials` made for that learner.
     """
     if live > 0:
         return _live(live)
+    if learner is not None:
+        return _learner(learner, credentials)
     failures = 0
     for name in _CHECKS:
         good, text = _alone(name)

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ MAX_RESTARTS = 5
 """Of one actor; a crew whose actors die more often than this has something to mend."""
 GIVE_UP_S = 60.0
 _LEAVING_S = 30.0
+_STILLBORN_S = 3.0
+"""An actor that ends sooner would end so again."""
 
 
 def train_async(config: TrainConfig, folder: RunDir, *, resume: bool = False) -> dict[str, Any] | None:
@@ -45,10 +48,10 @@ class Crew:
     """An actor's process and its successors. It takes its settings from the learner."""
 
     def __init__(self, config: TrainConfig, folder: RunDir, credentials: Credentials) -> None:
-        self._task, self._folder, self._credentials = config.task, folder.path / "actors" / "0", credentials
+        self._task, self._run, self._credentials = config.task, folder.path, credentials
         self._address: Address | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._restarts = 0
+        self._restarts, self._began = 0, 0.0
 
     def start(self, address: Address) -> None:
         """Begins to act for the learner at an address."""
@@ -56,8 +59,9 @@ class Crew:
         self._spawn()
 
     def _spawn(self) -> None:
-        command = actor_command(self._task, str(self._address), self._folder, GIVE_UP_S)
+        command = actor_command(self._task, str(self._address), self._run / "actors" / "0", GIVE_UP_S)
         environment = {**os.environ, TOKEN_VARIABLE: self._credentials.token or ""}
+        self._began = time.monotonic()
         self._process = subprocess.Popen(command, env=environment)  # noqa: S603 - ourselves
 
     def wanted(self) -> bool:
@@ -71,8 +75,11 @@ class Crew:
             return True
         if status == 0:
             return False
-        if self._restarts == MAX_RESTARTS:
-            raise HilserlError(f"The actor ended with status {status}, as it did {MAX_RESTARTS} times before.")
+        if self._restarts == MAX_RESTARTS or time.monotonic() - self._began < _STILLBORN_S:
+            raise HilserlError(
+                f"The actor ended with status {status}; it was started {self._restarts + 1} times. Everything is kept: "
+                f"go on with hilserl train {self._task} --resume --run-dir {self._run}"
+            )
         self._restarts += 1
         self._spawn()
         return True

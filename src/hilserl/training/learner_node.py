@@ -40,7 +40,8 @@ def serve(
 ) -> dict[str, Any] | None:
     """Learns until the task is solved or a limit is reached; returns what `result.json` holds.
 
-    `listening` is told the address once actors may come; the run ends, by its operator's wish, when `wanted` says no.
+    `listening` is told the address once actors may come; the run ends, by its operator's wish, when `wanted` says no,
+    and, with everything kept, with the HilserlError that it raises.
     Interrupted by Ctrl-C it keeps everything and returns None; `own_actors` are then told to end as well, others go on
     and wait for it to come back. Raises as `train`.
     """
@@ -139,6 +140,9 @@ class LearnerNode:
         except DivergenceError as error:
             self.exchange.stop = "training diverged"
             raise DivergenceError(f"{error} {run.last_good()}") from error
+        except HilserlError:
+            self._judging.submit(run.keep).result()
+            raise
         self._judging.submit(run.keep).result()
         if reason == "interrupted":
             run.progress.say(

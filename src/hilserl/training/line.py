@@ -127,8 +127,9 @@ class Line:
 
 
 def _said(error: Exception) -> str:
-    """The learner's own words, without the transport's around them."""
-    return str(error).split(". Detail:")[0].split(". gRPC client debug context")[0]
+    """The learner's own words, or the network's, without the transport's around them."""
+    text = str(error).split(". gRPC client debug context")[0].split(". Detail:")[0]
+    return text.split("with message: ")[-1].split("last error: ")[-1]
 
 
 class Backoff:

@@ -46,6 +46,7 @@ ALIVE_S = 10.0
 """An actor that has been silent for longer counts as gone."""
 _BACKLOG_STEPS = 2_000
 _POLL_S = 0.005
+_WARN_EVERY_S = 5.0
 WEIGHTS_SCHEMA = pa.schema([pa.field("version", pa.int64()), pa.field("weights", pa.large_binary())])
 
 
@@ -110,6 +111,7 @@ class Exchange:
         self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
         self._waiting, self._counting = 0, threading.Lock()
         self._peers: dict[str, Peer] = {}
+        self._quiet_until = 0.0
         self.stop = ""
         """Set by the learner: why actors need not go on."""
         self.refused = self.repeated = 0
@@ -201,7 +203,9 @@ class Exchange:
     def refuse(self, error: Exception) -> None:
         """Counts and tells what was refused."""
         self.refused += 1
-        self._warn(f"Refused: {error}")
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + _WARN_EVERY_S
+            self._warn(f"Refused ({self.refused} so far): {error}")
 
 
 class _Door(flight.ServerMiddlewareFactory):

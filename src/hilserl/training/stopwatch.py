@@ -38,6 +38,9 @@ class Stopwatch:
         laps = self._laps.get(name, ())
         return sum(laps) / len(laps) if laps else 0.0
 
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {1e3 * self.mean_s(name):.2f} ms" for name in list(self._laps)) or "nothing timed"
+
     def milliseconds(self) -> dict[str, float]:
         """Mean milliseconds of each lap, in the order in which they were first taken."""
         return {f"{name}_ms": 1e3 * self.mean_s(name) for name in list(self._laps)}
