@@ -17,7 +17,7 @@ from hilserl.training.metrics import RECENT_EPISODES
 from hilserl.training.rollout import EpisodeSummary, summarise
 from hilserl.training.run import Run, demonstrations, open_run
 from hilserl.training.rundir import RunDir
-from hilserl.training.service import Arrived, Exchange, Service
+from hilserl.training.service import Arrived, Exchange, Service, check_address
 from hilserl.training.store import Store
 from hilserl.training.wire import EPISODES_PER_ACTOR, Hello, encoder_of, pack_weights
 
@@ -45,6 +45,7 @@ def serve(
     Interrupted by Ctrl-C it keeps everything and returns None; `own_actors` are then told to end as well, others go on
     and wait for it to come back. Raises as `train`.
     """
+    check_address(address, credentials)
     with (
         open_run(config, folder, resume=resume),
         LearnerNode(config, folder, address, credentials, own_actors=own_actors) as node,

@@ -71,7 +71,8 @@ class Line:
                 raise RefusedError(
                     f"The certificate of {self._address} is not to be trusted: {_said(error)}"
                 ) from error
-            raise UnreachableError(f"The learner at {self._address} does not answer: {_said(error)}") from error
+            hint = "" if self._address.is_loopback or self._credentials.certificate else " Are --credentials missing?"
+            raise UnreachableError(f"The learner at {self._address} does not answer: {_said(error)}.{hint}") from error
 
     def _ask(self, action: str, message: Any, answer: type[_T]) -> _T:
         with self._connected() as client:

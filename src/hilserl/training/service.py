@@ -234,10 +234,9 @@ class Service(flight.FlightServerBase):
     """
 
     def __init__(self, exchange: Exchange, spec: ExperienceSpec, address: Address, credentials: Credentials) -> None:
-        check_listening(address, credentials)
+        check_address(address, credentials)
         self._exchange, self._spec = exchange, spec
         encrypted = credentials.certificate is not None
-        _check_free(address)
         try:
             super().__init__(
                 f"grpc{'+tls' if encrypted else ''}://{address}",
@@ -308,8 +307,12 @@ def _telling(exchange: Exchange) -> Iterator[None]:
         raise pa.ArrowInvalid(str(error)) from error
 
 
-def _check_free(address: Address) -> None:
-    """Raises HilserlError where somebody listens already: the transport would share the port with them in silence."""
+def check_address(address: Address, credentials: Credentials) -> None:
+    """Raises HilserlError where a learner must not, or cannot, listen.
+
+    Where somebody listens already the transport would share the port with them in silence.
+    """
+    check_listening(address, credentials)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     with socket.socket(family) as probe:
         # A port whose last connections are only being waited for is free.
