@@ -44,7 +44,9 @@ def run(words: Sequence[str]) -> int:
         Address.parse(arguments.listen),
         load_credentials(arguments.credentials),
         resume=arguments.resume,
-        listening=lambda address: print(f"Listening on {address}. Act with: {_command(task, address, arguments)}"),
+        listening=lambda address: print(
+            f"Listening on {address}. Act with: {_command(task, address, arguments)}", flush=True
+        ),
     )
     if result is None:
         return 130

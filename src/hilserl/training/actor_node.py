@@ -27,6 +27,10 @@ MAX_SPOOL_BYTES = 10_000_000_000
 _IDLE_S = 0.05
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an actor works.
@@ -45,7 +49,7 @@ class Place:
     folder: Path
     give_up_s: float | None = None
     max_spool_bytes: int = MAX_SPOOL_BYTES
-    say: Callable[[str], object] = print
+    say: Callable[[str], object] = _say
 
 
 def learners_config(place: Place) -> TrainConfig:
