@@ -25,6 +25,7 @@ from hilserl.training.wire import Hello, UnreachableError, Welcome, encoder_of
 
 MAX_SPOOL_BYTES = 10_000_000_000
 _IDLE_S = 0.05
+_SLOWEST_HZ = 2.0
 
 
 def _say(text: str) -> None:
@@ -152,13 +153,22 @@ class ActorNode:
                     self._breathe(f"There is no room for more steps in {self._place.folder}; waiting for the learner.")
                     continue
                 self._actor.step()
-                if not (self._actor.station and self._actor.station.in_real_time):
-                    self._pace.wait()
+                self._keep_pace()
             self._actor.rollout.end_episode()
             self._link.close()
         if waiting := self._link.waiting:
             self._place.say(f"{waiting} steps are still to be sent; they wait in {self._place.folder}.")
         return reason
+
+    def _keep_pace(self) -> None:
+        """A robot's pace where a person drives; otherwise no faster than the learner can use."""
+        if self._actor.station and self._actor.station.in_real_time:
+            return
+        config, rounds_per_s = self._config, self._link.facts.rounds_per_s
+        if rounds_per_s and config.rounds_per_step:
+            usable_hz = rounds_per_s / config.rounds_per_step / max(1, self._link.actors)
+            self._pace.rate_hz = min(config.actor_hz, max(usable_hz, _SLOWEST_HZ))
+        self._pace.wait()
 
     def _wait(self) -> Callable[[str], bool]:
         waiting = _Waiting(self._place)

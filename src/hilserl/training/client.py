@@ -77,7 +77,8 @@ class RemoteLink:
         self._lines = {name: Line(address, credentials) for name in ("sender", "weights", "heartbeat")}
         self._newest: tuple[Actor, int] = (like, -1)
         self.counters = Counters()
-        self.facts = LearnerFacts()
+        self.facts, self.actors = LearnerFacts(), 1
+        """How the learner is doing, and how many actors it has."""
         self.stop_reason = ""
         """Why the learner wants no more steps, if it does not."""
         self.heard = 0.0
@@ -187,7 +188,8 @@ class RemoteLink:
 
     def _tell(self, *, leaving: bool = False) -> None:
         status = self._lines["heartbeat"].report(Report(self._spool.stream, self._numbers(), leaving))
-        self.facts, self.stop_reason, self.heard = status.facts, status.stop, time.monotonic()
+        self.facts, self.actors = status.facts, status.actors
+        self.stop_reason, self.heard = status.stop, time.monotonic()
 
     def send(self, step: Step) -> None:
         """Puts a step on this side's disk. Raises what went wrong for good on the way to the learner."""

@@ -47,7 +47,7 @@ class TrainConfig:
     free_running: Annotated[bool, tyro.conf.arg(name="async")] = False
     """Actor and learner as processes, each at its own pace, instead of in lockstep."""
     actor_hz: float = 20.0
-    """An actor's pace while it runs freely; a robot's would be 10."""
+    """An actor's pace while it runs freely, unless the learner can do fewer than `rounds_per_step` rounds meanwhile."""
     max_rounds_per_step: float = 8.0
     """Where actor and learner run freely: the learner waits for its actors rather than do more rounds to a step."""
     max_env_steps: int = 8_000
@@ -55,7 +55,7 @@ class TrainConfig:
     training_starts: int = 100
     """Online steps before the first learner round."""
     rounds_per_step: float = 2.0
-    """Learner rounds to one environment step, in lockstep."""
+    """Learner rounds to one environment step: in lockstep always, where they run freely if the machine can."""
     replay_capacity: int = 200_000
     eval_every: int = 500
     """Environment steps between evaluations; each comes with a checkpoint."""

@@ -12,6 +12,7 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step
 from hilserl.replay import Replay
 from hilserl.training.config import TrainConfig
+from hilserl.training.placement import Placement
 from hilserl.training.stopwatch import Stopwatch
 
 _DRAWN_KEYS = 1
@@ -37,23 +38,29 @@ class LearnerFacts:
 
 
 class Learner:
-    """An agent and its replay. Everything random in a round follows from the seed and the round's number."""
+    """An agent and its replay. Everything random in a round follows from the seed and the round's number.
 
-    def __init__(self, spec: ExperienceSpec, config: TrainConfig, prior: Sequence[Step]) -> None:
+    Both live where `placement` puts them, which is on every device that JAX sees where it is not told.
+    """
+
+    def __init__(
+        self, spec: ExperienceSpec, config: TrainConfig, prior: Sequence[Step], placement: Placement | None = None
+    ) -> None:
         self.spec = spec
-        self.snapshot: tuple[Agent, int] = (create_agent(spec, config.agent, config.seed), 0)
+        self._placement = placement or Placement(jax.devices(), config.agent.batch_size)
+        self.snapshot: tuple[Agent, int] = (self._placement.agent(create_agent(spec, config.agent, config.seed)), 0)
         self.stopwatch = Stopwatch()
         self.metrics: dict[str, float] = {}
         self._config = config
         self.frames = self.snapshot[0].frames
         prior = [self.seen(step) for step in prior]
-        self._replay = Replay(spec, config.replay_capacity, prior, self.frames.stored)
+        self._replay = Replay(spec, config.replay_capacity, prior, self.frames.stored, self._placement.store)
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
 
     def restore(self, agent: Agent, rounds: int) -> None:
         """Goes on from a checkpoint; the steps come again through `receive`."""
-        self.snapshot = (agent, rounds)
+        self.snapshot = (self._placement.agent(agent), rounds)
 
     @property
     def rounds(self) -> int:
@@ -84,7 +91,7 @@ class Learner:
     def facts(self) -> LearnerFacts:
         """How it stands now."""
         online, prior = len(self._replay.online_rows()), len(self._replay.prior_rows())
-        seconds = sum(self.stopwatch.mean_s(lap) for lap in ("sample", "update"))
+        seconds = sum(self.stopwatch.typical_s(lap) for lap in ("sample", "update"))
         return LearnerFacts(self.rounds, 1 / seconds if seconds else 0.0, online, prior, self.metrics)
 
     @property
@@ -110,11 +117,11 @@ class Learner:
         rng = np.random.default_rng([self._config.seed, rounds])
         settings = self._config.agent
         with self.stopwatch.lap("sample"):
-            batches = self._replay.sample(rng, settings.utd_ratio, settings.batch_size)
+            batches = self._placement.batches(self._replay.sample(rng, settings.utd_ratio, settings.batch_size))
         with self.stopwatch.lap("update"):
             agent, metrics = update(agent, batches, jax.random.fold_in(self._key, rounds))
             self.metrics = {name: float(value) for name, value in metrics.items()}
         bad = [name for name, value in self.metrics.items() if not np.isfinite(value)]
         if bad:
             raise DivergenceError(f"Training diverged in round {rounds}: {', '.join(bad)} is not finite.")
-        self.snapshot = (agent, rounds + 1)
+        self.snapshot = (self._placement.agent(agent), rounds + 1)

@@ -4,6 +4,7 @@ import contextlib
 import random
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -28,8 +29,8 @@ from hilserl.training.wire import (
 
 CALL_S = 10.0
 """Deadline of every call."""
-_AHEAD = 8
-"""How many messages may be on their way before the first of them is acknowledged."""
+_TOGETHER = 8
+"""How many messages are acknowledged together."""
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 2.0
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Peer name", "Hostname Verification Check failed")
 _T = TypeVar("_T")
@@ -100,18 +101,19 @@ class Line:
     def put(
         self, header: PutHeader, messages: Iterable[tuple[EntryHeader, pa.RecordBatch]], schema: pa.Schema
     ) -> Iterator[int]:
-        """Sends messages and tells, after each, up to which number the learner has stored them."""
+        """Sends messages and tells, every few of them, up to which number the learner has stored them."""
         with self._connected() as client:
             descriptor = flight.FlightDescriptor.for_command(encode(header))
             writer, reader = client.do_put(descriptor, schema, self._options())
-            ahead = 0
+            unanswered = 0
             for entry, batch in messages:
-                writer.write_with_metadata(batch, encode(entry))
-                ahead += 1
-                if ahead == _AHEAD:
+                unanswered += 1
+                writer.write_with_metadata(batch, encode(replace(entry, more=unanswered < _TOGETHER)))
+                if unanswered == _TOGETHER:
                     yield from self._acknowledged(reader)
-                    ahead -= 1
-            for _ in range(ahead):
+                    unanswered = 0
+            writer.done_writing()
+            if unanswered:
                 yield from self._acknowledged(reader)
             # Raises what the learner said, where it ended the call.
             writer.close()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class Pace:
-    """Beats at a rate: each wait ends a whole number of periods after the first.
+    """Beats at a rate: each wait ends a period after the one before should have ended.
 
     A step that comes late by a period or more is counted, and the beat begins anew from there, so that nothing is
     hurried afterwards.
@@ -17,7 +17,9 @@ class Pace:
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        self._period_s, self._now, self._sleep = 1.0 / rate_hz, now, sleep
+        self.rate_hz = rate_hz
+        """May be changed at any time."""
+        self._now, self._sleep = now, sleep
         self._next: float | None = None
         self.late = 0
 
@@ -26,7 +28,7 @@ class Pace:
         now = self._now()
         if self._next is None:
             self._next = now
-        self._next += self._period_s
+        self._next += 1.0 / self.rate_hz
         if now > self._next:
             self.late += 1
             self._next = now

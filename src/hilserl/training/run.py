@@ -245,7 +245,7 @@ class Run:
             "evaluation": evaluation.as_dict(),
         }
         atomically(self.dir.result, lambda part: part.write_text(json.dumps(result, indent=2) + "\n"))
-        self.progress.say(f"Ended: {reason}. {evaluation}.\nOf each, on average: {self._learner.stopwatch}.")
+        self.progress.say(f"Ended: {reason}. {evaluation}.\nIn the middle: {self._learner.stopwatch}.")
         return result
 
     def last_good(self) -> str:

@@ -11,7 +11,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from hilserl.training.credentials import Address, Credentials, check_listening
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.store import Store
 from hilserl.training.wire import (
+    MAX_ROWS,
     Description,
     EntryHeader,
     Hello,
@@ -35,6 +36,7 @@ from hilserl.training.wire import (
     UnreachableError,
     WeightsWanted,
     Welcome,
+    check_rows,
     check_schema,
     decode,
     differences,
@@ -183,7 +185,7 @@ class Exchange:
         """Notes an actor's sign of life."""
         if peer := self._peers.get(report.stream):
             peer.heard, peer.leaving, peer.numbers = time.monotonic(), report.leaving, report.numbers
-        return Status(self._facts(), self.stop)
+        return Status(self._facts(), len(self.alive), self.stop)
 
     def describe(self) -> Description:
         """What anybody may know."""
@@ -273,16 +275,45 @@ class Service(flight.FlightServerBase):
         with _telling(self._exchange):
             put = decode(descriptor.command or b"", PutHeader)
             check_schema(reader.schema, self._spec)
-            for chunk in reader:
-                entry = decode(memoryview(chunk.app_metadata or b""), EntryHeader)
-                stored = self._exchange.take(put, entry, chunk.data)
-                writer.write(pa.py_buffer(encode(stored)))
+            for messages in _together(reader):
+                stored = [self._exchange.take(put, entry, batch) for entry, batch in _joined(messages)]
+                writer.write(pa.py_buffer(encode(stored[-1])))
 
     def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.RecordBatchStream:
         del context
         with _telling(self._exchange):
             found = self._exchange.weights(decode(ticket.ticket, WeightsWanted))
             return flight.RecordBatchStream(_weights_table(found))
+
+
+_Message = tuple[EntryHeader, pa.RecordBatch]
+
+
+def _together(reader: flight.MetadataRecordBatchReader) -> Iterator[list[_Message]]:
+    """The messages of a put, those that one acknowledgement will do for together; never many steps."""
+    messages: list[_Message] = []
+    for chunk in reader:
+        check_rows(chunk.data)
+        entry = decode(memoryview(chunk.app_metadata or b""), EntryHeader)
+        messages.append((entry, chunk.data))
+        if not entry.more or sum(batch.num_rows for _, batch in messages) >= MAX_ROWS or len(messages) == MAX_ROWS:
+            yield messages
+            messages = []
+    if messages:
+        yield messages
+
+
+def _joined(messages: Sequence[_Message]) -> Iterator[_Message]:
+    """Messages whose steps follow each other as one: it goes to the disk in one piece."""
+    entry, batches, rows = messages[0][0], [messages[0][1]], messages[0][1].num_rows
+    for later, batch in messages[1:]:
+        if entry.discard is None and later.discard is None and later.first == entry.first + rows:
+            batches.append(batch)
+            rows += batch.num_rows
+            continue
+        yield entry, pa.concat_batches(batches)
+        entry, batches, rows = later, [batch], batch.num_rows
+    yield entry, pa.concat_batches(batches)
 
 
 def _weights_table(found: tuple[int, bytes] | None) -> pa.Table:

@@ -1,6 +1,7 @@
 """Where the time of a repeated piece of work goes."""
 
 import contextlib
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -33,14 +34,14 @@ class Stopwatch:
 
         return call
 
-    def mean_s(self, name: str) -> float:
-        """Mean seconds of a lap; 0 where it has not been taken."""
-        laps = self._laps.get(name, ())
-        return sum(laps) / len(laps) if laps else 0.0
+    def typical_s(self, name: str) -> float:
+        """Median seconds of a lap; 0 where it has not been taken. A compilation among the laps makes no difference."""
+        laps = self._laps.get(name)
+        return statistics.median(list(laps)) if laps else 0.0
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {1e3 * self.mean_s(name):.2f} ms" for name in list(self._laps)) or "nothing timed"
+        return ", ".join(f"{name} {1e3 * self.typical_s(name):.2f} ms" for name in list(self._laps)) or "nothing timed"
 
     def milliseconds(self) -> dict[str, float]:
-        """Mean milliseconds of each lap, in the order in which they were first taken."""
-        return {f"{name}_ms": 1e3 * self.mean_s(name) for name in list(self._laps)}
+        """Median milliseconds of each lap, in the order in which they were first taken."""
+        return {f"{name}_ms": 1e3 * self.typical_s(name) for name in list(self._laps)}

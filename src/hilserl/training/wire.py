@@ -95,6 +95,8 @@ class EntryHeader:
     first: Annotated[int, Meta(ge=1, le=2**62)]
     discard: Count | None = None
     """The episode that is to be forgotten; the message then has no steps."""
+    more: bool = False
+    """Another message follows at once; one acknowledgement will do for both."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ class Status:
     """A learner's answer to a report."""
 
     facts: LearnerFacts
+    actors: int = 0
+    """How many there are now."""
     stop: Name = ""
     """Why the run has ended, if it has."""
 
@@ -208,10 +212,14 @@ def check_schema(found: pa.Schema, spec: ExperienceSpec) -> None:
         )
 
 
-def steps_in(batch: pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
-    """The steps of a batch that has passed `check_schema`. Raises RefusedError for what no step can be."""
+def check_rows(batch: pa.RecordBatch) -> None:
+    """Raises RefusedError for more steps than one message may have."""
     if batch.num_rows > MAX_ROWS:
         raise RefusedError(f"{batch.num_rows} steps in one message; at most {MAX_ROWS} are taken.")
+
+
+def steps_in(batch: pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
+    """The steps of a batch that has passed `check_schema`. Raises RefusedError for what no step can be."""
     try:
         batch.validate(full=True)
         steps = rows_to_steps(batch, spec)
