@@ -66,7 +66,9 @@ def learners_config(place: Place) -> TrainConfig:
                 # Nothing here is a path on this machine.
                 return replace(from_json(line.describe().config), demos=())
             except UnreachableError as error:
-                if interrupt.requested or not waiting(str(error)):
+                if interrupt.requested:
+                    raise KeyboardInterrupt from error
+                if not waiting(str(error)):
                     raise
                 backoff.pause()
 
@@ -174,8 +176,10 @@ class ActorNode:
         waiting = _Waiting(self._place)
 
         def wait(reason: str) -> bool:
+            if self._interrupt.requested:
+                raise KeyboardInterrupt
             self._breathe(reason)
-            return waiting(reason) and not self._interrupt.requested
+            return waiting(reason)
 
         return wait
 

@@ -66,7 +66,10 @@ def save_checkpoint(folder: Path, agent: Agent, state: RunState) -> Path:
     target = folder / str(state.env_steps)
     part = folder / f".{state.env_steps}.part"
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    try:
+        part.mkdir(parents=True)
+    except OSError as error:
+        raise HilserlError(f"Cannot write the checkpoint {target}: {error}") from error
     weights = save({name: np.asarray(leaf) for name, leaf in named_arrays(agent).items()})
     atomically(part / _AGENT, lambda file: file.write_bytes(weights))
     summary = {**asdict(state), "sha256": hashlib.sha256(weights).hexdigest()}

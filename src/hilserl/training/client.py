@@ -32,7 +32,8 @@ _HEARTBEAT_S = 1.0
 _WEIGHTS_WAIT_S = 1.0
 _BETWEEN_WEIGHTS_S = 0.1
 _IDLE_S = 0.2
-_FLUSH_S = 15.0
+_FLUSH_S, _LAST_TRY_S = 15.0, 2.0
+_SILENT_S = 3.0
 
 
 @dataclass
@@ -140,6 +141,7 @@ class RemoteLink:
             except UnreachableError:
                 self.counters.failures += 1
                 broken = True
+                self._spool.tidy()
                 backoff.wait(self._stopping)
 
     def _send_some(self) -> bool:
@@ -228,7 +230,7 @@ class RemoteLink:
     def state(self) -> str:
         """How the connection is, for people."""
         silence = time.monotonic() - self.heard
-        how = "connected" if silence < 3 * _HEARTBEAT_S else f"silent for {silence:.0f} s"
+        how = "connected" if silence < _SILENT_S else f"silent for {silence:.0f} s"
         return f"{self.address}, {how}, {self.waiting} steps to send"
 
     def flush(self, within_s: float) -> bool:
@@ -240,6 +242,8 @@ class RemoteLink:
 
     def stop(self) -> None:
         """Ends the threads; what has not been sent stays on this side's disk."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._waiting.set()
         for thread in self._threads:
@@ -253,7 +257,7 @@ class RemoteLink:
 
     def close(self) -> None:
         """The same after everything has been sent, if that goes within a few seconds."""
-        self.flush(_FLUSH_S)
+        self.flush(_FLUSH_S if time.monotonic() - self.heard < _SILENT_S else _LAST_TRY_S)
         self.stop()
         self._raise_failure()
 

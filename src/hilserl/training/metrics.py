@@ -30,8 +30,11 @@ class MetricsLog:
         """One record; its numbers become TensorBoard scalars `kind/name` over environment steps."""
         line = json.dumps({"kind": kind, "env_steps": env_steps, **values}) + "\n"
         with self._lock:
-            self._file.write(line)
-            self._file.flush()
+            try:
+                self._file.write(line)
+                self._file.flush()
+            except OSError as error:
+                raise HilserlError(f"Cannot write {self._file.name}: {error}") from error
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._events.add_scalar(f"{kind}/{name}", float(value), env_steps)

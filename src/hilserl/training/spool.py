@@ -134,6 +134,11 @@ class Spool:
             self._taking.execute("UPDATE stream SET acknowledged = ?", (upto,))
         self._acknowledged = upto
 
+    def tidy(self) -> None:
+        """Moves what was written to its place, as acknowledging does now and then; for when nothing is acknowledged."""
+        with self._explained():
+            self._taking.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def skip_to(self, stored: int) -> None:
         """The learner has more than this disk remembers, as after a power cut here: numbers go on after that."""
         self.acknowledge(stored)
