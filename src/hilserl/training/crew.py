@@ -60,7 +60,8 @@ class Crew:
 
     def _spawn(self) -> None:
         command = actor_command(self._task, str(self._address), self._run / "actors" / "0", GIVE_UP_S)
-        environment = {**os.environ, TOKEN_VARIABLE: self._credentials.token or ""}
+        # An accelerator is the learner's: two processes would quarrel over its memory, and acting needs little.
+        environment = {"JAX_PLATFORMS": "cpu", **os.environ, TOKEN_VARIABLE: self._credentials.token or ""}
         self._began = time.monotonic()
         self._process = subprocess.Popen(command, env=environment)  # noqa: S603 - ourselves
 
