@@ -3,8 +3,10 @@
 Toy steps carry 100 * episode + index, so a true transition always goes from v to v + 1.
 """
 
+import itertools
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, Transitions
 from hilserl.replay import Replay
 from hilserl.tasks import make_env
+from hilserl.training.placement import DeviceStore
 from hilserl.vision.frames import FrameEncoder, VisionConfig
 
 
@@ -251,3 +254,56 @@ def test_200_000_steps_of_two_cameras_fit_in_6_gb() -> None:
     replay = Replay(env.experience, 200_000, features=FrameEncoder(env.experience, VisionConfig()).stored)
     assert replay.nbytes < 6e9
     assert replay.nbytes > 200_000 * 2 * 8 * 8 * 80 * 2, "and the features are counted"
+
+
+def same(a: Transitions, b: Transitions) -> bool:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("capacity", [2, 13, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_on_a_device_batches_are_the_same_bit_by_bit(spec: ExperienceSpec, capacity: int, seed: int) -> None:
+    rng = np.random.default_rng([seed, capacity])
+    prior = make_episode(9, 4, terminated=True) if seed else []
+    host, device = (Replay(spec, capacity, prior, **store) for store in ({}, {"store": DeviceStore}))
+    numbers, running = itertools.count(10), {}
+    for turn in range(150):
+        place, event = int(rng.integers(3)), rng.random()
+        episode, index = running.pop(place, None) or (next(numbers), 0)
+        if event < 0.1:
+            leave = "forget" if event < 0.05 else "end"
+            for replay in (host, device):
+                getattr(replay, leave)(episode)
+            continue
+        reward, intervened = (float(rng.normal()), bool(rng.random() < 0.3)) if index else (0.0, False)
+        terminated, truncated = bool(index and event > 0.9), bool(index and 0.8 < event < 0.9)
+        step = make_step(episode, index, reward=reward, intervened=intervened, terminated=terminated)
+        step = replace(step, truncated=truncated)
+        for replay in (host, device):
+            replay.add(step)
+        if not step.ends_episode:
+            running[place] = (episode, index + 1)
+        if host.holds_transitions and turn % 3 == 0:
+            drawn = [replay.sample(np.random.default_rng(turn), 2, 6) for replay in (host, device)]
+            assert same(*drawn)
+            assert isinstance(drawn[0].reward, np.ndarray)
+            assert isinstance(drawn[1].reward, jax.Array)
+    assert host.nbytes == device.nbytes
+    assert np.array_equal(host.online_rows(), device.online_rows())
+
+
+def test_many_demonstrations_reach_a_device_whole(spec: ExperienceSpec) -> None:
+    prior = [step for episode in range(70) for step in make_episode(episode, 7, terminated=bool(episode % 2))]
+    host, device = Replay(spec, 5, prior), Replay(spec, 5, prior, store=DeviceStore)
+    assert len(host.prior_rows()) == 490
+    assert same(*(replay.transitions(replay.prior_rows()) for replay in (host, device)))
+
+
+def test_features_of_another_type_are_rounded_alike(spec: ExperienceSpec) -> None:
+    host, device = Replay(spec, 5, features=FEATURES), Replay(spec, 5, features=FEATURES, store=DeviceStore)
+    for step in make_episode(1, 2):
+        features = np.random.default_rng(step.index).normal(size=(2, 2, 4))
+        for replay in (host, device):
+            replay.add(replace(step, observation={**step.observation, "eye.features": features}))
+    assert same(*(replay.transitions(replay.online_rows()) for replay in (host, device)))

@@ -4,7 +4,8 @@ A row is one `Step`: what its action led to. A transition is a row together with
 episode*, found through an explicit link, so it never joins two episodes, two moments of one, or two writes of one slot.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,12 +15,80 @@ from hilserl.experience import ExperienceSpec, Step, Transitions
 _NONE = -1
 
 
+class Columns(NamedTuple):
+    """What is learned from of many steps, one row a step, in NumPy's or JAX's arrays."""
+
+    observation: dict[str, Any]
+    action: Any
+    """float32 [rows, m]"""
+    reward: Any
+    """float32 [rows]"""
+    terminated: Any
+    """bool [rows]"""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(column.nbytes for column in (*self.observation.values(), self.action, self.reward, self.terminated))
+
+    def transitions(self, before: Any, rows: Any) -> Transitions:
+        """The transitions from the rows `before` to `rows`, with the rows' shape in front."""
+        return Transitions(
+            observation={name: column[before] for name, column in self.observation.items()},
+            action=self.action[rows],
+            reward=self.reward[rows],
+            next_observation={name: column[rows] for name, column in self.observation.items()},
+            # A time limit says nothing about the value of the state it interrupts, so only termination counts.
+            bootstrap=1.0 - self.terminated[rows].astype(np.float32),
+        )
+
+
+class Store(Protocol):
+    """Where a replay keeps its columns. Which rows hold what is the replay's business."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the columns once they are full."""
+        ...
+
+    def write(self, row: int, steps: Sequence[Step]) -> None:
+        """Keeps steps in the rows from `row` on."""
+        ...
+
+    def transitions(self, before: np.ndarray, rows: np.ndarray) -> Transitions:
+        """As `Columns.transitions`."""
+        ...
+
+
+class HostStore:
+    """The columns in this machine's memory, in NumPy's arrays."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+
+    @property
+    def nbytes(self) -> int:
+        return self._columns.nbytes
+
+    def write(self, row: int, steps: Sequence[Step]) -> None:
+        columns = self._columns
+        for at, step in enumerate(steps, row):
+            for name, column in columns.observation.items():
+                column[at] = step.observation[name]
+            columns.action[at], columns.reward[at], columns.terminated[at] = step.action, step.reward, step.terminated
+
+    def transitions(self, before: np.ndarray, rows: np.ndarray) -> Transitions:
+        return self._columns.transitions(before, rows)
+
+
 class Replay:
     """Online steps and prior data (demonstrations and interventions) in one store.
 
     Of cameras it keeps the frames or, where `features` gives their names and shapes, float16 features instead of them.
-    An intervened step belongs to both halves and is stored once. Demonstrations given to `add_prior` are never
+    An intervened step belongs to both halves and is stored once. Demonstrations given as `prior` are never
     overwritten; everything else gives way, oldest first, when `capacity` online steps are full.
+
+    `store` is given the columns, all zero, and makes the store of them that is used. Rows are drawn here whatever it
+    is, so that batches do not depend on it.
     """
 
     def __init__(
@@ -28,20 +97,20 @@ class Replay:
         capacity: int,
         prior: Iterable[Step] = (),
         features: dict[str, tuple[int, ...]] | None = None,
+        store: Callable[[Columns], Store] = HostStore,
     ) -> None:
         demonstrations = list(prior)
         self._first = len(demonstrations)
         rows = self._first + capacity
         if capacity < 2:
             raise HilserlError(f"A replay of {capacity} steps cannot hold one transition; it needs at least 2.")
-        self._observations = {"state": np.zeros((rows, spec.state.size), np.float32)}
+        observation = {"state": np.zeros((rows, spec.state.size), np.float32)}
         if features is None:
-            self._observations |= {name: np.zeros((rows, *shape), np.uint8) for name, shape in spec.images}
+            observation |= {name: np.zeros((rows, *shape), np.uint8) for name, shape in spec.images}
         else:
-            self._observations |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
-        self._action = np.zeros((rows, spec.action.size), np.float32)
-        self._reward = np.zeros(rows, np.float32)
-        self._terminated = np.zeros(rows, bool)
+            observation |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
+        action = np.zeros((rows, spec.action.size), np.float32)
+        self._store = store(Columns(observation, action, np.zeros(rows, np.float32), np.zeros(rows, bool)))
         self._online = np.zeros(rows, bool)
         self._prior = np.zeros(rows, bool)
         self._before = np.full(rows, _NONE)
@@ -50,8 +119,9 @@ class Replay:
         self._used = 0
         self._next = 0
         for step in demonstrations:
-            self._write(step, online=False, prior=True)
+            self._link(step, online=False, prior=True)
         self._open.clear()
+        self._store.write(0, demonstrations)
 
     def __len__(self) -> int:
         """Rows in use, resets included."""
@@ -60,14 +130,14 @@ class Replay:
     @property
     def nbytes(self) -> int:
         """Memory of the whole store once it is full."""
-        arrays = (*self._observations.values(), self._action, self._reward, self._terminated)
-        return sum(a.nbytes for a in (*arrays, self._online, self._prior, self._before, self._after))
+        return self._store.nbytes + sum(a.nbytes for a in (self._online, self._prior, self._before, self._after))
 
     def add(self, step: Step) -> None:
         """Stores one online step. Steps of an episode come in order; episodes may interleave."""
-        self._write(step, online=True, prior=step.intervened)
+        self._store.write(self._link(step, online=True, prior=step.intervened), [step])
 
-    def _write(self, step: Step, *, online: bool, prior: bool) -> None:
+    def _link(self, step: Step, *, online: bool, prior: bool) -> int:
+        """Gives a step a row and joins it to the step before it; returns the row."""
         if step.is_reset and not online:
             # A recorded episode may have been cut, and another recording may have the same number.
             self._open.pop(step.episode, None)
@@ -78,9 +148,6 @@ class Replay:
         row = self._claim()
         if before == row:
             before = _NONE
-        for name, store in self._observations.items():
-            store[row] = step.observation[name]
-        self._action[row], self._reward[row], self._terminated[row] = step.action, step.reward, step.terminated
         linked = before != _NONE
         self._before[row] = before
         self._online[row], self._prior[row] = online and linked, prior and linked
@@ -88,6 +155,7 @@ class Replay:
             self._after[before] = row
         if not step.ends_episode:
             self._open[step.episode] = (row, step.index)
+        return row
 
     def end(self, episode: int) -> None:
         """No more steps of an episode will come."""
@@ -115,7 +183,7 @@ class Replay:
                 self._open[episode] = (_NONE, self._open[episode][1])
         self._after[row] = _NONE
         self._used = max(self._used, row + 1)
-        self._next = row + 1 if row + 1 < len(self._reward) else self._first
+        self._next = row + 1 if row + 1 < len(self._before) else self._first
         return row
 
     @property
@@ -146,12 +214,4 @@ class Replay:
 
     def transitions(self, rows: np.ndarray) -> Transitions:
         """The transitions that end in these rows, with the rows' shape in front."""
-        before = self._before[rows]
-        return Transitions(
-            observation={name: store[before] for name, store in self._observations.items()},
-            action=self._action[rows],
-            reward=self._reward[rows],
-            next_observation={name: store[rows] for name, store in self._observations.items()},
-            # A time limit says nothing about the value of the state it interrupts, so only termination counts.
-            bootstrap=1.0 - self._terminated[rows].astype(np.float32),
-        )
+        return self._store.transitions(self._before[rows], rows)

@@ -20,10 +20,11 @@ from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.training.client import RemoteLink
 from hilserl.training.credentials import Address, Credentials
+from hilserl.training.exchange import Exchange
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.line import Line
 from hilserl.training.pace import Pace
-from hilserl.training.service import Exchange, Service
+from hilserl.training.service import Service
 from hilserl.training.spool import Spool
 from hilserl.training.store import Store
 from hilserl.training.wire import EntryHeader, Hello, PutHeader, batch_of, pack_weights

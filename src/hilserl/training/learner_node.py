@@ -11,13 +11,14 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, write_episode
 from hilserl.training.config import TrainConfig, make_env, to_json
 from hilserl.training.credentials import Address, Credentials
+from hilserl.training.exchange import Arrived, Exchange
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.metrics import RECENT_EPISODES
 from hilserl.training.rollout import EpisodeSummary, summarise
 from hilserl.training.run import Run, demonstrations, open_run
 from hilserl.training.rundir import RunDir
-from hilserl.training.service import Arrived, Exchange, Service, check_address
+from hilserl.training.service import Service, check_address
 from hilserl.training.store import Store
 from hilserl.training.wire import EPISODES_PER_ACTOR, Hello, encoder_of, pack_weights
 
