@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from hilserl.cli.arguments import run_folder, split_task
+from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig, load_config, preset
+from hilserl.training.rundir import RunDir
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,10 @@ class Arguments:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     run_dir: Path | None = None
     """Where the run is kept; by default runs/TASK-OBS-seedN."""
+    actors: int = 0
+    """So many actors and a learner, on a Ray cluster, instead of one of each in this process."""
+    ray: str | None = None
+    """The cluster's address, or `auto`; by default one is started on this machine."""
     resume: bool = False
     """Go on with the run that is in the run directory, with its settings; only limits may change."""
 
@@ -31,16 +37,30 @@ def run(words: Sequence[str]) -> int:
         folder = run_folder(arguments.run_dir, arguments.config)
         folder.require()
         arguments = _parse(task, rest, Arguments(load_config(folder.config)))
-    from hilserl.training.crew import train_async
-    from hilserl.training.train import train
-
-    go = train_async if arguments.config.free_running else train
+    if arguments.actors < 0 or (arguments.ray is not None and not arguments.actors):
+        raise HilserlError(f"--actors must be at least 1 on a Ray cluster, got {arguments.actors}.")
     folder = run_folder(arguments.run_dir, arguments.config)
-    result = go(arguments.config, folder, resume=arguments.resume)
+    result = _train(arguments, folder)
     if result is None:
         return 130
     print(f"Curve: {folder.curve}\nFilm: {folder.video}\nResult: {folder.result}")
     return 0
+
+
+def _train(arguments: Arguments, folder: RunDir) -> dict[str, Any] | None:
+    config, resume = arguments.config, arguments.resume
+    if arguments.actors:
+        from hilserl.training.cluster import connected, train_on_ray
+
+        with connected(arguments.ray) as ray:
+            return train_on_ray(config, folder, arguments.actors, ray, resume=resume)
+    if config.free_running:
+        from hilserl.training.crew import train_async
+
+        return train_async(config, folder, resume=resume)
+    from hilserl.training.train import train
+
+    return train(config, folder, resume=resume)
 
 
 def _parse(task: str, words: Sequence[str], default: Arguments) -> Arguments:

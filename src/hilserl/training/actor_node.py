@@ -24,6 +24,7 @@ from hilserl.training.stopwatch import Stopwatch
 from hilserl.training.wire import Hello, UnreachableError, Welcome, encoder_of
 
 MAX_SPOOL_BYTES = 10_000_000_000
+SILENCE = "nothing heard of the learner for"
 _IDLE_S = 0.05
 _SLOWEST_HZ = 2.0
 
@@ -212,5 +213,5 @@ class ActorNode:
             return f"the run has ended: {self._link.stop_reason}"
         limit, silence = self._place.give_up_s, time.monotonic() - self._link.heard
         if limit is not None and silence >= limit:
-            return f"nothing heard of the learner for {silence:.0f} s"
+            return f"{SILENCE} {silence:.0f} s"
         return None

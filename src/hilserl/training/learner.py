@@ -9,7 +9,7 @@ import numpy as np
 
 from hilserl.agents.sac import Agent, create_agent, update
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step
+from hilserl.experience import ExperienceSpec, Step, Transitions
 from hilserl.replay import Replay
 from hilserl.training.config import TrainConfig
 from hilserl.training.placement import Placement
@@ -111,13 +111,21 @@ class Learner:
         """Where it runs freely: whether it should do another round now."""
         return self.ready and self.rounds < self.online_steps * self._config.max_rounds_per_step
 
+    def compile(self) -> None:
+        """Compiles a round, where there is anything to compile it with, so that the first one is as fast as the rest."""
+        if self._replay.holds_transitions:
+            update(self.snapshot[0], self._batches(0), self._key)
+
+    def _batches(self, rounds: int) -> Transitions:
+        rng = np.random.default_rng([self._config.seed, rounds])
+        settings = self._config.agent
+        return self._placement.batches(self._replay.sample(rng, settings.utd_ratio, settings.batch_size))
+
     def learn(self) -> None:
         """One round of updates. Raises DivergenceError, leaving the last agent in place, when a loss is not finite."""
         agent, rounds = self.snapshot
-        rng = np.random.default_rng([self._config.seed, rounds])
-        settings = self._config.agent
         with self.stopwatch.lap("sample"):
-            batches = self._placement.batches(self._replay.sample(rng, settings.utd_ratio, settings.batch_size))
+            batches = self._batches(rounds)
         with self.stopwatch.lap("update"):
             agent, metrics = update(agent, batches, jax.random.fold_in(self._key, rounds))
             self.metrics = {name: float(value) for name, value in metrics.items()}

@@ -38,18 +38,19 @@ def serve(
     own_actors: bool = False,
     listening: Callable[[Address], object] = lambda _: None,
     wanted: Callable[[], bool] = lambda: True,
+    interrupt: Interrupt | None = None,
 ) -> dict[str, Any] | None:
     """Learns until the task is solved or a limit is reached; returns what `result.json` holds.
 
     `listening` is told the address once actors may come; the run ends, by its operator's wish, when `wanted` says no,
     and, with everything kept, with the HilserlError that it raises.
-    Interrupted by Ctrl-C it keeps everything and returns None; `own_actors` are then told to end as well, others go on
-    and wait for it to come back. Raises as `train`.
+    Interrupted by Ctrl-C, or through `interrupt`, it keeps everything and returns None; `own_actors` are then told to
+    end as well, others go on and wait for it to come back. Raises as `train`.
     """
     check_address(address, credentials)
     with (
         open_run(config, folder, resume=resume),
-        LearnerNode(config, folder, address, credentials, own_actors=own_actors) as node,
+        LearnerNode(config, folder, address, credentials, interrupt or Interrupt(), own_actors=own_actors) as node,
     ):
         listening(node.address)
         return node.run(wanted)
@@ -64,11 +65,11 @@ class LearnerNode:
         folder: RunDir,
         address: Address,
         credentials: Credentials,
+        interrupt: Interrupt,
         *,
         own_actors: bool = False,
     ) -> None:
-        self._config, self._own_actors = config, own_actors
-        self._interrupt = Interrupt()
+        self._config, self._own_actors, self._interrupt = config, own_actors, interrupt
         with contextlib.ExitStack() as unless_opened:
             self._spec, prior = _prior(config, folder)
             self._learner = Learner(self._spec, config, prior)
@@ -86,6 +87,7 @@ class LearnerNode:
             self._episodes = _Episodes(self._run, self._archive, self._learner)
             for steps in unfinished:
                 self._episodes.take(steps)
+            self._learner.compile()
             self._published = (-1, b"")
             self.exchange = self._open_exchange()
             self._service = Service(self.exchange, self._spec, address, credentials)

@@ -68,8 +68,8 @@ class RunDir:
     def video(self) -> Path:
         return self.path / "policy.mp4"
 
-    def create(self) -> None:
-        """Makes the folder. Raises HilserlError where a run is already."""
+    def check_new(self) -> None:
+        """Raises HilserlError where a run is already."""
         if self.path.exists() and not self.path.is_dir():
             raise HilserlError(f"{self.path} is a file; a run is kept in a directory.")
         if self.path.exists() and any(self.path.iterdir()):
@@ -77,6 +77,10 @@ class RunDir:
                 f"The run directory {self.path} exists already. Continue that run with --resume, "
                 "or name another directory with --run-dir."
             )
+
+    def create(self) -> None:
+        """Makes the folder. Raises HilserlError where a run is already."""
+        self.check_new()
         self.path.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
