@@ -10,6 +10,7 @@ from hilserl.errors import HilserlError, unknown
 VERBS = {
     "tasks": "what can be trained",
     "train": "train a policy with demonstrations and interventions",
+    "sweep": "train over settings and seeds on a cluster, side by side",
     "learner": "learn from actors on the network",
     "actor": "act for a learner on the network",
     "credentials": "make a token and a certificate for a learner that others can reach",

@@ -81,11 +81,19 @@ class Board:
         return self._wish
 
 
-def train_on_ray(config: TrainConfig, folder: RunDir, actors: int, ray: Any, *, resume: bool) -> dict[str, Any] | None:
+def train_on_ray(
+    config: TrainConfig,
+    folder: RunDir,
+    actors: int,
+    ray: Any,
+    *,
+    resume: bool,
+    interrupt: Interrupt | None = None,
+) -> dict[str, Any] | None:
     """Trains with a learner and so many actors somewhere on the cluster; those that die are started again.
 
-    Returns and raises as `train`. The run's folder is on the learner's machine, the actors' folders on theirs, in
-    `actors/` of the same path.
+    Returns and raises as `train`; `interrupt` may be somebody else's. The run's folder is on the learner's machine, the
+    actors' folders on theirs, in `actors/` of the same path.
     """
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -96,7 +104,11 @@ def train_on_ray(config: TrainConfig, folder: RunDir, actors: int, ray: Any, *, 
     _check_room(ray, actors)
     gpus = {"GPU": 1.0} if ray.cluster_resources().get("GPU") else {}
     group = placement_group([{"CPU": LEARNER_CPUS, **gpus}, *({"CPU": ACTOR_CPUS} for _ in range(actors))])
-    ray.get(group.ready())
+    interrupt = interrupt or Interrupt()
+    while not ray.wait([group.ready()], timeout=_POLL_S)[0]:
+        if interrupt.requested:
+            remove_placement_group(group)
+            return None
 
     def placed(work: Callable[..., Any], bundle: int, **options: Any) -> Any:
         where = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
@@ -116,7 +128,7 @@ def train_on_ray(config: TrainConfig, folder: RunDir, actors: int, ray: Any, *, 
             )
             for number in range(actors)
         ]
-        return _attend(ray, learner, acting, board)
+        return _attend(ray, learner, acting, board, interrupt)
     finally:
         remove_placement_group(group)
 
@@ -129,11 +141,10 @@ def _check_room(ray: Any, actors: int) -> None:
         )
 
 
-def _attend(ray: Any, learner: Any, actors: list[Any], board: Any) -> dict[str, Any] | None:
+def _attend(ray: Any, learner: Any, actors: list[Any], board: Any, interrupt: Interrupt) -> dict[str, Any] | None:
     """Waits for the learner's result; ends the run where an actor cannot go on, or where a person wishes it."""
-    interrupt, left, failure = Interrupt(), 0, None
+    failure, told = None, False
     with interrupt.armed():
-        told = False
         while True:
             ready, _ = ray.wait([learner, *actors], timeout=_POLL_S)
             if interrupt.requested and not told:
@@ -141,21 +152,20 @@ def _attend(ray: Any, learner: Any, actors: list[Any], board: Any) -> dict[str, 
                 ray.get(board.wish.remote("interrupt"))
             for done in ready:
                 if done == learner:
-                    result = _outcome(ray, learner)
+                    result = outcome(ray, learner)
                     if failure is not None:
                         raise failure
                     return result
                 actors.remove(done)
                 try:
-                    _outcome(ray, done)
-                    left += 1
+                    outcome(ray, done)
                 except HilserlError as error:
                     failure = failure or error
                 if not actors:
                     ray.get(board.wish.remote("interrupt" if failure else "conclude"))
 
 
-def _outcome(ray: Any, done: Any) -> Any:
+def outcome(ray: Any, done: Any) -> Any:
     """What a task came to; its HilserlError is ours."""
     try:
         return ray.get(done)

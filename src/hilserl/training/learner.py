@@ -112,7 +112,7 @@ class Learner:
         return self.ready and self.rounds < self.online_steps * self._config.max_rounds_per_step
 
     def compile(self) -> None:
-        """Compiles a round, where there is anything to compile it with, so that the first one is as fast as the rest."""
+        """Compiles a round, where there is anything to compile it with: the first one is then as fast as the rest."""
         if self._replay.holds_transitions:
             update(self.snapshot[0], self._batches(0), self._key)
 

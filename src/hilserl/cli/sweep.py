@@ -1,0 +1,68 @@
+"""hilserl sweep TASK: many runs over settings and seeds on a Ray cluster, and what they came to, side by side."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hilserl.cli.arguments import split_task
+from hilserl.errors import HilserlError
+from hilserl.training.config import TrainConfig, preset
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train over every combination of settings and seeds; every other setting is as `hilserl train` has it."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    seeds: str = "0..2"
+    """FIRST..LAST, or SEED,SEED,..."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """NAME=VALUE,VALUE,...: a setting of `hilserl train`, as in agent.utd_ratio=1,4; may be given several times."""
+    out: Path | None = None
+    """Where the runs, the table and the plot are kept; by default runs/TASK-sweep."""
+    actors: int = 0
+    """So many actors and a learner for each run, instead of one process in lockstep."""
+    ray: str | None = None
+    """The cluster's address, or `auto`; by default one is started on this machine."""
+    resume: bool = False
+    """Go on with the sweep that is in the directory: runs with a result are left as they are."""
+
+
+def run(words: Sequence[str]) -> int:
+    task, rest = split_task("sweep", words)
+    default = Arguments(preset(task))
+    arguments = _parse(task, rest, default)
+    from hilserl.training.cluster import connected
+    from hilserl.training.sweep import members, parse_seeds, parse_settings, sweep, write_report
+
+    folder = arguments.out or Path("runs") / f"{task}-sweep"
+    if folder.exists() and any(folder.iterdir()) and not arguments.resume:
+        raise HilserlError(f"{folder} is not empty. Go on with the sweep there with --resume, or name another --out.")
+    runs = members(
+        folder,
+        parse_settings(arguments.set),
+        parse_seeds(arguments.seeds),
+        lambda flags: _parse(task, [*rest, *flags], default).config,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with connected(arguments.ray) as ray:
+        failed = sweep(runs, arguments.actors, ray, lambda text: print(text, flush=True))
+    print(write_report(folder, runs, task))
+    print(f"Table: {folder / 'table.md'}\nPicture: {folder / 'curves.png'}")
+    for path, error in failed.items():
+        print(f"hilserl: {path}: {error}", file=sys.stderr)
+    return min(1, len(failed))
+
+
+def _parse(task: str, words: Sequence[str], default: Arguments) -> Arguments:
+    return tyro.cli(
+        Arguments,
+        args=words,
+        default=default,
+        prog=f"hilserl sweep {task}",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
