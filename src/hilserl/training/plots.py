@@ -40,7 +40,8 @@ def plot_curve(metrics: Path, target: Path, title: str) -> None:
 
 
 def plot_groups(groups: dict[str, list[Path]], target: Path, title: str) -> None:
-    """Evaluated success over environment steps: each run's metrics file a thin line, each group's mean a thick one.
+    """Evaluated success over environment steps: each run's metrics file a thin line, each group's mean a thick one, and
+    a band from the worst to the best of its runs, which of a few seeds says more than an interval computed from them.
 
     A run that ended early, solved, counts as solved from there on; the mean ends with the first run that was cut short.
     """
@@ -52,8 +53,9 @@ def plot_groups(groups: dict[str, list[Path]], target: Path, title: str) -> None
             axes.plot(steps, success, color=colour, alpha=0.35, lw=1)
         cut_short = [steps[-1] for steps, success in runs if success[-1] < 1]
         grid = np.linspace(0, min(cut_short) if cut_short else max(steps[-1] for steps, _ in runs), 200)
-        mean = np.mean([np.interp(grid, steps, success) for steps, success in runs], axis=0)
-        axes.plot(grid, mean, color=colour, lw=2.2, label=label)
+        values = np.array([np.interp(grid, steps, success) for steps, success in runs])
+        axes.fill_between(grid, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
+        axes.plot(grid, values.mean(0), color=colour, lw=2.2, label=label)
     axes.set(xlabel="environment steps", ylabel="success rate, autonomous", ylim=(-0.03, 1.03), title=title)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -159,9 +159,8 @@ def write_report(folder: Path, runs: Sequence[Member], title: str) -> str:
     table = "\n".join([_HEADER, *(_row(label, group) for label, group in groups.items())]) + "\n"
     atomically(folder / "table.md", lambda part: part.write_text(table))
     if groups:
-        plot_groups(
-            {label: [run.metrics for run in group] for label, group in groups.items()}, folder / "curves.png", title
-        )
+        metrics = {label: [run.metrics for run in group] for label, group in groups.items()}
+        plot_groups(metrics, folder / "curves.png", title)
     return table
 
 
