@@ -59,6 +59,8 @@ def parse_settings(texts: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], .
             raise HilserlError(f"{text!r} does not vary a setting; expected NAME=VALUE,VALUE.")
         settings.append((name, tuple(values.split(","))))
     names = [name for name, _ in settings]
+    if "seed" in names:
+        raise HilserlError("Seeds are varied with --seeds, not with --set seed.")
     if len(set(names)) < len(names):
         raise HilserlError(f"A setting is varied twice: {', '.join(names)}.")
     return tuple(settings)

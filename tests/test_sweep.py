@@ -1,0 +1,129 @@
+"""A sweep is every combination with every seed, and its table says what the runs say."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hilserl.cli.main import main
+from hilserl.cli.sweep import Arguments, _parse
+from hilserl.errors import HilserlError
+from hilserl.training.config import TrainConfig, preset
+from hilserl.training.rundir import RunDir
+from hilserl.training.sweep import BASE, Member, members, parse_seeds, parse_settings, write_report
+
+
+def configured(words: list[str]) -> TrainConfig:
+    return _parse("pick_cube", words, Arguments(preset("pick_cube"))).config
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0..4", (0, 1, 2, 3, 4)), ("7..7", (7,)), ("3", (3,)), ("5,0,2", (5, 0, 2))]
+)
+def test_seeds_are_a_range_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "..", "4..0", "1..x", "a", "1,,2", "-1", "1,1", "0..2..3", "1.5"])
+def test_other_seeds_are_refused(text: str) -> None:
+    with pytest.raises(HilserlError, match="not seeds"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize("texts", [["utd"], ["=1"], ["a="], ["a=1,,2"], [""], ["a=1", "a=2"], ["seed=1"]])
+def test_what_varies_nothing_is_refused(texts: list[str]) -> None:
+    with pytest.raises(HilserlError, match=r"vary a setting|varied twice|--seeds"):
+        parse_settings(texts)
+
+
+def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
+    settings = parse_settings(["agent.utd_ratio=1,4", "obs=state,pixels"])
+    runs = members(tmp_path, settings, (0, 3), configured)
+    assert len(runs) == 8
+    assert len({run.run.path for run in runs}) == 8
+    assert {(m.config.agent.utd_ratio, m.config.obs, m.config.seed) for m in runs} == {
+        (ratio, obs, seed) for ratio in (1, 4) for obs in ("state", "pixels") for seed in (0, 3)
+    }
+    for member in runs:
+        assert member.label == f"agent.utd_ratio={member.config.agent.utd_ratio} obs={member.config.obs}"
+        usual = preset("pick_cube")
+        agent = replace(member.config.agent, utd_ratio=usual.agent.utd_ratio)
+        assert replace(member.config, seed=usual.seed, obs=usual.obs, agent=agent) == usual
+
+
+def test_nothing_varied_is_one_run_a_seed(tmp_path: Path) -> None:
+    assert [(m.label, m.config.seed) for m in members(tmp_path, (), (0, 1), configured)] == [(BASE, 0), (BASE, 1)]
+
+
+@pytest.mark.parametrize("setting", ["agent.no_such=1", "obs=smell", "agent.utd_ratio=many", "max_minutes=soon"])
+def test_settings_that_do_not_exist_or_fit_stop_a_sweep_before_it_begins(
+    tmp_path: Path, setting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        members(tmp_path, parse_settings([setting]), (0,), configured)
+    assert setting.partition("=")[0].replace("_", "-") in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def finished(folder: Path, label: str, seed: int, successes: int, env_steps: int) -> Member:
+    run = RunDir(folder / label / f"seed{seed}")
+    run.path.mkdir(parents=True)
+    rates = (0.0, successes / 100)
+    run.metrics.write_text(
+        "".join(
+            json.dumps({"kind": "evaluation", "env_steps": env_steps * (i + 1) // 2, "success_rate": rate}) + "\n"
+            for i, rate in enumerate(rates)
+        )
+    )
+    outcome = {"successes": successes, "episodes": 100}
+    result = {
+        "seed": seed,
+        "env_steps": env_steps,
+        "human_steps": 10 * seed,
+        "wall_seconds": 60.0,
+        "evaluation": outcome,
+    }
+    run.result.write_text(json.dumps(result))
+    return Member(label, replace(preset("pick_cube"), seed=seed), run)
+
+
+def test_the_table_pools_the_seeds_and_leaves_out_what_has_not_finished(tmp_path: Path) -> None:
+    done = [("a", 0, 100, 1000), ("a", 1, 80, 3000), ("b", 0, 0, 50)]
+    runs = [finished(tmp_path, *each) for each in done]
+    missing = Member("b", preset("pick_cube"), RunDir(tmp_path / "b" / "seed9"))
+    table = write_report(tmp_path, [*runs, missing], "a title")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
+    assert rows == [
+        ["a", "0, 1", "90.0 %", "85.1 to 93.4 %", "100, 80 of 100", "2,000", "5", "1.0"],
+        ["b", "0", "0.0 %", "0.0 to 3.7 %", "0 of 100", "50", "0", "1.0"],
+    ]
+    assert (tmp_path / "table.md").read_text() == table
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_report_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
+    table = write_report(tmp_path, [Member("a", preset("pick_cube"), RunDir(tmp_path / "none"))], "")
+    assert len(table.strip().splitlines()) == 2
+    assert not (tmp_path / "curves.png").exists()
+
+
+def test_a_sweep_is_not_begun_where_something_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.txt").write_text("dear")
+    assert main(["sweep", "pick_cube", "--out", str(tmp_path)]) == 1
+    assert "not empty" in capsys.readouterr().err
+    assert (tmp_path / "mine.txt").read_text() == "dear"
+
+
+def test_a_cluster_address_without_actors_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "pick_cube", "--ray", "auto"]) == 1
+    assert "--actors" in capsys.readouterr().err
+
+
+def test_without_ray_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hilserl.training.cluster.importlib.util.find_spec", lambda _: None)
+    assert main(["train", "pick_cube", "--actors", "1", "--run-dir", "nowhere"]) == 1
+    assert "hilserl[ray]" in capsys.readouterr().err
+    assert not Path("nowhere").exists()
