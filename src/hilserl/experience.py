@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from hilserl.errors import HilserlError
 
 FORMAT_VERSION = 2
-_METADATA_KEY = b"hilserl"
+METADATA_KEY = b"hilserl"
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
 
 
@@ -221,7 +221,7 @@ def arrow_schema(spec: ExperienceSpec) -> pa.Schema:
     for name, shape in spec.images:
         kind = pa.fixed_shape_tensor(pa.uint8(), shape, dim_names=("height", "width", "channel"))
         fields.append(pa.field(f"observation.{name}", kind, nullable=False))
-    return pa.schema(fields, metadata={_METADATA_KEY: spec.to_json().encode()})
+    return pa.schema(fields, metadata={METADATA_KEY: spec.to_json().encode()})
 
 
 def to_table(steps: Sequence[Step], spec: ExperienceSpec) -> pa.Table:
@@ -252,9 +252,9 @@ def _vectors(rows: Sequence[np.ndarray], size: int, what: str) -> pa.Array:
 def from_table(table: pa.Table) -> tuple[list[Step], ExperienceSpec]:
     """The steps of a table that `to_table` made, with their spec. Raises HilserlError on any other table."""
     metadata = table.schema.metadata or {}
-    if _METADATA_KEY not in metadata:
+    if METADATA_KEY not in metadata:
         raise HilserlError(f"This table is not hilserl experience; its columns are {', '.join(table.schema.names)}.")
-    spec = ExperienceSpec.from_json(metadata[_METADATA_KEY])
+    spec = ExperienceSpec.from_json(metadata[METADATA_KEY])
     if table.schema != arrow_schema(spec):
         raise HilserlError(f"This table's columns {table.schema.names} are not those its own description demands.")
     return rows_to_steps(table, spec), spec

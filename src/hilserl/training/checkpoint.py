@@ -50,10 +50,14 @@ def named_arrays(tree: Any) -> dict[str, jax.Array]:
 
 
 def with_arrays(like: _Tree, stored: Mapping[str, np.ndarray]) -> _Tree:
-    """A pytree with these arrays in the places of its own. Raises HilserlError where names or shapes differ."""
+    """A pytree with these arrays in the places of its own. Raises HilserlError where names, shapes or types differ."""
     expected = named_arrays(like)
     wrong = list(stored.keys() ^ expected.keys())
-    wrong += [n for n in stored.keys() & expected.keys() if stored[n].shape != expected[n].shape]
+    wrong += [
+        name
+        for name in stored.keys() & expected.keys()
+        if (stored[name].shape, stored[name].dtype) != (expected[name].shape, expected[name].dtype)
+    ]
     if wrong:
         raise HilserlError(f"{sorted(wrong)[0]} and {len(wrong) - 1} more arrays differ")
     leaves = [jnp.asarray(stored[name]) for name in expected]

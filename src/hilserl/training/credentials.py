@@ -38,7 +38,7 @@ class Address(NamedTuple):
         """Raises HilserlError for anything else than HOST:PORT."""
         host, separator, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not separator or not host or not port.isdecimal() or int(port) > 65_535:
+        if not separator or not host or not port.isdecimal() or len(port) > 5 or int(port) > 65_535:
             raise HilserlError(f"{text!r} is not an address; expected HOST:PORT, as in 127.0.0.1:50051.")
         return cls(host, int(port))
 
@@ -76,7 +76,7 @@ def load_credentials(folder: Path | None) -> Credentials:
 
     Raises HilserlError where the folder has no token, or lets others on this machine read what is secret.
     """
-    from_environment = os.environ.get(TOKEN_VARIABLE)
+    from_environment = os.environ.get(TOKEN_VARIABLE) or None
     if folder is None:
         return Credentials(from_environment)
     for name in (TOKEN_FILE, KEY_FILE):
@@ -84,14 +84,14 @@ def load_credentials(folder: Path | None) -> Credentials:
         if path.exists() and path.stat().st_mode & 0o077:
             raise HilserlError(f"{path} can be read by others; run: chmod 600 {path}")
     try:
+        token = from_environment or (folder / TOKEN_FILE).read_text().strip()
         key = folder / KEY_FILE
-        return Credentials(
-            from_environment or (folder / TOKEN_FILE).read_text().strip(),
-            (folder / CERTIFICATE_FILE).read_bytes(),
-            key.read_bytes() if key.exists() else None,
-        )
-    except OSError as error:
-        raise HilserlError(f"No credentials in {folder}: {error}. `hilserl credentials` makes some.") from error
+        found = Credentials(token, (folder / CERTIFICATE_FILE).read_bytes(), key.read_bytes() if key.exists() else None)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HilserlError(f"No token and certificate in {folder}: {error}. See `hilserl credentials`.") from error
+    if not token:
+        raise HilserlError(f"The token in {folder / TOKEN_FILE} is empty.")
+    return found
 
 
 def check_listening(address: Address, credentials: Credentials) -> None:

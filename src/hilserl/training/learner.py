@@ -1,6 +1,7 @@
 """The learner: steps in, rounds of updates, weights out."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -34,7 +35,15 @@ class LearnerFacts:
     prior: int = 0
     """Transitions of demonstrations and interventions in replay."""
     losses: dict[str, float] = field(default_factory=dict)
-    """Metrics of the last round."""
+    """Metrics of the last round, those that are finite."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "losses", finite(self.losses))
+
+
+def finite(numbers: dict[str, float]) -> dict[str, float]:
+    """What JSON can say of some numbers: it has no word for the others."""
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
 class Learner:
@@ -127,9 +136,9 @@ class Learner:
         with self.stopwatch.lap("sample"):
             batches = self._batches(rounds)
         with self.stopwatch.lap("update"):
-            agent, metrics = update(agent, batches, jax.random.fold_in(self._key, rounds))
-            self.metrics = {name: float(value) for name, value in metrics.items()}
-        bad = [name for name, value in self.metrics.items() if not np.isfinite(value)]
+            agent, values = update(agent, batches, jax.random.fold_in(self._key, rounds))
+            metrics = {name: float(value) for name, value in values.items()}
+        bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:
             raise DivergenceError(f"Training diverged in round {rounds}: {', '.join(bad)} is not finite.")
-        self.snapshot = (self._placement.agent(agent), rounds + 1)
+        self.snapshot, self.metrics = (self._placement.agent(agent), rounds + 1), metrics

@@ -7,13 +7,14 @@ import contextlib
 import secrets
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step
-from hilserl.training.wire import batch_of, pack, unpack
+from hilserl.training.wire import batch_of, check_numbers, pack, unpack
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS stream (id TEXT, run TEXT, acknowledged INTEGER);
@@ -65,6 +66,7 @@ class Spool:
         """Number of the newest entry there has been."""
         self.next_episode = 0 if episode is None else episode + 1
         self._acknowledged = acknowledged
+        self._numbering = threading.Lock()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY_S, check_same_thread=False)
@@ -94,17 +96,23 @@ class Spool:
         return used <= _ROOMY * self._max_bytes and shutil.disk_usage(self.path.parent).free > _SPARE_BYTES
 
     def put_step(self, step: Step) -> None:
-        """Raises SpoolFullError when the disk, or what it may take of it, is full."""
-        self._put(step.episode, pack(batch_of([step], self._spec)))
+        """Raises RefusedError for a step that no learner would take, SpoolFullError when the disk, or what may be taken
+        of it, is full.
+        """
+        batch = batch_of([step], self._spec)
+        # Once it is here, a step that the learner refuses would be in the way of all that follow.
+        check_numbers(batch)
+        self._put(step.episode, pack(batch))
 
     def put_discard(self, episode: int) -> None:
         """The episode's steps, sent or not, are to be forgotten. Raises as `put_step`."""
         self._put(episode, None)
 
-    def _put(self, episode: int, payload: memoryview | None) -> None:
-        with self._explained(), self._putting:
-            self._putting.execute("INSERT INTO entries VALUES (?, ?, ?)", (self.last + 1, episode, payload))
-        self.last += 1
+    def _put(self, episode: int, payload: bytes | None) -> None:
+        with self._numbering, self._explained():
+            with self._putting:
+                self._putting.execute("INSERT INTO entries VALUES (?, ?, ?)", (self.last + 1, episode, payload))
+            self.last += 1
 
     def peek(self, limit: int) -> list[Entry]:
         """The oldest entries."""
@@ -142,7 +150,8 @@ class Spool:
     def skip_to(self, stored: int) -> None:
         """The learner has more than this disk remembers, as after a power cut here: numbers go on after that."""
         self.acknowledge(stored)
-        self.last = max(self.last, stored)
+        with self._numbering:
+            self.last = max(self.last, stored)
 
     def close(self) -> None:
         self._putting.close()

@@ -2,6 +2,7 @@
 understood, and everything has a largest size.
 """
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -17,10 +18,10 @@ from safetensors.numpy import load, save
 from hilserl import __version__
 from hilserl.agents.sac import Actor
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, arrow_schema, from_table, rows_to_steps, to_table
+from hilserl.experience import METADATA_KEY, ExperienceSpec, Step, arrow_schema, from_table, rows_to_steps, to_table
 from hilserl.training.checkpoint import named_arrays, with_arrays
 from hilserl.training.config import TrainConfig
-from hilserl.training.learner import LearnerFacts
+from hilserl.training.learner import LearnerFacts, finite
 
 PROTOCOL = 1
 MAX_ROWS = 256
@@ -30,11 +31,13 @@ MAX_MESSAGE_BYTES = 256 * 1024
 EPISODES_PER_ACTOR = 1_000_000
 """Actor n numbers its episodes from n times this, so that no two actors' episodes are confused."""
 _COMPRESSION = "lz4"
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_CHECKSUM_BYTES = 4
 _T = TypeVar("_T")
 
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 Name = Annotated[str, Meta(max_length=200)]
-Stream = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Stream = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 """What an actor's steps are kept apart from other actors' by, drawn at random when its folder is made."""
 
 
@@ -115,6 +118,9 @@ class Report:
     leaving: bool = False
     """The last one: the actor ends."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", finite(self.numbers))
+
 
 @dataclass(frozen=True)
 class Status:
@@ -166,22 +172,26 @@ def decode(data: bytes | memoryview, kind: type[_T]) -> _T:
         raise RefusedError(f"A {kind.__name__} of {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are read.")
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise RefusedError(f"Not a {kind.__name__}: {error}") from error
 
 
-def pack(batch: pa.RecordBatch) -> memoryview:
-    """Steps as one compressed Arrow stream."""
+def pack(batch: pa.RecordBatch) -> bytes:
+    """Steps as one compressed Arrow stream, behind its checksum."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=_COMPRESSION)) as writer:
         writer.write_batch(batch)
-    return memoryview(sink.getvalue())
+    packed = memoryview(sink.getvalue())
+    return b"".join([zlib.crc32(packed).to_bytes(_CHECKSUM_BYTES), packed])
 
 
 def unpack(payload: bytes, spec: ExperienceSpec) -> list[Step]:
     """What `pack` packed. Raises HilserlError where it is damaged or of another spec."""
+    packed = memoryview(payload)[_CHECKSUM_BYTES:]
+    if zlib.crc32(packed).to_bytes(_CHECKSUM_BYTES) != payload[:_CHECKSUM_BYTES]:
+        raise HilserlError("Damaged steps: their checksum is another one.")
     try:
-        steps, found = from_table(pa.ipc.open_stream(payload).read_all())
+        steps, found = from_table(pa.ipc.open_stream(packed).read_all())
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise HilserlError(f"Damaged steps: {error}") from error
     if found != spec:
@@ -204,11 +214,13 @@ def check_schema(found: pa.Schema, spec: ExperienceSpec) -> None:
     expected = arrow_schema(spec)
     if not found.equals(expected, check_metadata=True):
         ours, theirs = (
-            "; ".join(f"{f.name}: {f.type}" for f in schema if f not in other)
+            "; ".join(f"{f.name}: {f.type}" for f in schema if f not in other) or "the same columns"
             for schema, other in ((expected, found), (found, expected))
         )
+        described = (found.metadata or {}).get(METADATA_KEY, b"{}")
+        spoken = _shown(_specs(spec.to_json(), described.decode(errors="replace")))
         raise RefusedError(
-            f"Other columns were expected. Expected: {ours or 'the same'}. Sent: {theirs or 'the same'}."
+            f"Other steps were expected. Expected: {ours}. Sent: {theirs}. They are described: {spoken}."
         )
 
 
@@ -222,9 +234,25 @@ def steps_in(batch: pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
     """The steps of a batch that has passed `check_schema`. Raises RefusedError for what no step can be."""
     try:
         batch.validate(full=True)
+        _check_whole(batch)
         steps = rows_to_steps(batch, spec)
     except (pa.ArrowException, HilserlError, TypeError, ValueError) as error:
         raise RefusedError(f"Steps that cannot be read: {error}") from error
+    check_numbers(batch)
+    return steps
+
+
+def _check_whole(batch: pa.RecordBatch) -> None:
+    """Raises RefusedError where a value is missing; the schema says that none is, the transport does not look."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        storage = column.storage if isinstance(column, pa.ExtensionArray) else column
+        inner = storage.values.null_count if pa.types.is_fixed_size_list(storage.type) else 0
+        if storage.null_count or inner:
+            raise RefusedError(f"{name} has a missing value.")
+
+
+def check_numbers(batch: pa.RecordBatch) -> None:
+    """Raises RefusedError for steps with numbers that no step can have."""
     for name in ("action", "observation.state", "reward", "human_seconds"):
         column = batch.column(name)
         flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
@@ -233,7 +261,6 @@ def steps_in(batch: pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
             raise RefusedError(f"{name} holds {values[~np.isfinite(values)][0]}; every number must be finite.")
         if name == "action" and np.abs(values).max(initial=0) > 1:
             raise RefusedError(f"An action of {values[np.abs(values).argmax()]}; actions lie in [-1, 1].")
-    return steps
 
 
 def by_episode(steps: Sequence[Step]) -> Iterator[list[Step]]:
@@ -247,12 +274,19 @@ def differences(ours: Hello, theirs: Hello) -> str:
     pairs: dict[str, tuple[Any, Any]] = {
         name: (getattr(ours, name), getattr(theirs, name)) for name in ("protocol", "version", "encoder")
     }
+    return _shown(pairs | _specs(ours.experience, theirs.experience))
+
+
+def _specs(here: str, there: str) -> dict[str, tuple[Any, Any]]:
+    """Two `ExperienceSpec.to_json` side by side."""
     try:
-        sides = [msgspec.json.decode(side.experience, type=dict[str, Any]) for side in (ours, theirs)]
-    except msgspec.DecodeError as error:
+        sides = [msgspec.json.decode(side, type=dict[str, Any]) for side in (here, there)]
+    except _NOT_JSON as error:
         raise RefusedError(f"The actor's description of its experience cannot be read: {error}") from error
-    for name in sorted(sides[0].keys() | sides[1].keys()):
-        pairs[name] = (sides[0].get(name), sides[1].get(name))
+    return {name: (sides[0].get(name), sides[1].get(name)) for name in sorted(sides[0].keys() | sides[1].keys())}
+
+
+def _shown(pairs: dict[str, tuple[Any, Any]]) -> str:
     return "; ".join(f"{name}: here {a!r}, there {b!r}" for name, (a, b) in pairs.items() if a != b)
 
 
