@@ -51,7 +51,7 @@ MESSAGES = [
     PutHeader(STREAM, 4),
     EntryHeader(9, 12, more=True),
     Stored(2**62),
-    Report(STREAM, {"steps": 3.0, "late": 0.0}, leaving=True),
+    Report(STREAM, numbers={"steps": 3.0, "late": 0.0}, leaving=True),
     Status(LearnerFacts(5, 2.5, 3, 4, {"loss": -0.5}), 2, "solved"),
     Description("run", "toy", "{}", LearnerFacts(), 1),
     WeightsWanted(-1, 0.5),
@@ -151,7 +151,7 @@ def test_what_is_no_number_is_refused(number: str) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_metric_that_is_not_finite_does_not_make_a_message_unreadable(value: float) -> None:
     """A loss may be NaN for a moment; that must not end an actor."""
-    report = decode(encode(Report(STREAM, {"bad": value, "good": 1.0})), Report)
+    report = decode(encode(Report(STREAM, numbers={"bad": value, "good": 1.0})), Report)
     assert report.numbers["good"] == 1.0
     status = decode(encode(Status(LearnerFacts(3, losses={"bad": value, "good": 1.0}))), Status)
     assert (status.facts.rounds, status.facts.losses["good"]) == (3, 1.0)
@@ -177,7 +177,12 @@ def test_differences_show_both_sides(spec: ExperienceSpec, state_spec: Experienc
     assert "version: here " in differences(ours, hello_of(spec, version="9.9"))
     assert differences(ours, hello_of(spec, encoder="resnet")) == "encoder: here 'none', there 'resnet'"
     different = differences(ours, hello_of(dataclasses.replace(state_spec, task="other", control_dt_s=0.05)))
-    for part in ("task: here 'toy', there 'other'", "images: here [['eye'", "there []", "control_dt_s: here 0.1, there"):
+    for part in (
+        "task: here 'toy', there 'other'",
+        "images: here [['eye'",
+        "there []",
+        "control_dt_s: here 0.1, there",
+    ):
         assert part in different
 
 

@@ -128,6 +128,12 @@ class ExperienceSpec:
     control_dt_s: float = 0.1
 
     @property
+    def step_bytes(self) -> int:
+        """What a step's observation and action take, uncompressed."""
+        pixels = sum(height * width * channels for _, (height, width, channels) in self.images)
+        return pixels + 4 * (self.state.size + self.action.size)
+
+    @property
     def gripper_state(self) -> slice:
         """Where the state tells each gripper's command (+1 open, -1 closed), in the order of `action.grippers`."""
         return self.state.slice("gripper_command")

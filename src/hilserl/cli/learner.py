@@ -37,6 +37,7 @@ def run(words: Sequence[str]) -> int:
         arguments = _parse(task, rest, Arguments(load_config(folder.config)))
     from hilserl.training.credentials import Address, load_credentials
     from hilserl.training.learner_node import serve
+    from hilserl.training.service import exit_if_stuck
 
     result = serve(
         arguments.config,
@@ -49,8 +50,10 @@ def run(words: Sequence[str]) -> int:
         ),
     )
     if result is None:
+        exit_if_stuck(130)
         return 130
     print(f"Curve: {folder.curve}\nFilm: {folder.video}\nResult: {folder.result}")
+    exit_if_stuck(0)
     return 0
 
 

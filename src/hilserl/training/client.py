@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -12,7 +13,7 @@ from hilserl.agents.sac import Actor
 from hilserl.experience import ExperienceSpec, Step, arrow_schema
 from hilserl.training.credentials import Address, Credentials
 from hilserl.training.learner import LearnerFacts
-from hilserl.training.line import CALL_S, Backoff, Line
+from hilserl.training.line import CALL_S, TOGETHER_BYTES, Backoff, Line
 from hilserl.training.spool import Entry, Spool, SpoolFullError
 from hilserl.training.wire import (
     MAX_ROWS,
@@ -88,6 +89,8 @@ class RemoteLink:
         self._stopping, self._waiting = threading.Event(), threading.Event()
         self._recording = self._kept = False
         """Whether the episode in progress is recorded, and whether some of it has been."""
+        self._forgotten: int | None = None
+        """An episode that is to be discarded and has not been yet."""
         self._failure: BaseException | None = None
         self._threads: list[threading.Thread] = []
 
@@ -132,16 +135,16 @@ class RemoteLink:
         while not self._stopping.is_set():
             try:
                 if broken:
+                    self._spool.tidy()
                     self._greet()
                     broken = False
                 if not self._send_some():
                     self._waiting.wait(_IDLE_S)
                     self._waiting.clear()
                 backoff.reset()
-            except UnreachableError:
+            except (UnreachableError, SpoolFullError):
                 self.counters.failures += 1
                 broken = True
-                self._spool.tidy()
                 backoff.wait(self._stopping)
 
     def _send_some(self) -> bool:
@@ -189,7 +192,8 @@ class RemoteLink:
                 backoff.wait(self._stopping)
 
     def _tell(self, *, leaving: bool = False) -> None:
-        status = self._lines["heartbeat"].report(Report(self._spool.stream, self._numbers(), leaving))
+        report = Report(self._spool.stream, self._numbers(), leaving, self._hello().name)
+        status = self._lines["heartbeat"].report(report)
         self.facts, self.actors = status.facts, status.actors
         self.stop_reason, self.heard = status.stop, time.monotonic()
 
@@ -200,6 +204,7 @@ class RemoteLink:
             self._recording = True
         if self._recording:
             try:
+                self._put_discard()
                 self._spool.put_step(step)
             except SpoolFullError:
                 # What follows in this episode would not join what is recorded of it.
@@ -210,8 +215,16 @@ class RemoteLink:
 
     def forget(self, episode: int) -> None:
         if self._kept:
-            self._spool.put_discard(episode)
+            self._forgotten = episode
+            # Without room now it is put before the next step that there is room for.
+            with contextlib.suppress(SpoolFullError):
+                self._put_discard()
             self._waiting.set()
+
+    def _put_discard(self) -> None:
+        if self._forgotten is not None:
+            self._spool.put_discard(self._forgotten)
+            self._forgotten = None
 
     @property
     def has_room(self) -> bool:
@@ -267,15 +280,14 @@ class RemoteLink:
 
 
 def messages_of(entries: Sequence[Entry], spec: ExperienceSpec) -> Iterator[tuple[EntryHeader, pa.RecordBatch]]:
-    """Entries as they travel: steps that follow each other together, each discard by itself."""
-    steps: list[Step] = []
-    for entry in entries:
-        if entry.step is not None:
-            steps.append(entry.step)
+    """Entries as they travel: steps that follow each other together, but never many bytes; each discard by itself."""
+    most = max(1, TOGETHER_BYTES // spec.step_bytes)
+    for discards, group in groupby(entries, lambda entry: entry.step is None):
+        together = list(group)
+        if discards:
+            for entry in together:
+                yield EntryHeader(entry.number, entry.episode), empty_batch(spec)
             continue
-        if steps:
-            yield EntryHeader(entry.number - len(steps)), batch_of(steps, spec)
-            steps = []
-        yield EntryHeader(entry.number, entry.episode), empty_batch(spec)
-    if steps:
-        yield EntryHeader(entries[-1].number - len(steps) + 1), batch_of(steps, spec)
+        for begin in range(0, len(together), most):
+            part = together[begin : begin + most]
+            yield EntryHeader(part[0].number), batch_of([entry.step for entry in part if entry.step], spec)

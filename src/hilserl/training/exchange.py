@@ -128,6 +128,10 @@ class Exchange:
         steps = [self._prepare(step) for step in steps_in(batch, self._spec)]
         with self._store.lock:
             if entry.discard is not None:
+                if steps:
+                    raise RefusedError(
+                        f"Episode {entry.discard} is to be discarded, and {len(steps)} steps came with it."
+                    )
                 if self._store.discard(put.stream, put.session, entry.first, entry.discard):
                     self._deliver(put.stream, [], entry.discard)
             else:
@@ -165,7 +169,9 @@ class Exchange:
 
     def report(self, report: Report) -> Status:
         """Notes an actor's sign of life."""
-        if peer := self._peers.get(report.stream):
+        if cursor := self._store.cursors.get(report.stream):
+            # The learner may have begun anew since the actor said hello.
+            peer = self._peers.setdefault(report.stream, Peer(report.name, cursor.number, 0.0))
             peer.heard, peer.leaving, peer.numbers = time.monotonic(), report.leaving, report.numbers
         return Status(self._facts(), len(self.alive), self.stop)
 

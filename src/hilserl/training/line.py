@@ -30,9 +30,12 @@ from hilserl.training.wire import (
 CALL_S = 10.0
 """Deadline of every call."""
 _TOGETHER = 8
-"""How many messages are acknowledged together."""
+"""How many messages are acknowledged together, at most."""
+TOGETHER_BYTES = 1_000_000
+"""What is acknowledged together: so little that a slow network gets it across within a call's deadline."""
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 2.0
-_UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "Peer name", "Hostname Verification Check failed")
+_UNTRUSTED = ("certificate_verify_failed", "certificate verify failed", "wrong_version_number", "wrong version number")
+_UNTRUSTED += ("peer name", "hostname verification check failed")
 _T = TypeVar("_T")
 
 
@@ -68,7 +71,7 @@ class Line:
             raise RefusedError(f"The learner at {self._address} refuses: {_said(error)}") from error
         except (pa.ArrowException, OSError) as error:
             self.close()
-            if any(sign in str(error) for sign in _UNTRUSTED):
+            if any(sign in str(error).lower() for sign in _UNTRUSTED):
                 raise RefusedError(
                     f"The certificate of {self._address} is not to be trusted: {_said(error)}"
                 ) from error
@@ -105,13 +108,14 @@ class Line:
         with self._connected() as client:
             descriptor = flight.FlightDescriptor.for_command(encode(header))
             writer, reader = client.do_put(descriptor, schema, self._options())
-            unanswered = 0
+            unanswered = unanswered_bytes = 0
             for entry, batch in messages:
-                unanswered += 1
-                writer.write_with_metadata(batch, encode(replace(entry, more=unanswered < _TOGETHER)))
-                if unanswered == _TOGETHER:
+                unanswered, unanswered_bytes = unanswered + 1, unanswered_bytes + batch.nbytes
+                more = unanswered < _TOGETHER and unanswered_bytes < TOGETHER_BYTES
+                writer.write_with_metadata(batch, encode(replace(entry, more=more)))
+                if not more:
                     yield from self._acknowledged(reader)
-                    unanswered = 0
+                    unanswered = unanswered_bytes = 0
             writer.done_writing()
             if unanswered:
                 yield from self._acknowledged(reader)

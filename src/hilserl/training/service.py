@@ -7,7 +7,10 @@ What it promises its actors:
 """
 
 import contextlib
+import os
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,6 +36,7 @@ from hilserl.training.wire import (
     encode,
 )
 
+_LEAVING, _LEAVING_S = "leaving", 3.0
 WEIGHTS_SCHEMA = pa.schema([pa.field("version", pa.int64()), pa.field("weights", pa.large_binary())])
 
 
@@ -50,6 +54,14 @@ class _Door(flight.ServerMiddlewareFactory):
             error = flight.FlightUnauthenticatedError("The token is wrong." if token else "A token is needed.")
             self._refuse(error)
             raise error
+
+
+def exit_if_stuck(status: int) -> None:
+    """Ends the process where a caller who does not hang up would keep it; everything of worth is on disk by then."""
+    if any(thread.name == _LEAVING for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 class Service(flight.FlightServerBase):
@@ -73,6 +85,12 @@ class Service(flight.FlightServerBase):
             )
         except (pa.ArrowException, OSError) as error:
             raise HilserlError(f"Cannot listen on {address}: {error}") from error
+
+    def shutdown(self) -> None:
+        """Ends the service when every call has ended, or soon; a caller who does not hang up is not waited for."""
+        leaving = threading.Thread(target=super().shutdown, name=_LEAVING, daemon=True)
+        leaving.start()
+        leaving.join(_LEAVING_S)
 
     def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
         del context
@@ -119,6 +137,8 @@ def _together(reader: flight.MetadataRecordBatchReader) -> Iterator[list[_Messag
     """The messages of a put, those that one acknowledgement will do for together; never many steps."""
     messages: list[_Message] = []
     for chunk in reader:
+        if chunk.data is None:
+            raise RefusedError("A message has no steps; even a discard comes with an empty batch.")
         check_rows(chunk.data)
         entry = decode(memoryview(chunk.app_metadata or b""), EntryHeader)
         messages.append((entry, chunk.data))

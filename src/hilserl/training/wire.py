@@ -117,6 +117,8 @@ class Report:
     numbers: Annotated[dict[Name, float], Meta(max_length=200)] = field(default_factory=dict)
     leaving: bool = False
     """The last one: the actor ends."""
+    name: Name = ""
+    """As in the hello."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numbers", finite(self.numbers))
