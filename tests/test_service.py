@@ -766,11 +766,12 @@ def test_a_link_carries_steps_weights_and_signs_of_life(tmp_path: Path, learner:
         assert (welcome.number, welcome.session, link.weights()[1]) == (0, 1, 0)
         send(link, [*episode(0), *episode(1)])
         assert link.flush(LONG_S)
-        assert (link.waiting, link.counters.sent, link.counters.dropped, link.counters.failures) == (0, 8, 0, 0)
-        assert f"{learner.address}, connected, 0 steps to send" == link.state
+        until(lambda: link.counters.sent == 8, "all of it to be counted")
+        assert (link.waiting, link.counters.dropped, link.counters.failures) == (0, 0, 0)
+        until(lambda: link.state == f"{learner.address}, connected, 0 steps to send", "a sign of life")
         learner.published = (7, toy_weights())
         until(lambda: link.weights()[1] == 7, "the new weights")
-        assert link.counters.weights == 2
+        until(lambda: link.counters.weights == 2, "them to be counted")
         learner.facts = dataclasses.replace(learner.facts, rounds=9)
         learner.exchange.stop = "solved"
         until(lambda: link.stop_reason == "solved" and link.facts.rounds == 9, "the learner's answer")

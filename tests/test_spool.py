@@ -257,7 +257,7 @@ def test_damage_anywhere_in_the_file_is_told_and_named(opened: Callable[..., Spo
     spool.close()
     path, rng, outcomes = tmp_path / "spool.sqlite", np.random.default_rng(0), set()
     whole, known = path.read_bytes(), {key(step(n)) for n in range(12)}
-    for position in rng.choice(len(whole), 150, replace=False):
+    for position in rng.choice(len(whole), 70, replace=False):
         turned = bytearray(whole)
         turned[position] ^= int(rng.choice([1, 0x10, 0x80, 0xFF]))
         path.write_bytes(turned)

@@ -1,0 +1,264 @@
+"""A learner and several actors, one of which is killed every now and then; tells what became of every step.
+
+    python scripts/soak.py --minutes 30 --actors 4 --seed 0
+
+Everything that actors do is noted beside them as they do it. At the end, after everything was stopped as by Ctrl-C, it
+is compared with what the learner has. The exit status is 0 only if no step is lost and none is there twice.
+"""
+
+import argparse
+import contextlib
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from nodes import Balance, Node, Site, Spooled, balance, until
+
+SAMPLE_S = 1.0
+SETTLING_S = 30.0
+"""After a start or after it last caught up, before a process' memory counts."""
+WORTH_S = 60.0
+"""The shortest part of a life, after it has settled, that says anything of its memory."""
+FLAT_MB_PER_MIN = 2.0
+"""Memory counts as flat where the median over the lives grows by no more than this."""
+NETWORK = (
+    *("--agent.hidden", "64", "64", "--agent.batch-size", "32", "--agent.utd-ratio", "1"),
+    *("--agent.critics", "2", "--agent.target-critics", "2"),
+)
+
+
+def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """A run that does not end by itself, whose replay is soon full."""
+    return (
+        *("--obs", arguments.obs, "--image-size", str(arguments.image_size), "--seed", str(arguments.seed)),
+        *("--agent.vision.encoder", arguments.encoder, *NETWORK),
+        *("--demonstrations", "2", "--training-starts", "50", "--rounds-per-step", "0", "--max-rounds-per-step", "1"),
+        *("--actor-hz", str(arguments.hz), "--replay-capacity", str(arguments.capacity)),
+        *("--max-env-steps", "100000000", "--max-minutes", "1000000"),
+        *("--eval-every", "1000", "--eval-episodes", "1", "--solved-evaluations", "0"),
+    )
+
+
+@dataclass
+class Life:
+    """One process, from its start to its kill."""
+
+    node: Node
+    began: float
+    samples: list[tuple[float, float]] = field(default_factory=list)
+    """Minutes, and resident MB."""
+    settled: float | None = None
+    """When its memory began to count."""
+
+    def sample(self, now: float) -> None:
+        with contextlib.suppress(OSError, IndexError):
+            status = Path(f"/proc/{self.node.process.pid}/status").read_text()
+            resident = float(status.split("VmRSS:")[1].split()[0]) / 1024
+            if self.settled is None and now - self.began >= SETTLING_S:
+                self.settled = now
+            if self.settled is not None:
+                self.samples.append((now / 60, resident))
+
+    @property
+    def minutes(self) -> float:
+        return self.samples[-1][0] - self.samples[0][0] if self.samples else 0.0
+
+    @property
+    def worth(self) -> bool:
+        return 60 * self.minutes >= WORTH_S
+
+    @property
+    def slope(self) -> float:
+        """MB a minute."""
+        times, sizes = np.array(self.samples).T
+        return float(np.polyfit(times, sizes, 1)[0])
+
+    @property
+    def quarter(self) -> float:
+        return self.samples[len(self.samples) // 4][1]
+
+    @property
+    def last(self) -> float:
+        return self.samples[-1][1]
+
+
+class Soak:
+    """The processes, and the hand that kills them."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self.arguments, self._random = arguments, random.Random(arguments.seed)  # noqa: S311 - nothing secret
+        self.site = Site(folder, *settings(arguments))
+        self.kills: Counter[str] = Counter()
+        self.lives: dict[str, list[Life]] = {}
+        self.refused = self.repeated = 0
+        self.names = ["learner", *(f"actor{n}" for n in range(arguments.actors))]
+
+    def _start(self, name: str, *, resume: bool) -> None:
+        if name == "learner":
+            node = self.site.learner(resume=resume)
+        else:
+            node = self.site.actor(name.removeprefix("actor"), resume=resume)
+        self.lives.setdefault(name, []).append(Life(node, time.monotonic()))
+
+    def node(self, name: str) -> Node:
+        return self.lives[name][-1].node
+
+    def run(self) -> float:
+        """Kills for as long as it is told to, ends everything cleanly, and returns the minutes that it took."""
+        began = time.monotonic()
+        for name in self.names:
+            self._start(name, resume=False)
+        until(lambda: all(self._sent(n) > 0 for n in self.names[1:]), "every actor has sent something", *self._all())
+        end, due = time.monotonic() + 60 * self.arguments.minutes, self._next()
+        while time.monotonic() < end:
+            self._look()
+            if time.monotonic() >= due:
+                self._kill(self._chosen())
+                due = self._next()
+            time.sleep(SAMPLE_S)
+        self._end()
+        return (time.monotonic() - began) / 60
+
+    def _all(self) -> list[Node]:
+        return [self.node(name) for name in self.names]
+
+    def _sent(self, name: str) -> int:
+        return Spooled.read(self.site.folder / name).acknowledged
+
+    def _next(self) -> float:
+        return time.monotonic() + self._random.uniform(*self.arguments.every)
+
+    def _chosen(self) -> str:
+        """Anybody; but the learner where it has been spared for too long."""
+        spared = sum(self.kills.values()) >= 2 and not self.kills["learner"]
+        return "learner" if spared else self._random.choice(self.names)
+
+    def _kill(self, name: str) -> None:
+        self.node(name).kill()
+        self.kills[name] += 1
+        self._start(name, resume=True)
+        done = sum(Spooled.read(folder).last for folder in self.site.actors)
+        print(f"{time.strftime('%H:%M:%S')} killed {name}; {done} entries done so far", flush=True)
+
+    def _look(self) -> None:
+        for name in self.names:
+            life = self.lives[name][-1]
+            if not life.node.is_alive:
+                raise AssertionError(f"{name} ended by itself with {life.node.process.poll()}:\n{life.node.said}")
+            life.sample(time.monotonic())
+
+    def _end(self) -> None:
+        """As Ctrl-C does: the actors first, once the learner is there, so that everything arrives."""
+        targets = {name: Spooled.read(self.site.folder / name).last for name in self.names[1:]}
+        until(lambda: all(self._sent(n) >= target for n, target in targets.items()), "all caught up", *self._all())
+        for name in [*self.names[1:], "learner"]:
+            self.node(name).interrupt()
+            status = self.node(name).ended()
+            if status != 130:
+                raise AssertionError(f"{name} ended with {status}:\n{self.node(name).said}")
+
+
+def report(soak: Soak, minutes: float, balances: Sequence[Balance]) -> str:
+    """What became of everything, in words."""
+    total = {name: sum(getattr(each, name) for each in balances) for name in ("done", "kept", "empty", "waiting")}
+    lost, twice = sum(each.lost for each in balances), sum(each.twice for each in balances)
+    services = services_of(soak.site)
+    kills = soak.kills
+    return "\n".join(
+        [
+            f"{minutes:.1f} minutes, {soak.arguments.actors} actors, {soak.arguments.obs}, seed {soak.arguments.seed}.",
+            (
+                f"Killed: learner {kills['learner']} times, actors {sum(kills.values()) - kills['learner']} times "
+                f"({', '.join(f'{n} {kills[n]}' for n in soak.names[1:])})."
+            ),
+            f"Entries (steps and resets) done by the actors: {total['done']}, {total['done'] / minutes / 60:.1f}/s.",
+            (
+                f"With the learner: {total['kept']}; resets that nothing followed: {total['empty']}; still in spools: "
+                f"{total['waiting']}; lost {lost}, duplicated {twice}."
+            ),
+            (
+                f"Refused requests: {services['refused']}; steps that were sent again and skipped: "
+                f"{services['repeated_steps']} (both as last told by each of the learner's lives, every 10 s)."
+            ),
+            *memory(soak),
+            *(problem for each in balances for problem in each.problems),
+        ]
+    )
+
+
+def services_of(site: Site) -> Counter[str]:
+    """The learner's counters, over all its lives."""
+    from hilserl.training.metrics import drop_torn_line, read_metrics
+
+    drop_torn_line(site.run / "metrics.jsonl")
+    total, last = Counter(), Counter({"refused": 0, "repeated_steps": 0})
+    for record in read_metrics(site.run / "metrics.jsonl", "service"):
+        now = Counter({name: record[name] for name in last})
+        if any(now[name] < last[name] for name in last):
+            total.update(last)
+        last = now
+    total.update(last)
+    return total
+
+
+def memory(soak: Soak) -> list[str]:
+    """How each kind of process grew, over the lives that lasted."""
+    lines = [
+        (
+            f"Memory counts from {SETTLING_S:.0f} s after a start on, in lives of at least {WORTH_S:.0f} s more; flat "
+            f"is a median life that grows by at most {FLAT_MB_PER_MIN:.0f} MB/min."
+        )
+    ]
+    for kind, names in (("learner", soak.names[:1]), ("actors", soak.names[1:])):
+        lives = [life for name in names for life in soak.lives[name] if life.worth]
+        if not lives:
+            lines.append(f"Memory of the {kind}: no life lasted long enough to tell.")
+            continue
+        slope = float(np.median([life.slope for life in lives]))
+        longest = max(lives, key=lambda life: life.minutes)
+        lines.append(
+            f"Memory of the {kind}: {'flat' if slope <= FLAT_MB_PER_MIN else 'GROWS'}, {slope:+.2f} MB/min in the "
+            f"median of {len(lives)} lives, {max(life.slope for life in lives):+.2f} in the worst; the longest, "
+            f"{longest.minutes:.1f} min: {longest.quarter:.0f} MB after a quarter, {longest.last:.0f} MB at its end "
+            f"({longest.last - longest.quarter:+.1f} MB, {longest.slope:+.2f} MB/min)."
+        )
+    return lines
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--actors", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=float, nargs=2, default=(20, 40), metavar="S", help="between two kills")
+    parser.add_argument("--obs", choices=("pixels", "state"), default="pixels")
+    parser.add_argument("--encoder", default="small_cnn", help="of pixels")
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--hz", type=float, default=10, help="of each actor")
+    parser.add_argument("--capacity", type=int, default=5_000, help="of the replay")
+    parser.add_argument("--dir", type=Path, help="an empty directory; otherwise a temporary one")
+    arguments = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        folder = arguments.dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        soak = Soak(arguments, folder)
+        try:
+            minutes = soak.run()
+        finally:
+            soak.site.close()
+        balances = balance(soak.site.run, soak.site.actors)
+        print(report(soak, minutes, balances))
+    return int(any(each.problems for each in balances))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
