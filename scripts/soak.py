@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from nodes import Balance, Node, Site, Spooled, balance, until
 
 SAMPLE_S = 1.0
-SETTLING_S = 30.0
-"""After a start or after it last caught up, before a process' memory counts."""
+ACTOR_SETTLES, LEARNER_SETTLES = 300, 1200
+"""Entries after a start before a process' memory counts: everything is compiled and was used once by then, and a
+learner has evaluated."""
 WORTH_S = 60.0
 """The shortest part of a life, after it has settled, that says anything of its memory."""
 FLAT_MB_PER_MIN = 2.0
@@ -44,7 +45,7 @@ def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
         *("--demonstrations", "2", "--training-starts", "50", "--rounds-per-step", "0", "--max-rounds-per-step", "1"),
         *("--actor-hz", str(arguments.hz), "--replay-capacity", str(arguments.capacity)),
         *("--max-env-steps", "100000000", "--max-minutes", "1000000"),
-        *("--eval-every", "1000", "--eval-episodes", "1", "--solved-evaluations", "0"),
+        *("--eval-every", "500", "--eval-episodes", "1", "--solved-evaluations", "0"),
     )
 
 
@@ -52,21 +53,20 @@ def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
 class Life:
     """One process, from its start to its kill."""
 
+    name: str
     node: Node
-    began: float
+    settles: int
+    """When its memory begins to count: once so many entries have been done."""
     samples: list[tuple[float, float]] = field(default_factory=list)
     """Minutes, and resident MB."""
-    settled: float | None = None
-    """When its memory began to count."""
 
-    def sample(self, now: float) -> None:
+    def sample(self, done: int) -> None:
+        """Notes its memory, so many entries having been done."""
+        if done < self.settles:
+            return
         with contextlib.suppress(OSError, IndexError):
             status = Path(f"/proc/{self.node.process.pid}/status").read_text()
-            resident = float(status.split("VmRSS:")[1].split()[0]) / 1024
-            if self.settled is None and now - self.began >= SETTLING_S:
-                self.settled = now
-            if self.settled is not None:
-                self.samples.append((now / 60, resident))
+            self.samples.append((time.monotonic() / 60, float(status.split("VmRSS:")[1].split()[0]) / 1024))
 
     @property
     def minutes(self) -> float:
@@ -105,9 +105,17 @@ class Soak:
     def _start(self, name: str, *, resume: bool) -> None:
         if name == "learner":
             node = self.site.learner(resume=resume)
+            settles = max(self._done(name) + LEARNER_SETTLES, self.arguments.capacity)
         else:
             node = self.site.actor(name.removeprefix("actor"), resume=resume)
-        self.lives.setdefault(name, []).append(Life(node, time.monotonic()))
+            settles = self._done(name) + ACTOR_SETTLES
+        self.lives.setdefault(name, []).append(Life(name, node, settles))
+
+    def _done(self, name: str) -> int:
+        """Entries that an actor has done; those that the learner has, of all of them."""
+        if name == "learner":
+            return sum(Spooled.read(folder).acknowledged for folder in self.site.actors)
+        return Spooled.read(self.site.folder / name).last
 
     def node(self, name: str) -> Node:
         return self.lives[name][-1].node
@@ -146,7 +154,7 @@ class Soak:
         self.node(name).kill()
         self.kills[name] += 1
         self._start(name, resume=True)
-        done = sum(Spooled.read(folder).last for folder in self.site.actors)
+        done = sum(self._done(each) for each in self.names[1:])
         print(f"{time.strftime('%H:%M:%S')} killed {name}; {done} entries done so far", flush=True)
 
     def _look(self) -> None:
@@ -154,11 +162,11 @@ class Soak:
             life = self.lives[name][-1]
             if not life.node.is_alive:
                 raise AssertionError(f"{name} ended by itself with {life.node.process.poll()}:\n{life.node.said}")
-            life.sample(time.monotonic())
+            life.sample(self._done(name))
 
     def _end(self) -> None:
         """As Ctrl-C does: the actors first, once the learner is there, so that everything arrives."""
-        targets = {name: Spooled.read(self.site.folder / name).last for name in self.names[1:]}
+        targets = {name: self._done(name) for name in self.names[1:]}
         until(lambda: all(self._sent(n) >= target for n, target in targets.items()), "all caught up", *self._all())
         for name in [*self.names[1:], "learner"]:
             self.node(name).interrupt()
@@ -210,12 +218,21 @@ def services_of(site: Site) -> Counter[str]:
     return total
 
 
+def keep_samples(path: Path, soak: Soak) -> None:
+    lines = ["process,life,minutes,resident_mb"]
+    for lives in soak.lives.values():
+        for number, life in enumerate(lives):
+            lines += [f"{life.name},{number},{minutes:.3f},{size:.1f}" for minutes, size in life.samples]
+    path.write_text("\n".join(lines) + "\n")
+
+
 def memory(soak: Soak) -> list[str]:
     """How each kind of process grew, over the lives that lasted."""
     lines = [
         (
-            f"Memory counts from {SETTLING_S:.0f} s after a start on, in lives of at least {WORTH_S:.0f} s more; flat "
-            f"is a median life that grows by at most {FLAT_MB_PER_MIN:.0f} MB/min."
+            f"Memory counts from {ACTOR_SETTLES} entries of an actor's life on, {LEARNER_SETTLES} of a learner's whose "
+            f"replay is full, in lives of at least {WORTH_S:.0f} s more; flat is a median life that grows by at most "
+            f"{FLAT_MB_PER_MIN:.0f} MB/min."
         )
     ]
     for kind, names in (("learner", soak.names[:1]), ("actors", soak.names[1:])):
@@ -244,7 +261,7 @@ def main() -> int:
     parser.add_argument("--encoder", default="small_cnn", help="of pixels")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--hz", type=float, default=10, help="of each actor")
-    parser.add_argument("--capacity", type=int, default=5_000, help="of the replay")
+    parser.add_argument("--capacity", type=int, default=2_000, help="of the replay")
     parser.add_argument("--dir", type=Path, help="an empty directory; otherwise a temporary one")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -255,6 +272,7 @@ def main() -> int:
             minutes = soak.run()
         finally:
             soak.site.close()
+            keep_samples(folder / "memory.csv", soak)
         balances = balance(soak.site.run, soak.site.actors)
         print(report(soak, minutes, balances))
     return int(any(each.problems for each in balances))

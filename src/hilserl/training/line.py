@@ -108,16 +108,20 @@ class Line:
         with self._connected() as client:
             descriptor = flight.FlightDescriptor.for_command(encode(header))
             writer, reader = client.do_put(descriptor, schema, self._options())
-            unanswered = unanswered_bytes = 0
+            groups = unanswered = unanswered_bytes = 0
             for entry, batch in messages:
                 unanswered, unanswered_bytes = unanswered + 1, unanswered_bytes + batch.nbytes
                 more = unanswered < _TOGETHER and unanswered_bytes < TOGETHER_BYTES
                 writer.write_with_metadata(batch, encode(replace(entry, more=more)))
-                if not more:
+                if more:
+                    continue
+                groups, unanswered, unanswered_bytes = groups + 1, 0, 0
+                # While the learner stores one group the next one is on its way.
+                if groups > 1:
                     yield from self._acknowledged(reader)
-                    unanswered = unanswered_bytes = 0
+                    groups -= 1
             writer.done_writing()
-            if unanswered:
+            for _ in range(groups + (unanswered > 0)):
                 yield from self._acknowledged(reader)
             # Raises what the learner said, where it ended the call.
             writer.close()
