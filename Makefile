@@ -7,13 +7,13 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup train test test-browser test-slow check bench gym-hil lock gl
+.PHONY: setup train test test-browser test-slow test-chaos check bench gym-hil lock gl
 
 train: setup  ## train pick_cube from nothing; ends by itself with a curve and a film
 	$(BIN)/hilserl train pick_cube --seed $(SEED) --run-dir $(RUN_DIR)
 
 test: setup  ## everything but the learning runs and the browser
-	$(BIN)/python -m pytest -m "not slow and not gpu and not browser"
+	$(BIN)/python -m pytest -m "not slow and not chaos and not gpu and not browser"
 
 test-browser: setup  ## the console in headless Chromium and in a window on a virtual display
 	@sh scripts/browser.sh
@@ -21,6 +21,9 @@ test-browser: setup  ## the console in headless Chromium and in a window on a vi
 
 test-slow: setup  ## the learning runs
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-chaos: setup  ## more of what breaks processes and networks than the other targets have time for
+	$(BIN)/python -m pytest -m chaos
 
 check: setup  ## format, lint, types
 	$(BIN)/ruff format --check .

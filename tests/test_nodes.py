@@ -163,7 +163,7 @@ def test_one_command_that_was_killed_can_be_gone_on_with_at_once(site: Site) -> 
     site.check()
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize("first", ["learner", "actor"])
 def test_both_killed(site: Site, first: str) -> None:
     learner, actor = site.learner(), site.actor()
@@ -180,7 +180,7 @@ def test_both_killed(site: Site, first: str) -> None:
     site.check()
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize("steps", [200, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("how", ["swallowed", "late"])
 def test_a_network_that_breaks(site: Site, proxy: Proxy, how: str, steps: int) -> None:
@@ -217,7 +217,7 @@ def test_a_slow_network_gets_a_backlog_across(site: Site, proxy: Proxy) -> None:
     site.check()
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize("number", [2, 4])
 def test_several_actors_at_once(site: Site, number: int) -> None:
     learner, *actors = site.learner(), *(site.actor(name) for name in range(number))
@@ -237,7 +237,7 @@ def test_several_actors_at_once(site: Site, number: int) -> None:
     assert min(balance.kept for balance in balances) >= 100
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize("steps", [300, LONG, 2 * LONG], ids=["short", "long", "longer"])
 def test_a_learner_that_stands_still(site: Site, steps: int) -> None:
     learner, actor = site.learner(), site.actor()
@@ -376,7 +376,11 @@ def test_a_learner_without_room_waits_and_goes_on(site: Site) -> None:
 @pytest.mark.slow
 def test_a_short_soak(tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "scripts" / "soak.py"
-    command = [sys.executable, str(script), "--minutes", "2", "--every", "10", "20", "--actors", "2"]
-    soak = subprocess.run([*command, "--obs", "state", "--dir", str(tmp_path)], capture_output=True, text=True)
+    command = [sys.executable, str(script), "--minutes", "2", "--every", "10", "20"]
+    soak = subprocess.run(
+        [*command, "--calm-minutes", "0", "--actors", "2", "--obs", "state", "--dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
     assert soak.returncode == 0, soak.stdout + soak.stderr
     assert "lost 0, duplicated 0" in soak.stdout
