@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from nodes import Balance, Node, Site, Spooled, balance, until
 
 SAMPLE_S = 1.0
-ACTOR_SETTLES, LEARNER_SETTLES = 300, 1200
+ACTOR_SETTLES, LEARNER_SETTLES = 300, 2000
 """Entries after a start before a process' memory counts: everything is compiled and was used once by then, and a
 learner has evaluated."""
 WORTH_S = 60.0
@@ -78,9 +78,10 @@ class Life:
 
     @property
     def slope(self) -> float:
-        """MB a minute."""
-        times, sizes = np.array(self.samples).T
-        return float(np.polyfit(times, sizes, 1)[0])
+        """MB a minute: the median over all pairs of samples, which a single jump does not move far."""
+        times, sizes = np.array(self.samples[:: 1 + len(self.samples) // 300]).T
+        first, second = np.triu_indices(len(times), 1)
+        return float(np.median((sizes[second] - sizes[first]) / (times[second] - times[first])))
 
     @property
     def quarter(self) -> float:
@@ -126,10 +127,11 @@ class Soak:
         for name in self.names:
             self._start(name, resume=False)
         until(lambda: all(self._sent(n) > 0 for n in self.names[1:]), "every actor has sent something", *self._all())
-        end, due = time.monotonic() + 60 * self.arguments.minutes, self._next()
-        while time.monotonic() < end:
+        calm = time.monotonic() + 60 * self.arguments.minutes
+        end, due = calm + 60 * self.arguments.calm_minutes, self._next()
+        while (now := time.monotonic()) < end:
             self._look()
-            if time.monotonic() >= due:
+            if due <= now < calm:
                 self._kill(self._chosen())
                 due = self._next()
             time.sleep(SAMPLE_S)
@@ -232,7 +234,7 @@ def memory(soak: Soak) -> list[str]:
         (
             f"Memory counts from {ACTOR_SETTLES} entries of an actor's life on, {LEARNER_SETTLES} of a learner's whose "
             f"replay is full, in lives of at least {WORTH_S:.0f} s more; flat is a median life that grows by at most "
-            f"{FLAT_MB_PER_MIN:.0f} MB/min."
+            f"{FLAT_MB_PER_MIN:.0f} MB/min (the median slope between its samples)."
         )
     ]
     for kind, names in (("learner", soak.names[:1]), ("actors", soak.names[1:])):
@@ -254,6 +256,7 @@ def memory(soak: Soak) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--calm-minutes", type=float, default=5, help="without a kill, after that")
     parser.add_argument("--actors", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=float, nargs=2, default=(20, 40), metavar="S", help="between two kills")

@@ -29,8 +29,8 @@ from hilserl.training.spool import Spool
 from hilserl.training.store import Store
 from hilserl.training.wire import EntryHeader, Hello, PutHeader, batch_of, pack_weights
 
-_BATCH = 64
-_SINGLES, _BATCHES, _FETCHES = 1_000, 60, 20
+_BATCH = 20
+_SINGLES, _BATCHES, _FETCHES = 1_000, 200, 20
 _BLOCKS = 5
 _PUT = 100
 _NEW_WEIGHTS_S = 0.1

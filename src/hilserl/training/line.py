@@ -31,7 +31,7 @@ CALL_S = 10.0
 """Deadline of every call."""
 _TOGETHER = 8
 """How many messages are acknowledged together, at most."""
-TOGETHER_BYTES = 1_000_000
+TOGETHER_BYTES = 2_000_000
 """What is acknowledged together: so little that a slow network gets it across within a call's deadline."""
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 2.0
 _UNTRUSTED = ("certificate_verify_failed", "certificate verify failed", "wrong_version_number", "wrong version number")
