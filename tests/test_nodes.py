@@ -120,7 +120,7 @@ def test_ctrl_c_ends_learner_and_actor_of_one_command(site: Site) -> None:
     assert steps_in(site.run / "checkpoints")
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_one_command_starts_its_killed_actor_again_and_can_be_gone_on_with(site: Site) -> None:
     command, actor = site.learner(verb="train"), site.run / "actors" / "0"
     for _ in range(2):
@@ -150,7 +150,7 @@ def children(node: Node) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_one_command_that_was_killed_can_be_gone_on_with_at_once(site: Site) -> None:
     command, actor = site.learner(verb="train"), site.run / "actors" / "0"
     until(lambda: Spooled.read(actor).acknowledged >= 100, "steps acknowledged", command)
@@ -198,7 +198,7 @@ def test_a_network_that_breaks(site: Site, proxy: Proxy, how: str, steps: int) -
     assert balance.waiting == 0
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_a_slow_network_gets_a_backlog_across(site: Site, proxy: Proxy) -> None:
     """All that waits would take longer than a call may; what has arrived of it must not have to come again."""
     learner, actor = site.learner(), site.actor(port=proxy.port)
@@ -252,7 +252,7 @@ def test_a_learner_that_stands_still(site: Site, steps: int) -> None:
     assert balance.waiting == 0
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_an_actor_that_stands_still_holds_nobody_up(site: Site) -> None:
     learner, still, other = site.learner(), site.actor("still"), site.actor("other")
     arrived(still, 100, learner, other)

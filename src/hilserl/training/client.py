@@ -85,7 +85,7 @@ class RemoteLink:
         """Why the learner wants no more steps, if it does not."""
         self.heard = 0.0
         """When the learner last answered, by the monotonic clock."""
-        self._session = 0
+        self._session, self._most = 0, MAX_ROWS
         self._stopping, self._waiting = threading.Event(), threading.Event()
         self._recording = self._kept = False
         """Whether the episode in progress is recorded, and whether some of it has been."""
@@ -145,11 +145,13 @@ class RemoteLink:
             except (UnreachableError, SpoolFullError):
                 self.counters.failures += 1
                 broken = True
+                # What a slow network does not get across within a call's deadline goes in smaller pieces.
+                self._most = max(1, self._most // 2)
                 backoff.wait(self._stopping)
 
     def _send_some(self) -> bool:
         """Sends the oldest entries; False where there were none."""
-        entries = self._spool.peek(MAX_ROWS)
+        entries = self._spool.peek(self._most)
         if not entries:
             return False
         header = PutHeader(self._spool.stream, self._session)
@@ -157,6 +159,7 @@ class RemoteLink:
             self._spool.acknowledge(upto)
             self.heard = time.monotonic()
         self.counters.sent += len(entries)
+        self._most = min(2 * self._most, MAX_ROWS)
         return True
 
     def _fetch_on(self) -> None:

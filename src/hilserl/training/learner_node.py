@@ -150,7 +150,8 @@ class LearnerNode:
         self._judging.submit(run.keep).result()
         if reason == "interrupted":
             run.progress.say(
-                f"Interrupted. Go on with: hilserl learner {self._config.task} --resume --run-dir {run.dir.path}"
+                f"Interrupted. Go on with: hilserl {'train' if self._own_actors else 'learner'} {self._config.task} "
+                f"--resume --run-dir {run.dir.path}"
             )
             return None
         return self._judging.submit(run.conclude, reason).result()
