@@ -13,7 +13,7 @@ import pytest
 from hilserl.experience import read_episode
 from hilserl.training.wire import EPISODES_PER_ACTOR
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.chaos
 DEADLINE_S = 420.0
 SMALL = (
     *("--obs", "state", "--demonstrations", "1", "--training-starts", "1", "--eval-every", "100000"),

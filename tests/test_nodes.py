@@ -274,7 +274,7 @@ def test_an_actor_that_stands_still_holds_nobody_up(site: Site) -> None:
     assert all(balance.waiting == 0 for balance in site.check())
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_an_actor_waits_for_its_learner_and_can_be_ended_meanwhile(site: Site) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
@@ -298,7 +298,7 @@ def test_an_actor_waits_for_its_learner_and_can_be_ended_meanwhile(site: Site) -
     assert balance.waiting == 0
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_ctrl_c_ends_an_actor_that_never_found_its_learner(site: Site) -> None:
     actor = site.actor()
     until(lambda: "Waiting. The learner" in actor.said, "it tells what it waits for", actor)
@@ -307,7 +307,7 @@ def test_ctrl_c_ends_an_actor_that_never_found_its_learner(site: Site) -> None:
     assert "Traceback" not in actor.said
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_another_runs_learner_gets_no_steps(site: Site, tmp_path: Path) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
@@ -330,7 +330,7 @@ def test_another_runs_learner_gets_no_steps(site: Site, tmp_path: Path) -> None:
     assert balance.waiting == 0
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
     room = 2_000_000
     learner, actor = site.learner(), site.actor(spool_bytes=room)
@@ -356,7 +356,7 @@ def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
     assert taken <= room + 5_000_000, "its journal, which is beside it, does not grow for ever"
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_a_learner_without_room_waits_and_goes_on(site: Site) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
@@ -373,10 +373,10 @@ def test_a_learner_without_room_waits_and_goes_on(site: Site) -> None:
     assert balance.waiting == 0
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_a_short_soak(tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "scripts" / "soak.py"
-    command = [sys.executable, str(script), "--minutes", "2", "--every", "10", "20"]
+    command = [sys.executable, str(script), "--minutes", "2", "--calm-minutes", "0", "--every", "10", "20"]
     soak = subprocess.run(
         [*command, "--calm-minutes", "0", "--actors", "2", "--obs", "state", "--dir", str(tmp_path)],
         capture_output=True,
