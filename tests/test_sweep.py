@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hilserl.cli.arguments import parse_verb
 from hilserl.cli.main import main
-from hilserl.cli.sweep import Arguments, _parse
+from hilserl.cli.sweep import Arguments
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig, preset
 from hilserl.training.rundir import RunDir
@@ -15,7 +16,7 @@ from hilserl.training.sweep import BASE, Member, members, parse_seeds, parse_set
 
 
 def configured(words: list[str]) -> TrainConfig:
-    return _parse("pick_cube", words, Arguments(preset("pick_cube"))).config
+    return parse_verb("sweep", "pick_cube", words, Arguments(preset("pick_cube"))).config
 
 
 @pytest.mark.parametrize(

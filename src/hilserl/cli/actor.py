@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import split_task
+from hilserl.cli.arguments import parse_verb, split_task
 from hilserl.cli.learner import DEFAULT_ADDRESS
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig, preset
@@ -32,7 +32,7 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("actor", words)
-    arguments = _parse(task, rest, Arguments(preset(task)))
+    arguments = parse_verb("actor", task, rest, Arguments(preset(task)))
     folder = arguments.run_dir or Path("runs") / f"{task}-actor"
     if folder.exists() and any(folder.iterdir()) and not arguments.resume:
         raise HilserlError(
@@ -50,17 +50,7 @@ def run(words: Sequence[str]) -> int:
     if config.task != task:
         raise RefusedError(f"The learner at {place.learner} learns {config.task!r}, this actor is to do {task!r}.")
     # The learner's settings are the defaults now, so that flags not given mean "as the learner has it".
-    arguments = _parse(task, rest, Arguments(config))
+    arguments = parse_verb("actor", task, rest, Arguments(config))
     reason = act(arguments.config, place)
     print(f"Ended: {reason}.")
     return 130 if reason == "interrupted" else 0
-
-
-def _parse(task: str, words: Sequence[str], default: Arguments) -> Arguments:
-    return tyro.cli(
-        Arguments,
-        args=words,
-        default=default,
-        prog=f"hilserl actor {task}",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )

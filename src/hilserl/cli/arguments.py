@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import tyro
 
 from hilserl import tasks
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig
 from hilserl.training.rundir import RunDir
+
+_T = TypeVar("_T")
 
 
 def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
@@ -18,6 +23,12 @@ def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
             f"hilserl {verb} needs a task first: hilserl {verb} TASK. There is: {', '.join(tasks.names())}."
         )
     return tasks.find(words[0]).name, list(words[1:])
+
+
+def parse_verb(verb: str, task: str, words: Sequence[str], default: _T) -> _T:
+    """A verb's arguments from its command line, where it trains: flags that are not given mean the default's."""
+    flags = (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(type(default), args=words, default=default, prog=f"hilserl {verb} {task}", config=flags)
 
 
 def run_folder(given: Path | None, config: TrainConfig) -> RunDir:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import run_folder, split_task
+from hilserl.cli.arguments import parse_verb, run_folder, split_task
 from hilserl.training.config import TrainConfig, load_config, preset
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -30,11 +30,11 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("learner", words)
-    arguments = _parse(task, rest, Arguments(preset(task)))
+    arguments = parse_verb("learner", task, rest, Arguments(preset(task)))
     folder = run_folder(arguments.run_dir, arguments.config)
     if arguments.resume:
         folder.require()
-        arguments = _parse(task, rest, Arguments(load_config(folder.config)))
+        arguments = parse_verb("learner", task, rest, Arguments(load_config(folder.config)))
     from hilserl.training.credentials import Address, load_credentials
     from hilserl.training.learner_node import serve
     from hilserl.training.service import exit_if_stuck
@@ -60,13 +60,3 @@ def run(words: Sequence[str]) -> int:
 def _command(task: str, address: object, arguments: Arguments) -> str:
     shown = " --credentials DIR" if arguments.credentials else ""
     return f"hilserl actor {task} --learner {address}{shown}"
-
-
-def _parse(task: str, words: Sequence[str], default: Arguments) -> Arguments:
-    return tyro.cli(
-        Arguments,
-        args=words,
-        default=default,
-        prog=f"hilserl learner {task}",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import split_task
+from hilserl.cli.arguments import parse_verb, split_task
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig, preset
 
@@ -35,7 +35,7 @@ class Arguments:
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("sweep", words)
     default = Arguments(preset(task))
-    arguments = _parse(task, rest, default)
+    arguments = parse_verb("sweep", task, rest, default)
     from hilserl.training.cluster import connected
     from hilserl.training.sweep import members, parse_seeds, parse_settings, sweep, write_report
 
@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
         folder,
         parse_settings(arguments.set),
         parse_seeds(arguments.seeds),
-        lambda flags: _parse(task, [*rest, *flags], default).config,
+        lambda flags: parse_verb("sweep", task, [*rest, *flags], default).config,
     )
     folder.mkdir(parents=True, exist_ok=True)
     with connected(arguments.ray) as ray:
@@ -56,13 +56,3 @@ def run(words: Sequence[str]) -> int:
     for path, error in failed.items():
         print(f"hilserl: {path}: {error}", file=sys.stderr)
     return min(1, len(failed))
-
-
-def _parse(task: str, words: Sequence[str], default: Arguments) -> Arguments:
-    return tyro.cli(
-        Arguments,
-        args=words,
-        default=default,
-        prog=f"hilserl sweep {task}",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from hilserl.cli.arguments import run_folder, split_task
+from hilserl.cli.arguments import parse_verb, run_folder, split_task
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig, load_config, preset
 from hilserl.training.rundir import RunDir
@@ -31,12 +31,12 @@ class Arguments:
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("train", words)
     default = Arguments(preset(task))
-    arguments = _parse(task, rest, default)
+    arguments = parse_verb("train", task, rest, default)
     if arguments.resume:
         # The run's own settings are the defaults now, so that flags not given mean "as it was".
         folder = run_folder(arguments.run_dir, arguments.config)
         folder.require()
-        arguments = _parse(task, rest, Arguments(load_config(folder.config)))
+        arguments = parse_verb("train", task, rest, Arguments(load_config(folder.config)))
     if arguments.actors < 0 or (arguments.ray is not None and not arguments.actors):
         raise HilserlError(f"--actors must be at least 1 on a Ray cluster, got {arguments.actors}.")
     folder = run_folder(arguments.run_dir, arguments.config)
@@ -61,13 +61,3 @@ def _train(arguments: Arguments, folder: RunDir) -> dict[str, Any] | None:
     from hilserl.training.train import train
 
     return train(config, folder, resume=resume)
-
-
-def _parse(task: str, words: Sequence[str], default: Arguments) -> Arguments:
-    return tyro.cli(
-        Arguments,
-        args=words,
-        default=default,
-        prog=f"hilserl train {task}",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )

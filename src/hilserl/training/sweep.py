@@ -1,7 +1,6 @@
 """Many runs of one task, over settings and seeds, on a Ray cluster; and what they came to, side by side."""
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -168,7 +167,7 @@ def write_report(folder: Path, runs: Sequence[Member], title: str) -> str:
 
 def _row(label: str, group: Sequence[RunDir]) -> str:
     """Of some seeds: the evaluations pooled with their Wilson interval, the rest as means."""
-    results = [json.loads(run.result.read_text()) for run in group]
+    results = [run.read_result() for run in group]
     outcomes = [result["evaluation"] for result in results]
     successes, episodes = (sum(o[name] for o in outcomes) for name in ("successes", "episodes"))
     low, high = wilson_interval(successes, episodes)
