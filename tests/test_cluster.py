@@ -1,4 +1,4 @@
-"""Runs on a local Ray cluster go on when what Ray started for them is killed."""
+"""Runs on a local Ray cluster go on when what Ray started for them is killed, and leave nothing behind."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,94 +23,142 @@ SMALL = (
 )
 
 
-def start(*words: str, log: Path) -> subprocess.Popen:
-    with log.open("w") as file:
-        return subprocess.Popen([sys.executable, "-m", "hilserl", *words, *SMALL], stdout=file, stderr=file)
+class Command:
+    """`hilserl` with a cluster of its own, in a session of its own, by which its processes are known."""
 
+    def __init__(self, log: Path, *words: str) -> None:
+        self._log = log
+        with log.open("a") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hilserl", *words, *SMALL],
+                stdout=file,
+                stderr=file,
+                # A film of a policy that cannot do anything yet takes a minute.
+                env={**os.environ, "MUJOCO_GL": "off"},
+                start_new_session=True,
+            )
 
-def descendants(process: subprocess.Popen, title: str) -> list[int]:
-    """Of the cluster that a command started: processes whose title begins so."""
-    session = os.getsid(process.pid)
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def processes(self, title: str = "") -> list[int]:
+        """All that it started, and itself, whose titles begin so."""
+        found = []
+        for folder in Path("/proc").iterdir():
             try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                if words[0].decode().startswith(title) and os.getsid(int(entry.name)) == session:
-                    found.append(int(entry.name))
-            except (OSError, ProcessLookupError):
+                if os.getsid(int(folder.name)) == self.process.pid:
+                    shown = (folder / "cmdline").read_text().split("\0")[0]
+                    found += [int(folder.name)] if shown and shown.startswith(title) else []
+            except (ValueError, OSError):
                 continue
-    return found
+        return found
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert self.process.poll() is None, f"It ended before {what}:\n{self.said}"
+            assert time.monotonic() < deadline, f"Not in time: {what}\n{self.said}"
+            time.sleep(0.2)
+
+    def kill_one(self, title: str) -> None:
+        self.until(lambda: self.processes(title), f"there is {title}")
+        os.kill(self.processes(title)[0], signal.SIGKILL)
+
+    def ended(self) -> int:
+        """Its exit status; fails where something of it is left."""
+        status = self.process.wait(DEADLINE_S)
+        # What belongs to Ray itself takes its time to notice that its command was killed.
+        deadline = time.monotonic() + 120
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not left, [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
+        return status
+
+    def close(self) -> None:
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
 
-def wait_for(condition, process: subprocess.Popen, log: Path):
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := condition()):
-        assert process.poll() is None, log.read_text()[-3000:]
-        assert time.monotonic() < deadline, log.read_text()[-3000:]
-        time.sleep(0.2)
-    return found
+@pytest.fixture
+def hilserl(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    commands: list[Command] = []
+
+    def start(*words: str) -> Command:
+        commands.append(Command(tmp_path / "log", *words))
+        return commands[-1]
+
+    yield start
+    for command in commands:
+        command.close()
 
 
-def check_episodes(folder: Path) -> None:
-    """Every episode that was recorded is whole and in order, and no other one came between."""
-    files = sorted(int(path.stem) for path in (folder / "episodes").glob("*.parquet"))
-    assert files
-    for number in {episode // EPISODES_PER_ACTOR for episode in files}:
-        own = [episode for episode in files if episode // EPISODES_PER_ACTOR == number]
-        # An episode that was cut before its first step leaves no file.
-        assert own[0] >= number * EPISODES_PER_ACTOR
-        assert own == sorted(set(own))
-    for episode in files:
-        steps, _ = read_episode(folder / "episodes" / f"{episode:06d}.parquet")
-        assert {step.episode for step in steps} == {episode}
+def arrived(run: Path, more_than: int = 0) -> bool:
+    """Whether more episodes than so many have been written."""
+    return len(list((run / "episodes").glob("*.parquet"))) > more_than
 
 
-def test_a_sweep_is_complete_though_an_actor_and_a_learner_are_killed(tmp_path: Path) -> None:
-    log, out = tmp_path / "log", tmp_path / "sweep"
+def check_episodes(run: Path, actors: int) -> int:
+    """Steps in the files of a run; fails unless each is one episode, whole and in order, of one of so many actors."""
+    steps = 0
+    files = sorted((run / "episodes").glob("*.parquet"))
+    for path in files:
+        # Raises unless the file is one episode's steps from its reset on, in order.
+        episode, _ = read_episode(path)
+        assert {step.episode for step in episode} == {int(path.stem)}
+        steps += len(episode) - 1
+    assert {int(path.stem) // EPISODES_PER_ACTOR for path in files} == set(range(actors))
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    noted = [record["episode"] for record in records if record["kind"] == "episode"]
+    assert set(noted) <= {int(path.stem) for path in files}
+    return steps
+
+
+def test_a_sweep_is_complete_though_an_actor_and_a_learner_are_killed(tmp_path: Path, hilserl) -> None:
+    out = tmp_path / "sweep"
     words = ("sweep", "pick_cube", "--seeds", "0..2", "--actors", "1", "--max-env-steps", "250", "--out", str(out))
-    process = start(*words, log=log)
-    try:
-        wait_for(lambda: list(out.glob("*/seed*/episodes/*.parquet")), process, log)
-        (victim,) = wait_for(lambda: descendants(process, "ray::_act")[:1], process, log)
-        os.kill(victim, signal.SIGKILL)
-        begun = set(out.glob("*/seed*"))
-        wait_for(lambda: set(out.glob("*/seed*")) - begun, process, log)
-        (victim,) = wait_for(lambda: descendants(process, "ray::_learn")[:1], process, log)
-        os.kill(victim, signal.SIGKILL)
-        assert process.wait(DEADLINE_S) == 0, log.read_text()[-3000:]
-    finally:
-        process.kill()
-        process.wait()
+    command = hilserl(*words)
+    command.until(lambda: any(map(arrived, out.glob("*/seed*"))), "an episode is there")
+    (first,) = filter(arrived, out.glob("*/seed*"))
+    command.kill_one("ray::as it is, seed 0 actor")
+    command.until(lambda: arrived(first, 1), "the actor goes on")
+    command.kill_one("ray::as it is, seed 0 learner")
+    assert command.ended() == 0, command.said
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 3
     assert "0, 1, 2" in table[2]
+    assert (out / "curves.png").exists()
     for seed in range(3):
-        (folder,) = out.glob(f"*/seed{seed}")
-        assert json.loads((folder / "result.json").read_text())["env_steps"] >= 250
-        check_episodes(folder)
-    assert not descendants(process, "ray::") if Path(f"/proc/{process.pid}").exists() else True
+        run = out / "as_it_is" / f"seed{seed}"
+        assert json.loads((run / "result.json").read_text())["env_steps"] >= 250
+        assert check_episodes(run, actors=1) >= 150
+    written = (out / "as_it_is" / "seed1" / "result.json").stat().st_mtime_ns
+    again = hilserl(*words, "--resume")
+    assert again.ended() == 0, again.said
+    assert (out / "as_it_is" / "seed1" / "result.json").stat().st_mtime_ns == written
+    assert (out / "table.md").read_text().splitlines() == table
 
 
-def test_ctrl_c_ends_a_run_of_several_actors_and_it_goes_on(tmp_path: Path) -> None:
-    log, run = tmp_path / "log", tmp_path / "run"
+def test_ctrl_c_ends_a_run_of_several_actors_and_it_goes_on(tmp_path: Path, hilserl) -> None:
+    run = tmp_path / "run"
     words = ("train", "pick_cube", "--actors", "2", "--run-dir", str(run))
-    process = start(*words, log=log)
-    try:
-        wait_for(lambda: len({p.stem[:-6] for p in (run / "episodes").glob("*.parquet")}) == 2, process, log)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(DEADLINE_S) == 130, log.read_text()[-3000:]
-    finally:
-        process.kill()
-        process.wait()
+    command = hilserl(*words)
+    command.until(lambda: {p.stem[:-6] for p in (run / "episodes").glob("*")} == {"", "1"}, "both have episodes")
+    command.process.send_signal(signal.SIGINT)
+    assert command.ended() == 130, command.said
+    assert f"hilserl train pick_cube --actors 2 --resume --run-dir {run}" in command.said
     assert list((run / "checkpoints").iterdir())
     assert not (run / "result.json").exists()
-    done = sum(len(read_episode(path)[0]) - 1 for path in (run / "episodes").glob("*.parquet"))
-    process = start(*words, "--resume", "--max-env-steps", str(done + 20), log=log)
-    try:
-        assert process.wait(DEADLINE_S) == 0, log.read_text()[-3000:]
-    finally:
-        process.kill()
-        process.wait()
-    assert json.loads((run / "result.json").read_text())["env_steps"] >= done + 20
-    check_episodes(run)
+    done = check_episodes(run, actors=2)
+    command = hilserl(*words, "--resume", "--max-env-steps", str(done + 200))
+    assert command.ended() == 0, command.said
+    assert json.loads((run / "result.json").read_text())["env_steps"] >= done + 200
+    assert check_episodes(run, actors=2) >= done
+
+
+def test_a_killed_command_takes_its_cluster_with_it(tmp_path: Path, hilserl) -> None:
+    command = hilserl("sweep", "pick_cube", "--seeds", "0", "--out", str(tmp_path / "sweep"))
+    command.until(lambda: list(tmp_path.glob("sweep/*/seed0/config.json")), "the run has begun")
+    command.process.kill()
+    assert command.ended() == -signal.SIGKILL

@@ -6,17 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hilserl.cli.arguments import parse_verb
 from hilserl.cli.main import main
-from hilserl.cli.sweep import Arguments
 from hilserl.errors import HilserlError
-from hilserl.training.config import TrainConfig, preset
+from hilserl.training.config import preset, save_config
 from hilserl.training.rundir import RunDir
-from hilserl.training.sweep import BASE, Member, members, parse_seeds, parse_settings, write_report
+from hilserl.training.sweep import BASE, Member, members, parse_seeds, parse_settings, with_setting, write_report
 
-
-def configured(words: list[str]) -> TrainConfig:
-    return parse_verb("sweep", "pick_cube", words, Arguments(preset("pick_cube"))).config
+USUAL = preset("pick_cube")
 
 
 @pytest.mark.parametrize(
@@ -32,15 +28,17 @@ def test_other_seeds_are_refused(text: str) -> None:
         parse_seeds(text)
 
 
-@pytest.mark.parametrize("texts", [["utd"], ["=1"], ["a="], ["a=1,,2"], [""], ["a=1", "a=2"], ["seed=1"]])
+@pytest.mark.parametrize(
+    "texts", [["utd"], ["=1"], ["a="], ["a=1,,2"], [""], ["a=1", "a=2"], ["seed=1"], ["free-running=true"]]
+)
 def test_what_varies_nothing_is_refused(texts: list[str]) -> None:
-    with pytest.raises(HilserlError, match=r"vary a setting|varied twice|--seeds"):
+    with pytest.raises(HilserlError, match=r"vary a setting|varied twice|--seeds|--actors"):
         parse_settings(texts)
 
 
 def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
     settings = parse_settings(["agent.utd_ratio=1,4", "obs=state,pixels"])
-    runs = members(tmp_path, settings, (0, 3), configured)
+    runs = members(tmp_path, USUAL, settings, (0, 3))
     assert len(runs) == 8
     assert len({run.run.path for run in runs}) == 8
     assert {(m.config.agent.utd_ratio, m.config.obs, m.config.seed) for m in runs} == {
@@ -48,23 +46,77 @@ def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
     }
     for member in runs:
         assert member.label == f"agent.utd_ratio={member.config.agent.utd_ratio} obs={member.config.obs}"
-        usual = preset("pick_cube")
-        agent = replace(member.config.agent, utd_ratio=usual.agent.utd_ratio)
-        assert replace(member.config, seed=usual.seed, obs=usual.obs, agent=agent) == usual
+        agent = replace(member.config.agent, utd_ratio=USUAL.agent.utd_ratio)
+        assert replace(member.config, seed=USUAL.seed, obs=USUAL.obs, agent=agent) == USUAL
 
 
 def test_nothing_varied_is_one_run_a_seed(tmp_path: Path) -> None:
-    assert [(m.label, m.config.seed) for m in members(tmp_path, (), (0, 1), configured)] == [(BASE, 0), (BASE, 1)]
+    assert [(m.label, m.config.seed) for m in members(tmp_path, USUAL, (), (0, 1))] == [(BASE, 0), (BASE, 1)]
 
 
-@pytest.mark.parametrize("setting", ["agent.no_such=1", "obs=smell", "agent.utd_ratio=many", "max_minutes=soon"])
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("agent.utd_ratio", "4", 4),
+        ("agent.hidden", "64 32", (64, 32)),
+        ("agent.vision.embeddings", "2", 2),
+        ("randomise", "true", True),
+        ("obs", "state", "state"),
+        ("max_minutes", "1.5", 1.5),
+        ("demos", "a b/c", (Path("a"), Path("b/c"))),
+    ],
+)
+def test_a_setting_takes_what_is_of_its_type(name: str, text: str, value: object) -> None:
+    config = with_setting(USUAL, name, text)
+    for part in name.split("."):
+        config = getattr(config, part)
+    assert config == value
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("agent.utd_ration=1", "Did you mean 'utd_ratio'"),
+        ("no_such.thing=1", "setting of TrainConfig 'no_such'"),
+        ("actors=1,2", "Unknown setting of TrainConfig 'actors'"),
+        ("agent=1", "agent.utd_ratio"),
+        ("obs.front=1", "'obs' of TrainConfig is one setting"),
+        ("obs=smell", "'smell' is no value of obs; expected one of state, pixels"),
+        ("agent.utd_ratio=many", "'many' is no value of utd_ratio; expected int"),
+        ("agent.utd_ratio=1.5", "expected int"),
+        ("agent.utd_ratio=1 2", "expected int"),
+        ("max_minutes=soon", "expected float"),
+        ("randomise=perhaps", "expected bool"),
+        ("max_env_steps=0", "max_env_steps must be at least 1"),
+        ("operator=console", "operator 'console'"),
+        ("obs=state,state", "the same"),
+    ],
+)
 def test_settings_that_do_not_exist_or_fit_stop_a_sweep_before_it_begins(
-    tmp_path: Path, setting: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, setting: str, complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        members(tmp_path, parse_settings([setting]), (0,), configured)
-    assert setting.partition("=")[0].replace("_", "-") in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    out = tmp_path / "sweep"
+    assert main(["sweep", "pick_cube", "--set", setting, "--out", str(out)]) == 1
+    assert complaint in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("flags", [["--seed", "3"], ["--async"], ["--operator", "gamepad"], ["--actors", "-1"]])
+def test_flags_that_mean_nothing_in_a_sweep_are_refused(
+    tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "pick_cube", "--out", str(tmp_path / "sweep"), *flags]) == 1
+    assert flags[0].strip("-").replace("async", "--actors") in capsys.readouterr().err
+
+
+def test_a_result_of_other_settings_is_not_taken_for_these(tmp_path: Path) -> None:
+    (member,) = members(tmp_path, USUAL, (), (0,))
+    member.run.path.mkdir(parents=True)
+    save_config(member.run.config, member.config)
+    member.run.result.write_text("{}")
+    assert members(tmp_path, USUAL, (), (0,)) == [member]
+    with pytest.raises(HilserlError, match=r"max_env_steps was .* not 7.*another --out"):
+        members(tmp_path, replace(USUAL, max_env_steps=7), (), (0,))
 
 
 def finished(folder: Path, label: str, seed: int, successes: int, env_steps: int) -> Member:
@@ -86,13 +138,13 @@ def finished(folder: Path, label: str, seed: int, successes: int, env_steps: int
         "evaluation": outcome,
     }
     run.result.write_text(json.dumps(result))
-    return Member(label, replace(preset("pick_cube"), seed=seed), run)
+    return Member(label, replace(USUAL, seed=seed), run)
 
 
 def test_the_table_pools_the_seeds_and_leaves_out_what_has_not_finished(tmp_path: Path) -> None:
     done = [("a", 0, 100, 1000), ("a", 1, 80, 3000), ("b", 0, 0, 50)]
     runs = [finished(tmp_path, *each) for each in done]
-    missing = Member("b", preset("pick_cube"), RunDir(tmp_path / "b" / "seed9"))
+    missing = Member("b", USUAL, RunDir(tmp_path / "b" / "seed9"))
     table = write_report(tmp_path, [*runs, missing], "a title")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
     assert rows == [
@@ -104,7 +156,7 @@ def test_the_table_pools_the_seeds_and_leaves_out_what_has_not_finished(tmp_path
 
 
 def test_a_report_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
-    table = write_report(tmp_path, [Member("a", preset("pick_cube"), RunDir(tmp_path / "none"))], "")
+    table = write_report(tmp_path, [Member("a", USUAL, RunDir(tmp_path / "none"))], "")
     assert len(table.strip().splitlines()) == 2
     assert not (tmp_path / "curves.png").exists()
 

@@ -27,7 +27,7 @@ def run(words: Sequence[str]) -> int:
     groups = dict(_group(text) for text in arguments.groups)
     if not groups:
         raise HilserlError("There is nothing to plot: name groups of runs as LABEL=RUN_DIR,RUN_DIR.")
-    from hilserl.training.plots import plot_groups
+    from hilserl.training.plots import plot_groups, table
 
     plot_groups(
         {label: [run.metrics for run in runs] for label, runs in groups.items()}, arguments.out, arguments.title
@@ -36,7 +36,7 @@ def run(words: Sequence[str]) -> int:
     for label, runs in groups.items():
         for run in runs:
             print(_row(label, run))
-    print(f"\nPicture: {arguments.out}")
+    print(f"\n{table(groups)}\nPicture: {arguments.out}")
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import parse_verb, split_task
+from hilserl.cli.arguments import check_folder, parse_verb, split_task
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig, preset
 
@@ -34,25 +34,22 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("sweep", words)
-    default = Arguments(preset(task))
-    arguments = parse_verb("sweep", task, rest, default)
+    arguments = parse_verb("sweep", task, rest, Arguments(preset(task)))
+    if arguments.actors < 0:
+        raise HilserlError(f"--actors must not be negative, got {arguments.actors}.")
+    folder = arguments.out or Path("runs") / f"{task}-sweep"
+    check_folder(folder, resume=arguments.resume)
     from hilserl.training.cluster import connected
     from hilserl.training.sweep import members, parse_seeds, parse_settings, sweep, write_report
 
-    folder = arguments.out or Path("runs") / f"{task}-sweep"
-    if folder.exists() and any(folder.iterdir()) and not arguments.resume:
-        raise HilserlError(f"{folder} is not empty. Go on with the sweep there with --resume, or name another --out.")
-    runs = members(
-        folder,
-        parse_settings(arguments.set),
-        parse_seeds(arguments.seeds),
-        lambda flags: parse_verb("sweep", task, [*rest, *flags], default).config,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    with connected(arguments.ray) as ray:
-        failed = sweep(runs, arguments.actors, ray, lambda text: print(text, flush=True))
-    print(write_report(folder, runs, task))
-    print(f"Table: {folder / 'table.md'}\nPicture: {folder / 'curves.png'}")
+    runs = members(folder, arguments.config, parse_settings(arguments.set), parse_seeds(arguments.seeds))
+    with connected(arguments.ray) as cluster:
+        folder.mkdir(parents=True, exist_ok=True)
+        failed, interrupted = sweep(cluster, runs, arguments.actors, lambda text: print(text, flush=True))
+    print(f"\n{write_report(folder, runs, task)}\nKept in {folder}: table.md, curves.png and the runs.")
     for path, error in failed.items():
         print(f"hilserl: {path}: {error}", file=sys.stderr)
-    return min(1, len(failed))
+    if interrupted:
+        print("Interrupted. Go on with the same command and --resume.")
+        return 130
+    return 1 if failed else 0

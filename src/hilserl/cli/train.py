@@ -42,6 +42,9 @@ def run(words: Sequence[str]) -> int:
     folder = run_folder(arguments.run_dir, arguments.config)
     result = _train(arguments, folder)
     if result is None:
+        if arguments.actors or arguments.config.free_running:
+            actors = f" --actors {arguments.actors}" if arguments.actors else ""
+            print(f"Go on with: hilserl train {task}{actors} --resume --run-dir {folder.path}")
         return 130
     print(f"Curve: {folder.curve}\nFilm: {folder.video}\nResult: {folder.result}")
     return 0
@@ -52,8 +55,8 @@ def _train(arguments: Arguments, folder: RunDir) -> dict[str, Any] | None:
     if arguments.actors:
         from hilserl.training.cluster import connected, train_on_ray
 
-        with connected(arguments.ray) as ray:
-            return train_on_ray(config, folder, arguments.actors, ray, resume=resume)
+        with connected(arguments.ray) as cluster:
+            return train_on_ray(cluster, config, folder, arguments.actors, resume=resume)
     if config.free_running:
         from hilserl.training.crew import train_async
 

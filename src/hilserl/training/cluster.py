@@ -1,251 +1,223 @@
-"""Many actors and a learner on a Ray cluster. Ray places them and starts them again; what they say to each other goes
-over the same network as without it.
+"""Runs on a Ray cluster, as whoever starts them sees them. Ray places their processes and starts them again; what these
+say to each other goes over the same network as without it.
 """
 
 import contextlib
+import dataclasses
 import importlib.util
 import os
-import secrets
-import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig
-from hilserl.training.credentials import Address, Credentials, load_credentials, make_credentials
 from hilserl.training.interrupt import Interrupt
+from hilserl.training.placed import Board, act, learn, train
 from hilserl.training.rundir import RunDir
-from hilserl.training.wire import UnreachableError
 
 LEARNER_CPUS, ACTOR_CPUS = 1.0, 0.25
 """What each asks the cluster for; an actor at 20 steps a second takes less than a quarter of a core."""
-_GIVE_UP_S = 60.0
+MAX_RESTARTS = 20
+"""Of each task; one whose process dies more often than this has something to mend."""
+_ENDING_S = 180.0
+"""How long a run that is to end may take for it: its evaluation in progress, its last steps, its checkpoint."""
 _POLL_S = 1.0
 _PASSED_ON = ("MUJOCO_GL", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "XLA_FLAGS")
+_OBJECT_STORE_BYTES = 100 * 2**20
+"""Of a cluster of this machine's own. Nothing of a run goes through it; by default it takes a third of the memory."""
 
 
-def connect(address: str | None) -> Any:
+def _connect(address: str | None) -> Any:
     """Ray, connected to the cluster at an address, or to a local one of its own. Raises HilserlError without Ray."""
     if importlib.util.find_spec("ray") is None:
         raise HilserlError('This needs Ray, which is not installed: pip install "hilserl[ray]"')
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Runs that wait for room are as they should be; Ray would warn of them again and again.
+    os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
+    if address is None:
+        # So Ray listens on loopback only, as it always does on the systems in the variable's name.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
-    if not ray.is_initialized():
-        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        # Bars that are drawn over and over are for a terminal of one's own.
-        settings = {"runtime_env": {"env_vars": {**passed_on, "TQDM_DISABLE": "1"}}, "log_to_driver": True}
-        try:
-            if address is None:
-                ray.init(include_dashboard=False, **settings)
-            else:
-                ray.init(address, **settings)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise HilserlError(f"Cannot use the Ray cluster at {address or 'this machine'}: {error}") from error
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # Bars that are drawn over and over are for a terminal of one's own.
+    settings = {"runtime_env": {"env_vars": {**passed_on, "TQDM_DISABLE": "1"}}, "log_to_driver": True}
+    try:
+        if address is None:
+            ray.init("local", include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **settings)
+        else:
+            ray.init(address, **settings)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise HilserlError(f"Cannot use the Ray cluster at {address or 'this machine'}: {error}") from error
     return ray
 
 
+def absolute(config: TrainConfig) -> TrainConfig:
+    """The same for a process that was started elsewhere."""
+    return dataclasses.replace(config, demos=tuple(path.resolve() for path in config.demos))
+
+
+class Cluster:
+    """Ray, and what the runs of one command share on it."""
+
+    def __init__(self, ray: Any) -> None:
+        self.ray = ray
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        self.board = ray.remote(Board).options(name="board", **options).remote()
+        self.learners = {"CPU": LEARNER_CPUS, **({"GPU": 1.0} if ray.cluster_resources().get("GPU") else {})}
+        """What a learner takes: a GPU, where there is any, to itself."""
+
+    def check_room(self, actors: int) -> None:
+        """Raises HilserlError where the whole cluster is too small for one run."""
+        needed, there = LEARNER_CPUS + actors * ACTOR_CPUS, self.ray.cluster_resources().get("CPU", 0)
+        if needed > there:
+            raise HilserlError(
+                f"A learner and {actors} actors take {needed:g} CPUs; the cluster has {there:g}. Use fewer actors."
+            )
+
+
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[Any]:
-    """Ray for a while."""
-    ray = connect(address)
+def connected(address: str | None) -> Iterator[Cluster]:
+    """A cluster for a while. Its runs end with it."""
+    ray = _connect(address)
     try:
-        yield ray
+        yield Cluster(ray)
     finally:
         ray.shutdown()
 
 
-class Board:
-    """Where learner and actors of one run find each other, and learn that they are to stop; an actor of Ray's."""
+class RunOnRay:
+    """One run's tasks on the cluster: a learner and its actors or, without actors, one process in lockstep.
 
-    def __init__(self) -> None:
-        self._learner: tuple[Address, Credentials] | None = None
-        self._wish = ""
+    They are placed together or not at all, so that several runs never wait for each other with half of what they need.
 
-    def post(self, address: Address, credentials: Credentials) -> None:
-        """The learner is there."""
-        self._learner = (address, credentials)
+    Args:
+        folder: on the learner's machine; the actors' are on theirs, in `actors/` of the same path.
+        name: shown before what each of its processes says.
+    """
 
-    def learner(self) -> tuple[Address, Credentials] | None:
-        """Where it is, once it is there."""
-        return self._learner
+    def __init__(
+        self, cluster: Cluster, config: TrainConfig, folder: RunDir, actors: int, *, resume: bool, name: str = ""
+    ) -> None:
+        from ray.util.placement_group import placement_group
 
-    def wish(self, wish: str) -> None:
-        """`interrupt` ends the run for now, `conclude` for good."""
+        config, folder = absolute(config), RunDir(folder.path.resolve())
+        if not resume:
+            folder.check_new()
+        cluster.check_room(actors)
+        self._cluster, self._run = cluster, str(folder.path)
+        self._group = placement_group([cluster.learners, *({"CPU": ACTOR_CPUS} for _ in range(actors))])
+        self._ready = self._group.ready()
+        self._wish, self._deadline = "", float("inf")
+        self.over = False
+        self.result: dict[str, Any] | None = None
+        self.failure: Exception | None = None
+        """What kept the run from its result, if it has none."""
+        arguments = (config, folder.path, cluster.board, resume)
+        gpus = cluster.learners.get("GPU", 0)
+        self._main = self._placed(
+            learn if actors else train, 0, f"{name} learner", num_cpus=LEARNER_CPUS, num_gpus=gpus
+        ).remote(*arguments)
+        # An accelerator is the learner's.
+        options = {"num_cpus": ACTOR_CPUS, "runtime_env": {"env_vars": {"JAX_PLATFORMS": "cpu"}}}
+        self._actors = [
+            self._placed(act, 1 + k, f"{name} actor {k}", **options).remote(
+                self._run, folder.path / "actors" / str(k), cluster.board
+            )
+            for k in range(actors)
+        ]
+
+    def _placed(self, work: Callable[..., Any], bundle: int, name: str, **options: Any) -> Any:
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        where = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=bundle)
+        task = self._cluster.ray.remote(max_calls=1, max_retries=MAX_RESTARTS)(work)
+        return task.options(scheduling_strategy=where, name=name.strip(), **options)
+
+    @property
+    def tasks(self) -> list[Any]:
+        """Those that have not ended."""
+        return [] if self.over else [self._main, *self._actors]
+
+    def take(self, task: Any) -> None:
+        """Deals with a task that has ended. The run ends as well where nobody acts any more."""
+        ray, value = self._cluster.ray, None
+        try:
+            value = ray.get(task)
+        except ray.exceptions.RayTaskError as error:
+            self.failure = error.cause if isinstance(error.cause, HilserlError) else error
+        except ray.exceptions.RayError as error:
+            self.failure = HilserlError(
+                f"A process of the run in {self._run} died, more than {MAX_RESTARTS} times or with its machine; what "
+                f"it stored is kept, and --resume goes on: {error}"
+            )
+        if task == self._main:
+            self.over, self.result = True, value
+            return
+        self._actors.remove(task)
+        if self.failure:
+            print(f"An actor of the run in {self._run} cannot go on: {self.failure}", flush=True)
+        if not self._actors:
+            self._tell("interrupt" if self.failure else "conclude")
+
+    def interrupt(self) -> None:
+        """Asks for an end for now; may be called again and again, and sees to it that it comes."""
+        if not self._cluster.ray.wait([self._ready], timeout=0)[0]:
+            self.over = True
+        elif time.monotonic() > self._deadline:
+            self.over = True
+            self.failure = HilserlError(f"The run in {self._run} did not end within {_ENDING_S:.0f} s; it was stopped.")
+        else:
+            self._tell("interrupt")
+
+    def _tell(self, wish: str) -> None:
+        if not self._wish:
+            self._deadline = time.monotonic() + _ENDING_S
         self._wish = wish
+        self._cluster.board.wish.remote(self._run, wish)
 
-    def wished(self) -> str:
-        return self._wish
+    def close(self) -> None:
+        """Gives back its room, and ends what is still there."""
+        from ray.util.placement_group import remove_placement_group
+
+        remove_placement_group(self._group)
+
+
+def attended(cluster: Cluster, runs: Sequence[RunOnRay], interrupt: Interrupt) -> Iterator[RunOnRay]:
+    """Runs as they end. An interrupt ends all of them; those that had not begun are left out."""
+    going = list(runs)
+    try:
+        while going:
+            if interrupt.requested:
+                for run in going:
+                    run.interrupt()
+            tasks = {task: run for run in going for task in run.tasks}
+            ready = cluster.ray.wait(list(tasks), timeout=_POLL_S)[0] if tasks else []
+            for task in ready:
+                tasks[task].take(task)
+            for run in [run for run in going if run.over]:
+                going.remove(run)
+                run.close()
+                yield run
+    finally:
+        for run in going:
+            run.close()
 
 
 def train_on_ray(
-    config: TrainConfig,
-    folder: RunDir,
-    actors: int,
-    ray: Any,
-    *,
-    resume: bool,
-    interrupt: Interrupt | None = None,
+    cluster: Cluster, config: TrainConfig, folder: RunDir, actors: int, *, resume: bool
 ) -> dict[str, Any] | None:
     """Trains with a learner and so many actors somewhere on the cluster; those that die are started again.
 
-    Returns and raises as `train`; `interrupt` may be somebody else's. The run's folder is on the learner's machine, the
-    actors' folders on theirs, in `actors/` of the same path.
+    Returns and raises as `train`.
     """
-    from ray.util.placement_group import placement_group, remove_placement_group
-    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-    folder = RunDir(folder.path.resolve())
-    if not resume:
-        folder.check_new()
-    _check_room(ray, actors)
-    gpus = {"GPU": 1.0} if ray.cluster_resources().get("GPU") else {}
-    group = placement_group([{"CPU": LEARNER_CPUS, **gpus}, *({"CPU": ACTOR_CPUS} for _ in range(actors))])
-    interrupt = interrupt or Interrupt()
-    while not ray.wait([group.ready()], timeout=_POLL_S)[0]:
-        if interrupt.requested:
-            remove_placement_group(group)
-            return None
-
-    def placed(work: Callable[..., Any], bundle: int, **options: Any) -> Any:
-        where = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
-        return ray.remote(max_calls=1, max_retries=-1)(work).options(scheduling_strategy=where, **options)
-
-    board = ray.remote(Board).options(num_cpus=0).remote()
-    lone = len([node for node in ray.nodes() if node["Alive"]]) == 1
-    try:
-        learner = placed(_learn, 0, num_cpus=LEARNER_CPUS, num_gpus=gpus.get("GPU", 0)).remote(
-            config, folder.path, board, lone, resume
-        )
-        # An accelerator is the learner's.
-        on_cpu = {"env_vars": {"JAX_PLATFORMS": "cpu"}}
-        acting = [
-            placed(_act, 1 + number, num_cpus=ACTOR_CPUS, runtime_env=on_cpu).remote(
-                folder.path / "actors" / str(number), board
-            )
-            for number in range(actors)
-        ]
-        return _attend(ray, learner, acting, board, interrupt)
-    finally:
-        remove_placement_group(group)
-
-
-def _check_room(ray: Any, actors: int) -> None:
-    needed, there = LEARNER_CPUS + actors * ACTOR_CPUS, ray.cluster_resources().get("CPU", 0)
-    if needed > there:
-        raise HilserlError(
-            f"A learner and {actors} actors take {needed:g} CPUs; the cluster has {there:g}. Use fewer actors."
-        )
-
-
-def _attend(ray: Any, learner: Any, actors: list[Any], board: Any, interrupt: Interrupt) -> dict[str, Any] | None:
-    """Waits for the learner's result; ends the run where an actor cannot go on, or where a person wishes it."""
-    failure, told = None, False
+    interrupt = Interrupt()
+    run = RunOnRay(cluster, config, folder, actors, resume=resume)
     with interrupt.armed():
-        while True:
-            ready, _ = ray.wait([learner, *actors], timeout=_POLL_S)
-            if interrupt.requested and not told:
-                told = True
-                ray.get(board.wish.remote("interrupt"))
-            for done in ready:
-                if done == learner:
-                    result = outcome(ray, learner)
-                    if failure is not None:
-                        raise failure
-                    return result
-                actors.remove(done)
-                try:
-                    outcome(ray, done)
-                except HilserlError as error:
-                    failure = failure or error
-                if not actors:
-                    ray.get(board.wish.remote("interrupt" if failure else "conclude"))
-
-
-def outcome(ray: Any, done: Any) -> Any:
-    """What a task came to; its HilserlError is ours."""
-    try:
-        return ray.get(done)
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, HilserlError):
-            raise cause from None
-        raise
-
-
-def _learn(config: TrainConfig, path: Path, board: Any, lone: bool, resume: bool) -> dict[str, Any] | None:
-    """The learner's task; begun a second time it goes on with what it has."""
-    import ray
-
-    from hilserl.training.learner_node import serve
-
-    folder = RunDir(path)
-    address, credentials = _listen_on(ray, folder, lone)
-    interrupt, wishes = Interrupt(), _Wishes(ray, board)
-
-    def look() -> bool:
-        wish = wishes.newest()
-        interrupt.requested = interrupt.requested or wish == "interrupt"
-        return wish != "conclude"
-
-    shown = Credentials(credentials.token, credentials.certificate)
-    return serve(
-        config,
-        folder,
-        address,
-        credentials,
-        resume=resume or folder.config.exists(),
-        own_actors=True,
-        listening=lambda found: ray.get(board.post.remote(found, shown)),
-        wanted=look,
-        interrupt=interrupt,
-    )
-
-
-def _listen_on(ray: Any, folder: RunDir, lone: bool) -> tuple[Address, Credentials]:
-    """Loopback where the cluster is one machine; otherwise this machine's address, with all that this takes."""
-    if lone:
-        return Address("127.0.0.1", 0), Credentials(secrets.token_urlsafe(32))
-    host = ray.util.get_node_ip_address()
-    # Outside the run, which has to be a new one; a restarted learner may be somewhere else, under another name.
-    own = folder.path.with_name(f".{folder.path.name}.credentials-{host}")
-    if not own.exists():
-        make_credentials(own, [host])
-    return Address(host, 0), load_credentials(own)
-
-
-class _Wishes:
-    """What the board says, asked in a thread, so that nobody waits for it."""
-
-    def __init__(self, ray: Any, board: Any) -> None:
-        self._ray, self._board, self._wish = ray, board, ""
-        threading.Thread(target=self._ask_on, name="wishes", daemon=True).start()
-
-    def _ask_on(self) -> None:
-        while True:
-            self._wish = self._ray.get(self._board.wished.remote())
-            time.sleep(_POLL_S)
-
-    def newest(self) -> str:
-        return self._wish
-
-
-def _act(folder: Path, board: Any) -> str:
-    """An actor's task: acts for the learner, wherever that is, until there is a reason to stop."""
-    import ray
-
-    from hilserl.training.actor_node import SILENCE, Place, act, learners_config
-
-    while True:
-        if (found := ray.get(board.learner.remote())) is None:
-            time.sleep(_POLL_S)
-            continue
-        address, credentials = found
-        place = Place(address, credentials, folder, give_up_s=_GIVE_UP_S)
-        with contextlib.suppress(UnreachableError):
-            reason = act(learners_config(place), place)
-            if not reason.startswith(SILENCE):
-                return reason
+        for _ in attended(cluster, [run], interrupt):
+            pass
+    if run.result is None and run.failure is not None:
+        raise run.failure
+    return run.result

@@ -149,10 +149,9 @@ class LearnerNode:
             raise
         self._judging.submit(run.keep).result()
         if reason == "interrupted":
-            run.progress.say(
-                f"Interrupted. Go on with: hilserl {'train' if self._own_actors else 'learner'} {self._config.task} "
-                f"--resume --run-dir {run.dir.path}"
-            )
+            learner = f" Go on with: hilserl learner {self._config.task} --resume --run-dir {run.dir.path}"
+            # Who has actors of its own was started by another command, which says how to go on.
+            run.progress.say(f"Interrupted.{'' if self._own_actors else learner}")
             return None
         return self._judging.submit(run.conclude, reason).result()
 

@@ -1,5 +1,6 @@
-"""The learning curve, drawn from a run's own metrics file."""
+"""What runs came to: learning curves, drawn from their own metrics files, and a table over seeds."""
 
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from hilserl.experience import atomically
+from hilserl.training.evaluation import wilson_interval
 from hilserl.training.metrics import RECENT_EPISODES, read_metrics
+from hilserl.training.rundir import RunDir
 
 _GREEN, _RED, _BLUE = "#2a7f4f", "#c0392b", "#2c5f9e"
+_HEADER = (
+    "| | seeds | success | 95 % interval | each seed | env steps | human steps | minutes |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+)
 
 
 def plot_curve(metrics: Path, target: Path, title: str) -> None:
@@ -94,3 +101,31 @@ def _running_mean(values: list[Any]) -> np.ndarray:
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(0, ends - RECENT_EPISODES)
     return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def table(groups: Mapping[str, Sequence[RunDir]]) -> str:
+    """Of each group of finished runs a row, in Markdown. Raises HilserlError for a run without a result.
+
+    The evaluations of all seeds are pooled, and the interval is Wilson's: how sure the success of these policies is,
+    not how another seed would do, which the column of each seed tells. Steps and minutes are means over seeds.
+    """
+    return "\n".join([_HEADER, *(_row(label, runs) for label, runs in groups.items())]) + "\n"
+
+
+def _row(label: str, runs: Sequence[RunDir]) -> str:
+    results = [run.read_result() for run in runs]
+    outcomes = [result["evaluation"] for result in results]
+    successes, episodes = (sum(outcome[name] for outcome in outcomes) for name in ("successes", "episodes"))
+    low, high = wilson_interval(successes, episodes)
+    means = {name: np.mean([r[name] for r in results]) for name in ("env_steps", "human_steps", "wall_seconds")}
+    cells = (
+        label,
+        ", ".join(str(result["seed"]) for result in results),
+        f"{100 * successes / episodes:.1f} %",
+        f"{100 * low:.1f} to {100 * high:.1f} %",
+        ", ".join(str(outcome["successes"]) for outcome in outcomes) + f" of {outcomes[0]['episodes']}",
+        f"{means['env_steps']:,.0f}",
+        f"{means['human_steps']:,.0f}",
+        f"{means['wall_seconds'] / 60:.1f}",
+    )
+    return f"| {' | '.join(cells)} |"

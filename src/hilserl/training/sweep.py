@@ -1,30 +1,33 @@
 """Many runs of one task, over settings and seeds, on a Ray cluster; and what they came to, side by side."""
 
+import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import typing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
+import tyro
 
-from hilserl.errors import HilserlError
+from hilserl.errors import HilserlError, unknown
 from hilserl.experience import atomically
-from hilserl.training.cluster import LEARNER_CPUS, outcome, train_on_ray
-from hilserl.training.config import TrainConfig
-from hilserl.training.evaluation import wilson_interval
+from hilserl.training.cluster import Cluster, RunOnRay, absolute, attended
+from hilserl.training.config import TrainConfig, differences, load_config
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.plots import plot_groups
+from hilserl.training.plots import plot_groups, table
 from hilserl.training.rundir import RunDir
 
 BASE = "as it is"
 """The label of runs whose settings are not varied."""
-_POLL_S = 0.5
-_HEADER = (
-    "| | seeds | success | 95 % interval | each seed | env steps | human steps | minutes |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- |"
-)
+_ELSEWHERE = {
+    "task": "it is named first",
+    "seed": "seeds are varied with --seeds",
+    "free_running": "--actors N gives each run actors of its own",
+}
+"""Settings that --set does not take, and why."""
+Settings = Sequence[tuple[str, tuple[str, ...]]]
+"""Names, as dotted paths into the configuration, each with the values it takes, as they were written."""
 
 
 @dataclass(frozen=True)
@@ -49,106 +52,120 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def parse_settings(texts: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def parse_settings(texts: Sequence[str]) -> Settings:
     """`agent.utd_ratio=1,4` is a setting and its values. Raises HilserlError for anything else."""
     settings = []
     for text in texts:
         name, equals, values = text.partition("=")
-        if not equals or not name or not all(values.split(",")):
+        name = name.replace("-", "_")
+        if not equals or not name or not all(value.strip() for value in values.split(",")):
             raise HilserlError(f"{text!r} does not vary a setting; expected NAME=VALUE,VALUE.")
+        if name in _ELSEWHERE:
+            raise HilserlError(f"{name} cannot be varied with --set: {_ELSEWHERE[name]}.")
         settings.append((name, tuple(values.split(","))))
     names = [name for name, _ in settings]
-    if "seed" in names:
-        raise HilserlError("Seeds are varied with --seeds, not with --set seed.")
     if len(set(names)) < len(names):
         raise HilserlError(f"A setting is varied twice: {', '.join(names)}.")
     return tuple(settings)
 
 
-def members(
-    folder: Path,
-    settings: Sequence[tuple[str, tuple[str, ...]]],
-    seeds: Sequence[int],
-    configured: Callable[[Sequence[str]], TrainConfig],
-) -> list[Member]:
-    """Every combination of the settings with every seed; `configured` makes a config of `hilserl train`'s flags."""
+def with_setting(config: Any, name: str, text: str) -> Any:
+    """A configuration in which a setting, named by its dotted path, has the value that a text stands for.
+
+    Several numbers, as in agent.hidden, are words: `64 64`. Raises HilserlError naming what does not exist or fit.
+    """
+    first, _, rest = name.partition(".")
+    kinds = typing.get_type_hints(type(config))
+    if first not in kinds:
+        raise unknown(f"setting of {type(config).__name__}", first, kinds)
+    now, kind = getattr(config, first), kinds[first]
+    if dataclasses.is_dataclass(now) and not rest:
+        names = ", ".join(f"{name}.{each.name}" for each in dataclasses.fields(now))
+        raise HilserlError(f"{name} is many settings; name one of them: {names}.")
+    if rest and not dataclasses.is_dataclass(now):
+        raise HilserlError(f"{first!r} of {type(config).__name__} is one setting; it has no {rest!r}.")
+    return dataclasses.replace(config, **{first: with_setting(now, rest, text) if rest else _value(kind, first, text)})
+
+
+def _value(kind: Any, name: str, text: str) -> Any:
+    words = [text.capitalize()] if kind is bool else text.split()
+    try:
+        return tyro.cli(kind, args=words, console_outputs=False)
+    except SystemExit:
+        choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+        expected = "one of " + ", ".join(map(str, choices)) if choices else f"{getattr(kind, '__name__', kind)}"
+        raise HilserlError(f"{text!r} is no value of {name}; expected {expected}.") from None
+
+
+def members(folder: Path, base: TrainConfig, settings: Settings, seeds: Sequence[int]) -> list[Member]:
+    """Every combination of the settings with every seed, each with a folder of its own.
+
+    Raises HilserlError where one of them cannot be, or is not what was done in its folder.
+    """
+    _check_base(base)
     found = []
     for values in itertools.product(*(values for _, values in settings)):
         chosen = [(name, value) for (name, _), value in zip(settings, values, strict=True)]
         label = " ".join(f"{name}={value}" for name, value in chosen) or BASE
-        flags = [word for name, value in chosen for word in (f"--{name.replace('_', '-')}", value)]
-        for seed in seeds:
-            place = folder / label.replace(" ", "_").replace("/", "_") / f"seed{seed}"
-            found.append(Member(label, configured([*flags, "--seed", str(seed)]), RunDir(place.resolve())))
+        config = absolute(base)
+        for name, value in chosen:
+            config = with_setting(config, name, value)
+        place = (folder / label.replace(" ", "_").replace("/", "_")).resolve()
+        _check_base(config)
+        found += [Member(label, dataclasses.replace(config, seed=k), RunDir(place / f"seed{k}")) for k in seeds]
+    if len({member.run.path for member in found}) < len(found):
+        raise HilserlError(f"Two combinations are the same: {', '.join(dict.fromkeys(m.label for m in found))}.")
+    for member in found:
+        _check_done(member)
     return found
 
 
-def sweep(runs: Sequence[Member], actors: int, ray: Any, say: Callable[[str], object]) -> dict[Path, HilserlError]:
-    """Brings every run to its result, as many at a time as the cluster has room for; returns what kept the others.
+def _check_base(config: TrainConfig) -> None:
+    if config.operator not in ("scripted", "none"):
+        raise HilserlError(
+            f"Nobody can sit at every run of a sweep: operator {config.operator!r}; take scripted or none."
+        )
+    if config.free_running:
+        raise HilserlError(f"A sweep has no --async: {_ELSEWHERE['free_running']}.")
+    if config.seed:
+        raise HilserlError(f"A sweep has no --seed: {_ELSEWHERE['seed']}.")
 
-    A run that was begun is gone on with, one that has its result is left as it is. Ctrl-C ends all of them cleanly,
-    and raises KeyboardInterrupt.
+
+def _check_done(member: Member) -> None:
+    """A result stands in the table under its settings, so it must be theirs; other runs are checked when they go on."""
+    if member.run.result.exists() and (other := differences(load_config(member.run.config), member.config)):
+        changes = "; ".join(f"{name} was {old!r}, not {new!r}" for name, (old, new) in other.items())
+        raise HilserlError(f"The run in {member.run.path} was done with other settings: {changes}. Name another --out.")
+
+
+def sweep(
+    cluster: Cluster, runs: Sequence[Member], actors: int, say: Callable[[str], object]
+) -> tuple[dict[Path, Exception], bool]:
+    """Brings every run to its result, as many at a time as the cluster has room for.
+
+    A run that was begun is gone on with, one that has its result is left as it is. Returns what kept others from
+    theirs, and whether Ctrl-C ended it all before.
     """
     waiting = [member for member in runs if not member.run.result.exists()]
-    interrupt = Interrupt()
+    interrupt, failed = Interrupt(), {}
     with interrupt.armed():
-        finished = _beside_actors(waiting, actors, ray, interrupt) if actors else _alone(waiting, ray, interrupt)
-        failed = {}
-        for number, (member, error) in enumerate(finished, 1):
-            if error is not None:
-                failed[member.run.path] = error
-            say(f"{number} of {len(waiting)}: {member.label}, seed {member.config.seed}: {error or 'done'}")
-    if interrupt.requested:
-        raise KeyboardInterrupt
-    return failed
+        going = {_begin(cluster, member, actors): member for member in waiting}
+        for number, run in enumerate(attended(cluster, list(going), interrupt), 1):
+            member = going[run]
+            if run.result is not None:
+                came = "{successes} of {episodes} episodes succeed".format(**run.result["evaluation"])
+            elif run.failure is not None:
+                failed[member.run.path] = run.failure
+                came = str(run.failure)
+            else:
+                came = "interrupted"
+            say(f"{number} of {len(waiting)}: {member.label}, seed {member.config.seed}: {came}")
+    return failed, interrupt.requested
 
 
-_Finished = Iterator[tuple[Member, HilserlError | None]]
-
-
-def _alone(runs: Sequence[Member], ray: Any, interrupt: Interrupt) -> _Finished:
-    """Each run in a process somewhere, in lockstep; one that is killed is begun again where it was."""
-    work = ray.remote(max_calls=1, max_retries=-1)(_train).options(num_cpus=LEARNER_CPUS)
-    tasks = {work.remote(member.config, member.run.path): member for member in runs}
-    told = False
-    while tasks:
-        ready, _ = ray.wait(list(tasks), timeout=_POLL_S)
-        if interrupt.requested and not told:
-            told = True
-            for task in tasks:
-                ray.cancel(task)
-        for task in ready:
-            try:
-                outcome(ray, task)
-                yield tasks.pop(task), None
-            except HilserlError as error:
-                yield tasks.pop(task), error
-            except ray.exceptions.TaskCancelledError:
-                tasks.pop(task)
-
-
-def _train(config: TrainConfig, path: Path) -> dict[str, Any] | None:
-    """One run's task; begun a second time it goes on with what it has."""
-    from hilserl.training.train import train
-
-    run = RunDir(path)
-    return train(config, run, resume=run.config.exists())
-
-
-def _beside_actors(runs: Sequence[Member], actors: int, ray: Any, interrupt: Interrupt) -> _Finished:
-    """Each run as a learner and its actors; runs that have no room yet wait for it."""
-
-    def work(member: Member) -> None:
-        if not interrupt.requested:
-            train_on_ray(member.config, member.run, actors, ray, resume=member.run.config.exists(), interrupt=interrupt)
-
-    with ThreadPoolExecutor(max(1, len(runs)), "run") as threads:
-        tasks = {threads.submit(work, member): member for member in runs}
-        for task in as_completed(tasks):
-            error = task.exception()
-            if error is not None and not isinstance(error, HilserlError):
-                raise error
-            yield tasks[task], error
+def _begin(cluster: Cluster, member: Member, actors: int) -> RunOnRay:
+    name = f"{member.label}, seed {member.config.seed}"
+    return RunOnRay(cluster, member.config, member.run, actors, resume=member.run.config.exists(), name=name)
 
 
 def write_report(folder: Path, runs: Sequence[Member], title: str) -> str:
@@ -157,29 +174,9 @@ def write_report(folder: Path, runs: Sequence[Member], title: str) -> str:
     for member in runs:
         if member.run.result.exists():
             groups.setdefault(member.label, []).append(member.run)
-    table = "\n".join([_HEADER, *(_row(label, group) for label, group in groups.items())]) + "\n"
-    atomically(folder / "table.md", lambda part: part.write_text(table))
+    text = table(groups)
+    atomically(folder / "table.md", lambda part: part.write_text(text))
     if groups:
         metrics = {label: [run.metrics for run in group] for label, group in groups.items()}
         plot_groups(metrics, folder / "curves.png", title)
-    return table
-
-
-def _row(label: str, group: Sequence[RunDir]) -> str:
-    """Of some seeds: the evaluations pooled with their Wilson interval, the rest as means."""
-    results = [run.read_result() for run in group]
-    outcomes = [result["evaluation"] for result in results]
-    successes, episodes = (sum(o[name] for o in outcomes) for name in ("successes", "episodes"))
-    low, high = wilson_interval(successes, episodes)
-    means = {name: np.mean([r[name] for r in results]) for name in ("env_steps", "human_steps", "wall_seconds")}
-    cells = (
-        label,
-        ", ".join(str(result["seed"]) for result in results),
-        f"{100 * successes / episodes:.1f} %",
-        f"{100 * low:.1f} to {100 * high:.1f} %",
-        ", ".join(str(o["successes"]) for o in outcomes) + f" of {outcomes[0]['episodes']}",
-        f"{means['env_steps']:,.0f}",
-        f"{means['human_steps']:,.0f}",
-        f"{means['wall_seconds'] / 60:.1f}",
-    )
-    return f"| {' | '.join(cells)} |"
+    return text

@@ -17,22 +17,24 @@ from hilserl.training.run import Run, demonstrations, open_run
 from hilserl.training.rundir import EpisodeWriter, RunDir
 
 
-def train(config: TrainConfig, folder: RunDir, *, resume: bool = False) -> dict[str, Any] | None:
+def train(
+    config: TrainConfig, folder: RunDir, *, resume: bool = False, interrupt: Interrupt | None = None
+) -> dict[str, Any] | None:
     """Trains until the task is solved or a limit is reached; returns what `result.json` holds.
 
-    Interrupted by Ctrl-C it keeps everything and returns None. Raises HilserlError for anything a user can mend, and
-    for divergence, naming the last good checkpoint.
+    Interrupted by Ctrl-C, or through `interrupt`, it keeps everything and returns None. Raises HilserlError for
+    anything a user can mend, and for divergence, naming the last good checkpoint.
     """
-    with open_run(config, folder, resume=resume), Training(config, folder) as training:
+    with open_run(config, folder, resume=resume), Training(config, folder, interrupt) as training:
         return training.run()
 
 
 class Training:
     """Everything of one run that is open while it goes on."""
 
-    def __init__(self, config: TrainConfig, folder: RunDir) -> None:
+    def __init__(self, config: TrainConfig, folder: RunDir, interrupt: Interrupt | None = None) -> None:
         self._config = config
-        self._interrupt = Interrupt()
+        self._interrupt = interrupt or Interrupt()
         self._open = contextlib.ExitStack()
         with contextlib.ExitStack() as unless_opened:
             self._actor = ActorLoop(config, lambda: self._dashboard.report(), self._value)
