@@ -22,7 +22,8 @@ from hilserl.training.learner import LearnerFacts
 from hilserl.training.service import Service
 from hilserl.training.spool import Spool
 from hilserl.training.store import Store
-from hilserl.training.wire import Hello, pack_weights
+from hilserl.training.weights import Arrays, weights_of
+from hilserl.training.wire import Hello
 
 DEADLINE_S = 60.0
 """Of everything that is waited for; a machine may be slow."""
@@ -51,8 +52,8 @@ def toy_actor() -> Actor:
 
 
 @functools.cache
-def toy_weights() -> bytes:
-    return pack_weights(toy_actor())
+def toy_weights() -> Arrays:
+    return weights_of(toy_actor())
 
 
 def toy_episode(number: int, length: int = 3, *, ends: bool = True) -> list[Step]:
@@ -82,7 +83,7 @@ class ToyLearner:
     def __init__(self, folder: Path, spec: ExperienceSpec, credentials: Credentials | None = None) -> None:
         self.folder, self.spec, self.credentials = folder, spec, credentials or Credentials()
         self.host, self.port = "127.0.0.1", 0
-        self.published = (0, toy_weights())
+        self.published: tuple[int, Arrays] = (0, toy_weights())
         self.facts = LearnerFacts()
         self.busy: Exception | None = None
         """Raised instead of taking a step."""

@@ -145,7 +145,7 @@ def everything(line: Line, learner: ToyLearner) -> dict[str, Callable[[], object
         "describe": line.describe,
         "hello": lambda: line.hello(hello_of(learner.spec, A)),
         "report": lambda: line.report(Report(A)),
-        "weights": lambda: line.weights(-1, 0.1),
+        "weights": lambda: line.weights(0, -1, 0.1),
         "put": lambda: put(line, 1, 1, episode(0), learner),
     }
 
@@ -358,7 +358,7 @@ def test_callers_that_say_nothing_keep_nobody_out(learner: ToyLearner) -> None:
         with calling(learner) as line:
             line.hello(hello_of(learner.spec, A))
             assert put(line, 1, 1, episode(0), learner) == [4]
-            assert line.weights(-1, 1.0) is not None
+            assert line.weights(0, -1, 1.0) is not None
 
 
 def test_junk_in_an_action_is_refused_and_counted(learner: ToyLearner) -> None:
@@ -654,11 +654,11 @@ def _fetched(client: flight.FlightClient, ticket: flight.Ticket) -> None:
 
 
 def publishing(learner: ToyLearner, versions: int, every_s: float) -> threading.Thread:
-    """A learner's thread that publishes; the bytes tell the version."""
+    """A learner's thread that publishes; the numbers tell the version."""
 
     def publish() -> None:
         for version in range(1, versions + 1):
-            learner.published = (version, version.to_bytes(8, "little") * 1000)
+            learner.published = (version, {name: np.full(1000, version) for name in "ab"})
             time.sleep(every_s)
 
     thread = threading.Thread(target=publish, daemon=True)
@@ -669,19 +669,18 @@ def publishing(learner: ToyLearner, versions: int, every_s: float) -> threading.
 def test_a_slow_fetcher_gets_the_newest_weights_and_never_older_ones(learner: ToyLearner) -> None:
     """In agentlace it got 34 stale versions of 40, one after the other."""
     with calling(learner) as line:
-        thread, got, last = publishing(learner, 60, 0.005), [], -1
+        thread, got, last, life = publishing(learner, 60, 0.005), [], -1, 0
         while last < 60:
             asked_at = learner.published[0]
-            found = line.weights(last, 5.0)
+            found = line.weights(life, last, 5.0)
             assert found is not None
-            version, data = found
-            assert version >= asked_at, "no older than what was the newest when it asked"
-            assert version > last
-            if version:
-                assert bytes(data[:8]) == version.to_bytes(8, "little")
-                assert bytes(data) == bytes(data[:8]) * 1000, "of one piece"
-            last = version
-            got.append(version)
+            assert found.version >= asked_at, "no older than what was the newest when it asked"
+            assert found.version > last
+            if found.version:
+                assert {len(array) for array in found.arrays.values()} == {1000}
+                assert {*np.concatenate(list(found.arrays.values()))} == {found.version}, "of one piece"
+            last, life = found.version, found.life
+            got.append(last)
             time.sleep(0.05)
         thread.join()
     assert got[-1] == 60
@@ -694,12 +693,12 @@ def test_many_fetchers_at_once_all_go_forward(learner: ToyLearner) -> None:
     def fetch() -> None:
         try:
             with calling(learner) as line:
-                last = -1
+                last, life = -1, 0
                 while last < 30:
-                    found = line.weights(last, 5.0)
+                    found = line.weights(life, last, 5.0)
                     assert found is not None
-                    assert found[0] > last
-                    last = found[0]
+                    assert found.version > last
+                    last, life = found.version, found.life
         except BaseException as error:  # noqa: BLE001 - told below
             failures.append(error)
 
@@ -714,25 +713,33 @@ def test_many_fetchers_at_once_all_go_forward(learner: ToyLearner) -> None:
 
 def test_where_there_is_nothing_newer_in_time_there_is_nothing(learner: ToyLearner) -> None:
     with calling(learner) as line:
-        assert line.weights(0, 0.0) is None
-        assert line.weights(0, 0.1) is None
-        assert line.weights(7, 0.0) is None
-        assert line.weights(-1, 0.0) is not None
-        publisher = threading.Timer(0.1, lambda: setattr(learner, "published", (3, b"three")))
+        first = line.weights(0, 7, 0.0)
+        assert first is not None, "what another learner had is not newer"
+        life = first.life
+        assert line.weights(life, 0, 0.0) is None
+        assert line.weights(life, 0, 0.1) is None
+        assert line.weights(life, 7, 0.0) is None
+        assert line.weights(life, -1, 0.0) is not None
+        three = {"three": np.full(3, 3.0)}
+        publisher = threading.Timer(0.1, lambda: setattr(learner, "published", (3, three)))
         publisher.start()
-        found = line.weights(0, 10.0)
+        found = line.weights(life, 0, 10.0)
         publisher.join()
         assert found is not None
-        assert (found[0], bytes(found[1])) == (3, b"three")
+        assert (found.life, found.version, found.arrays["three"].tolist()) == (life, 3, [3.0, 3.0, 3.0])
 
 
-@pytest.mark.parametrize("size", [0, 1, 20_000_000])
+@pytest.mark.parametrize("size", [0, 1, 5_000_000])
 def test_weights_of_any_size_come_whole(learner: ToyLearner, size: int) -> None:
-    learner.published = (1, np.random.default_rng(0).bytes(size))
+    rng = np.random.default_rng(0)
+    learner.published = (1, {"a.weight": rng.standard_normal((size, 2), np.float32), "b": np.arange(7).reshape(7, 1)})
     with calling(learner) as line:
-        found = line.weights(0, 1.0)
+        found = line.weights(0, 0, 1.0)
         assert found is not None
-        assert bytes(found[1]) == learner.published[1]
+        assert found.arrays.keys() == learner.published[1].keys()
+        for name, array in learner.published[1].items():
+            assert found.arrays[name].dtype == array.dtype
+            np.testing.assert_array_equal(found.arrays[name], array)
 
 
 # The link.
@@ -865,9 +872,19 @@ def test_what_is_refused_is_raised_at_the_next_send(learner: ToyLearner, link: R
         link.close()
 
 
+def test_a_learner_that_went_back_to_an_older_checkpoint_is_followed(learner: ToyLearner, link: RemoteLink) -> None:
+    learner.published = (7, toy_weights())
+    link.connect(gone)
+    assert link.weights()[1] == 7
+    learner.stop()
+    learner.published = (3, toy_weights())
+    learner.start()
+    until(lambda: link.weights()[1] == 3, "the older version")
+
+
 def test_weights_that_do_not_fit_are_raised_at_the_next_send(learner: ToyLearner, link: RemoteLink) -> None:
     link.connect(gone)
-    learner.published = (1, b"junk")
+    learner.published = (1, {"junk": np.zeros(1)})
     until(lambda: link._failure is not None, "the weights")
     with pytest.raises(RefusedError, match="weights do not fit"):
         link.send(episode(0)[0])

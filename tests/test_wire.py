@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from safetensors.numpy import load, save
 
 from conftest import make_episode, make_step
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, StateLayout, Step, entry
-from hilserl.training.checkpoint import named_arrays
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.wire import (
     MAX_MESSAGE_BYTES,
@@ -37,12 +35,10 @@ from hilserl.training.wire import (
     empty_batch,
     encode,
     pack,
-    pack_weights,
     steps_in,
     unpack,
-    unpack_weights,
 )
-from loopback import hello_of, key, toy_actor, toy_weights
+from loopback import hello_of, key
 
 STREAM = "0123456789abcdef" * 2
 MESSAGES = [
@@ -54,7 +50,7 @@ MESSAGES = [
     Report(STREAM, numbers={"steps": 3.0, "late": 0.0}, leaving=True),
     Status(LearnerFacts(5, 2.5, 3, 4, {"loss": -0.5}), 2, "solved"),
     Description("run", "toy", "{}", LearnerFacts(), 1),
-    WeightsWanted(-1, 0.5),
+    WeightsWanted(0, -1, 0.5),
 ]
 DEEP = 100_000
 """Brackets within brackets; more than any parser's stack takes."""
@@ -140,7 +136,7 @@ def test_a_missing_field_is_refused_and_one_more_makes_no_difference(message: An
 def test_what_is_no_number_is_refused(number: str) -> None:
     for text, kind in (
         (f'{{"stream": "{STREAM}", "numbers": {{"a": {number}}}}}', Report),
-        (f'{{"newer_than": 1, "within_s": {number}}}', WeightsWanted),
+        (f'{{"life": 0, "newer_than": 1, "within_s": {number}}}', WeightsWanted),
         (f'{{"upto": {number}}}', Stored),
         (f'{{"facts": {{"rounds_per_s": {number}}}}}', Status),
     ):
@@ -349,64 +345,3 @@ def test_steps_are_kept_together_by_episode() -> None:
     steps = [*make_episode(3, 4), *make_episode(5, 1), make_step(8, 0)]
     assert [[s.episode for s in part] for part in by_episode(steps)] == [[3] * 5, [5] * 2, [8]]
     assert list(by_episode([])) == []
-
-
-# Weights.
-
-
-def altered(name_part: str, change: Any) -> bytes:
-    arrays = dict(load(toy_weights()))
-    name = max((name for name in sorted(arrays) if name_part in name), key=lambda name: arrays[name].ndim)
-    return save({**arrays, name: change(arrays[name])})
-
-
-def poked(array: np.ndarray, value: float) -> np.ndarray:
-    array = array.copy()
-    array.flat[-1] = value
-    return array
-
-
-def test_weights_come_back_as_they_were() -> None:
-    other = toy_actor()
-    got = named_arrays(unpack_weights(memoryview(toy_weights()), other))
-    assert all(np.array_equal(array, got[name]) for name, array in named_arrays(other).items())
-    assert pack_weights(unpack_weights(toy_weights(), other)) == toy_weights()
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (lambda: altered("weight", lambda a: a[:-1]), "differ"),
-        (lambda: altered("weight", lambda a: a[:, :-1]), "differ"),
-        (lambda: altered("weight", lambda a: a[None]), "differ"),
-        (lambda: save({}), "differ"),
-        (lambda: save({**load(toy_weights()), "one_more": np.zeros(1, np.float32)}), "one_more"),
-        (lambda: altered("weight", lambda a: poked(a, np.nan)), "finite"),
-        (lambda: altered("bias", lambda a: poked(a, np.inf)), "finite"),
-        (lambda: altered("weight", lambda a: a.astype(np.int32)), None),
-        (lambda: altered("weight", lambda a: a.astype(np.float16)), None),
-        (lambda: altered("weight", lambda a: a.view(np.uint32)), None),
-        (lambda: b"", "fit"),
-        (lambda: b"junk" * 100, "fit"),
-        (lambda: b"\xff" * 8, "fit"),
-        (lambda: toy_weights()[:-1], "fit"),
-        (lambda: toy_weights() + b"\0", "fit"),
-    ],
-    ids=range(15),
-)
-def test_weights_that_do_not_fit_are_refused(data: Any, reason: str | None) -> None:
-    with pytest.raises(RefusedError, match=reason):
-        unpack_weights(data(), toy_actor())
-
-
-def test_damaged_weights_are_refused_or_finite() -> None:
-    weights = toy_weights()
-    header = 8 + int.from_bytes(weights[:8], "little")
-    rng = np.random.default_rng(1)
-    for position in rng.permutation(header)[:150]:
-        turned = weights[:position] + bytes([weights[position] ^ rng.choice([1, 8, 0x80])]) + weights[position + 1 :]
-        try:
-            actor = unpack_weights(turned, toy_actor())
-        except RefusedError:
-            continue
-        assert all(np.isfinite(array).all() for array in named_arrays(actor).values())

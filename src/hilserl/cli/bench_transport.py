@@ -27,7 +27,8 @@ from hilserl.training.pace import Pace
 from hilserl.training.service import Service
 from hilserl.training.spool import Spool
 from hilserl.training.store import Store
-from hilserl.training.wire import EntryHeader, Hello, PutHeader, batch_of, pack_weights
+from hilserl.training.weights import weights_of
+from hilserl.training.wire import EntryHeader, Hello, PutHeader, batch_of
 
 _BATCH = 20
 _SINGLES, _BATCHES, _FETCHES = 1_000, 200, 20
@@ -104,10 +105,10 @@ def _weights(folder: Path) -> dict[str, float]:
             for _ in range(_FETCHES):
                 time.sleep(_NEW_WEIGHTS_S)
                 started = time.perf_counter()
-                found = line.weights(-1, 5.0)
+                found = line.weights(0, -1, 5.0)
                 durations.append(time.perf_counter() - started)
                 assert found
-                size = len(found[1])
+                size = sum(array.nbytes for array in found.arrays.values())
         jitter, received = _jitter(folder, address, env, spec)
     return {
         "transport.weights_mb": size / 1e6,
@@ -168,7 +169,7 @@ def _serve(folder: Path, obs: str) -> None:
     with contextlib.closing(make_env("pick_cube", obs=obs)) as env:
         spec = env.experience
     store = Store(folder / "incoming.sqlite", spec)
-    data = pack_weights(_big_actor(spec)) if obs == "state" else b""
+    arrays = weights_of(_big_actor(spec)) if obs == "state" else {}
     began = time.monotonic()
 
     def version() -> int:
@@ -180,7 +181,7 @@ def _serve(folder: Path, obs: str) -> None:
         _hello(_STREAM + "0", spec),
         config="",
         facts=LearnerFacts,
-        weights=lambda: (version(), data),
+        weights=lambda: (version(), arrays),
         version=version,
         outcomes=lambda number: (),  # noqa: ARG005
         prepare=lambda step: step,

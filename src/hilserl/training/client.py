@@ -15,6 +15,7 @@ from hilserl.training.credentials import Address, Credentials
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.line import CALL_S, TOGETHER_BYTES, Backoff, Line
 from hilserl.training.spool import Entry, Spool, SpoolFullError
+from hilserl.training.weights import with_weights
 from hilserl.training.wire import (
     MAX_ROWS,
     EntryHeader,
@@ -26,7 +27,6 @@ from hilserl.training.wire import (
     Welcome,
     batch_of,
     empty_batch,
-    unpack_weights,
 )
 
 _HEARTBEAT_S = 1.0
@@ -78,6 +78,7 @@ class RemoteLink:
         self._hello, self._like, self._numbers = hello, like, numbers
         self._lines = {name: Line(address, credentials) for name in ("sender", "weights", "heartbeat")}
         self._newest: tuple[Actor, int] = (like, -1)
+        self._life = 0
         self.counters = Counters()
         self.facts, self.actors = LearnerFacts(), 1
         """How the learner is doing, and how many actors it has."""
@@ -104,7 +105,7 @@ class RemoteLink:
         while True:
             try:
                 welcome = self._greet()
-                if self._fetch(self._newest[1], CALL_S / 2):
+                if self._fetch(CALL_S / 2):
                     break
             except UnreachableError as error:
                 if not wait(str(error)):
@@ -166,7 +167,7 @@ class RemoteLink:
         backoff = Backoff()
         while not self._stopping.is_set():
             try:
-                if self._fetch(self._newest[1], _WEIGHTS_WAIT_S):
+                if self._fetch(_WEIGHTS_WAIT_S):
                     # Newer ones than an actor's step can use are not worth their way.
                     self._stopping.wait(_BETWEEN_WEIGHTS_S)
                 backoff.reset()
@@ -174,12 +175,11 @@ class RemoteLink:
                 self.counters.failures += 1
                 backoff.wait(self._stopping)
 
-    def _fetch(self, newer_than: int, within_s: float) -> bool:
-        found = self._lines["weights"].weights(newer_than, within_s)
+    def _fetch(self, within_s: float) -> bool:
+        found = self._lines["weights"].weights(self._life, self._newest[1], within_s)
         if found is None:
             return False
-        version, data = found
-        self._newest = (unpack_weights(data, self._like), version)
+        self._newest, self._life = (with_weights(self._like, found.arrays), found.version), found.life
         self.counters.weights += 1
         return True
 

@@ -1,6 +1,7 @@
 """What passes between a learner and its actors: steps one way, weights the other, and signs of life."""
 
 import queue
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pyarrow as pa
 from hilserl.experience import ExperienceSpec, Step
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.store import Store
+from hilserl.training.weights import Arrays, Weights
 from hilserl.training.wire import (
     Description,
     EntryHeader,
@@ -68,7 +70,7 @@ class Exchange:
         ours: what an actor's hello has to agree with.
         config: the run's settings, which actors may ask for.
         facts: how the learner is doing.
-        weights: the newest weights' version and bytes.
+        weights: the newest weights' version and arrays.
         version: of the newest weights.
         outcomes: of a stream's newest episodes, by the actor's number.
         prepare: done to each step on its way to the learner.
@@ -83,7 +85,7 @@ class Exchange:
         *,
         config: str,
         facts: Callable[[], LearnerFacts],
-        weights: Callable[[], tuple[int, bytes]],
+        weights: Callable[[], tuple[int, Arrays]],
         version: Callable[[], int],
         outcomes: Callable[[int], tuple[tuple[bool, bool], ...]],
         prepare: Callable[[Step], Step],
@@ -96,6 +98,7 @@ class Exchange:
         self._waiting, self._counting = 0, threading.Lock()
         self._peers: dict[str, Peer] = {}
         self._quiet_until = 0.0
+        self._life = 1 + secrets.randbits(61)
         self.stop = ""
         """Set by the learner: why actors need not go on."""
         self.refused = self.repeated = 0
@@ -158,14 +161,14 @@ class Exchange:
                 self._waiting -= len(item.steps)
             yield item
 
-    def weights(self, wanted: WeightsWanted) -> tuple[int, bytes] | None:
+    def weights(self, wanted: WeightsWanted) -> Weights | None:
         """Weights newer than those wanted, as soon as there are any; None where there are none in time."""
         deadline = time.monotonic() + wanted.within_s
-        while self._version() <= wanted.newer_than:
+        while wanted.life == self._life and self._version() <= wanted.newer_than:
             if time.monotonic() >= deadline:
                 return None
             time.sleep(_POLL_S)
-        return self._weights()
+        return Weights(self._life, *self._weights())
 
     def report(self, report: Report) -> Status:
         """Notes an actor's sign of life."""

@@ -20,7 +20,8 @@ from hilserl.training.run import Run, demonstrations, open_run
 from hilserl.training.rundir import RunDir
 from hilserl.training.service import Service, check_address
 from hilserl.training.store import Store
-from hilserl.training.wire import EPISODES_PER_ACTOR, Hello, encoder_of, pack_weights
+from hilserl.training.weights import Arrays, weights_of
+from hilserl.training.wire import EPISODES_PER_ACTOR, Hello, encoder_of
 
 _IDLE_S = 0.05
 _FAREWELL_S = 30.0
@@ -88,7 +89,7 @@ class LearnerNode:
             for steps in unfinished:
                 self._episodes.take(steps)
             self._learner.compile()
-            self._published = (-1, b"")
+            self._published: tuple[int, Arrays] = (-1, {})
             self.exchange = self._open_exchange()
             self._service = Service(self.exchange, self._spec, address, credentials)
             unless_opened.callback(self._service.shutdown)
@@ -117,12 +118,12 @@ class LearnerNode:
     def __exit__(self, *exception: object) -> None:
         self._open.close()
 
-    def _weights(self) -> tuple[int, bytes]:
-        """The newest actor as it travels; packed once however many ask."""
+    def _weights(self) -> tuple[int, Arrays]:
+        """The newest actor as it travels; fetched from its device once however many ask."""
         agent, rounds = self._learner.snapshot
         if self._published[0] != rounds:
             with self._learner.stopwatch.lap("publish"):
-                self._published = (rounds, pack_weights(agent.actor))
+                self._published = (rounds, weights_of(agent.actor))
         return self._published
 
     def run(self, wanted: Callable[[], bool]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from hilserl.training.credentials import Address, Credentials
+from hilserl.training.weights import Weights, from_batches
 from hilserl.training.wire import (
     Description,
     EntryHeader,
@@ -92,14 +93,11 @@ class Line:
     def report(self, report: Report) -> Status:
         return self._ask("report", report, Status)
 
-    def weights(self, newer_than: int, within_s: float) -> tuple[int, memoryview] | None:
-        """Version and bytes of weights newer than a version, or None where none came within the time."""
+    def weights(self, life: int, newer_than: int, within_s: float) -> Weights | None:
+        """Weights newer than a version of a life, or of another life; None where none came within the time."""
         with self._connected() as client:
-            ticket = flight.Ticket(encode(WeightsWanted(newer_than, within_s)))
-            table = client.do_get(ticket, self._options()).read_all()
-            if not table.num_rows:
-                return None
-            return table["version"][0].as_py(), memoryview(table["weights"].chunk(0)[0].as_buffer())
+            ticket = flight.Ticket(encode(WeightsWanted(life, newer_than, within_s)))
+            return from_batches(chunk.data for chunk in client.do_get(ticket, self._options()))
 
     def put(
         self, header: PutHeader, messages: Iterable[tuple[EntryHeader, pa.RecordBatch]], schema: pa.Schema

@@ -2,7 +2,8 @@
 
 What it promises its actors:
 * A step is acknowledged only when it is on the learner's disk, and it is there once, in order within its episode.
-* Weights are the newest there are when the answer is written; nobody ever gets an older version after a newer one.
+* Weights are the newest there are when the answer is written; nobody ever gets an older version after a newer one,
+  unless the learner itself began anew from there.
 * What one caller does wrong is refused and told to that caller; the others do not notice.
 """
 
@@ -21,6 +22,7 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec
 from hilserl.training.credentials import Address, Credentials, check_listening
 from hilserl.training.exchange import Exchange
+from hilserl.training.weights import to_table
 from hilserl.training.wire import (
     MAX_ROWS,
     EntryHeader,
@@ -37,7 +39,6 @@ from hilserl.training.wire import (
 )
 
 _LEAVING, _LEAVING_S = "leaving", 3.0
-WEIGHTS_SCHEMA = pa.schema([pa.field("version", pa.int64()), pa.field("weights", pa.large_binary())])
 
 
 class _Door(flight.ServerMiddlewareFactory):
@@ -127,7 +128,7 @@ class Service(flight.FlightServerBase):
         del context
         with _telling(self._exchange):
             found = self._exchange.weights(decode(ticket.ticket, WeightsWanted))
-            return flight.RecordBatchStream(_weights_table(found))
+            return flight.RecordBatchStream(to_table(found))
 
 
 _Message = tuple[EntryHeader, pa.RecordBatch]
@@ -160,16 +161,6 @@ def _joined(messages: Sequence[_Message]) -> Iterator[_Message]:
         yield entry, pa.concat_batches(batches)
         entry, batches, rows = later, [batch], batch.num_rows
     yield entry, pa.concat_batches(batches)
-
-
-def _weights_table(found: tuple[int, bytes] | None) -> pa.Table:
-    """One row, or none; the weights are not copied."""
-    if found is None:
-        return WEIGHTS_SCHEMA.empty_table()
-    version, data = found
-    offsets = pa.array([0, len(data)], pa.int64()).buffers()[1]
-    column = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
-    return pa.Table.from_arrays([pa.array([version], pa.int64()), column], schema=WEIGHTS_SCHEMA)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,5 @@
-"""What actor and learner say to each other: messages as JSON, steps as Arrow, weights as safetensors. Nothing else is
-understood, and everything has a largest size.
+"""What actor and learner say to each other: messages as JSON, steps and weights as Arrow. Nothing else is understood,
+and everything has a largest size.
 """
 
 import zlib
@@ -12,14 +12,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from msgspec import Meta
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from hilserl import __version__
-from hilserl.agents.sac import Actor
 from hilserl.errors import HilserlError
 from hilserl.experience import METADATA_KEY, ExperienceSpec, Step, arrow_schema, from_table, rows_to_steps, to_table
-from hilserl.training.checkpoint import named_arrays, with_arrays
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts, finite
 
@@ -152,8 +148,9 @@ class Description:
 
 @dataclass(frozen=True)
 class WeightsWanted:
-    """A request for weights that are newer than some."""
+    """A request for weights that are newer than some, or of another life of the learner's."""
 
+    life: Count
     newer_than: Annotated[int, Meta(ge=-1)]
     within_s: Annotated[float, Meta(ge=0, le=10)]
 
@@ -290,21 +287,3 @@ def _specs(here: str, there: str) -> dict[str, tuple[Any, Any]]:
 
 def _shown(pairs: dict[str, tuple[Any, Any]]) -> str:
     return "; ".join(f"{name}: here {a!r}, there {b!r}" for name, (a, b) in pairs.items() if a != b)
-
-
-def pack_weights(actor: Actor) -> bytes:
-    """An actor's arrays as safetensors."""
-    return save({name: np.asarray(leaf) for name, leaf in named_arrays(actor).items()})
-
-
-def unpack_weights(data: bytes | memoryview, like: Actor) -> Actor:
-    """An actor of the same form with these arrays. Raises RefusedError for another form or a number not finite."""
-    try:
-        arrays = load(bytes(data))
-        actor = with_arrays(like, arrays)
-    except (SafetensorError, HilserlError) as error:
-        raise RefusedError(f"The learner's weights do not fit the actor: {error}") from error
-    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-    if bad:
-        raise RefusedError(f"The learner's weights are not finite: {bad[0]}.")
-    return actor
