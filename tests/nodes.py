@@ -511,6 +511,7 @@ def _note(record: Path, spool_bytes: int) -> None:
 
 if __name__ == "__main__":
     from hilserl.cli.main import main
+    from hilserl.training.interrupt import leave
 
     _note(Path(sys.argv[1]), int(sys.argv[2]))
-    sys.exit(main(sys.argv[3:]))
+    leave(main(sys.argv[3:]))

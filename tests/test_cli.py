@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hilserl.cli.arguments import parse_run
 from hilserl.cli.main import VERBS, main
+from hilserl.cli.train import Arguments
 from hilserl.experience import read_episode
+from hilserl.training.config import preset, save_config
 from hilserl.training.evaluation import Evaluation, wilson_interval
 
 TINY = {
@@ -42,12 +46,27 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_installed_command_runs() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from hilserl.cli.main import main; main(['--version'])"],
+        [Path(sys.executable).parent / "hilserl", "--version"],
         capture_output=True,
         text=True,
         check=True,
     )
     assert done.stdout.startswith("hilserl 0.")
+
+
+def test_a_run_that_goes_on_may_be_told_again_what_it_is(tmp_path: Path) -> None:
+    """A switch that is on already can be given again, and can be taken back."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_config(folder / "config.json", replace(preset("pick_cube"), free_running=True, randomise=True))
+    words = ["--resume", "--run-dir", str(folder)]
+    for more, expected in (
+        ([], (True, True)),
+        (["--async", "--randomise"], (True, True)),
+        (["--no-randomise"], (True, False)),
+    ):
+        config = parse_run("train", "pick_cube", [*words, *more], Arguments).config
+        assert (config.free_running, config.randomise) == expected
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_pat
         assert verb.end() == 0, verb.errors
         prior = verb.told["prior"]
     env = make_env("pick_cube", obs="state")
-    episodes = read_episodes(run.episodes, env.experience)
+    episodes = list(read_episodes(run.episodes, env.experience))
     demonstrations = read_episodes(run.demonstrations, env.experience)
     env.close()
     flags = [[step.intervened for step in steps[1:]] for steps in episodes]

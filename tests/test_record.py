@@ -94,7 +94,7 @@ def recordings(hasty: ManipulationEnv, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_failures_are_kept_where_asked_for_and_never_counted(hasty, recordings: dict[bool, Path]) -> None:
-    every, good = (read_episodes(recordings[failures], hasty.experience) for failures in (True, False))
+    every, good = (list(read_episodes(recordings[failures], hasty.experience)) for failures in (True, False))
     assert [steps[0].episode for steps in every] == list(range(len(every)))
     assert len(good) == 3 < len(every)
     assert all(steps[-1].ends_episode for steps in every)
@@ -134,7 +134,7 @@ def test_verdicts_decide_what_is_kept_and_nothing_half_is_written(shared_env, tm
     said = [PUSH, FAILURE, PUSH, PUSH, RESET, PUSH, DISCARD, PUSH, SUCCESS, RESET, SUCCESS, PUSH, PUSH]
     keeper = Keeper(tmp_path / "a", shared_env.experience, failures=failures)
     record(shared_env, Script(said), keeper, 100, 0)
-    episodes = read_episodes(tmp_path / "a", shared_env.experience)
+    episodes = list(read_episodes(tmp_path / "a", shared_env.experience))
     assert [(steps[0].episode, len(steps) - 1, steps[-1].success) for steps in episodes] == [
         *([(0, 2, False)] if failures else []),
         (3, 2, True),
@@ -266,7 +266,7 @@ def seen(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[li
     record_demonstrations(env, folder, 2, 3, HANDS)
     for seed in range(2):
         record(env, Script(flail(seed, 40)), Keeper(folder, env.experience, failures=True), 100, seed)
-    yield read_episodes(folder, env.experience), env.experience, randomise
+    yield list(read_episodes(folder, env.experience)), env.experience, randomise
     env.close()
 
 

@@ -28,6 +28,8 @@ class Arguments:
     """Go on as the actor that used the run directory before, and send what it had not sent."""
     give_up_after_s: float | None = None
     """End after having heard nothing of the learner for so long; otherwise wait for it for ever."""
+    parent: int | None = None
+    """End as soon as this process, which started this one, has ended, whatever ended it."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -44,7 +46,11 @@ def run(words: Sequence[str]) -> int:
     from hilserl.training.wire import RefusedError
 
     place = Place(
-        Address.parse(arguments.learner), load_credentials(arguments.credentials), folder, arguments.give_up_after_s
+        Address.parse(arguments.learner),
+        load_credentials(arguments.credentials),
+        folder,
+        arguments.give_up_after_s,
+        arguments.parent,
     )
     config = learners_config(place)
     if config.task != task:

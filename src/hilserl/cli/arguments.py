@@ -1,14 +1,14 @@
 """What the verbs' command lines share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import tyro
 
 from hilserl import tasks
 from hilserl.errors import HilserlError
-from hilserl.training.config import TrainConfig
+from hilserl.training.config import TrainConfig, load_config, preset
 from hilserl.training.rundir import RunDir
 
 _T = TypeVar("_T")
@@ -27,8 +27,38 @@ def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
 
 def parse_verb(verb: str, task: str, words: Sequence[str], default: _T) -> _T:
     """A verb's arguments from its command line, where it trains: flags that are not given mean the default's."""
-    flags = (tyro.conf.FlagCreatePairsOff,)
-    return tyro.cli(type(default), args=words, default=default, prog=f"hilserl {verb} {task}", config=flags)
+    return tyro.cli(type(default), args=words, default=default, prog=f"hilserl {verb} {task}")
+
+
+class _Trains(Protocol):
+    """The arguments of a verb that trains."""
+
+    @property
+    def config(self) -> TrainConfig: ...
+    @property
+    def run_dir(self) -> Path | None: ...
+    @property
+    def resume(self) -> bool: ...
+
+
+_Training = TypeVar("_Training", bound=_Trains)
+
+
+def parse_run(verb: str, task: str, words: Sequence[str], form: Callable[[TrainConfig], _Training]) -> _Training:
+    """The same of a verb that keeps a run; of a run that goes on, flags that are not given mean "as it was"."""
+    arguments = parse_verb(verb, task, words, form(preset(task)))
+    if arguments.resume:
+        folder = run_folder(arguments.run_dir, arguments.config)
+        folder.require()
+        arguments = parse_verb(verb, task, words, form(load_config(folder.config)))
+    return arguments
+
+
+def show_kept(run: RunDir) -> None:
+    """Says where to find what a finished run came to."""
+    for name, path in (("Curve", run.curve), ("Film", run.video), ("Result", run.result)):
+        if path.exists():
+            print(f"{name}: {path}")
 
 
 def run_folder(given: Path | None, config: TrainConfig) -> RunDir:

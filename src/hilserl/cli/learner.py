@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import parse_verb, run_folder, split_task
-from hilserl.training.config import TrainConfig, load_config, preset
+from hilserl.cli.arguments import parse_run, run_folder, show_kept, split_task
+from hilserl.training.config import TrainConfig
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
@@ -30,14 +30,10 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("learner", words)
-    arguments = parse_verb("learner", task, rest, Arguments(preset(task)))
+    arguments = parse_run("learner", task, rest, Arguments)
     folder = run_folder(arguments.run_dir, arguments.config)
-    if arguments.resume:
-        folder.require()
-        arguments = parse_verb("learner", task, rest, Arguments(load_config(folder.config)))
     from hilserl.training.credentials import Address, load_credentials
     from hilserl.training.learner_node import serve
-    from hilserl.training.service import exit_if_stuck
 
     result = serve(
         arguments.config,
@@ -50,10 +46,8 @@ def run(words: Sequence[str]) -> int:
         ),
     )
     if result is None:
-        exit_if_stuck(130)
         return 130
-    print(f"Curve: {folder.curve}\nFilm: {folder.video}\nResult: {folder.result}")
-    exit_if_stuck(0)
+    show_kept(folder)
     return 0
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from hilserl.cli.arguments import parse_verb, run_folder, split_task
+from hilserl.cli.arguments import parse_run, run_folder, show_kept, split_task
 from hilserl.errors import HilserlError
-from hilserl.training.config import TrainConfig, load_config, preset
+from hilserl.training.config import TrainConfig
 from hilserl.training.rundir import RunDir
 
 
@@ -30,13 +30,7 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("train", words)
-    default = Arguments(preset(task))
-    arguments = parse_verb("train", task, rest, default)
-    if arguments.resume:
-        # The run's own settings are the defaults now, so that flags not given mean "as it was".
-        folder = run_folder(arguments.run_dir, arguments.config)
-        folder.require()
-        arguments = parse_verb("train", task, rest, Arguments(load_config(folder.config)))
+    arguments = parse_run("train", task, rest, Arguments)
     if arguments.actors < 0 or (arguments.ray is not None and not arguments.actors):
         raise HilserlError(f"--actors must be at least 1 on a Ray cluster, got {arguments.actors}.")
     folder = run_folder(arguments.run_dir, arguments.config)
@@ -46,7 +40,7 @@ def run(words: Sequence[str]) -> int:
             actors = f" --actors {arguments.actors}" if arguments.actors else ""
             print(f"Go on with: hilserl train {task}{actors} --resume --run-dir {folder.path}")
         return 130
-    print(f"Curve: {folder.curve}\nFilm: {folder.video}\nResult: {folder.result}")
+    show_kept(folder)
     return 0
 
 

@@ -1,6 +1,7 @@
 """The actor as a node: it acts at its own pace, keeps what it did until a learner has it, and learns nothing itself."""
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from hilserl.training.stopwatch import Stopwatch
 from hilserl.training.wire import Hello, UnreachableError, Welcome, encoder_of
 
 MAX_SPOOL_BYTES = 10_000_000_000
+_ORPHANED = "the process that started it has ended"
 SILENCE = "nothing heard of the learner for"
 _IDLE_S = 0.05
 _SLOWEST_HZ = 2.0
@@ -42,6 +44,7 @@ class Place:
         credentials: what it wants to see, and who it is.
         folder: of the actor; steps wait there until the learner has them.
         give_up_s: end after having heard nothing of the learner for so long; None waits for ever.
+        parent: number of the process that this one was started by, and ends with.
         max_spool_bytes: of steps that wait.
         say: told what a person should know.
     """
@@ -50,8 +53,14 @@ class Place:
     credentials: Credentials
     folder: Path
     give_up_s: float | None = None
+    parent: int | None = None
     max_spool_bytes: int = MAX_SPOOL_BYTES
     say: Callable[[str], object] = _say
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the parent has ended."""
+        return self.parent is not None and os.getppid() != self.parent
 
 
 def learners_config(place: Place) -> TrainConfig:
@@ -85,7 +94,7 @@ class _Waiting:
             self._place.say(f"Waiting. {reason}")
             self._told = True
         limit = self._place.give_up_s
-        return limit is None or time.monotonic() - self._began < limit
+        return not self._place.orphaned and (limit is None or time.monotonic() - self._began < limit)
 
 
 def act(config: TrainConfig, place: Place) -> str:
@@ -105,6 +114,7 @@ class ActorNode:
         self._config, self._place = config, place
         self._interrupt, self._tally, self._stopwatch = Interrupt(), Tally(), Stopwatch()
         self._pace = Pace(config.actor_hz)
+        self._told_of_room = False
         with contextlib.ExitStack() as unless_opened:
             self._actor = ActorLoop(config, lambda: self._dashboard.report())
             unless_opened.callback(self._actor.close)
@@ -153,12 +163,14 @@ class ActorNode:
             self._begin(welcome)
             while (reason := self._reason_to_stop()) is None:
                 if self._actor.rollout.between_episodes and not self._link.has_room:
-                    self._breathe(f"There is no room for more steps in {self._place.folder}; waiting for the learner.")
+                    self._wait_for_room()
                     continue
+                self._told_of_room = False
                 self._actor.step()
                 self._keep_pace()
             self._actor.rollout.end_episode()
-            self._link.close()
+            if reason != _ORPHANED:
+                self._link.close()
         if waiting := self._link.waiting:
             self._place.say(f"{waiting} steps are still to be sent; they wait in {self._place.folder}.")
         return reason
@@ -183,6 +195,13 @@ class ActorNode:
             return waiting(reason)
 
         return wait
+
+    def _wait_for_room(self) -> None:
+        reason = f"There is no room for more steps in {self._place.folder}; waiting for the learner."
+        if not self._told_of_room:
+            self._place.say(reason)
+            self._told_of_room = True
+        self._breathe(reason)
 
     def _breathe(self, reason: str) -> None:
         """A moment without a control step; the console stays alive and says why."""
@@ -211,6 +230,8 @@ class ActorNode:
             return "the operator's wish"
         if self._link.stop_reason:
             return f"the run has ended: {self._link.stop_reason}"
+        if self._place.orphaned:
+            return _ORPHANED
         limit, silence = self._place.give_up_s, time.monotonic() - self._link.heard
         if limit is not None and silence >= limit:
             return f"{SILENCE} {silence:.0f} s"

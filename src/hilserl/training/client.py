@@ -157,9 +157,8 @@ class RemoteLink:
             return False
         header = PutHeader(self._spool.stream, self._session)
         for upto in self._lines["sender"].put(header, messages_of(entries, self._spec), arrow_schema(self._spec)):
-            self._spool.acknowledge(upto)
+            self.counters.sent += self._spool.acknowledge(upto)
             self.heard = time.monotonic()
-        self.counters.sent += len(entries)
         self._most = min(2 * self._most, MAX_ROWS)
         return True
 
@@ -272,7 +271,11 @@ class RemoteLink:
         self._spool.close()
 
     def close(self) -> None:
-        """The same after everything has been sent, if that goes within a few seconds."""
+        """The same after everything has been sent, if that goes within a few seconds.
+
+        Raises SpoolFullError where an episode that is to be forgotten cannot be said to be.
+        """
+        self._put_discard()
         self.flush(_FLUSH_S if time.monotonic() - self.heard < _SILENT_S else _LAST_TRY_S)
         self.stop()
         self._raise_failure()

@@ -99,5 +99,5 @@ class Crew:
 def actor_command(task: str, learner: str, folder: Path, give_up_s: float) -> list[str]:
     """The command line of an actor, which goes on with what is in its folder."""
     command = [sys.executable, "-m", "hilserl", "actor", task, "--learner", learner, "--run-dir", str(folder)]
-    command += ["--give-up-after-s", str(give_up_s)]
+    command += ["--give-up-after-s", str(give_up_s), "--parent", str(os.getpid())]
     return [*command, "--resume"] if folder.exists() else command

@@ -124,11 +124,13 @@ class EpisodeWriter:
         write_episode(self._folder / f"{steps[0].episode:06d}.parquet", steps, self._spec)
 
 
-def read_episodes(folder: Path, spec: ExperienceSpec) -> list[list[Step]]:
-    """All episodes of a folder, in order. Raises HilserlError for one that is damaged or of another spec."""
+def read_episodes(folder: Path, spec: ExperienceSpec) -> Iterator[list[Step]]:
+    """All episodes of a folder, in order, one at a time: their images may take more memory than there is.
+
+    Raises HilserlError for one that is damaged or of another spec.
+    """
     if not folder.is_dir():
         raise HilserlError(f"There is no directory {folder} with recorded episodes.")
-    episodes = []
     for path in sorted(folder.glob("*.parquet")):
         steps, found = read_episode(path)
         if found != spec:
@@ -137,5 +139,4 @@ def read_episodes(folder: Path, spec: ExperienceSpec) -> list[list[Step]]:
                 f"{[name for name, _ in found.images]}; this run is task {spec.task!r} with state "
                 f"{list(spec.state.names)} and cameras {[name for name, _ in spec.images]}."
             )
-        episodes.append(steps)
-    return episodes
+        yield steps

@@ -8,9 +8,7 @@ What it promises its actors:
 """
 
 import contextlib
-import os
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,6 +20,7 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec
 from hilserl.training.credentials import Address, Credentials, check_listening
 from hilserl.training.exchange import Exchange
+from hilserl.training.interrupt import HANGING_UP
 from hilserl.training.weights import to_table
 from hilserl.training.wire import (
     MAX_ROWS,
@@ -38,7 +37,7 @@ from hilserl.training.wire import (
     encode,
 )
 
-_LEAVING, _LEAVING_S = "leaving", 3.0
+_LEAVING_S = 3.0
 
 
 class _Door(flight.ServerMiddlewareFactory):
@@ -55,14 +54,6 @@ class _Door(flight.ServerMiddlewareFactory):
             error = flight.FlightUnauthenticatedError("The token is wrong." if token else "A token is needed.")
             self._refuse(error)
             raise error
-
-
-def exit_if_stuck(status: int) -> None:
-    """Ends the process where a caller who does not hang up would keep it; everything of worth is on disk by then."""
-    if any(thread.name == _LEAVING for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
 
 
 class Service(flight.FlightServerBase):
@@ -89,9 +80,9 @@ class Service(flight.FlightServerBase):
 
     def shutdown(self) -> None:
         """Ends the service when every call has ended, or soon; a caller who does not hang up is not waited for."""
-        leaving = threading.Thread(target=super().shutdown, name=_LEAVING, daemon=True)
-        leaving.start()
-        leaving.join(_LEAVING_S)
+        ending = threading.Thread(target=super().shutdown, name=HANGING_UP, daemon=True)
+        ending.start()
+        ending.join(_LEAVING_S)
 
     def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
         del context

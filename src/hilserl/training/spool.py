@@ -133,14 +133,16 @@ class Spool:
             self._taking.execute("UPDATE stream SET run = ?", (run,))
         self.run = run
 
-    def acknowledge(self, upto: int) -> None:
-        """Entries up to a number have been stored elsewhere and go."""
-        if upto <= self._acknowledged:
-            return
+    def acknowledge(self, upto: int) -> int:
+        """Entries up to a number have been stored elsewhere and go; how many those are."""
+        count = upto - self._acknowledged
+        if count <= 0:
+            return 0
         with self._explained(), self._taking:
             self._taking.execute("DELETE FROM entries WHERE number <= ?", (upto,))
             self._taking.execute("UPDATE stream SET acknowledged = ?", (upto,))
         self._acknowledged = upto
+        return count
 
     def tidy(self) -> None:
         """Moves what was written to its place, as acknowledging does now and then; for when nothing is acknowledged."""
