@@ -534,6 +534,37 @@ def test_many_messages_are_stored_in_order_and_acknowledged_as_they_are(learner:
     assert learner.exchange.repeated == len(steps)
 
 
+def test_two_processes_with_one_stream_take_turns(learner: ToyLearner) -> None:
+    """As where an actor's folder was copied: their entries would have the same numbers."""
+    with calling(learner) as line:
+        mine, theirs = (hello_of(learner.spec, A, process=name) for name in ("mine", "theirs"))
+        assert line.hello(mine).session == 1
+        with pytest.raises(UnreachableError, match=r"another process.*run-dir"):
+            line.hello(theirs)
+        assert line.hello(mine).session == 2, "the same process after a broken connection"
+        line.report(Report(A, {}, leaving=True, name="toy"))
+        assert line.hello(theirs).session == 3
+        with pytest.raises(UnreachableError):
+            line.hello(mine)
+    learner.stop()
+    learner.start()
+    with calling(learner) as line:
+        line.report(Report(A, {}, name="toy"))
+        assert line.hello(mine).session == 4, "a learner that began anew goes by who says hello first"
+        with pytest.raises(UnreachableError):
+            line.hello(theirs)
+
+
+def test_a_process_that_was_killed_is_followed_once_it_is_silent(
+    learner: ToyLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hilserl.training.exchange.ALIVE_S", 0.05)
+    with calling(learner) as line:
+        assert line.hello(hello_of(learner.spec, A, process="killed")).session == 1
+        time.sleep(0.1)
+        assert line.hello(hello_of(learner.spec, A, process="its successor")).session == 2
+
+
 def test_a_put_of_an_earlier_session_is_refused(learner: ToyLearner) -> None:
     with calling(learner) as old, calling(learner) as new:
         old.hello(hello_of(learner.spec, A))

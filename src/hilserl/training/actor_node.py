@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -114,7 +115,7 @@ class ActorNode:
         self._config, self._place = config, place
         self._interrupt, self._tally, self._stopwatch = Interrupt(), Tally(), Stopwatch()
         self._pace = Pace(config.actor_hz)
-        self._told_of_room = False
+        self._told_of_room, self._process = False, secrets.token_hex(16)
         with contextlib.ExitStack() as unless_opened:
             self._actor = ActorLoop(config, lambda: self._dashboard.report())
             unless_opened.callback(self._actor.close)
@@ -131,7 +132,8 @@ class ActorNode:
 
     def _hello(self) -> Hello:
         experience = self._actor.env.experience.to_json()
-        return Hello(self._spool.stream, socket.gethostname(), experience, encoder_of(self._config), self._spool.run)
+        spool, encoder = self._spool, encoder_of(self._config)
+        return Hello(spool.stream, socket.gethostname(), experience, encoder, spool.run, self._process)
 
     def _numbers(self) -> dict[str, float]:
         """What the learner is told with every sign of life."""

@@ -52,6 +52,7 @@ class Peer:
     name: str
     number: int
     heard: float
+    process: str = ""
     leaving: bool = False
     numbers: dict[str, float] | None = None
     """What it last reported."""
@@ -105,7 +106,11 @@ class Exchange:
         """Requests that were refused, and steps that came again."""
 
     def hello(self, hello: Hello) -> Welcome:
-        """Begins a session. Raises RefusedError where the two sides do not fit together."""
+        """Begins a session.
+
+        Raises RefusedError where the two sides do not fit together, UnreachableError while another process with the
+        same stream is there: their steps would have the same numbers.
+        """
         if different := differences(self._ours, hello):
             raise RefusedError(f"Actor {hello.name} does not fit this learner: {different}.")
         if hello.run not in ("", self._store.run):
@@ -113,8 +118,15 @@ class Exchange:
                 f"Actor {hello.name} has steps for another run than this learner's. Give it a new --run-dir, "
                 "or go on with the learner's run it belongs to."
             )
+        other = self._peers.get(hello.stream)
+        # A sign of life may come before the hello, after the learner began anew: it does not tell the process.
+        if other and other.is_alive and other.process not in ("", hello.process):
+            raise UnreachableError(
+                f"Actor {other.number} is another process, on {other.name}, which was heard of within {ALIVE_S:.0f} s. "
+                "Every actor needs a --run-dir of its own; a copy of one will not do."
+            )
         cursor = self._store.open_session(hello.stream)
-        self._peers[hello.stream] = Peer(hello.name, cursor.number, time.monotonic())
+        self._peers[hello.stream] = Peer(hello.name, cursor.number, time.monotonic(), hello.process)
         return Welcome(
             self._store.run,
             cursor.number,

@@ -58,6 +58,8 @@ class Hello:
     """`encoder_of` its settings."""
     run: Name = ""
     """The run that the stream belongs to; empty before the first welcome."""
+    process: Name = ""
+    """Drawn at random by each process, so that two of them with copies of one folder are told apart."""
     protocol: int = PROTOCOL
     version: Name = __version__
 
