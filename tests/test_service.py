@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import os
 import shutil
+import signal
 import socket
 import sqlite3
 import threading
@@ -22,7 +24,9 @@ from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, Step, 
 from hilserl.training import client as client_module
 from hilserl.training import exchange as exchange_module
 from hilserl.training import line as line_module
+from hilserl.training.actor_node import Place, learners_config
 from hilserl.training.client import RemoteLink
+from hilserl.training.config import preset, to_json
 from hilserl.training.credentials import Address, Credentials, make_credentials
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.line import Line
@@ -32,6 +36,7 @@ from hilserl.training.wire import (
     EPISODES_PER_ACTOR,
     MAX_MESSAGE_BYTES,
     MAX_ROWS,
+    Description,
     EntryHeader,
     PutHeader,
     RefusedError,
@@ -532,6 +537,19 @@ def test_many_messages_are_stored_in_order_and_acknowledged_as_they_are(learner:
     assert learner.kept == keys([episode(n, 6) for n in range(12)])
     assert [key(step) for step in learner.drain()] == [key(step) for step in steps], "the learner is given them once"
     assert learner.exchange.repeated == len(steps)
+
+
+def test_ctrl_c_while_the_learner_answers_is_not_forgotten(
+    learner: ToyLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(line: Line) -> Description:
+        del line
+        os.kill(os.getpid(), signal.SIGINT)
+        return Description("run", "", to_json(preset("pick_cube")), LearnerFacts(), 0)
+
+    monkeypatch.setattr(Line, "describe", answer)
+    with pytest.raises(KeyboardInterrupt):
+        learners_config(Place(learner.address, Credentials(), tmp_path))
 
 
 def test_two_processes_with_one_stream_take_turns(learner: ToyLearner) -> None:

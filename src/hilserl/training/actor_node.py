@@ -73,15 +73,18 @@ def learners_config(place: Place) -> TrainConfig:
     with contextlib.closing(line), interrupt.armed():
         backoff = Backoff()
         while True:
+            config = None
             try:
-                # Nothing here is a path on this machine.
-                return replace(from_json(line.describe().config), demos=())
+                config = from_json(line.describe().config)
             except UnreachableError as error:
-                if interrupt.requested:
-                    raise KeyboardInterrupt from error
-                if not waiting(str(error)):
+                if not interrupt.requested and not waiting(str(error)):
                     raise
-                backoff.pause()
+            if interrupt.requested:
+                raise KeyboardInterrupt
+            if config is not None:
+                # Nothing here is a path on this machine.
+                return replace(config, demos=())
+            backoff.pause()
 
 
 class _Waiting:
