@@ -7,7 +7,7 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup train test test-browser test-slow test-chaos check bench gym-hil lock gl
+.PHONY: setup train test test-browser test-slow test-nodes test-chaos check bench gym-hil lock gl
 
 train: setup  ## train pick_cube from nothing; ends by itself with a curve and a film
 	$(BIN)/hilserl train pick_cube --seed $(SEED) --run-dir $(RUN_DIR)
@@ -22,7 +22,10 @@ test-browser: setup  ## the console in headless Chromium and in a window on a vi
 test-slow: setup  ## the learning runs
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
-test-chaos: setup  ## more of what breaks processes and networks than the other targets have time for
+test-nodes: setup  ## processes that are killed, stopped, cut off and out of room; a Ray cluster; a short soak
+	$(BIN)/python -m pytest -m "chaos and not long"
+
+test-chaos: setup  ## the same and as much again, in more ways
 	$(BIN)/python -m pytest -m chaos
 
 check: setup  ## format, lint, types

@@ -140,6 +140,7 @@ def test_a_sweep_is_complete_though_an_actor_and_a_learner_are_killed(tmp_path: 
     assert (out / "table.md").read_text().splitlines() == table
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_a_run_of_several_actors_and_it_goes_on(tmp_path: Path, hilserl) -> None:
     run = tmp_path / "run"
     words = ("train", "pick_cube", "--actors", "2", "--run-dir", str(run))
@@ -157,6 +158,7 @@ def test_ctrl_c_ends_a_run_of_several_actors_and_it_goes_on(tmp_path: Path, hils
     assert check_episodes(run, actors=2) >= done
 
 
+@pytest.mark.long
 def test_a_killed_command_takes_its_cluster_with_it(tmp_path: Path, hilserl) -> None:
     command = hilserl("sweep", "pick_cube", "--seeds", "0", "--out", str(tmp_path / "sweep"))
     command.until(lambda: list(tmp_path.glob("sweep/*/seed0/config.json")), "the run has begun")

@@ -17,6 +17,7 @@ from hilserl.training.credentials import Address, Credentials
 from hilserl.training.line import CALL_S, Line
 from nodes import OTHER_TASK, Actor, Node, Proxy, Site, Spooled, until
 
+pytestmark = pytest.mark.chaos
 STEPS_A_SECOND = 100
 """At most, by the settings."""
 LONG = int(1.3 * CALL_S * STEPS_A_SECOND)
@@ -120,7 +121,7 @@ def test_ctrl_c_ends_learner_and_actor_of_one_command(site: Site) -> None:
     assert steps_in(site.run / "checkpoints")
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_one_command_starts_its_killed_actor_again_and_can_be_gone_on_with(site: Site) -> None:
     command, actor = site.learner(verb="train"), site.run / "actors" / "0"
     for _ in range(2):
@@ -150,7 +151,6 @@ def children(node: Node) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.chaos
 def test_one_command_that_was_killed_can_be_gone_on_with_at_once(site: Site) -> None:
     command, actor = site.learner(verb="train"), site.run / "actors" / "0"
     until(lambda: Spooled.read(actor).acknowledged >= 100, "steps acknowledged", command)
@@ -163,8 +163,7 @@ def test_one_command_that_was_killed_can_be_gone_on_with_at_once(site: Site) -> 
     site.check()
 
 
-@pytest.mark.chaos
-@pytest.mark.parametrize("first", ["learner", "actor"])
+@pytest.mark.parametrize("first", [pytest.param("learner", marks=pytest.mark.long), "actor"])
 def test_both_killed(site: Site, first: str) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
@@ -180,9 +179,15 @@ def test_both_killed(site: Site, first: str) -> None:
     site.check()
 
 
-@pytest.mark.chaos
-@pytest.mark.parametrize("steps", [200, LONG], ids=["short", "long"])
-@pytest.mark.parametrize("how", ["swallowed", "late"])
+@pytest.mark.parametrize(
+    ("how", "steps"),
+    [
+        pytest.param("swallowed", 200, marks=pytest.mark.long),
+        ("swallowed", LONG),
+        ("late", 200),
+        pytest.param("late", LONG, marks=pytest.mark.long),
+    ],
+)
 def test_a_network_that_breaks(site: Site, proxy: Proxy, how: str, steps: int) -> None:
     learner, actor = site.learner(), site.actor(port=proxy.port)
     for _ in range(2):
@@ -198,7 +203,7 @@ def test_a_network_that_breaks(site: Site, proxy: Proxy, how: str, steps: int) -
     assert balance.waiting == 0
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_a_slow_network_gets_a_backlog_across(site: Site, proxy: Proxy) -> None:
     """All that waits would take longer than a call may; what has arrived of it must not have to come again."""
     learner, actor = site.learner(), site.actor(port=proxy.port)
@@ -217,8 +222,7 @@ def test_a_slow_network_gets_a_backlog_across(site: Site, proxy: Proxy) -> None:
     site.check()
 
 
-@pytest.mark.chaos
-@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize("number", [pytest.param(2, marks=pytest.mark.long), 4])
 def test_several_actors_at_once(site: Site, number: int) -> None:
     learner, *actors = site.learner(), *(site.actor(name) for name in range(number))
     for actor in actors:
@@ -237,8 +241,7 @@ def test_several_actors_at_once(site: Site, number: int) -> None:
     assert min(balance.kept for balance in balances) >= 100
 
 
-@pytest.mark.chaos
-@pytest.mark.parametrize("steps", [300, LONG, 2 * LONG], ids=["short", "long", "longer"])
+@pytest.mark.parametrize("steps", [300, LONG, pytest.param(2 * LONG, marks=pytest.mark.long)])
 def test_a_learner_that_stands_still(site: Site, steps: int) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
@@ -252,7 +255,6 @@ def test_a_learner_that_stands_still(site: Site, steps: int) -> None:
     assert balance.waiting == 0
 
 
-@pytest.mark.chaos
 def test_an_actor_that_stands_still_holds_nobody_up(site: Site) -> None:
     learner, still, other = site.learner(), site.actor("still"), site.actor("other")
     arrived(still, 100, learner, other)
@@ -274,7 +276,7 @@ def test_an_actor_that_stands_still_holds_nobody_up(site: Site) -> None:
     assert all(balance.waiting == 0 for balance in site.check())
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_an_actor_waits_for_its_learner_and_can_be_ended_meanwhile(site: Site) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
@@ -298,7 +300,7 @@ def test_an_actor_waits_for_its_learner_and_can_be_ended_meanwhile(site: Site) -
     assert balance.waiting == 0
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_ctrl_c_ends_an_actor_that_never_found_its_learner(site: Site) -> None:
     actor = site.actor()
     until(lambda: "Waiting. The learner" in actor.said, "it tells what it waits for", actor)
@@ -307,7 +309,7 @@ def test_ctrl_c_ends_an_actor_that_never_found_its_learner(site: Site) -> None:
     assert "Traceback" not in actor.said
 
 
-@pytest.mark.chaos
+@pytest.mark.long
 def test_another_runs_learner_gets_no_steps(site: Site, tmp_path: Path) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
@@ -330,7 +332,6 @@ def test_another_runs_learner_gets_no_steps(site: Site, tmp_path: Path) -> None:
     assert balance.waiting == 0
 
 
-@pytest.mark.chaos
 def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
     room = 2_000_000
     learner, actor = site.learner(), site.actor(spool_bytes=room)
@@ -356,7 +357,6 @@ def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
     assert taken <= room + 5_000_000, "its journal, which is beside it, does not grow for ever"
 
 
-@pytest.mark.chaos
 def test_a_learner_without_room_waits_and_goes_on(site: Site) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
@@ -373,7 +373,6 @@ def test_a_learner_without_room_waits_and_goes_on(site: Site) -> None:
     assert balance.waiting == 0
 
 
-@pytest.mark.chaos
 def test_a_short_soak(tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "scripts" / "soak.py"
     command = [sys.executable, str(script), "--minutes", "2", "--every", "10", "20"]
