@@ -10,6 +10,7 @@ import pytest
 from conftest import make_episode, make_step
 from hilserl.errors import HilserlError
 from hilserl.experience import (
+    FORMAT_VERSION,
     ExperienceSpec,
     StateLayout,
     Step,
@@ -63,7 +64,9 @@ def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
 
 def test_another_format_version_is_refused(spec: ExperienceSpec) -> None:
     table = to_table(make_episode(0, 1), spec)
-    metadata = {b"hilserl": spec.to_json().replace('"format_version": 2', '"format_version": 99').encode()}
+    metadata = {
+        b"hilserl": spec.to_json().replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 99').encode()
+    }
     with pytest.raises(HilserlError, match="99"):
         from_table(table.replace_schema_metadata(metadata))
 

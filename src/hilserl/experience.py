@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from hilserl.errors import HilserlError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 METADATA_KEY = b"hilserl"
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
 
@@ -174,6 +174,11 @@ class Step:
     terminated: bool = False
     truncated: bool = False
     success: bool = False
+    """What is learned from: the reward's word, or that of a person, which goes before it."""
+    claimed: bool = False
+    """The reward's word, before anybody denied it."""
+    truth: bool = False
+    """What the environment itself knows, noted and not learned from; as `success` where it knows nothing."""
     intervened: bool = False
     """A person (or the simulated operator) chose the action."""
     policy_version: int = 0
@@ -212,6 +217,8 @@ _SCALARS: tuple[tuple[str, pa.DataType], ...] = (
     ("terminated", pa.bool_()),
     ("truncated", pa.bool_()),
     ("success", pa.bool_()),
+    ("claimed", pa.bool_()),
+    ("truth", pa.bool_()),
     ("intervened", pa.bool_()),
     ("policy_version", pa.int64()),
     ("human_seconds", pa.float32()),

@@ -20,6 +20,13 @@ class Operator(Protocol):
         """What the operator wants at this control step. Called once a step, before the action is executed."""
         ...
 
+    def confirms(self) -> bool | None:
+        """Whether the operator believes the reward that it sees a success; None as long as they think about it.
+
+        Called again and again, while time stands still, where something other than the task itself judges.
+        """
+        ...
+
     def end_episode(self, success: bool, intervened: bool) -> None:
         """An episode ended; `intervened` says whether the operator acted in it."""
 
@@ -34,6 +41,9 @@ class Nobody:
 
     def intent(self) -> Intent:
         return Intent(engaged=False)
+
+    def confirms(self) -> bool:
+        return True
 
     def end_episode(self, success: bool, intervened: bool) -> None:
         del success, intervened

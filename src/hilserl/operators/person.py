@@ -15,6 +15,8 @@ _VERDICTS = {
     Command.RESET: Verdict.RESET,
     Command.DISCARD: Verdict.DISCARD,
 }
+_CONFIRM_S = 2.0
+"""How long a person has to deny a success."""
 _LONGEST_STEP_S = 1.0
 """Of a longer gap between two control steps, no more than this counts as the person's time."""
 
@@ -65,6 +67,7 @@ class Person:
         self._engaged = role.drives
         self._waiting = role.drives
         self._steering: str | None = None
+        self._confirm_by: float | None = None
         self._last = clock()
         self._timed = False
         """Whether the control step before this one was the person's, so that the time since is theirs."""
@@ -95,6 +98,23 @@ class Person:
 
     def end_episode(self, success: bool, intervened: bool) -> None:
         del success, intervened
+
+    def confirms(self) -> bool | None:
+        """Yes once they call it a success, or said nothing for a while; no once they call it a failure."""
+        commands = [command for source in self._sources for command in source.read().commands]
+        self._obey([command for command in commands if command in (Command.END, Command.PAUSE)])
+        if self._confirm_by is None:
+            self._confirm_by = self._clock() + _CONFIRM_S
+            self.message = "A success? Say failure within two seconds if it is none."
+        if Command.FAILURE in commands:
+            answer = False
+        elif Command.SUCCESS in commands or self.done or self._clock() >= self._confirm_by:
+            answer = True
+        else:
+            self._idle()
+            return None
+        self._confirm_by, self.message = None, "" if answer else "Denied: the episode goes on."
+        return answer
 
     def intent(self) -> Intent:
         readings = {source.name: source.read() for source in self._sources}

@@ -1,13 +1,13 @@
 """A model of the person: a script's knowledge in human hands, and a person's reasons to take over and hand back."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from hilserl.experience import ActionLayout
-from hilserl.operators.takeover import GripperRequest, Intent
+from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 
 
 class Supervised(Protocol):
@@ -23,6 +23,10 @@ class Supervised(Protocol):
 
     def harm(self) -> bool:
         """Whether a person would stop the robot now."""
+        ...
+
+    def succeeded(self) -> bool:
+        """Whether the task is done, as far as a person can see."""
         ...
 
 
@@ -75,6 +79,9 @@ class Demonstrator:
         grippers = tuple(GripperRequest(round(expert[i])) for i in self._layout.grippers)
         return Intent(True, tuple(np.clip(motion, -1.0, 1.0)), grippers)
 
+    def confirms(self) -> bool:
+        return True
+
     def end_episode(self, success: bool, intervened: bool) -> None:
         del success, intervened
 
@@ -83,12 +90,21 @@ class SimulatedOperator:
     """Watches; takes over when the policy makes no progress or is about to do harm; hands back when it is going well.
 
     Patience grows with the policy's recent autonomous success, so interventions fade as they stop being needed.
+    Where the operator `judges`, nothing else says that the task is done.
     """
 
     done = False
 
-    def __init__(self, task: Supervised, layout: ActionLayout, config: SimulatedOperatorConfig, seed: int) -> None:
-        self._task, self._config = task, config
+    def __init__(
+        self,
+        task: Supervised,
+        layout: ActionLayout,
+        config: SimulatedOperatorConfig,
+        seed: int,
+        *,
+        judges: bool = False,
+    ) -> None:
+        self._task, self._config, self._judges = task, config, judges
         self._hands = Demonstrator(task, layout, config, seed)
         self._outcomes: deque[bool] = deque(maxlen=config.remembered_episodes)
         self._restart_watch()
@@ -99,6 +115,7 @@ class SimulatedOperator:
         self._held_steps = 0
         self._idle_steps = 0
         self._reference = 0.0
+        self._seen_success = 0
 
     @property
     def trust(self) -> float:
@@ -110,10 +127,19 @@ class SimulatedOperator:
         self._restart_watch()
         self._reference = self._task.progress()
 
+    def confirms(self) -> bool:
+        """Denies nothing: what fools the reward is to be seen in the figures."""
+        return True
+
     def end_episode(self, success: bool, intervened: bool) -> None:
         self._outcomes.append(success and not intervened)
 
     def intent(self) -> Intent:
+        self._seen_success = self._seen_success + 1 if self._judges and self._task.succeeded() else 0
+        verdict = Verdict.SUCCESS if self._seen_success > self._config.reaction_delay_steps else None
+        return replace(self._driven(), verdict=verdict)
+
+    def _driven(self) -> Intent:
         if self._wants_to_change():
             self._delay += 1
             if self._delay > self._config.reaction_delay_steps:

@@ -197,6 +197,10 @@ class ManipulationEnv(gymnasium.Env[Any, np.ndarray]):
         """How far the task has come, 0 to 1."""
         return self.task.progress(self.simulation)
 
+    def succeeded(self) -> bool:
+        """Whether the task is done now."""
+        return self.task.success(self.simulation)
+
     def harm(self) -> bool:
         """Whether a person would stop the robot now."""
         return self.task.harm(self.simulation)

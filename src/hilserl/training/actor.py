@@ -13,6 +13,7 @@ from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.config import TrainConfig, make_env
+from hilserl.training.judge import reward_judge
 from hilserl.training.links import Link
 from hilserl.training.rollout import Observation, Rollout, Subscriber
 from hilserl.training.station import Report, Station
@@ -37,7 +38,9 @@ class ActorLoop:
         value: Callable[[Observation, np.ndarray], float] | None = None,
     ) -> None:
         self._config = config
-        self.env = make_env(config, reward="dense" if config.reward == "dense" else "sparse")
+        shaped = "dense" if config.reward == "dense" else "sparse"
+        self.env = make_env(config, reward=shaped, ends_on_success=not config.judged)
+        self._judge = reward_judge(config, self.env.experience)
         self.station = self._open_station(report, value)
         self.operator = self.station.person if self.station else _unattended(config, self.env)
 
@@ -87,6 +90,7 @@ class ActorLoop:
             "train",
             first_episode,
             stopwatch.timed("observe", observe),
+            stopwatch.timed("judge", self._judge) if self._judge else None,
         )
 
     def step(self) -> None:
@@ -121,4 +125,5 @@ class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
 def _unattended(config: TrainConfig, env: ManipulationEnv) -> Operator:
     if config.operator == "none":
         return Nobody()
-    return SimulatedOperator(env, env.experience.action, config.person, config.seed)
+    judges = config.reward == "human"
+    return SimulatedOperator(env, env.experience.action, config.person, config.seed, judges=judges)

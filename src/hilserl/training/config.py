@@ -42,7 +42,11 @@ class TrainConfig:
     """Directories of recorded episodes to learn from."""
     demonstrations: int = 20
     """Where `demos` names none: how many successful episodes the simulated operator records first."""
-    reward: Literal["success", "dense"] = "success"
+    reward: Literal["success", "dense", "classifier", "human"] = "success"
+    """What says that the task is done: the task itself, plainly or in a shaped number, a classifier of camera images,
+    or the operator. Evaluations count what the task itself says, whatever is learned from."""
+    classifier: Path | None = None
+    """The classifier's file, as `hilserl classifier` wrote it."""
     seed: int = 0
     free_running: Annotated[bool, tyro.conf.arg(name="async")] = False
     """Actor and learner as processes, each at its own pace, instead of in lockstep."""
@@ -79,11 +83,26 @@ class TrainConfig:
         for name in ("max_minutes", "actor_hz", "max_rounds_per_step"):
             if getattr(self, name) <= 0:
                 raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
+        if (self.reward == "classifier") != (self.classifier is not None):
+            raise HilserlError(
+                f"--reward classifier and --classifier FILE go together, got reward {self.reward!r} and classifier "
+                f"{str(self.classifier)!r}."
+            )
+        if self.reward == "classifier" and self.obs != "pixels":
+            raise HilserlError("A classifier judges camera images: --reward classifier needs --obs pixels.")
+        if self.reward == "human" and self.operator == "none":
+            raise HilserlError("--reward human needs an operator who says what a success is, got --operator none.")
+
+    @property
+    def judged(self) -> bool:
+        """Whether something other than the task itself says that it is done."""
+        return self.reward in ("classifier", "human")
 
 
 CHANGEABLE_ON_RESUME = (
     "operator",
     "seat",
+    "classifier",
     "max_env_steps",
     "max_minutes",
     "final_eval_episodes",
@@ -158,7 +177,7 @@ def _build(kind: Any, value: Any) -> Any:
             raise unknown("choice", str(value), typing.get_args(kind))
         return value
     if isinstance(kind, types.UnionType):
-        return value
+        return value if value is None else _build(typing.get_args(kind)[0], value)
     return kind(value)
 
 

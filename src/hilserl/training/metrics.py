@@ -72,6 +72,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.env_steps = self.episodes = self.human_steps = self.interventions = 0
+        self.called_successes = self.fooled = self.denied_steps = self.agreeing_steps = self.judged_steps = 0
         self.human_seconds = 0.0
         self._begun, self.discarded = _nothing(), _nothing()
         """Of the episode in progress, and of the last one discarded."""
@@ -101,12 +102,22 @@ class Tally:
         del steps
         self.episodes += 1
         self.interventions += summary.interventions
+        self.called_successes += summary.success
+        self.fooled += summary.fooled
+        self.denied_steps += summary.denied_steps
+        self.judged_steps += summary.steps
+        self.agreeing_steps += summary.agreeing_steps
         self.recent.append(summary)
 
     @property
     def autonomous_success_rate(self) -> float:
         """Of recent training episodes, the part that succeeded without any intervention."""
         return sum(e.autonomous_success for e in self.recent) / max(1, len(self.recent))
+
+    @property
+    def agreement(self) -> float:
+        """Of recent training steps, the part in which the reward said what the environment knows."""
+        return sum(e.agreeing_steps for e in self.recent) / max(1, sum(e.steps for e in self.recent))
 
     @property
     def intervention_rate(self) -> float:

@@ -93,6 +93,9 @@ def _draw_effort(axes: Axes, episodes: list[dict[str, Any]], axis: str) -> None:
     human = _running_mean([e["intervened_steps"] for e in episodes])
     steps = _running_mean([e["steps"] for e in episodes])
     axes.plot(x, human / np.maximum(steps, 1e-9), color=_RED, lw=1.5, label="intervention rate")
+    agreement = [e.get("agreement", 1.0) for e in episodes]
+    if min(agreement) < 1:
+        axes.plot(x, agreement, color=_GREEN, lw=1.2, label="reward is true")
     axes.plot(x, _running_mean([e["episode_return"] for e in episodes]), color=_BLUE, lw=1.5, label="return")
 
 

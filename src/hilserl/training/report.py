@@ -21,9 +21,11 @@ _RATE_OVER_S = 5.0
 class Dashboard:
     """A run's curves and counters: a rollout's subscriber that comes after those that count."""
 
-    def __init__(self, tally: Tally, learner: Callable[[], LearnerFacts], where: Callable[[], str]) -> None:
-        self._tally, self._learner, self._where = tally, learner, where
-        self._episodes: deque[tuple[int, float, float]] = deque(maxlen=_KEPT_EPISODES)
+    def __init__(
+        self, tally: Tally, learner: Callable[[], LearnerFacts], where: Callable[[], str], *, judged: bool
+    ) -> None:
+        self._tally, self._learner, self._where, self._judged = tally, learner, where, judged
+        self._episodes: deque[tuple[int, float, float, float]] = deque(maxlen=_KEPT_EPISODES)
         self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
         self._moments: deque[float] = deque()
 
@@ -37,7 +39,9 @@ class Dashboard:
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         del steps, summary
         tally = self._tally
-        self._episodes.append((tally.env_steps, tally.autonomous_success_rate, tally.intervention_rate))
+        self._episodes.append(
+            (tally.env_steps, tally.autonomous_success_rate, tally.intervention_rate, tally.agreement)
+        )
         if losses := self._learner().losses:
             self._losses.append((tally.env_steps, dict(losses)))
 
@@ -55,13 +59,19 @@ class Dashboard:
             ("replay, prior data", f"{learner.online}, {learner.prior} steps"),
             ("learner", self._where()),
         )
+        if self._judged:
+            wrong = f"{tally.fooled} of {tally.called_successes} were none, {tally.denied_steps} denied"
+            facts = (*facts, ("successes by the reward", wrong))
         return Report(facts, self._plots())
 
     def _plots(self) -> tuple[tuple[str, tuple[Curve, ...]], ...]:
         plots = []
         if self._episodes:
-            x, alone, human = np.array(self._episodes, float).T.copy()
-            plots.append(("Recent episodes", (Curve("succeed alone", x, alone), Curve("human steps", x, human))))
+            x, alone, human, agreement = np.array(self._episodes, float).T.copy()
+            curves = [Curve("succeed alone", x, alone), Curve("human steps", x, human)]
+            if self._judged:
+                curves.append(Curve("reward is true", x, agreement))
+            plots.append(("Recent episodes", tuple(curves)))
         if self._losses:
             x = np.array([steps for steps, _ in self._losses], float)
             names = [name for name in _LOSSES if name in self._losses[-1][1]]

@@ -1,7 +1,7 @@
 """The actor's loop: observe, propose, let the operator decide, act, tell everybody."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -17,6 +17,10 @@ Policy = Callable[[Observation], tuple[np.ndarray, int]]
 """The action a policy proposes, and the version of the weights that chose it."""
 
 
+Judge = Callable[[Observation], bool]
+"""Whether what is seen is a success."""
+
+
 @dataclass(frozen=True)
 class EpisodeSummary:
     """One finished episode in numbers."""
@@ -25,6 +29,12 @@ class EpisodeSummary:
     steps: int
     episode_return: float
     success: bool
+    truth: bool
+    """Whether it was a success as far as the environment knows."""
+    agreeing_steps: int
+    """In which the reward said what the environment knows."""
+    denied_steps: int
+    """In which a person denied the success that the reward saw."""
     intervened_steps: int
     interventions: int
     human_seconds: float
@@ -32,6 +42,11 @@ class EpisodeSummary:
     @property
     def autonomous_success(self) -> bool:
         return self.success and self.intervened_steps == 0
+
+    @property
+    def fooled(self) -> bool:
+        """Whether it ended as a success that was none."""
+        return self.success and not self.truth
 
 
 class Subscriber(Protocol):
@@ -54,7 +69,9 @@ def seed_for(seed: int, stream: str, number: int) -> int:
 class Rollout:
     """An environment, an operator and the episode in progress.
 
-    `observe` may add to each observation what the policy and the learner both need of it.
+    `observe` may add to each observation what the policy and the learner both need of it. `judge`, where there is one,
+    says of each observation whether it earns the reward and ends the episode; the operator may deny it. The environment
+    then must not end episodes by itself when the task is done (`ends_on_success=False`).
     Episodes are numbered from `first_episode`; number and seed decide the episode's start and the operator's hand.
     """
 
@@ -68,11 +85,14 @@ class Rollout:
         stream: str,
         first_episode: int = 0,
         observe: Callable[[Observation], Observation] = lambda observation: observation,
+        judge: Judge | None = None,
     ) -> None:
         self._env, self._spec, self._operator = env, spec, operator
         self._subscribers, self._seed, self._stream = subscribers, seed, stream
         self.episode = first_episode
-        self._observe = observe
+        self._observe, self._judge = observe, judge
+        self._claim: tuple[Step, Step] | None = None
+        """A step with a success that the operator may deny, and the same denied; time stands still meanwhile."""
         self._takeover = Takeover()
         self._steps: list[Step] = []
 
@@ -82,6 +102,9 @@ class Rollout:
 
     def step(self, policy: Policy) -> None:
         """One control step, unless the operator lets time stand still; begins an episode where none is in progress."""
+        if self._claim is not None:
+            self._confirm()
+            return
         if self.between_episodes:
             self._begin()
         intent = self._operator.intent()
@@ -99,30 +122,51 @@ class Rollout:
         commands = last.observation["state"][self._spec.gripper_state] if self._spec.action.grippers else np.zeros(0)
         self._takeover, decision = self._takeover.advance(intent, proposed, commands, self._spec.action)
         observation, reward, terminated, truncated, info = self._env.step(decision.action)
-        success = bool(info["success"])
+        observation = self._observe(observation)
+        claimed = success = bool(info["success"])
+        if self._judge is not None:
+            claimed = success = terminated = self._judge(observation)
+            reward = float(success)
         if intent.success is not None:
             success, reward = intent.success, float(intent.success)
         if intent.verdict is not None:
             success = terminated = intent.verdict is Verdict.SUCCESS
             truncated, reward = not success, float(success)
         seconds = self._spec.control_dt_s if intent.seconds is None else intent.seconds
-        self._tell(
-            Step(
-                episode=self.episode,
-                index=last.index + 1,
-                observation=self._observe(observation),
-                action=decision.action,
-                reward=float(reward),
-                terminated=terminated,
-                truncated=truncated,
-                success=success,
-                intervened=decision.intervened,
-                policy_version=version,
-                human_seconds=seconds if decision.intervened else 0.0,
-                seed=last.seed,
-            )
+        step = Step(
+            episode=self.episode,
+            index=last.index + 1,
+            observation=observation,
+            action=decision.action,
+            reward=float(reward),
+            terminated=terminated,
+            truncated=truncated,
+            success=success,
+            claimed=claimed,
+            truth=bool(info["success"]),
+            intervened=decision.intervened,
+            policy_version=version,
+            human_seconds=seconds if decision.intervened else 0.0,
+            seed=last.seed,
         )
-        if terminated or truncated:
+        if self._judge is not None and claimed and intent.verdict is None:
+            denied = replace(step, reward=0.0, terminated=False, success=False)
+            self._claim = replace(step, truncated=False), denied
+            self._confirm()
+        else:
+            self._finish(step)
+
+    def _confirm(self) -> None:
+        """Asks the operator whether a claimed success is one; what is denied goes on as if it had not been claimed."""
+        assert self._claim
+        if (answer := self._operator.confirms()) is not None:
+            step, denied = self._claim
+            self._claim = None
+            self._finish(step if answer else denied)
+
+    def _finish(self, step: Step) -> None:
+        self._tell(step)
+        if step.ends_episode:
             self.end_episode()
 
     def _begin(self) -> None:
@@ -147,6 +191,11 @@ class Rollout:
 
     def end_episode(self) -> None:
         """Closes the episode in progress, finished or not; a cut one keeps its last step open, so values bootstrap."""
+        if self._claim is not None:
+            step, _ = self._claim
+            self._claim = None
+            self._finish(step)
+            return
         if len(self._steps) < 2:
             self._steps = []
             return
@@ -166,6 +215,9 @@ def summarise(steps: Sequence[Step]) -> EpisodeSummary:
         steps=len(steps) - 1,
         episode_return=sum(s.reward for s in steps),
         success=steps[-1].success,
+        truth=steps[-1].truth,
+        agreeing_steps=sum(s.claimed == s.truth for s in steps[1:]),
+        denied_steps=sum(s.claimed and not s.success for s in steps),
         intervened_steps=sum(flags),
         interventions=sum(now and not before for before, now in pairwise(flags)),
         human_seconds=sum(s.human_seconds for s in steps),

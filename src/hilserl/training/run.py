@@ -4,11 +4,12 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hilserl.agents.sac import Agent
 from hilserl.errors import HilserlError
-from hilserl.experience import Step, atomically
+from hilserl.experience import Step, atomically, write_episode
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
@@ -147,6 +148,8 @@ class Run:
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         tally = self.tally
         tally.on_episode(steps, summary)
+        if any(step.claimed and not step.truth for step in steps):
+            self._keep_mistake(steps)
         self.log.write(
             "episode",
             tally.env_steps,
@@ -156,6 +159,9 @@ class Run:
                 "steps": summary.steps,
                 "episode_return": summary.episode_return,
                 "success": summary.success,
+                "truth": summary.truth,
+                "agreement": tally.agreement,
+                "denied_steps": summary.denied_steps,
                 "intervened_steps": summary.intervened_steps,
                 "interventions": summary.interventions,
                 "human_seconds": summary.human_seconds,
@@ -170,6 +176,11 @@ class Run:
             laps = self._learner.stopwatch.milliseconds()
             self.log.write("learner", tally.env_steps, {"rounds": facts.rounds, **facts.losses, **laps})
         self.progress.show(facts.rounds_per_s)
+
+    def _keep_mistake(self, steps: Sequence[Step]) -> None:
+        """What fooled the reward teaches the next classifier: an episode with labels, as `hilserl label` makes them."""
+        labelled = [replace(step, success=step.truth) for step in steps]
+        write_episode(self.dir.mistakes / f"{steps[0].episode:06d}.parquet", labelled, self._learner.spec)
 
     @property
     def evaluation_is_due(self) -> bool:
@@ -242,11 +253,23 @@ class Run:
             "human_seconds": round(tally.human_seconds, 1),
             "interventions": tally.interventions,
             "episodes": tally.episodes,
+            "reward": self._rewarded(),
             "evaluation": evaluation.as_dict(),
         }
         atomically(self.dir.result, lambda part: part.write_text(json.dumps(result, indent=2) + "\n"))
         self.progress.say(f"Ended: {reason}. {evaluation}.\nIn the middle: {self._learner.stopwatch}.")
         return result
+
+    def _rewarded(self) -> dict[str, Any]:
+        """What the reward was worth in training, beside what the environment knows."""
+        tally = self.tally
+        return {
+            "source": self.config.reward,
+            "called_successes": tally.called_successes,
+            "fooled_episodes": tally.fooled,
+            "denied_steps": tally.denied_steps,
+            "agreement": round(tally.agreeing_steps / max(1, tally.judged_steps), 5),
+        }
 
     def last_good(self) -> str:
         """Where to go back to when training diverged, as a sentence."""

@@ -65,6 +65,11 @@ class RunDir:
         return self.path / "curve.png"
 
     @property
+    def mistakes(self) -> Path:
+        """Episodes in which the reward saw a success that was none, labelled as they were."""
+        return self.path / "mistakes"
+
+    @property
     def video(self) -> Path:
         return self.path / "policy.mp4"
 

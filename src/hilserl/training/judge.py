@@ -1,0 +1,27 @@
+"""What says in training that a task is done, where it is not the task itself."""
+
+from hilserl.rewards.classifier import load_classifier
+
+from hilserl.experience import ExperienceSpec
+from hilserl.training.config import TrainConfig
+from hilserl.training.rollout import Judge, Observation
+
+
+def reward_judge(config: TrainConfig, spec: ExperienceSpec) -> Judge | None:
+    """The judge of a run's episodes, or None where the task judges them.
+
+    Raises HilserlError for a classifier that cannot be read or was trained for something else.
+    """
+    if config.reward == "human":
+        return _nobody
+    if config.classifier is None:
+        return None
+    classifier = load_classifier(config.classifier)
+    classifier.check(spec)
+    return classifier.sees_success
+
+
+def _nobody(observation: Observation) -> bool:
+    """A success is what the operator calls one, by ending the episode."""
+    del observation
+    return False
