@@ -24,7 +24,8 @@ from hilserl.experience import (
 
 
 def same(a: Step, b: Step) -> bool:
-    scalars = ("episode", "index", "reward", "terminated", "truncated", "success", "intervened", "policy_version")
+    scalars = ("episode", "index", "reward", "terminated", "truncated", "success", "claimed", "truth", "intervened")
+    scalars += ("policy_version",)
     arrays = [(a.action, b.action)] + [(a.observation[k], b.observation[k]) for k in a.observation]
     return all(getattr(a, n) == getattr(b, n) for n in scalars) and all(np.array_equal(x, y) for x, y in arrays)
 
