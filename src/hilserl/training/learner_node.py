@@ -203,7 +203,8 @@ def _prior(config: TrainConfig, folder: RunDir) -> tuple[ExperienceSpec, list[St
     The environment is closed again: OpenGL wants that the thread that evaluates has one of its own.
     """
     with contextlib.closing(make_env(config)) as env:
-        return env.experience, demonstrations(config, folder, env)
+        spec = env.experience
+    return spec, demonstrations(config, folder, spec)
 
 
 class _Archive:

@@ -10,7 +10,7 @@ from hilserl.experience import ExperienceSpec, Step
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.training.rollout import EpisodeSummary, Policy, Rollout, Subscriber, summarise
+from hilserl.training.rollout import EpisodeSummary, Judge, Policy, Rollout, Subscriber, summarise
 from hilserl.training.rundir import EpisodeWriter, read_episodes
 
 _TRIES_PER_SUCCESS = 5
@@ -60,13 +60,15 @@ def record(
     *,
     subscribers: Sequence[Subscriber] = (),
     stop: Callable[[Keeper, int], bool] = lambda keeper, episodes: False,  # noqa: ARG005
+    judge: Judge | None = None,
 ) -> None:
     """Lets an operator drive until the keeper has `successes` episodes or the operator wants to stop.
 
-    `stop` is asked after every step, with the number of episodes so far.
+    `stop` is asked after every step, with the number of episodes so far. `judge` says what a success is, where it is
+    not the task; `env` must not end episodes by itself then.
     """
-    spec = env.experience
-    rollout = Rollout(env, spec, operator, [keeper, *subscribers], seed, "demonstration", keeper.next_episode)
+    spec, first = env.experience, keeper.next_episode
+    rollout = Rollout(env, spec, operator, [keeper, *subscribers], seed, "demonstration", first, judge=judge)
     policy = hold_still(spec.action.size)
     while keeper.successes < successes and not operator.done and not stop(keeper, rollout.episode):
         rollout.step(policy)
@@ -81,6 +83,7 @@ def record_demonstrations(
     *,
     keep_failures: bool = False,
     show: Callable[[Keeper], object] = lambda _: None,
+    judge: Judge | None = None,
 ) -> Keeper:
     """Lets the simulated operator demonstrate until `successes` episodes succeeded; goes on where a folder has some.
 
@@ -97,5 +100,5 @@ def record_demonstrations(
             )
         return False
 
-    record(env, operator, keeper, successes, seed, stop=watch)
+    record(env, operator, keeper, successes, seed, stop=watch, judge=judge)
     return keeper

@@ -9,11 +9,12 @@ from typing import Any
 
 from hilserl.agents.sac import Agent
 from hilserl.errors import HilserlError
-from hilserl.experience import Step, atomically, write_episode
+from hilserl.experience import ExperienceSpec, Step, atomically, write_episode
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
 from hilserl.training.evaluation import Player, evaluate
+from hilserl.training.judge import reward_judge
 from hilserl.training.learner import Learner
 from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
 from hilserl.training.plots import plot_curve
@@ -60,18 +61,23 @@ def _check_resumable(config: TrainConfig, folder: RunDir) -> None:
         )
 
 
-def demonstrations(config: TrainConfig, folder: RunDir, env: ManipulationEnv) -> list[Step]:
-    """The steps of the given demonstrations, or of those that this run recorded for itself when it began."""
+def demonstrations(config: TrainConfig, folder: RunDir, spec: ExperienceSpec) -> list[Step]:
+    """The steps of the given demonstrations, or of those that this run recorded for itself when it began.
+
+    What is recorded here is judged by the run's own reward.
+    """
     if config.demos:
-        recorded = [episode for given in config.demos for episode in read_episodes(given, env.experience)]
+        recorded = [episode for given in config.demos for episode in read_episodes(given, spec)]
     elif not config.demonstrations:
         return []
     else:
         if not folder.demonstrations.exists():
             part = folder.demonstrations.with_name(".demonstrations.part")
-            record_demonstrations(env, part, config.demonstrations, config.seed, config.person)
+            judge = reward_judge(config, spec) if config.reward == "classifier" else None
+            with contextlib.closing(make_env(config, ends_on_success=judge is None)) as env:
+                record_demonstrations(env, part, config.demonstrations, config.seed, config.person, judge=judge)
             part.rename(folder.demonstrations)
-        recorded = read_episodes(folder.demonstrations, env.experience)
+        recorded = read_episodes(folder.demonstrations, spec)
     return [step for episode in recorded for step in episode]
 
 

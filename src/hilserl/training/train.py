@@ -40,7 +40,7 @@ class Training:
             self._actor = ActorLoop(config, lambda: self._dashboard.report(), self._value)
             unless_opened.callback(self._actor.close)
             spec = self._actor.env.experience
-            self._learner = Learner(spec, config, demonstrations(config, folder, self._actor.env))
+            self._learner = Learner(spec, config, demonstrations(config, folder, spec))
             self._run = Run(config, folder, self._learner)
             unless_opened.callback(self._run.close)
             self._link = self._open_link()
