@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from conftest import make_episode
-from hilserl.agents.sac import Actor, AgentConfig, create_agent
+from hilserl.agents.agent import Actor, AgentConfig
+from hilserl.agents.sac import create_agent
 from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
 from hilserl.training.client import RemoteLink
 from hilserl.training.credentials import Address, Credentials

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hilserl.agents.agent import Agent, AgentConfig, act, update
 from hilserl.agents.gripper import changes, choices, to_choice
 from hilserl.agents.networks import PolicyOutput, sample_squashed
-from hilserl.agents.sac import Agent, AgentConfig, act, create_agent, update
+from hilserl.agents.sac import create_agent
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout, ExperienceSpec, Transitions
 

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from hilserl.agents.sac import AgentConfig, create_agent, update
+from hilserl.agents.agent import AgentConfig, update
+from hilserl.agents.sac import create_agent
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, Transitions
 from hilserl.sim.environment import ManipulationEnv
@@ -101,7 +102,7 @@ def test_frames_are_encoded_once(env: ManipulationEnv, steps: list[Step], monkey
 def test_every_way_learns_and_acts(
     env: ManipulationEnv, steps: list[Step], monkeypatch: pytest.MonkeyPatch, vision: VisionConfig
 ) -> None:
-    from hilserl.agents.sac import act
+    from hilserl.agents.agent import act
     from hilserl.vision.resnet10 import untrained
 
     monkeypatch.setitem(encoders.FROZEN, "resnet10", encoders.FROZEN["resnet10"]._replace(load=untrained))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from conftest import make_episode
-from hilserl.agents.sac import Agent, AgentConfig, act
+from hilserl.agents.agent import Agent, AgentConfig, act
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, Transitions, entry
 from hilserl.replay import HostStore, Replay
@@ -131,7 +131,7 @@ def on_two_devices(camera: bool) -> None:
         agent = learner.snapshot[0]
         assert act(agent.actor, observation, jax.random.key(0), explore=True).shape == (2,)
         with TemporaryDirectory() as folder:
-            path = save_checkpoint(Path(folder), agent, RunState())
+            path = save_checkpoint(Path(folder), agent, RunState(), 0)
             resumed = taught(spec, learner._placement, 0)
             resumed.restore(load_checkpoint(path, resumed.snapshot[0])[0], ROUNDS)
         learner.learn()

@@ -284,7 +284,7 @@ def test_on_a_device_batches_are_the_same_bit_by_bit(spec: ExperienceSpec, capac
             replay.add(step)
         if not step.ends_episode:
             running[place] = (episode, index + 1)
-        if host.holds_transitions and turn % 3 == 0:
+        if host.holds() and turn % 3 == 0:
             drawn = [replay.sample(np.random.default_rng(turn), 2, 6) for replay in (host, device)]
             assert same(*drawn)
             assert isinstance(drawn[0].reward, np.ndarray)

@@ -10,7 +10,16 @@ from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.training.config import preset, save_config
 from hilserl.training.rundir import RunDir
-from hilserl.training.sweep import BASE, Member, members, parse_seeds, parse_settings, with_setting, write_report
+from hilserl.training.sweep import (
+    BASE,
+    Member,
+    combinations,
+    members,
+    parse_seeds,
+    parse_settings,
+    with_setting,
+    write_report,
+)
 
 USUAL = preset("pick_cube")
 
@@ -38,7 +47,7 @@ def test_what_varies_nothing_is_refused(texts: list[str]) -> None:
 
 def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
     settings = parse_settings(["agent.utd_ratio=1,4", "obs=state,pixels"])
-    runs = members(tmp_path, USUAL, settings, (0, 3))
+    runs = members(tmp_path, combinations(USUAL, settings), (0, 3))
     assert len(runs) == 8
     assert len({run.run.path for run in runs}) == 8
     assert {(m.config.agent.utd_ratio, m.config.obs, m.config.seed) for m in runs} == {
@@ -51,7 +60,10 @@ def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
 
 
 def test_nothing_varied_is_one_run_a_seed(tmp_path: Path) -> None:
-    assert [(m.label, m.config.seed) for m in members(tmp_path, USUAL, (), (0, 1))] == [(BASE, 0), (BASE, 1)]
+    assert [(m.label, m.config.seed) for m in members(tmp_path, combinations(USUAL, ()), (0, 1))] == [
+        (BASE, 0),
+        (BASE, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,13 +122,13 @@ def test_flags_that_mean_nothing_in_a_sweep_are_refused(
 
 
 def test_a_result_of_other_settings_is_not_taken_for_these(tmp_path: Path) -> None:
-    (member,) = members(tmp_path, USUAL, (), (0,))
+    (member,) = members(tmp_path, [(BASE, USUAL)], (0,))
     member.run.path.mkdir(parents=True)
     save_config(member.run.config, member.config)
     member.run.result.write_text("{}")
-    assert members(tmp_path, USUAL, (), (0,)) == [member]
+    assert members(tmp_path, [(BASE, USUAL)], (0,)) == [member]
     with pytest.raises(HilserlError, match=r"max_env_steps was .* not 7.*another --out"):
-        members(tmp_path, replace(USUAL, max_env_steps=7), (), (0,))
+        members(tmp_path, [(BASE, replace(USUAL, max_env_steps=7))], (0,))
 
 
 def finished(folder: Path, label: str, seed: int, successes: int, env_steps: int) -> Member:
@@ -129,11 +141,12 @@ def finished(folder: Path, label: str, seed: int, successes: int, env_steps: int
             for i, rate in enumerate(rates)
         )
     )
-    outcome = {"successes": successes, "episodes": 100}
+    outcome = {"successes": successes, "episodes": 100, "success_rate": successes / 100, "mean_episode_seconds": 1.5}
     result = {
         "seed": seed,
         "env_steps": env_steps,
-        "human_steps": 10 * seed,
+        "human_seconds": 10.0 * seed,
+        "demonstration_seconds": 40.0,
         "wall_seconds": 60.0,
         "evaluation": outcome,
     }
@@ -148,8 +161,8 @@ def test_the_table_pools_the_seeds_and_leaves_out_what_has_not_finished(tmp_path
     table = write_report(tmp_path, [*runs, missing], "a title")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
     assert rows == [
-        ["a", "0, 1", "90.0 %", "85.1 to 93.4 %", "100, 80 of 100", "2,000", "5", "1.0"],
-        ["b", "0", "0.0 %", "0.0 to 3.7 %", "0 of 100", "50", "0", "1.0"],
+        ["a", "0, 1", "90.0 %", "85.1 to 93.4 %", "100, 80 of 100", "1.5 s", "45 s", "2,000", "1.0"],
+        ["b", "0", "0.0 %", "0.0 to 3.7 %", "0 of 100", "1.5 s", "40 s", "50", "1.0"],
     ]
     assert (tmp_path / "table.md").read_text() == table
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from conftest import make_episode
-from hilserl.agents.sac import AgentConfig
+from hilserl.agents.agent import AgentConfig
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, read_episode, write_episode
 from hilserl.tasks import pick_cube

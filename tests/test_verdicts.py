@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from conftest import make_episode, make_step
-from hilserl.agents.sac import AgentConfig
+from hilserl.agents.agent import AgentConfig
 from hilserl.experience import ExperienceSpec, Step, Transitions, read_episode, write_episode
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 from hilserl.replay import Replay

@@ -5,7 +5,7 @@ episode*, found through an explicit link, so it never joins two episodes, two mo
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, Transitions
 
 _NONE = -1
+Source = Literal["both", "online", "prior"]
+"""What batches are drawn from: half from each, or all from one. An intervened step is both."""
 
 
 class Columns(NamedTuple):
@@ -186,10 +188,10 @@ class Replay:
         self._next = row + 1 if row + 1 < len(self._before) else self._first
         return row
 
-    @property
-    def holds_transitions(self) -> bool:
+    def holds(self, source: Source = "both") -> bool:
         """Whether there is anything to draw."""
-        return bool(self._online[: self._used].any() or self._prior[: self._used].any())
+        online, prior = self._online[: self._used].any(), self._prior[: self._used].any()
+        return bool({"both": online or prior, "online": online, "prior": prior}[source])
 
     def online_rows(self) -> np.ndarray:
         """Rows that end an online transition."""
@@ -199,9 +201,11 @@ class Replay:
         """Rows that end a transition of a demonstration or an intervention."""
         return np.flatnonzero(self._prior[: self._used])
 
-    def sample(self, rng: np.random.Generator, batches: int, size: int) -> Transitions:
-        """`batches` batches of `size` transitions, half online, half prior; all of one kind where only it exists."""
-        online, prior = self.online_rows(), self.prior_rows()
+    def sample(self, rng: np.random.Generator, batches: int, size: int, source: Source = "both") -> Transitions:
+        """`batches` batches of `size` transitions. Of both kinds half each, or all of one where only it exists."""
+        nothing = np.zeros(0, int)
+        online = nothing if source == "prior" else self.online_rows()
+        prior = nothing if source == "online" else self.prior_rows()
         if not len(online) and not len(prior):
             raise HilserlError("The replay holds no transition to sample yet.")
         half = size // 2 if len(online) and len(prior) else (size if len(prior) else 0)

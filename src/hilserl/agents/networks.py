@@ -1,4 +1,4 @@
-"""The networks: layer-normalised MLPs, a tanh-Gaussian policy, critic ensembles and the gripper's Q-values."""
+"""The networks: layer-normalised MLPs, a tanh-Gaussian policy, critic ensembles and the gripper's choice."""
 
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 _MIN_LOG_STD, _MAX_LOG_STD = -5.0, 1.5
+_EDGE = 0.99
 
 
 class MLP(eqx.Module):
@@ -64,10 +65,24 @@ def sample_squashed(output: PolicyOutput, key: PRNGKeyArray) -> tuple[Array, Arr
     """An action in (-1, 1) and its log-density, by reparameterisation; works on any leading axes."""
     noise = jax.random.normal(key, output.mean.shape)
     raw = output.mean + jnp.exp(output.log_std) * noise
+    return jnp.tanh(raw), _log_density(output, noise, raw)
+
+
+def _log_density(output: PolicyOutput, noise: Array, raw: Array) -> Array:
+    """Of tanh(raw), where raw is the mean and so many standard deviations of noise."""
     gaussian = -0.5 * noise**2 - output.log_std - 0.5 * jnp.log(2 * jnp.pi)
     # log(1 - tanh(x)^2), written so that it neither overflows nor cancels.
     squash = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
-    return jnp.tanh(raw), (gaussian - squash).sum(-1)
+    return (gaussian - squash).sum(-1)
+
+
+def squashed_log_density(output: PolicyOutput, action: Float[Array, "*batch actions"]) -> Float[Array, "*batch"]:
+    """The log-density of an action in [-1, 1]; one closer to the edge than `_EDGE` counts as there.
+
+    A hand that hits its limit leaves an action of exactly 1, which no squashed Gaussian gives.
+    """
+    raw = jnp.arctanh(jnp.clip(action, -_EDGE, _EDGE))
+    return _log_density(output, (raw - output.mean) * jnp.exp(-output.log_std), raw)
 
 
 class Critic(eqx.Module):
@@ -85,8 +100,11 @@ class Critic(eqx.Module):
         return self.value(self.trunk(jnp.concatenate([features, action])))[0]
 
 
-class GripperCritic(eqx.Module):
-    """Q(s, a, .) of every joint gripper choice beside a continuous action: 3 for one gripper, 9 for two."""
+class GripperHead(eqx.Module):
+    """A number for every joint gripper choice beside a motion, 3 for one gripper, 9 for two; the greatest is taken.
+
+    Q(s, motion, .) where values are learned, logits where choices are cloned.
+    """
 
     trunk: MLP
     values: eqx.nn.Linear

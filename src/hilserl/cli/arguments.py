@@ -62,8 +62,9 @@ def show_kept(run: RunDir) -> None:
 
 
 def run_folder(given: Path | None, config: TrainConfig) -> RunDir:
-    """Where a run is kept, unless told otherwise by its task, what is observed, and its seed."""
-    return RunDir(given or Path("runs") / f"{config.task}-{config.obs}-seed{config.seed}")
+    """Where a run is kept, unless told otherwise: by task, observation, seed and, but for rlpd, algorithm."""
+    other = "" if config.algorithm == "rlpd" else f"-{config.algorithm}"
+    return RunDir(given or Path("runs") / f"{config.task}-{config.obs}-seed{config.seed}{other}")
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:

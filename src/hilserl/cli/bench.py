@@ -16,7 +16,7 @@ from hilserl.errors import HilserlError, unknown
 from hilserl.experience import atomically
 
 if TYPE_CHECKING:
-    from hilserl.agents.sac import AgentConfig
+    from hilserl.agents.agent import AgentConfig
 
 _RIVAL_SCRIPT = Path(__file__).with_name("bench_gym_hil.py")
 _PIXEL_STEPS = 100
@@ -98,7 +98,7 @@ def _agent_figures(name: str, obs: str, config: "AgentConfig", count: int) -> di
     """Full updates (critics, gripper, policy, temperature), rounds, batches sampled and actions chosen."""
     import jax
 
-    from hilserl.agents.sac import act
+    from hilserl.agents.agent import act
 
     bench = _LearnerBench(obs, config)
     updates, rounds = bench.rounds_per_s(1, count), bench.rounds_per_s(config.utd_ratio, count)
@@ -140,7 +140,7 @@ class _LearnerBench:
         """Rounds of `utd_ratio` batches that lie ready in the machine's memory."""
         import jax
 
-        from hilserl.agents.sac import update
+        from hilserl.agents.agent import update
 
         batches, key = self.sample(utd_ratio), jax.random.key(0)
 
@@ -156,7 +156,7 @@ def _bench_vision(arguments: Arguments) -> dict[str, float]:
     del arguments
     import jax
 
-    from hilserl.agents.sac import AgentConfig
+    from hilserl.agents.agent import AgentConfig
     from hilserl.training.config import preset
     from hilserl.vision.encoders import FROZEN
     from hilserl.vision.frames import VisionConfig

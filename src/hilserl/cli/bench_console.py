@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mujoco.studio import messages, plugin
 
-from hilserl.agents.sac import act, value
+from hilserl.agents.agent import act
 from hilserl.errors import HilserlError
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Hands
@@ -116,14 +116,11 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
         actor, version = link.weights()
         return act(actor, observation, jax.random.key(tally.env_steps), explore=True), version
 
-    def judge(observation: dict[str, np.ndarray], action: np.ndarray) -> float:
-        return value(learner.snapshot[0], observation, action)
-
     alone = Rollout(env, env.experience, Nobody(), [tally, Sender(link)], 0, "alone", observe=learner.frames.observe)
     _timed(lambda: alone.step(policy), count)
     without = [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     alone.end_episode()
-    station = Station(env, Role(), seat=Seat(console="web"), report=dashboard.report, value=judge)
+    station = Station(env, Role(), seat=Seat(console="web"), report=dashboard.report, value=learner.value)
     subscribers = [tally, Sender(link), dashboard, station]
     observe = learner.frames.observe
     watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)

@@ -14,7 +14,8 @@ import jax
 import numpy as np
 import pyarrow as pa
 
-from hilserl.agents.sac import Actor, AgentConfig, act, create_agent
+from hilserl.agents.agent import Actor, AgentConfig, act
+from hilserl.agents.sac import create_agent
 from hilserl.experience import ExperienceSpec, Step, arrow_schema
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env

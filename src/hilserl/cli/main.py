@@ -10,6 +10,8 @@ from hilserl.errors import HilserlError, unknown
 VERBS = {
     "tasks": "what can be trained",
     "train": "train a policy with demonstrations and interventions",
+    "bc": "clone demonstrations",
+    "compare": "the method beside its baselines, in one table and one picture",
     "sweep": "train over settings and seeds on a cluster, side by side",
     "learner": "learn from actors on the network",
     "actor": "act for a learner on the network",

@@ -29,9 +29,7 @@ def run(words: Sequence[str]) -> int:
         raise HilserlError("There is nothing to plot: name groups of runs as LABEL=RUN_DIR,RUN_DIR.")
     from hilserl.training.plots import plot_groups, table
 
-    plot_groups(
-        {label: [run.metrics for run in runs] for label, runs in groups.items()}, arguments.out, arguments.title
-    )
+    plot_groups(groups, arguments.out, arguments.title)
     print("| | seed | env steps | human steps | minutes | evaluation |\n| --- | --- | --- | --- | --- | --- |")
     for label, runs in groups.items():
         for run in runs:

@@ -4,13 +4,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from hilserl.cli.arguments import check_folder, parse_verb, split_task
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig, preset
+
+if TYPE_CHECKING:
+    from hilserl.training.sweep import Member
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,22 @@ def run(words: Sequence[str]) -> int:
         raise HilserlError(f"--actors must not be negative, got {arguments.actors}.")
     folder = arguments.out or Path("runs") / f"{task}-sweep"
     check_folder(folder, resume=arguments.resume)
-    from hilserl.training.cluster import connected
-    from hilserl.training.sweep import members, parse_seeds, parse_settings, sweep, write_report
+    from hilserl.training.sweep import combinations, members, parse_seeds, parse_settings
 
-    runs = members(folder, arguments.config, parse_settings(arguments.set), parse_seeds(arguments.seeds))
-    with connected(arguments.ray) as cluster:
+    configs = combinations(arguments.config, parse_settings(arguments.set))
+    runs = members(folder, configs, parse_seeds(arguments.seeds))
+    return bring_about(runs, folder, task, arguments.ray, arguments.actors)
+
+
+def bring_about(runs: "Sequence[Member]", folder: Path, title: str, ray: str | None, actors: int) -> int:
+    """Brings all runs to their results and says what they came to; returns the exit status."""
+    from hilserl.training.cluster import connected
+    from hilserl.training.sweep import sweep, write_report
+
+    with connected(ray) as cluster:
         folder.mkdir(parents=True, exist_ok=True)
-        failed, interrupted = sweep(cluster, runs, arguments.actors, lambda text: print(text, flush=True))
-    print(f"\n{write_report(folder, runs, task)}\nKept in {folder}: table.md, curves.png and the runs.")
+        failed, interrupted = sweep(cluster, runs, actors, lambda text: print(text, flush=True))
+    print(f"\n{write_report(folder, runs, title)}\nKept in {folder}: table.md, curves.png and the runs.")
     for path, error in failed.items():
         print(f"hilserl: {path}: {error}", file=sys.stderr)
     if interrupted:

@@ -33,7 +33,12 @@ def run(words: Sequence[str]) -> int:
     arguments = parse_run("train", task, rest, Arguments)
     if arguments.actors < 0 or (arguments.ray is not None and not arguments.actors):
         raise HilserlError(f"--actors must be at least 1 on a Ray cluster, got {arguments.actors}.")
-    folder = run_folder(arguments.run_dir, arguments.config)
+    return carry_out(arguments)
+
+
+def carry_out(arguments: Arguments) -> int:
+    """Trains, and says where what came of it is; returns the exit status."""
+    task, folder = arguments.config.task, run_folder(arguments.run_dir, arguments.config)
     result = _train(arguments, folder)
     if result is None:
         if arguments.actors or arguments.config.free_running:

@@ -7,7 +7,7 @@ import gymnasium
 import jax
 import numpy as np
 
-from hilserl.agents.sac import act
+from hilserl.agents.agent import act
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hilserl.agents.sac import create_agent
 from hilserl.training.actor import ActorLoop
+from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.client import RemoteLink
 from hilserl.training.config import TrainConfig, from_json
 from hilserl.training.credentials import Address, Credentials
@@ -124,7 +124,7 @@ class ActorNode:
             unless_opened.callback(self._actor.close)
             spec = self._actor.env.experience
             self._spool = Spool(place.folder, spec, place.max_spool_bytes)
-            agent = create_agent(spec, config.agent, config.seed)
+            agent = ALGORITHMS[config.algorithm].create(spec, config.agent, config.seed)
             self._frames = agent.frames
             self._link = RemoteLink(
                 place.learner, place.credentials, self._spool, spec, self._hello, agent.actor, self._numbers

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from hilserl.agents.sac import Agent
+from hilserl.agents.agent import Agent
 from hilserl.errors import HilserlError
 from hilserl.experience import atomically
 
@@ -65,10 +65,13 @@ def with_arrays(like: _Tree, stored: Mapping[str, np.ndarray]) -> _Tree:
     return eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), leaves), static)
 
 
-def save_checkpoint(folder: Path, agent: Agent, state: RunState) -> Path:
-    """Writes `folder/<env_steps>`; an older checkpoint of the same step is replaced."""
-    target = folder / str(state.env_steps)
-    part = folder / f".{state.env_steps}.part"
+def save_checkpoint(folder: Path, agent: Agent, state: RunState, step: int) -> Path:
+    """Writes `folder/<step>`; an older checkpoint of the same step is replaced.
+
+    Steps are the environment's or, of a run that acts in none, rounds.
+    """
+    target = folder / str(step)
+    part = folder / f".{step}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
@@ -115,7 +118,7 @@ def _others(path: Path) -> str:
 
 
 def steps_in(folder: Path) -> list[int]:
-    """The environment steps of the checkpoints in a folder, ascending."""
+    """What the checkpoints in a folder are called by, ascending."""
     if not folder.is_dir():
         return []
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())

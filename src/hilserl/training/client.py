@@ -9,7 +9,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from hilserl.agents.sac import Actor
+from hilserl.agents.agent import Actor
 from hilserl.experience import ExperienceSpec, Step, arrow_schema
 from hilserl.training.credentials import Address, Credentials
 from hilserl.training.learner import LearnerFacts

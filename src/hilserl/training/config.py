@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from hilserl import tasks
-from hilserl.agents.sac import AgentConfig
+from hilserl.agents.agent import AgentConfig
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 
 OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 
@@ -25,6 +26,10 @@ class TrainConfig:
     """A training run, whole: together with the code and the machine's arithmetic it decides every number."""
 
     task: Annotated[str, tyro.conf.Suppress]
+    algorithm: AlgorithmName = "rlpd"
+    """What learns: soft actor-critic from demonstrations, interventions and experience (with an operator that is
+    HIL-SERL), the same from experience alone, behaviour cloning of demonstrations and then of interventions, or of
+    demonstrations alone, which does nothing in the environment."""
     obs: Literal["state", "pixels"] = "pixels"
     """What the policy sees beside proprioception: camera images, or the objects' true state."""
     cameras: tuple[str, ...] = ("front", "wrist")
@@ -41,7 +46,9 @@ class TrainConfig:
     demos: tuple[Path, ...] = ()
     """Directories of recorded episodes to learn from."""
     demonstrations: int = 20
-    """Where `demos` names none: how many successful episodes the simulated operator records first."""
+    """Where `demos` names none: how many successful episodes the simulated operator records first; sac takes none."""
+    cloning_updates: int = 10_000
+    """Updates of hg-dagger before it acts, and of bc in all."""
     reward: Literal["success", "dense", "classifier", "human"] = "success"
     """What says that the task is done: the task itself, plainly or in a shaped number, a classifier of camera images,
     or the operator. Evaluations count what the task itself says, whatever is learned from."""
@@ -74,7 +81,8 @@ class TrainConfig:
     """The simulated operator's hands and judgement."""
 
     def __post_init__(self) -> None:
-        for name in ("max_env_steps", "eval_every", "eval_episodes", "final_eval_episodes", "keep_checkpoints"):
+        at_least_one = ("cloning_updates", "max_env_steps", "eval_every", "eval_episodes", "final_eval_episodes")
+        for name in (*at_least_one, "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise HilserlError(f"{name} must be at least 1, got {getattr(self, name)}.")
         for name in ("demonstrations", "training_starts", "solved_evaluations", "rounds_per_step", "seed"):
@@ -92,6 +100,16 @@ class TrainConfig:
             raise HilserlError("A classifier judges camera images: --reward classifier needs --obs pixels.")
         if self.reward == "human" and self.operator == "none":
             raise HilserlError("--reward human needs an operator who says what a success is, got --operator none.")
+        algorithm = ALGORITHMS[self.algorithm]
+        if algorithm.clones and not (self.demos or self.demonstrations):
+            raise HilserlError(
+                f"{self.algorithm} clones demonstrations, and there is none: name recorded ones with demos, or make "
+                f"demonstrations at least 1, got {self.demonstrations}."
+            )
+        if algorithm.draws == "online" and self.demos:
+            raise HilserlError(f"{self.algorithm} learns from no demonstrations, got demos {self.demos}; take rlpd.")
+        if self.free_running and not algorithm.acts:
+            raise HilserlError(f"{self.algorithm} does not act, so it cannot run with actors of its own (async).")
 
     @property
     def judged(self) -> bool:

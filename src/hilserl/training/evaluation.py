@@ -9,7 +9,7 @@ import gymnasium
 import jax
 import numpy as np
 
-from hilserl.agents.sac import Actor, Agent, act
+from hilserl.agents.agent import Actor, Agent, act
 from hilserl.vision.frames import FrameEncoder
 
 

@@ -1,6 +1,7 @@
 """The learner: steps in, rounds of updates, weights out."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,15 +9,20 @@ from dataclasses import dataclass, field
 import jax
 import numpy as np
 
-from hilserl.agents.sac import Agent, create_agent, update
+from hilserl.agents.agent import Agent, update
+from hilserl.agents.cloning import Cloner, unexpectedness
+from hilserl.agents.sac import ActorCritic, value
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, Transitions
 from hilserl.replay import Replay
+from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.placement import Placement
 from hilserl.training.stopwatch import Stopwatch
 
 _DRAWN_KEYS = 1
+_HELD_OUT = 10
+"""Of so many demonstrations a cloning algorithm keeps the last one to judge itself by."""
 
 
 class DivergenceError(HilserlError):
@@ -49,6 +55,7 @@ def finite(numbers: dict[str, float]) -> dict[str, float]:
 class Learner:
     """An agent and its replay. Everything random in a round follows from the seed and the round's number.
 
+    `prior` are the steps of demonstrations, one after the other.
     Both live where `placement` puts them, which is on every device that JAX sees where it is not told.
     """
 
@@ -57,13 +64,19 @@ class Learner:
     ) -> None:
         self.spec = spec
         self._placement = placement or Placement(jax.devices(), config.agent.batch_size)
-        self.snapshot: tuple[Agent, int] = (self._placement.agent(create_agent(spec, config.agent, config.seed)), 0)
+        self._algorithm = ALGORITHMS[config.algorithm]
+        agent = self._algorithm.create(spec, config.agent, config.seed)
+        self.snapshot: tuple[Agent, int] = (self._placement.agent(agent), 0)
         self.stopwatch = Stopwatch()
         self.metrics: dict[str, float] = {}
         self._config = config
         self.frames = self.snapshot[0].frames
         prior = [self.seen(step) for step in prior]
+        self.demonstration_seconds = sum(step.human_seconds for step in prior)
+        """Of a person's time that the demonstrations took, those kept out included."""
+        prior, held_out = _held_out(prior) if self._algorithm.clones else (prior, [])
         self._replay = Replay(spec, config.replay_capacity, prior, self.frames.stored, self._placement.store)
+        self._held_out = Replay(spec, 2, held_out, self.frames.stored)
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
 
@@ -104,8 +117,27 @@ class Learner:
         return LearnerFacts(self.rounds, 1 / seconds if seconds else 0.0, online, prior, self.metrics)
 
     @property
+    def cloning_rounds(self) -> int:
+        """Rounds that an algorithm which clones does before anything is done in the environment."""
+        return math.ceil(self._config.cloning_updates / self._config.agent.utd_ratio) if self._algorithm.clones else 0
+
+    def value(self, observation: dict[str, np.ndarray], action: np.ndarray) -> float:
+        """What the critics expect of an action; only an algorithm that does not clone has any."""
+        agent, _ = self.snapshot
+        assert isinstance(agent, ActorCritic)
+        return value(agent, observation, action)
+
+    def judge_by_held_out(self) -> dict[str, float]:
+        """How unexpected the demonstrations that were kept out are; empty where there is none."""
+        agent, _ = self.snapshot
+        if not self._held_out.holds() or not isinstance(agent, Cloner):
+            return {}
+        held_out = self._held_out.transitions(self._held_out.prior_rows())
+        return {f"held_out_{name}": float(value) for name, value in unexpectedness(agent, held_out).items()}
+
+    @property
     def ready(self) -> bool:
-        return self.online_steps >= max(1, self._config.training_starts) and self._replay.holds_transitions
+        return self.online_steps >= max(1, self._config.training_starts) and self._replay.holds(self._algorithm.draws)
 
     @property
     def owed(self) -> int:
@@ -113,22 +145,24 @@ class Learner:
         if not self.ready:
             return 0
         due = (self.online_steps - max(1, self._config.training_starts) + 1) * self._config.rounds_per_step
-        return max(0, int(due) - self.rounds)
+        return max(0, int(due) - (self.rounds - self.cloning_rounds))
 
     @property
     def may_learn(self) -> bool:
         """Where it runs freely: whether it should do another round now."""
-        return self.ready and self.rounds < self.online_steps * self._config.max_rounds_per_step
+        rounds = self.rounds - self.cloning_rounds
+        return self.ready and rounds < self.online_steps * self._config.max_rounds_per_step
 
     def compile(self) -> None:
         """Compiles a round, where there is anything to compile it with: the first one is then as fast as the rest."""
-        if self._replay.holds_transitions:
+        if self._replay.holds(self._algorithm.draws):
             update(self.snapshot[0], self._batches(0), self._key)
 
     def _batches(self, rounds: int) -> Transitions:
         rng = np.random.default_rng([self._config.seed, rounds])
         settings = self._config.agent
-        return self._placement.batches(self._replay.sample(rng, settings.utd_ratio, settings.batch_size))
+        drawn = self._replay.sample(rng, settings.utd_ratio, settings.batch_size, self._algorithm.draws)
+        return self._placement.batches(drawn)
 
     def learn(self) -> None:
         """One round of updates. Raises DivergenceError, leaving the last agent in place, when a loss is not finite."""
@@ -142,3 +176,10 @@ class Learner:
         if bad:
             raise DivergenceError(f"Training diverged in round {rounds}: {', '.join(bad)} is not finite.")
         self.snapshot, self.metrics = (self._placement.agent(agent), rounds + 1), metrics
+
+
+def _held_out(steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+    """Steps of demonstrations to learn from, and those of every tenth demonstration."""
+    numbers = np.cumsum([step.is_reset for step in steps])
+    kept = [bool(number % _HELD_OUT) for number in numbers]
+    return list(itertools.compress(steps, kept)), list(itertools.compress(steps, (not keep for keep in kept)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, write_episode
+from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, make_env, to_json
 from hilserl.training.credentials import Address, Credentials
 from hilserl.training.exchange import Arrived, Exchange
@@ -49,6 +50,8 @@ def serve(
     end as well, others go on and wait for it to come back. Raises as `train`.
     """
     check_address(address, credentials)
+    if not ALGORITHMS[config.algorithm].acts:
+        raise HilserlError(f"{config.algorithm} does not act, so it needs no actors: hilserl {config.algorithm} TASK.")
     with (
         open_run(config, folder, resume=resume),
         LearnerNode(config, folder, address, credentials, interrupt or Interrupt(), own_actors=own_actors) as node,
@@ -88,6 +91,8 @@ class LearnerNode:
             self._episodes = _Episodes(self._run, self._archive, self._learner)
             for steps in unfinished:
                 self._episodes.take(steps)
+            with interrupt.armed():
+                self._judging.submit(self._run.clone, interrupt).result()
             self._learner.compile()
             self._published: tuple[int, Arrays] = (-1, {})
             self.exchange = self._open_exchange()

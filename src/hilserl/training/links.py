@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hilserl.agents.sac import Actor
+from hilserl.agents.agent import Actor
 from hilserl.experience import Step
 from hilserl.training.learner import Learner
 from hilserl.training.rollout import EpisodeSummary

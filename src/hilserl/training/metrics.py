@@ -26,8 +26,8 @@ class MetricsLog:
         self._file = path.open("a")
         self._events = SummaryWriter(str(path.parent / "tensorboard"))
 
-    def write(self, kind: str, env_steps: int, values: dict[str, Any]) -> None:
-        """One record; its numbers become TensorBoard scalars `kind/name` over environment steps."""
+    def write(self, kind: str, env_steps: int, values: dict[str, Any], *, at: int | None = None) -> None:
+        """One record; its numbers become TensorBoard scalars `kind/name` over environment steps, or at another step."""
         line = json.dumps({"kind": kind, "env_steps": env_steps, **values}) + "\n"
         with self._lock:
             try:
@@ -37,7 +37,7 @@ class MetricsLog:
                 raise HilserlError(f"Cannot write {self._file.name}: {error}") from error
             for name, value in values.items():
                 if isinstance(value, int | float):
-                    self._events.add_scalar(f"{kind}/{name}", float(value), env_steps)
+                    self._events.add_scalar(f"{kind}/{name}", float(value), env_steps if at is None else at)
 
     def close(self) -> None:
         self._file.close()

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from hilserl.agents.sac import Agent
+from hilserl.agents.agent import Agent
 from hilserl.errors import HilserlError
 from hilserl.experience import Step, Transitions
 from hilserl.replay import Columns, HostStore, Store

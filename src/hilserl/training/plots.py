@@ -1,5 +1,6 @@
 """What runs came to: learning curves, drawn from their own metrics files, and a table over seeds."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -12,6 +13,7 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from hilserl.experience import atomically
 from hilserl.training.evaluation import wilson_interval
@@ -20,8 +22,8 @@ from hilserl.training.rundir import RunDir
 
 _GREEN, _RED, _BLUE = "#2a7f4f", "#c0392b", "#2c5f9e"
 _HEADER = (
-    "| | seeds | success | 95 % interval | each seed | env steps | human steps | minutes |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| | seeds | success | 95 % interval | each seed | episode | human time | env steps | minutes |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -34,52 +36,101 @@ def plot_curve(metrics: Path, target: Path, title: str) -> None:
         _draw_success(axes[0, column], evaluations, episodes, axis)
         _draw_effort(axes[1, column], episodes, axis)
         for row in axes[:, column]:
-            row.set_xlabel(label)
-            row.grid(alpha=0.25)
-            row.spines[["top", "right"]].set_visible(False)
+            _tidy(row, label)
     axes[0, 0].set_ylabel("success rate")
     axes[1, 0].set_ylabel(f"mean of the last {RECENT_EPISODES} episodes")
     axes[0, 0].legend(loc="lower right", frameon=False)
     axes[1, 0].legend(loc="center right", frameon=False)
     figure.suptitle(title)
-    atomically(target, lambda part: figure.savefig(part, format="png", dpi=120))
-    plt.close(figure)
+    _save(figure, target)
 
 
-def plot_groups(groups: dict[str, list[Path]], target: Path, title: str) -> None:
-    """Evaluated success over environment steps: each run's metrics file a thin line, each group's mean a thick one, and
-    a band from the worst to the best of its runs, which of a few seeds says more than an interval computed from them.
+def plot_cloning(metrics: Path, target: Path, title: str) -> None:
+    """Success with its interval and the error of the motion, over the rounds of a run that only clones."""
+    evaluations, records = read_metrics(metrics, "evaluation"), read_metrics(metrics, "cloning")
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
+    _draw_evaluations(axes[0], evaluations, "rounds")
+    axes[0].set_ylabel("success rate")
+    for name, label, colour in (("", "learned from", _BLUE), ("held_out_", "held out", _RED)):
+        known = [r for r in records if f"{name}motion_error" in r]
+        axes[1].plot([r["rounds"] for r in known], [r[f"{name}motion_error"] for r in known], color=colour, label=label)
+    axes[1].set(ylabel="error of the motion, part of a full action", ylim=(0, None))
+    for each in axes:
+        _tidy(each, "rounds")
+        each.legend(loc="best", frameon=False)
+    figure.suptitle(title)
+    _save(figure, target)
 
-    A run that ended early, solved, counts as solved from there on; the mean ends with the first run that was cut short.
+
+def plot_groups(groups: Mapping[str, Sequence[RunDir]], target: Path, title: str) -> None:
+    """Evaluated success over environment steps, and of finished runs over the seconds of a person's time.
+
+    Each run is a thin line, each group's mean a thick one, with a band from the worst to the best of its runs, which of
+    a few seeds says more than an interval computed from them. A run that ended early, solved, counts as solved from
+    there on; the mean ends with the first run that was cut short. Runs that did nothing in the environment are level.
     """
-    figure, axes = plt.subplots(figsize=(7, 4), constrained_layout=True)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), sharey="row", width_ratios=(3, 2), constrained_layout=True)
     colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    curves = {label: [_evaluated(path) for path in paths] for label, paths in groups.items()}
-    for colour, (label, runs) in zip(cycle(colours), curves.items(), strict=False):
-        for steps, success in runs:
-            axes.plot(steps, success, color=colour, alpha=0.35, lw=1)
-        cut_short = [steps[-1] for steps, success in runs if success[-1] < 1]
-        grid = np.linspace(0, min(cut_short) if cut_short else max(steps[-1] for steps, _ in runs), 200)
-        values = np.array([np.interp(grid, steps, success) for steps, success in runs])
-        axes.fill_between(grid, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
-        axes.plot(grid, values.mean(0), color=colour, lw=2.2, label=label)
-    axes.set(xlabel="environment steps", ylabel="success rate, autonomous", ylim=(-0.03, 1.03), title=title)
+    curves = {label: [_evaluated(run.metrics) for run in runs] for label, runs in groups.items()}
+    longest = max(steps[-1] for runs in curves.values() for steps, _ in runs)
+    for colour, (label, runs) in zip(cycle(colours), groups.items(), strict=False):
+        if all(steps[-1] == 0 for steps, _ in curves[label]):
+            level = float(np.mean([max(success) for _, success in curves[label]]))
+            axes[0].plot([0, longest], [level, level], color=colour, ls="--", lw=1.6, label=label)
+        else:
+            _draw_group(axes[0], curves[label], label, colour)
+        results = [run.read_result() for run in runs if run.result.exists()]
+        x = [human_seconds(result) for result in results]
+        axes[1].plot(x, [r["evaluation"]["success_rate"] for r in results], "o", color=colour, ms=7, alpha=0.7)
+    axes[0].set(ylabel="success rate, autonomous", ylim=(-0.03, 1.03))
+    _tidy(axes[0], "environment steps")
+    _tidy(axes[1], "seconds of a person's time, demonstrations included")
+    figure.suptitle(title)
+    figure.legend(loc="outside lower center", ncols=min(3, len(groups)), frameon=False)
+    _save(figure, target)
+
+
+def human_seconds(result: Mapping[str, Any]) -> float:
+    """What a run cost a person: recording its demonstrations and intervening. NaN where a result does not say."""
+    return result["human_seconds"] + result.get("demonstration_seconds", math.nan)
+
+
+def _draw_group(axes: Axes, runs: Sequence[tuple[list[int], list[float]]], label: str, colour: str) -> None:
+    for steps, success in runs:
+        axes.plot(steps, success, color=colour, alpha=0.35, lw=1)
+    cut_short = [steps[-1] for steps, success in runs if success[-1] < 1]
+    grid = np.linspace(0, min(cut_short) if cut_short else max(steps[-1] for steps, _ in runs), 200)
+    values = np.array([np.interp(grid, steps, success) for steps, success in runs])
+    axes.fill_between(grid, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
+    axes.plot(grid, values.mean(0), color=colour, lw=2.2, label=label)
+
+
+def _tidy(axes: Axes, label: str) -> None:
+    axes.set_xlabel(label)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=len(groups), frameon=False)
+
+
+def _save(figure: Figure, target: Path) -> None:
     atomically(target, lambda part: figure.savefig(part, format="png", dpi=120))
     plt.close(figure)
 
 
 def _evaluated(metrics: Path) -> tuple[list[int], list[float]]:
-    """Environment steps and success rate of a run's evaluations, from nothing at step 0."""
+    """Environment steps and success rate of a run's evaluations, from nothing at step 0 unless that was evaluated."""
     records = read_metrics(metrics, "evaluation")
-    return [0, *(r["env_steps"] for r in records)], [0.0, *(r["success_rate"] for r in records)]
+    begun = [] if records and records[0]["env_steps"] == 0 else [(0, 0.0)]
+    steps, success = zip(*begun, *((r["env_steps"], r["success_rate"]) for r in records), strict=True)
+    return list(steps), list(success)
 
 
 def _draw_success(axes: Axes, evaluations: list[dict[str, Any]], episodes: list[dict[str, Any]], axis: str) -> None:
     alone = _running_mean([e["success"] and not e["intervened_steps"] for e in episodes])
     axes.plot([e[axis] for e in episodes], alone, color=_BLUE, alpha=0.6, lw=1.2, label="training episodes, alone")
+    _draw_evaluations(axes, evaluations, axis)
+
+
+def _draw_evaluations(axes: Axes, evaluations: list[dict[str, Any]], axis: str) -> None:
     if evaluations:
         x = [e[axis] for e in evaluations]
         low, high = np.array([e["wilson_95"] for e in evaluations]).T
@@ -110,7 +161,8 @@ def table(groups: Mapping[str, Sequence[RunDir]]) -> str:
     """Of each group of finished runs a row, in Markdown. Raises HilserlError for a run without a result.
 
     The evaluations of all seeds are pooled, and the interval is Wilson's: how sure the success of these policies is,
-    not how another seed would do, which the column of each seed tells. Steps and minutes are means over seeds.
+    not how another seed would do, which the column of each seed tells. The rest are means over seeds: how long an
+    evaluated episode takes, failures at their full length, and what a person gave, demonstrations included.
     """
     return "\n".join([_HEADER, *(_row(label, runs) for label, runs in groups.items())]) + "\n"
 
@@ -120,15 +172,15 @@ def _row(label: str, runs: Sequence[RunDir]) -> str:
     outcomes = [result["evaluation"] for result in results]
     successes, episodes = (sum(outcome[name] for outcome in outcomes) for name in ("successes", "episodes"))
     low, high = wilson_interval(successes, episodes)
-    means = {name: np.mean([r[name] for r in results]) for name in ("env_steps", "human_steps", "wall_seconds")}
     cells = (
         label,
         ", ".join(str(result["seed"]) for result in results),
         f"{100 * successes / episodes:.1f} %",
         f"{100 * low:.1f} to {100 * high:.1f} %",
         ", ".join(str(outcome["successes"]) for outcome in outcomes) + f" of {outcomes[0]['episodes']}",
-        f"{means['env_steps']:,.0f}",
-        f"{means['human_steps']:,.0f}",
-        f"{means['wall_seconds'] / 60:.1f}",
+        f"{np.mean([outcome['mean_episode_seconds'] for outcome in outcomes]):.1f} s",
+        f"{np.mean([human_seconds(result) for result in results]):,.0f} s",
+        f"{np.mean([result['env_steps'] for result in results]):,.0f}",
+        f"{np.mean([result['wall_seconds'] for result in results]) / 60:.1f}",
     )
     return f"| {' | '.join(cells)} |"

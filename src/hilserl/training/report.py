@@ -14,7 +14,7 @@ from hilserl.training.rollout import EpisodeSummary
 from hilserl.training.station import Report
 
 _KEPT_EPISODES = 200
-_LOSSES = ("critic_loss", "gripper_loss")
+_LOSSES = ("critic_loss", "motion_loss", "gripper_loss")
 _RATE_OVER_S = 5.0
 
 

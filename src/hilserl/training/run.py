@@ -7,23 +7,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hilserl.agents.sac import Agent
+from tqdm import tqdm
+
+from hilserl.agents.agent import Agent
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, atomically, write_episode
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
 from hilserl.training.evaluation import Player, evaluate
+from hilserl.training.interrupt import Interrupt
 from hilserl.training.judge import reward_judge
 from hilserl.training.learner import Learner
 from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
-from hilserl.training.plots import plot_curve
+from hilserl.training.plots import plot_cloning, plot_curve
 from hilserl.training.record import record_demonstrations
 from hilserl.training.rollout import EpisodeSummary, seed_for, summarise
 from hilserl.training.rundir import RunDir, read_episodes
 from hilserl.training.video import FILMED_EPISODES, film
 
 FINAL_EVAL_SEED = 10_000
+_CLONING_EVALUATIONS = 4
+"""Of a run that does nothing but clone."""
+_CLONING_LOG_ROUNDS = 25
 
 
 @contextlib.contextmanager
@@ -68,7 +75,7 @@ def demonstrations(config: TrainConfig, folder: RunDir, spec: ExperienceSpec) ->
     """
     if config.demos:
         recorded = [episode for given in config.demos for episode in read_episodes(given, spec)]
-    elif not config.demonstrations:
+    elif not config.demonstrations or ALGORITHMS[config.algorithm].draws == "online":
         return []
     else:
         if not folder.demonstrations.exists():
@@ -89,6 +96,7 @@ class Run:
 
     def __init__(self, config: TrainConfig, folder: RunDir, learner: Learner) -> None:
         self.config, self.dir, self._learner = config, folder, learner
+        self._acts = ALGORITHMS[config.algorithm].acts
         self.tally = Tally()
         self._started, self._earlier_seconds = time.monotonic(), 0.0
         self._solved = 0
@@ -142,7 +150,32 @@ class Run:
             return "time limit"
         if config.solved_evaluations and self._solved >= config.solved_evaluations:
             return "solved"
+        if not self._acts and self._learner.rounds >= self._learner.cloning_rounds:
+            return "all updates done"
         return None
+
+    def clone(self, interrupt: Interrupt) -> None:
+        """Behaviour cloning's rounds that come before anything else, and the evaluation of what they make.
+
+        Of an algorithm that has none it is nothing; a run that goes on takes up where it was.
+        """
+        learner, every = self._learner, -(-self._learner.cloning_rounds // (1 if self._acts else _CLONING_EVALUATIONS))
+        if learner.rounds >= learner.cloning_rounds:
+            return
+        with tqdm(total=learner.cloning_rounds, initial=learner.rounds, desc="cloning", unit="round") as bar:
+            while learner.rounds < learner.cloning_rounds and not interrupt.requested and not self.limit_reached():
+                learner.learn()
+                bar.update()
+                last = learner.rounds == learner.cloning_rounds
+                if last or not learner.rounds % _CLONING_LOG_ROUNDS:
+                    losses = {**learner.metrics, **learner.judge_by_held_out()}
+                    self._note("cloning", self.tally.env_steps, {"rounds": learner.rounds, **losses})
+                if last or not learner.rounds % every:
+                    self.evaluate(*self.state())
+
+    def _note(self, kind: str, env_steps: int, values: dict[str, Any]) -> None:
+        """A record of learning, which of a run that does not act goes on while its environment steps stay at 0."""
+        self.log.write(kind, env_steps, values, at=None if self._acts else self._learner.rounds)
 
     def on_step(self, step: Step) -> None:
         self.tally.on_step(step)
@@ -212,10 +245,14 @@ class Run:
         result = evaluate(self._judging(), Player.of(agent), self.config.eval_episodes, first_seed, self._control_dt_s)
         self._solved = self._solved + 1 if result.successes == result.episodes else 0
         outcome = result.as_dict()
-        self.log.write("evaluation", state.env_steps, {"human_steps": state.human_steps, **outcome})
+        self._note("evaluation", state.env_steps, {"rounds": state.rounds, "human_steps": state.human_steps, **outcome})
         self.progress.say(f"{state.env_steps:6d} steps, {state.human_steps:4d} of them human: {result}")
-        save_checkpoint(self.dir.checkpoints, agent, state.judged(outcome))
+        save_checkpoint(self.dir.checkpoints, agent, state.judged(outcome), self._step(state))
         prune(self.dir.checkpoints, self.config.keep_checkpoints)
+
+    def _step(self, state: RunState) -> int:
+        """What a checkpoint is called by: environment steps or, of a run that does none, rounds."""
+        return state.env_steps if self._acts else state.rounds
 
     @property
     def _control_dt_s(self) -> float:
@@ -230,10 +267,13 @@ class Run:
     def keep(self) -> None:
         """The last checkpoint and the curve, however the run ended."""
         agent, state = self.state()
-        if state.env_steps not in steps_in(self.dir.checkpoints):
-            save_checkpoint(self.dir.checkpoints, agent, state)
+        if (step := self._step(state)) not in steps_in(self.dir.checkpoints):
+            save_checkpoint(self.dir.checkpoints, agent, state, step)
+        title = f"{self.config.task}, seed {self.config.seed}"
         if self.tally.episodes:
-            plot_curve(self.dir.metrics, self.dir.curve, f"{self.config.task}, seed {self.config.seed}")
+            plot_curve(self.dir.metrics, self.dir.curve, title)
+        elif not self._acts:
+            plot_cloning(self.dir.metrics, self.dir.curve, title)
 
     def conclude(self, reason: str) -> dict[str, Any]:
         """The final evaluation of the best checkpoint, the film and the result, which it returns."""
@@ -249,6 +289,7 @@ class Run:
             self.progress.say(f"No film: {error}")
         result = {
             "task": config.task,
+            "algorithm": config.algorithm,
             "obs": config.obs,
             "seed": config.seed,
             "ended": reason,
@@ -257,6 +298,7 @@ class Run:
             "wall_seconds": round(state.wall_seconds, 1),
             "human_steps": tally.human_steps,
             "human_seconds": round(tally.human_seconds, 1),
+            "demonstration_seconds": round(self._learner.demonstration_seconds, 1),
             "interventions": tally.interventions,
             "episodes": tally.episodes,
             "reward": self._rewarded(),

@@ -97,22 +97,29 @@ def _value(kind: Any, name: str, text: str) -> Any:
         raise HilserlError(f"{text!r} is no value of {name}; expected {expected}.") from None
 
 
-def members(folder: Path, base: TrainConfig, settings: Settings, seeds: Sequence[int]) -> list[Member]:
-    """Every combination of the settings with every seed, each with a folder of its own.
-
-    Raises HilserlError where one of them cannot be, or is not what was done in its folder.
-    """
-    _check_base(base)
+def combinations(base: TrainConfig, settings: Settings) -> list[tuple[str, TrainConfig]]:
+    """Every combination of the settings, under a label that says which it is. Raises HilserlError as `with_setting`."""
     found = []
     for values in itertools.product(*(values for _, values in settings)):
         chosen = [(name, value) for (name, _), value in zip(settings, values, strict=True)]
-        label = " ".join(f"{name}={value}" for name, value in chosen) or BASE
-        config = absolute(base)
+        config = base
         for name, value in chosen:
             config = with_setting(config, name, value)
-        place = (folder / label.replace(" ", "_").replace("/", "_")).resolve()
+        found.append((" ".join(f"{name}={value}" for name, value in chosen) or BASE, config))
+    return found
+
+
+def members(folder: Path, configs: Sequence[tuple[str, TrainConfig]], seeds: Sequence[int]) -> list[Member]:
+    """Every labelled configuration with every seed, each with a folder of its own.
+
+    Raises HilserlError where one of them cannot be, or is not what was done in its folder.
+    """
+    found = []
+    for label, config in configs:
         _check_base(config)
-        found += [Member(label, dataclasses.replace(config, seed=k), RunDir(place / f"seed{k}")) for k in seeds]
+        place = (folder / label.replace(" ", "_").replace("/", "_")).resolve()
+        each = absolute(config)
+        found += [Member(label, dataclasses.replace(each, seed=k), RunDir(place / f"seed{k}")) for k in seeds]
     if len({member.run.path for member in found}) < len(found):
         raise HilserlError(f"Two combinations are the same: {', '.join(dict.fromkeys(m.label for m in found))}.")
     for member in found:
@@ -177,6 +184,5 @@ def write_report(folder: Path, runs: Sequence[Member], title: str) -> str:
     text = table(groups)
     atomically(folder / "table.md", lambda part: part.write_text(text))
     if groups:
-        metrics = {label: [run.metrics for run in group] for label, group in groups.items()}
-        plot_groups(metrics, folder / "curves.png", title)
+        plot_groups(groups, folder / "curves.png", title)
     return text

@@ -3,16 +3,13 @@
 import contextlib
 from typing import Any
 
-import numpy as np
-
-from hilserl.agents.sac import value
 from hilserl.training.actor import ActorLoop
+from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.links import Alongside, Link, Lockstep, Sender
 from hilserl.training.report import Dashboard
-from hilserl.training.rollout import Observation
 from hilserl.training.run import Run, demonstrations, open_run
 from hilserl.training.rundir import EpisodeWriter, RunDir
 
@@ -37,7 +34,8 @@ class Training:
         self._interrupt = interrupt or Interrupt()
         self._open = contextlib.ExitStack()
         with contextlib.ExitStack() as unless_opened:
-            self._actor = ActorLoop(config, lambda: self._dashboard.report(), self._value)
+            value = None if ALGORITHMS[config.algorithm].clones else lambda *seen: self._learner.value(*seen)
+            self._actor = ActorLoop(config, lambda: self._dashboard.report(), value)
             unless_opened.callback(self._actor.close)
             spec = self._actor.env.experience
             self._learner = Learner(spec, config, demonstrations(config, folder, spec))
@@ -69,9 +67,6 @@ class Training:
         self._actor.station.breathe()
         return not self._interrupt.requested
 
-    def _value(self, observation: Observation, action: np.ndarray) -> float:
-        return value(self._learner.snapshot[0], observation, action)
-
     def __enter__(self) -> "Training":
         if self._actor.station:
             self._run.progress.say(self._actor.station.announcement)
@@ -86,6 +81,7 @@ class Training:
         run = self._run
         try:
             with self._interrupt.armed():
+                run.clone(self._interrupt)
                 while (reason := self._reason_to_stop()) is None:
                     self._actor.step()
                     if self._actor.rollout.between_episodes and run.evaluation_is_due:

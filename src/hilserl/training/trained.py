@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hilserl.agents.sac import create_agent
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import choose, load_checkpoint
 from hilserl.training.config import TrainConfig, load_config, make_env
 from hilserl.training.evaluation import Player
@@ -31,5 +31,5 @@ def open_trained(run: RunDir, checkpoint: str = "best", **changes: Any) -> Train
     config = load_config(run.config)
     path = choose(run.checkpoints, checkpoint)
     env = make_env(config, **changes)
-    agent, _ = load_checkpoint(path, create_agent(env.experience, config.agent, config.seed))
+    agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
     return Trained(config, path, Player.of(agent), env)

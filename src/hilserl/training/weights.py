@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from hilserl.agents.sac import Actor
+from hilserl.agents.agent import Actor
 from hilserl.errors import HilserlError
 from hilserl.training.checkpoint import named_arrays, with_arrays
 from hilserl.training.wire import RefusedError
