@@ -3,9 +3,11 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from hilserl import __version__
 from hilserl.errors import HilserlError, unknown
+from hilserl.training.interrupt import leave
 
 VERBS = {
     "tasks": "what can be trained",
@@ -47,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("hilserl: interrupted", file=sys.stderr)
         return 130
+
+
+def command() -> NoReturn:
+    """Runs the command line that the process was started with, and ends the process."""
+    leave(main())
 
 
 def _usage() -> str:
