@@ -9,7 +9,8 @@ import pytest
 
 from hilserl.cli.main import VERBS, main
 from hilserl.experience import read_episode
-from hilserl.training.evaluation import Evaluation, wilson_interval
+from hilserl.statistics import wilson_interval
+from hilserl.training.evaluation import Evaluation
 
 TINY = {
     "--image-size": "32",

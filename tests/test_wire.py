@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import load, save
 
 from conftest import make_episode, make_step
+from hilserl.arrays import named_arrays
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, StateLayout, Step, entry
-from hilserl.training.checkpoint import named_arrays
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.wire import (
     MAX_MESSAGE_BYTES,

@@ -11,9 +11,9 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.experience import atomically
+from hilserl.statistics import wilson_interval
 from hilserl.training.cluster import LEARNER_CPUS, outcome, train_on_ray
 from hilserl.training.config import TrainConfig
-from hilserl.training.evaluation import wilson_interval
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.plots import plot_groups
 from hilserl.training.rundir import RunDir

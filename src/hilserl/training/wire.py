@@ -17,9 +17,9 @@ from safetensors.numpy import load, save
 
 from hilserl import __version__
 from hilserl.agents.sac import Actor
+from hilserl.arrays import named_arrays, with_arrays
 from hilserl.errors import HilserlError
 from hilserl.experience import METADATA_KEY, ExperienceSpec, Step, arrow_schema, from_table, rows_to_steps, to_table
-from hilserl.training.checkpoint import named_arrays, with_arrays
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts, finite
 
