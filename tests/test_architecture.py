@@ -10,13 +10,15 @@ import hilserl
 ROOT = Path(hilserl.__file__).parent
 PARTS = {
     "errors": set(),
+    "arrays": set(),
+    "statistics": set(),
     "experience": {"errors"},
     "sim": {"experience"},
     "tasks": {"experience", "sim"},
     "operators": {"experience"},
     "agents": {"experience", "vision"},
     "vision": {"experience"},
-    "rewards": {"experience", "vision"},
+    "rewards": {"experience", "vision", "arrays", "statistics"},
     "replay": {"experience"},
     "robot": {"experience", "sim"},
     "interop": {"experience"},
@@ -28,6 +30,7 @@ FORBIDDEN_LIBRARIES = {
     "tasks": {"jax", "equinox", "optax"},
     "operators": {"jax", "equinox", "optax", "mujoco"},
     "agents": {"mujoco"},
+    "rewards": {"mujoco"},
     "vision": {"mujoco"},
     "experience": {"jax", "mujoco"},
 }

@@ -12,8 +12,9 @@ from hilserl.cli.arguments import parse_run
 from hilserl.cli.main import VERBS, main
 from hilserl.cli.train import Arguments
 from hilserl.experience import read_episode
+from hilserl.statistics import wilson_interval
 from hilserl.training.config import preset, save_config
-from hilserl.training.evaluation import Evaluation, wilson_interval
+from hilserl.training.evaluation import Evaluation
 
 TINY = {
     "--image-size": "32",

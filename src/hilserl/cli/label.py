@@ -1,9 +1,9 @@
 """hilserl label TASK: images of success and of everything else, for the reward classifier."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
@@ -14,21 +14,27 @@ from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
-from hilserl.sim.environment import steps_of
-from hilserl.training.labels import LabelKeeper, label
+from hilserl.sim.environment import ManipulationEnv, steps_of
+from hilserl.training.interrupt import Interrupt
+from hilserl.training.labels import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.training.station import Report, Station
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Drive the robot and say what success looks like: hold Space while you see it."""
+    """Drive the robot and say what success looks like: hold Space while you see it.
+
+    The simulated operator drives by itself, to success and to what nearly is one, and the task's own test is the label.
+    """
 
     out: Path
     """The directory to write to: one Parquet file an episode, in which every step's `success` is your label."""
     successes: int = 200
     """How many images of success to collect; everything else that is seen meanwhile is the other class."""
-    operator: Device = "console"
-    """What you drive with."""
+    operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "console"
+    """Who drives: a simulated person, or you."""
+    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """Drive nothing: take over the episodes of a recording or of a run, labelled by what the environment knew of them."""
     resume: bool = False
     """Go on with the labels that are in the directory."""
     seed: int = 0
@@ -42,25 +48,65 @@ def run(words: Sequence[str]) -> int:
     if arguments.successes < 1:
         raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
     check_folder(arguments.out, resume=arguments.resume)
+    with tqdm(total=arguments.successes, desc="label", unit="success") as bar:
+
+        def show(keeper: LabelKeeper) -> None:
+            bar.update(min(keeper.positives, arguments.successes) - bar.n)
+
+        keeper, interrupted = _collect(task, arguments, show)
+    print(f"{keeper.positives} images of success, {keeper.negatives} of everything else: {arguments.out}")
+    return 130 if interrupted else 0
+
+
+def _collect(task: str, arguments: Arguments, show: Callable[[LabelKeeper], None]) -> tuple[LabelKeeper, bool]:
+    """The labels, and whether somebody had enough before they were all there."""
+    if arguments.source:
+        return label_recorded(arguments.source, task, arguments.out, show=show), False
     limit = steps_of(arguments.episode_seconds)
     env = tasks.make_env(task, obs="pixels", max_episode_steps=limit, ends_on_success=False)
     keeper = LabelKeeper(arguments.out, env.experience)
+    try:
+        if arguments.operator == "scripted":
+            return keeper, _scripted(env, keeper, arguments, show)
+        return keeper, _driven(env, keeper, arguments.operator, arguments, show)
+    finally:
+        env.close()
 
+
+def _scripted(
+    env: ManipulationEnv, keeper: LabelKeeper, arguments: Arguments, show: Callable[[LabelKeeper], None]
+) -> bool:
+    interrupt = Interrupt()
+    with interrupt.armed():
+
+        def stop(keeper: LabelKeeper) -> bool:
+            show(keeper)
+            return interrupt.requested
+
+        label_by_script(env, keeper, arguments.successes, arguments.seed, stop=stop)
+    return interrupt.requested
+
+
+def _driven(
+    env: ManipulationEnv,
+    keeper: LabelKeeper,
+    device: Device,
+    arguments: Arguments,
+    show: Callable[[LabelKeeper], None],
+) -> bool:
     def report() -> Report:
         return Report(
             (("success", f"{keeper.positives} of {arguments.successes}"), ("everything else", str(keeper.negatives)))
         )
 
     role = Role(drives=True, labels=True)
-    station = Station(env, role, seat=arguments.seat, device=arguments.operator, report=report)
-    with seated(station) as interrupt, tqdm(total=arguments.successes, desc="label", unit="success") as bar:
+    station = Station(env, role, seat=arguments.seat, device=device, report=report)
+    with seated(station) as interrupt:
 
         def stop(keeper: LabelKeeper) -> bool:
-            bar.update(min(keeper.positives, arguments.successes) - bar.n)
+            show(keeper)
             return interrupt.requested
 
         wanted, seed = arguments.successes, arguments.seed
         label(env, station.person, keeper, wanted, seed, subscribers=[station], stop=stop)
-    env.close()
-    print(f"{keeper.positives} images of success, {keeper.negatives} of everything else: {arguments.out}")
-    return 130 if interrupt.requested else 0
+        return interrupt.requested

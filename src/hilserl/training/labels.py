@@ -1,14 +1,19 @@
 """Labelled images: whole episodes in which every step says whether a person saw success in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from hilserl.experience import ExperienceSpec, Step
+from hilserl.errors import HilserlError
+from hilserl.experience import ExperienceSpec, Step, read_episode
+from hilserl.operators.labeller import Labeller
 from hilserl.operators.operator import Operator
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.record import hold_still
-from hilserl.training.rollout import EpisodeSummary, Rollout, Subscriber
-from hilserl.training.rundir import EpisodeWriter, read_episodes
+from hilserl.training.rollout import EpisodeSummary, Rollout, Subscriber, summarise
+from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes
+
+_EPISODES_WITHOUT_SUCCESS = 50
 
 
 class LabelKeeper:
@@ -16,13 +21,12 @@ class LabelKeeper:
 
     def __init__(self, folder: Path, spec: ExperienceSpec) -> None:
         self._writer = EpisodeWriter(folder, spec)
-        self.next_episode = self._kept_positives = self._kept_negatives = 0
+        self.episodes = self.next_episode = self._kept_positives = self._kept_negatives = 0
         self._positives = self._negatives = 0
         if folder.exists():
             for steps in read_episodes(folder, spec):
                 self._count(steps)
-                self.next_episode = steps[0].episode + 1
-        self._keep()
+                self._keep(steps)
 
     @property
     def positives(self) -> int:
@@ -39,7 +43,9 @@ class LabelKeeper:
         self._positives += sum(labels)
         self._negatives += len(labels) - sum(labels)
 
-    def _keep(self) -> None:
+    def _keep(self, steps: Sequence[Step]) -> None:
+        self.episodes += 1
+        self.next_episode = steps[0].episode + 1
         self._kept_positives, self._kept_negatives = self.positives, self.negatives
         self._positives = self._negatives = 0
 
@@ -48,7 +54,7 @@ class LabelKeeper:
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         self._writer.on_episode(steps, summary)
-        self._keep()
+        self._keep(steps)
 
     def on_discard(self, episode: int) -> None:
         del episode
@@ -76,3 +82,57 @@ def label(
     while keeper.positives < successes and not operator.done and not stop(keeper):
         rollout.step(policy)
     rollout.end_episode()
+
+
+def label_by_script(
+    env: ManipulationEnv, keeper: LabelKeeper, successes: int, seed: int, *, stop: Callable[[LabelKeeper], bool]
+) -> None:
+    """Lets the simulated labeller drive; the environment's own predicate is the label.
+
+    Raises HilserlError where success stays away.
+    """
+    begun, found = keeper.episodes, keeper.positives
+
+    def watch(keeper: LabelKeeper) -> bool:
+        tried = keeper.episodes - begun
+        if keeper.positives == found and tried >= _EPISODES_WITHOUT_SUCCESS:
+            raise HilserlError(
+                f"No success in {tried} episodes of {env.experience.task}'s own expert: nothing to label."
+            )
+        return stop(keeper)
+
+    label(env, Labeller(env, env.experience.action, seed), keeper, successes, seed, stop=watch)
+
+
+def label_recorded(folder: Path, task: str, out: Path, *, show: Callable[[LabelKeeper], object]) -> LabelKeeper:
+    """The episodes of a directory of recordings, or of a run, labelled by what the environment knew of them.
+
+    Raises HilserlError where there are none, where they are of another task, or without images.
+    """
+    keeper = None
+    for steps, spec in _recorded(folder):
+        if spec.task != task or not spec.images:
+            raise HilserlError(
+                f"{folder} holds task {spec.task!r} with cameras {[name for name, _ in spec.images]}; expected task "
+                f"{task!r} with images (record with --obs pixels)."
+            )
+        keeper = keeper or LabelKeeper(out, spec)
+        steps = [replace(step, episode=keeper.next_episode, success=step.truth) for step in steps]
+        for step in steps:
+            keeper.on_step(step)
+        keeper.on_episode(steps, summarise(steps))
+        show(keeper)
+    if keeper is None:
+        raise HilserlError(f"There are no recorded episodes in {folder}.")
+    return keeper
+
+
+def _recorded(folder: Path) -> Iterator[tuple[list[Step], ExperienceSpec]]:
+    """Episode by episode, since all their images together may be more than memory holds."""
+    run = RunDir(folder)
+    if run.episodes.is_dir():
+        folder = run.episodes
+    if not folder.is_dir():
+        raise HilserlError(f"There is no directory {folder} with recorded episodes.")
+    for path in sorted(folder.glob("*.parquet")):
+        yield read_episode(path)

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hilserl.experience import atomically
-from hilserl.training.evaluation import wilson_interval
+from hilserl.statistics import wilson_interval
 from hilserl.training.metrics import RECENT_EPISODES, read_metrics
 from hilserl.training.rundir import RunDir
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from hilserl.agents.agent import Actor
+from hilserl.arrays import named_arrays, with_arrays
 from hilserl.errors import HilserlError
-from hilserl.training.checkpoint import named_arrays, with_arrays
 from hilserl.training.wire import RefusedError
 
 Arrays = Mapping[str, np.ndarray]
