@@ -22,6 +22,7 @@ VERBS = {
     "play": "drive the robot yourself, or watch a policy and take over",
     "record": "record demonstrations",
     "label": "collect images of success and of everything else",
+    "classifier": "train the reward classifier on labelled images",
     "replay": "look at recorded episodes",
     "plot": "compare runs in one picture and one table",
     "bench": "measure the figures in the README again",

@@ -10,6 +10,7 @@ import numpy as np
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, read_episode
 from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.heads import STATE_CLIP
 
 _PARTS = ("train", "validation", "test")
 
@@ -22,6 +23,8 @@ class LabelledImages:
     frames: FrameEncoder
     inputs: dict[str, np.ndarray]
     """By the names of `frames.inputs`: features float16 [n, channels, rows, columns], or frames where a trunk learns."""
+    proprioception: np.ndarray
+    """float32 [n, numbers], what the robot measured of itself, in nominal ranges."""
     classes: np.ndarray
     """int32 [n], 0 to one less than the number of classes; the last one is success."""
     episodes: np.ndarray
@@ -51,18 +54,20 @@ def read_labels(
     """
     files = tuple(path for folder in folders for path in _episode_files(folder))
     inputs: dict[str, list[np.ndarray]] = {}
+    states: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     spec, frames = None, None
     for number, path in enumerate(files):
         steps, found = read_episode(path)
         if spec is None or frames is None:
             spec, frames = _usable(found, task, path), FrameEncoder(found, vision)
-        if (found.task, found.images) != (spec.task, spec.images):
+        if (found.task, found.images, found.state) != (spec.task, spec.images, spec.state):
             raise HilserlError(f"{path} shows {describe(found)}; {files[0]} shows {describe(spec)}.")
         judged = [step for step in steps if not step.is_reset]
         seen = [frames.observe(step.observation) for step in judged]
         for name in frames.inputs if seen else ():
             inputs.setdefault(name, []).append(np.stack([observation[name] for observation in seen]))
+        states += [step.observation["state"] for step in judged]
         rows = [(_class_of(step, classes, path), number, step.index) for step in judged]
         labels.append(np.array(rows, np.int32).reshape(-1, 3))
         show(number + 1, len(files))
@@ -70,7 +75,8 @@ def read_labels(
     assert frames is not None
     columns = np.concatenate(labels)
     stacked = {name: np.concatenate(parts) for name, parts in inputs.items()}
-    return LabelledImages(spec, frames, stacked, columns[:, 0], columns[:, 1], columns[:, 2], files)
+    measured = np.clip((np.stack(states) - spec.state.centre) / spec.state.scale, -STATE_CLIP, STATE_CLIP)
+    return LabelledImages(spec, frames, stacked, measured, columns[:, 0], columns[:, 1], columns[:, 2], files)
 
 
 def _episode_files(folder: Path) -> list[Path]:

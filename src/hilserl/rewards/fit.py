@@ -39,16 +39,17 @@ def fit(
 ) -> Fit:
     """Trains until the validation loss stops falling, takes the best weights and calibrates them."""
     init_key, key = jax.random.split(jax.random.key(seed))
-    network = ClassifierNetwork(labels.frames, config, key=init_key)
+    network = ClassifierNetwork(labels.frames, labels.proprioception.shape[1], config, key=init_key)
     optimizer = optax.adam(config.learning_rate)
     state = optimizer.init(eqx.filter(network, eqx.is_array))
     data = {name: jnp.asarray(values[split.train]) for name, values in labels.inputs.items()}
     classes = labels.classes[split.train]
+    targets = (jnp.asarray(classes), jnp.asarray(labels.proprioception[split.train]))
     best = Fit(network, 0, float("inf"))
     for updates in range(0, config.max_updates, config.check_every):
         rows = _balanced(classes, config, np.random.default_rng([seed, 1, updates]))
         keys = jax.random.split(jax.random.fold_in(key, updates), config.check_every)
-        network, state = _descend(network, state, labels, config, (data, jnp.asarray(classes)), rows, keys)
+        network, state = _descend(network, state, labels, config, (data, targets), rows, keys)
         done = updates + config.check_every
         loss = _balanced_loss(logits_of(network, labels, split.validation), labels.classes[split.validation])
         if loss < best.validation_loss:
@@ -73,7 +74,7 @@ def _descend(
     state: optax.OptState,
     labels: LabelledImages,
     config: ClassifierConfig,
-    data: tuple[dict[str, Array], Int[Array, "n"]],
+    data: tuple[dict[str, Array], tuple[Int[Array, "n"], Float[Array, "n numbers"]]],
     rows: np.ndarray,
     keys: PRNGKeyArray,
 ) -> tuple[ClassifierNetwork, optax.OptState]:
@@ -87,18 +88,20 @@ def _updates(
     arrays: Any, state: Any, data: Any, rows: Array, keys: PRNGKeyArray, static: Any, frames: Any, config: Any
 ) -> tuple[Any, Any]:
     """One update for each row of `rows` and its key."""
-    inputs, classes = data
+    inputs, targets = data
     optimizer = optax.adam(config.learning_rate)
 
-    def loss(arrays: Any, batch: dict[str, Array], target: Array, key: PRNGKeyArray) -> Array:
+    def loss(arrays: Any, batch: dict[str, Array], classes: Array, measured: Array, key: PRNGKeyArray) -> Array:
         prepare_key, network_key = jax.random.split(key)
-        logits = eqx.combine(arrays, static)(frames.prepare(batch, prepare_key), network_key)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, target).mean()
+        logits, guessed = eqx.combine(arrays, static).learn(frames.prepare(batch, prepare_key), network_key)
+        errors = optax.huber_loss(guessed, measured).mean()
+        judged = optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean()
+        return judged + config.proprioception * errors
 
     def update(carry: tuple[Any, Any], drawn: tuple[Array, PRNGKeyArray]) -> tuple[tuple[Any, Any], None]:
         (arrays, state), (chosen, key) = carry, drawn
         batch = {name: values[chosen] for name, values in inputs.items()}
-        gradient = jax.grad(loss)(arrays, batch, classes[chosen], key)
+        gradient = jax.grad(loss)(arrays, batch, *(values[chosen] for values in targets), key)
         change, state = optimizer.update(gradient, state)
         return (optax.apply_updates(arrays, change), state), None
 

@@ -32,6 +32,9 @@ class ClassifierConfig:
     """Numbers that each camera contributes."""
     hidden: int = 256
     dropout: float = 0.1
+    proprioception: float = 10.0
+    """Weight of a second thing to learn: what the robot measured of itself, from the images alone. It teaches the heads
+    where the hand is from every image, not only from those near success; nothing of it is asked when judging."""
     classes: int = 2
     """More than two are the stages of a task, told by the steps' rewards; the last one is success."""
     batch_size: int = 256
@@ -78,10 +81,11 @@ class ClassifierNetwork(eqx.Module):
     hidden: eqx.nn.Linear
     norm: eqx.nn.LayerNorm
     output: eqx.nn.Linear
+    proprioception: eqx.nn.Linear
     dropout: float = eqx.field(static=True)
 
-    def __init__(self, frames: FrameEncoder, config: ClassifierConfig, *, key: PRNGKeyArray) -> None:
-        hidden_key, output_key, *keys = jax.random.split(key, 2 + len(frames.inputs))
+    def __init__(self, frames: FrameEncoder, numbers: int, config: ClassifierConfig, *, key: PRNGKeyArray) -> None:
+        hidden_key, output_key, state_key, *keys = jax.random.split(key, 3 + len(frames.inputs))
         self.heads = {
             name: CameraHead(shape, frames.config, key=k)
             for (name, shape), k in zip(frames.inputs.items(), keys, strict=True)
@@ -89,19 +93,26 @@ class ClassifierNetwork(eqx.Module):
         self.hidden = eqx.nn.Linear(config.width * len(self.heads), config.hidden, key=hidden_key)
         self.norm = eqx.nn.LayerNorm(config.hidden)
         self.output = eqx.nn.Linear(config.hidden, config.classes - 1, key=output_key)
+        self.proprioception = eqx.nn.Linear(config.hidden, numbers, key=state_key)
         self.dropout = config.dropout
 
-    def __call__(self, observation: dict[str, Array], key: PRNGKeyArray | None = None) -> Float[Array, "batch classes"]:
-        """Logits, the first of them 0. With a key, as in learning: noise on what is seen, and dropout."""
+    def __call__(self, observation: dict[str, Array]) -> Float[Array, "batch classes"]:
+        """Logits, the first of them 0."""
+        return self.learn(observation, None)[0]
+
+    def learn(
+        self, observation: dict[str, Array], key: PRNGKeyArray | None
+    ) -> tuple[Float[Array, "batch classes"], Float[Array, "batch numbers"]]:
+        """Logits, and what the robot would measure of itself. The key decides noise on what is seen, and dropout."""
         noise_key, dropout_key = (None, None) if key is None else jax.random.split(key)
         keys = [None] * len(self.heads) if noise_key is None else jax.random.split(noise_key, len(self.heads))
         cameras = [head(observation[name], k) for (name, head), k in zip(self.heads.items(), keys, strict=True)]
-        x = jax.vmap(self.hidden)(jnp.concatenate(cameras, -1))
+        x = jax.nn.relu(jax.vmap(self.norm)(jax.vmap(self.hidden)(jnp.concatenate(cameras, -1))))
+        measured = jax.vmap(self.proprioception)(x)
         if dropout_key is not None and self.dropout:
             kept = jax.random.bernoulli(dropout_key, 1 - self.dropout, x.shape)
             x = jnp.where(kept, x / (1 - self.dropout), 0.0)
-        logits = jax.vmap(self.output)(jax.nn.relu(jax.vmap(self.norm)(x)))
-        return jnp.pad(logits, ((0, 0), (1, 0)))
+        return jnp.pad(jax.vmap(self.output)(x), ((0, 0), (1, 0))), measured
 
     def rescaled(self, scale: Float[Array, ""], bias: Float[Array, "classes-1"]) -> "ClassifierNetwork":
         """The same with its logits times `scale` plus `bias`."""

@@ -48,6 +48,8 @@ class CameraView:
 
 FRONT = CameraView("front", (1.1, 0.0, 0.55), (0.38, 0.0, 0.10), 45.0)
 WRIST = CameraView("wrist", (0.09, 0.0, 0.03), (0.0, 0.0, 0.12), 70.0, (1.0, 0.0, 0.0), f"{ROBOT_PREFIX}hand")
+SIDE = CameraView("side", (0.40, -0.80, 0.12), (0.40, 0.0, 0.12), 42.0)
+"""At the height that decides: what is at a level camera's height is in the middle row, however far away it is."""
 OVERVIEW = CameraView("overview", (1.30, -0.95, 0.72), (0.27, 0.0, 0.30), 36.0)
 """For people: videos and pictures. A policy never sees it."""
 
@@ -63,7 +65,7 @@ def world(impedance: Impedance | None = None) -> mujoco.MjSpec:
     _add_surroundings(spec)
     spec.attach(panda_spec(), prefix=ROBOT_PREFIX, frame=spec.worldbody.add_frame())
     _add_impedance(spec, impedance or Impedance())
-    for view in (FRONT, WRIST, OVERVIEW):
+    for view in (FRONT, WRIST, SIDE, OVERVIEW):
         _add_camera(spec, view)
     return spec
 

@@ -35,6 +35,8 @@ class Task(ABC):
     workspace_high_m: ClassVar[tuple[float, float, float]] = (0.6, 0.3, 0.5)
     state: ClassVar[tuple[Entry, ...]] = ()
     """What `observe` returns, entry by entry: seen by the policy only where `obs="state"`."""
+    reward_cameras: ClassVar[tuple[str, ...]] = ("front", "wrist")
+    """In which success is best seen: what is labelled, and what a reward classifier judges by."""
     randomisation: ClassVar[Randomisation] = Randomisation()
     """Whose size, mass and colour vary where `randomise=True`; floor, robot, light and cameras do by themselves."""
 

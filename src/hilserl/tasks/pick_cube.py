@@ -31,6 +31,7 @@ class PickCube(Task):
         # A grasp is a matter of a centimetre: told at the workspace's scale it takes several times the data to learn.
         entry("cube_from_tcp_m", 3, scale=0.03),
     )
+    reward_cameras = ("side", "wrist")
     randomisation = Randomisation(bodies=(CUBE,))
 
     def build(self, world: mujoco.MjSpec) -> None:

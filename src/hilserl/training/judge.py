@@ -1,14 +1,17 @@
 """What says in training that a task is done, where it is not the task itself."""
 
-from hilserl.rewards.classifier import load_classifier
+from hilserl.rewards.classifier import RewardClassifier
 
 from hilserl.experience import ExperienceSpec
 from hilserl.training.config import TrainConfig
 from hilserl.training.rollout import Judge, Observation
+from hilserl.vision.frames import FrameEncoder
 
 
-def reward_judge(config: TrainConfig, spec: ExperienceSpec) -> Judge | None:
+def reward_judge(config: TrainConfig, spec: ExperienceSpec, encoded: FrameEncoder | None = None) -> Judge | None:
     """The judge of a run's episodes, or None where the task judges them.
+
+    `encoded` is what has made features of the observations that it is to judge, if something has.
 
     Raises HilserlError for a classifier that cannot be read or was trained for something else.
     """
@@ -16,9 +19,8 @@ def reward_judge(config: TrainConfig, spec: ExperienceSpec) -> Judge | None:
         return _nobody
     if config.classifier is None:
         return None
-    classifier = load_classifier(config.classifier)
-    classifier.check(spec)
-    return classifier.sees_success
+    judge = RewardClassifier.load(config.classifier).judge_for(spec, encoded)
+    return lambda observation: judge(observation).success
 
 
 def _nobody(observation: Observation) -> bool:

@@ -1,0 +1,74 @@
+"""hilserl classifier TASK: the reward classifier from labelled images, and what it is worth."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tqdm import tqdm
+
+from hilserl.cli.arguments import split_task
+from hilserl.errors import HilserlError
+from hilserl.experience import atomically
+from hilserl.rewards.network import ClassifierConfig
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train a classifier on labelled images and report on episodes held out of everything; one that tells success no
+    better than chance is not written."""
+
+    data: tuple[Path, ...]
+    """Directories that `hilserl label` wrote."""
+    out: Path
+    """The classifier's file; its report lies beside it, as JSON and as two pictures."""
+    seed: int = 0
+    """Decides which episodes are held out, and everything else that is random."""
+    config: Annotated[ClassifierConfig, tyro.conf.arg(name="")] = field(default_factory=ClassifierConfig)
+
+
+def run(words: Sequence[str]) -> int:
+    task, rest = split_task("classifier", words)
+    arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl classifier {task}")
+    from hilserl.rewards.dataset import read_labels
+    from hilserl.rewards.pictures import plot_mistakes, plot_report
+    from hilserl.rewards.train import train_classifier
+
+    config, out = arguments.config, arguments.out
+    with tqdm(desc="encode", unit="episode") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        labels = read_labels(arguments.data, task, config.vision, config.classes, show)
+    with tqdm(total=config.max_updates, desc="train", unit="update") as bar:
+
+        def tell(updates: int, loss: float) -> None:
+            bar.set_postfix(validation=f"{loss:.4f}")
+            bar.update(updates - bar.n)
+
+        trained = train_classifier(labels, config, arguments.seed, tell)
+    classifier, found, facts = trained.classifier, trained.report, trained.classifier.report
+    success, threshold = labels.classes[trained.rows] == config.classes - 1, classifier.log_odds
+    report, sheet, figures = (out.with_suffix(end) for end in (".report.png", ".mistakes.png", ".json"))
+    title = f"{task}: {len(success)} held-out images of {found.episodes} episodes"
+    plot_report(report, trained.log_odds, success, threshold, title)
+    mistakes = plot_mistakes(sheet, labels, trained.rows, trained.log_odds, threshold)
+    atomically(figures, lambda part: part.write_text(json.dumps(facts, indent=2) + "\n"))
+    print(found)
+    print(f"threshold {classifier.threshold:.4f}, chosen on {facts['data']['validation']['episodes']} other episodes.")
+    if config.false_positive_rate < facts["false_positive_rate_resolved"]:
+        print(
+            f"They hold too few images without success to tell {100 * config.false_positive_rate:.3g} % of false "
+            f"positives from none (1 is {100 * facts['false_positive_rate_resolved']:.2g} %): none is let pass there."
+        )
+    print(f"Report: {figures}, {report}; {mistakes} of the pictures in {sheet} are mistakes.")
+    refusal = found.refusal()
+    if refusal:
+        raise HilserlError(f"The classifier is refused, and {out} is not written: {refusal}")
+    classifier.save(out)
+    print(f"Classifier: {out}")
+    return 0

@@ -1,0 +1,125 @@
+"""What a classifier is worth, in numbers, on episodes that nothing was chosen by."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hilserl.statistics import wilson_interval
+
+_LEAST_AUC = 0.75
+_LEAST_RECALL = 0.2
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Report:
+    """A judgement of some labelled images. Rates are of images, so images of one episode do not count as independent."""
+
+    images: int
+    episodes: int
+    confusion: list[list[int]]
+    """Images by true class (row) and called class (column); "success" is called only above the threshold."""
+    accuracy: float
+    """Of success against everything else, as are all the following."""
+    accuracy_wilson_95: tuple[float, float]
+    precision: float
+    """1 where nothing was called a success."""
+    recall: float
+    false_positive_rate: float
+    false_positive_wilson_95: tuple[float, float]
+    auc: float
+    """Area under the ROC curve: how often a success is rated above something else."""
+    auc_error: float
+    """Its standard error (Hanley and McNeil 1982)."""
+    calibration_error: float
+    """How far probabilities are from frequencies, on average over the images, in ten bins."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def refusal(self) -> str | None:
+        """Why this classifier is not to be used, if so: it tells success little better than chance does."""
+        if self.auc - 2 * self.auc_error < _LEAST_AUC:
+            return (
+                f"its ROC area on held-out episodes is {self.auc:.3f} +- {2 * self.auc_error:.3f}; chance gives 0.5, "
+                f"and at least {_LEAST_AUC} is demanded. Are the labels right, and does a camera show success?"
+            )
+        if self.recall < _LEAST_RECALL:
+            return (
+                f"at the false-positive rate asked for it sees {100 * self.recall:.0f} % of the successes; at least "
+                f"{100 * _LEAST_RECALL:.0f} % are demanded. Label more, or allow a higher --false-positive-rate."
+            )
+        return None
+
+    def __str__(self) -> str:
+        low, high = (100 * bound for bound in self.accuracy_wilson_95)
+        fp_low, fp_high = (100 * bound for bound in self.false_positive_wilson_95)
+        rows = "\n".join(
+            f"  class {number}: {' '.join(f'{n:7d}' for n in row)}" for number, row in enumerate(self.confusion)
+        )
+        return (
+            f"{self.images} images of {self.episodes} held-out episodes:\n"
+            f"  accuracy {100 * self.accuracy:.2f} % (95 % interval {low:.2f} to {high:.2f} %)\n"
+            f"  precision {100 * self.precision:.2f} %, recall {100 * self.recall:.2f} %\n"
+            f"  false positives {100 * self.false_positive_rate:.2f} % ({fp_low:.2f} to {fp_high:.2f} %)\n"
+            f"  ROC area {self.auc:.5f}, calibration error {100 * self.calibration_error:.2f} %\n"
+            f"confusion, true class by row, called class by column:\n{rows}"
+        )
+
+
+def report(log_odds: np.ndarray, called: np.ndarray, classes: np.ndarray, count: int, episodes: int) -> Report:
+    """The numbers of images judged: log-odds of success [n], classes called [n] and true [n], of `count`."""
+    confusion = np.zeros((count, count), int)
+    np.add.at(confusion, (classes, called), 1)
+    success, positive = classes == count - 1, called == count - 1
+    hits, alarms = int((success & positive).sum()), int((~success & positive).sum())
+    right = int((success == positive).sum())
+    negatives, positives = int((~success).sum()), int(success.sum())
+    area = roc_area(log_odds, success)
+    return Report(
+        images=len(classes),
+        episodes=episodes,
+        confusion=confusion.tolist(),
+        accuracy=right / len(classes),
+        accuracy_wilson_95=wilson_interval(right, len(classes)),
+        precision=hits / (hits + alarms) if hits + alarms else 1.0,
+        recall=hits / positives,
+        false_positive_rate=alarms / negatives,
+        false_positive_wilson_95=wilson_interval(alarms, negatives),
+        auc=area,
+        auc_error=_area_error(area, positives, negatives),
+        calibration_error=_calibration_error(log_odds, success),
+    )
+
+
+def roc(log_odds: np.ndarray, success: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False- and true-positive rates at every threshold from the highest down, from (0, 0) to (1, 1)."""
+    order = np.argsort(-log_odds, kind="stable")
+    # Images rated alike pass a threshold together.
+    last = np.append(np.diff(log_odds[order]) != 0, True)
+    alarms, hits = (np.append(0, np.cumsum(rows[order])[last]) for rows in (~success, success))
+    return alarms / max(1, alarms[-1]), hits / max(1, hits[-1])
+
+
+def roc_area(log_odds: np.ndarray, success: np.ndarray) -> float:
+    return float(np.trapezoid(*roc(log_odds, success)[::-1]))
+
+
+def _area_error(area: float, positives: int, negatives: int) -> float:
+    both_above, both_below = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = (positives - 1) * (both_above - area**2) + (negatives - 1) * (both_below - area**2)
+    return float(np.sqrt((area * (1 - area) + spread) / (positives * negatives)))
+
+
+def reliability(log_odds: np.ndarray, success: np.ndarray) -> list[tuple[float, float, int]]:
+    """Mean probability, frequency of success and number of images, of each bin of probability that has any."""
+    probability = 1 / (1 + np.exp(-log_odds))
+    bins = np.minimum((probability * _BINS).astype(int), _BINS - 1)
+    used = [bins == b for b in range(_BINS) if (bins == b).any()]
+    return [(float(probability[rows].mean()), float(success[rows].mean()), int(rows.sum())) for rows in used]
+
+
+def _calibration_error(log_odds: np.ndarray, success: np.ndarray) -> float:
+    bins = reliability(log_odds, success)
+    return float(np.average([abs(p - f) for p, f, _ in bins], weights=[n for _, _, n in bins]))

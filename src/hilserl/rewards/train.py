@@ -1,0 +1,70 @@
+"""From labelled images to a classifier with a report of what it is worth."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hilserl.rewards.classifier import RewardClassifier
+from hilserl.rewards.dataset import LabelledImages, split_by_episode
+from hilserl.rewards.fit import fit, log_odds_of_success, logits_of, threshold_for
+from hilserl.rewards.network import ClassifierConfig
+from hilserl.rewards.report import Report, report
+
+
+class Trained(NamedTuple):
+    """A classifier and its judgement of the images held out."""
+
+    classifier: RewardClassifier
+    report: Report
+    rows: np.ndarray
+    """Of the images held out, int [n]."""
+    log_odds: np.ndarray
+    """Of success in each of them, float [n]."""
+
+
+def train_classifier(
+    labels: LabelledImages,
+    config: ClassifierConfig,
+    seed: int,
+    show: Callable[[int, float], object] = lambda updates, loss: None,  # noqa: ARG005
+) -> Trained:
+    """Trains on some episodes, stops and sets the threshold by others, and reports on the rest.
+
+    Raises HilserlError where classes are missing.
+    """
+    split = split_by_episode(labels, (config.validation, config.test), config.classes, seed)
+    fitted = fit(labels, split, config, seed, show)
+    validation = log_odds_of_success(logits_of(fitted.network, labels, split.validation))
+    negative = labels.classes[split.validation] != config.classes - 1
+    threshold = threshold_for(validation, ~negative, config.false_positive_rate)
+    facts = {
+        "data": _statistics(labels, split._asdict(), config.classes),
+        "seed": seed,
+        "updates": fitted.updates,
+        "validation_loss": fitted.validation_loss,
+        "false_positive_rate_asked": config.false_positive_rate,
+        "false_positive_rate_resolved": 1 / int(negative.sum()),
+    }
+    classifier = RewardClassifier(fitted.network, config, labels.spec, threshold, facts)
+    found, log_odds = judge(classifier, labels, split.test)
+    facts["held_out"] = found.as_dict()
+    return Trained(classifier, found, split.test, log_odds)
+
+
+def judge(classifier: RewardClassifier, labels: LabelledImages, rows: np.ndarray) -> tuple[Report, np.ndarray]:
+    """A report of what a classifier makes of some images, and their log-odds of success."""
+    logits = logits_of(classifier.network, labels, rows)
+    called = np.array([classifier.judgement(row).stage for row in logits])
+    log_odds, episodes = log_odds_of_success(logits), len(np.unique(labels.episodes[rows]))
+    return report(log_odds, called, labels.classes[rows], classifier.config.classes, episodes), log_odds
+
+
+def _statistics(labels: LabelledImages, parts: dict[str, np.ndarray], classes: int) -> dict[str, Any]:
+    return {
+        name: {
+            "episodes": len(np.unique(labels.episodes[rows])),
+            "images_by_class": np.bincount(labels.classes[rows], minlength=classes).tolist(),
+        }
+        for name, rows in parts.items()
+    }
