@@ -95,8 +95,8 @@ class TrainConfig:
             )
         if algorithm.draws == "online" and self.demos:
             raise HilserlError(f"{self.algorithm} learns from no demonstrations, got demos {self.demos}; take rlpd.")
-        if self.free_running and not algorithm.acts:
-            raise HilserlError(f"{self.algorithm} does not act, so it cannot run with actors of its own (async).")
+        if not algorithm.acts and (self.free_running or self.operator not in ("scripted", "none")):
+            raise HilserlError(f"{self.algorithm} does not act: it takes neither async nor operator {self.operator!r}.")
 
 
 CHANGEABLE_ON_RESUME = (

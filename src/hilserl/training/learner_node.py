@@ -91,7 +91,7 @@ class LearnerNode:
             for steps in unfinished:
                 self._episodes.take(steps)
             with interrupt.armed():
-                self._judging.submit(self._run.clone, interrupt).result()
+                self._judging.submit(self._run.clone, lambda: not interrupt.requested).result()
             self._learner.compile()
             self._published = (-1, b"")
             self.exchange = self._open_exchange()
