@@ -35,6 +35,8 @@ class Arguments:
     """Who drives: a simulated person, or you."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """Drive nothing: take over the episodes of a recording or of a run, labelled by what the environment knew of them."""
+    cameras: tuple[str, ...] = ()
+    """Which cameras; by default those in which the task's success is best seen."""
     resume: bool = False
     """Go on with the labels that are in the directory."""
     seed: int = 0
@@ -63,7 +65,8 @@ def _collect(task: str, arguments: Arguments, show: Callable[[LabelKeeper], None
     if arguments.source:
         return label_recorded(arguments.source, task, arguments.out, show=show), False
     limit = steps_of(arguments.episode_seconds)
-    env = tasks.make_env(task, obs="pixels", max_episode_steps=limit, ends_on_success=False)
+    cameras = arguments.cameras or tasks.find(task).reward_cameras
+    env = tasks.make_env(task, obs="pixels", cameras=cameras, max_episode_steps=limit, ends_on_success=False)
     keeper = LabelKeeper(arguments.out, env.experience)
     try:
         if arguments.operator == "scripted":

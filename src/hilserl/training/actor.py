@@ -39,7 +39,7 @@ class ActorLoop:
     ) -> None:
         self._config = config
         shaped = "dense" if config.reward == "dense" else "sparse"
-        self.env = make_env(config, reward=shaped, ends_on_success=not config.judged)
+        self.env = make_env(config, reward=shaped, cameras=config.recorded_cameras, ends_on_success=not config.judged)
         self._judge = reward_judge(config, self.env.experience)
         self.station = self._open_station(report, value)
         self.operator = self.station.person if self.station else _unattended(config, self.env)

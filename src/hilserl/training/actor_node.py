@@ -124,7 +124,7 @@ class ActorNode:
             unless_opened.callback(self._actor.close)
             spec = self._actor.env.experience
             self._spool = Spool(place.folder, spec, place.max_spool_bytes)
-            agent = ALGORITHMS[config.algorithm].create(spec, config.agent, config.seed)
+            agent = ALGORITHMS[config.algorithm].create(config.policys(spec), config.agent, config.seed)
             self._frames = agent.frames
             self._link = RemoteLink(
                 place.learner, place.credentials, self._spool, spec, self._hello, agent.actor, self._numbers

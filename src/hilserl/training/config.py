@@ -13,6 +13,7 @@ import tyro
 from hilserl import tasks
 from hilserl.agents.agent import AgentConfig
 from hilserl.errors import HilserlError, unknown
+from hilserl.experience import ExperienceSpec
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.environment import ManipulationEnv
@@ -108,8 +109,18 @@ class TrainConfig:
             )
         if algorithm.draws == "online" and self.demos:
             raise HilserlError(f"{self.algorithm} learns from no demonstrations, got demos {self.demos}; take rlpd.")
-        if self.free_running and not algorithm.acts:
-            raise HilserlError(f"{self.algorithm} does not act, so it cannot run with actors of its own (async).")
+        if not algorithm.acts and (self.free_running or self.operator not in ("scripted", "none")):
+            raise HilserlError(f"{self.algorithm} does not act: it takes neither async nor operator {self.operator!r}.")
+
+    @property
+    def recorded_cameras(self) -> tuple[str, ...]:
+        """What the policy sees, and what a classifier judges by beside it."""
+        judging = tasks.find(self.task).reward_cameras if self.reward == "classifier" else ()
+        return tuple(dict.fromkeys((*self.cameras, *judging)))
+
+    def policys(self, spec: ExperienceSpec) -> ExperienceSpec:
+        """What of the recorded experience the policy sees."""
+        return dataclasses.replace(spec, images=tuple(image for image in spec.images if image[0] in self.cameras))
 
     @property
     def judged(self) -> bool:

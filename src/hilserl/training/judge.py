@@ -1,8 +1,7 @@
 """What says in training that a task is done, where it is not the task itself."""
 
-from hilserl.rewards.classifier import RewardClassifier
-
 from hilserl.experience import ExperienceSpec
+from hilserl.rewards.classifier import RewardClassifier
 from hilserl.training.config import TrainConfig
 from hilserl.training.rollout import Judge, Observation
 from hilserl.vision.frames import FrameEncoder

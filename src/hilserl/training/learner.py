@@ -65,7 +65,8 @@ class Learner:
         self.spec = spec
         self._placement = placement or Placement(jax.devices(), config.agent.batch_size)
         self._algorithm = ALGORITHMS[config.algorithm]
-        agent = self._algorithm.create(spec, config.agent, config.seed)
+        seen = config.policys(spec)
+        agent = self._algorithm.create(seen, config.agent, config.seed)
         self.snapshot: tuple[Agent, int] = (self._placement.agent(agent), 0)
         self.stopwatch = Stopwatch()
         self.metrics: dict[str, float] = {}
@@ -75,8 +76,8 @@ class Learner:
         self.demonstration_seconds = sum(step.human_seconds for step in prior)
         """Of a person's time that the demonstrations took, those kept out included."""
         prior, held_out = _held_out(prior) if self._algorithm.clones else (prior, [])
-        self._replay = Replay(spec, config.replay_capacity, prior, self.frames.stored, self._placement.store)
-        self._held_out = Replay(spec, 2, held_out, self.frames.stored)
+        self._replay = Replay(seen, config.replay_capacity, prior, self.frames.stored, self._placement.store)
+        self._held_out = Replay(seen, 2, held_out, self.frames.stored)
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
 

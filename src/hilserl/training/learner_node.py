@@ -92,7 +92,7 @@ class LearnerNode:
             for steps in unfinished:
                 self._episodes.take(steps)
             with interrupt.armed():
-                self._judging.submit(self._run.clone, interrupt).result()
+                self._judging.submit(self._run.clone, lambda: not interrupt.requested).result()
             self._learner.compile()
             self._published: tuple[int, Arrays] = (-1, {})
             self.exchange = self._open_exchange()
@@ -207,7 +207,7 @@ def _prior(config: TrainConfig, folder: RunDir) -> tuple[ExperienceSpec, list[St
 
     The environment is closed again: OpenGL wants that the thread that evaluates has one of its own.
     """
-    with contextlib.closing(make_env(config)) as env:
+    with contextlib.closing(make_env(config, cameras=config.recorded_cameras)) as env:
         spec = env.experience
     return spec, demonstrations(config, folder, spec)
 

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
@@ -126,15 +126,17 @@ class Tally:
 
 
 class Progress:
-    """The bar a person watches."""
+    """The bar a person watches, once there is progress."""
 
     def __init__(self, label: str, tally: Tally, max_env_steps: int) -> None:
-        self._tally = tally
-        self._bar = tqdm(total=max_env_steps, initial=tally.env_steps, desc=label, unit="step", dynamic_ncols=True)
+        self._label, self._tally, self._max_env_steps = label, tally, max_env_steps
+        self._bar: tqdm[NoReturn] | None = None
 
     def show(self, rounds_per_s: float, more: str = "") -> None:
-        tally = self._tally
-        self._bar.n = min(tally.env_steps, self._bar.total)
+        tally, total = self._tally, self._max_env_steps
+        if self._bar is None:
+            self._bar = tqdm(total=total, initial=tally.env_steps, desc=self._label, unit="step", dynamic_ncols=True)
+        self._bar.n = min(tally.env_steps, total)
         self._bar.set_postfix_str(
             f"alone {100 * tally.autonomous_success_rate:.0f}%, human {100 * tally.intervention_rate:.0f}%, "
             f"{rounds_per_s:.0f} rounds/s{more}"
@@ -142,7 +144,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self._bar.write(text)
+        tqdm.write(text)
 
     def close(self) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

@@ -63,25 +63,26 @@ def plot_cloning(metrics: Path, target: Path, title: str) -> None:
 
 
 def plot_groups(groups: Mapping[str, Sequence[RunDir]], target: Path, title: str) -> None:
-    """Evaluated success over environment steps, and of finished runs over the seconds of a person's time.
+    """Evaluated success of finished runs over environment steps, and the final one over the seconds of a person's time.
 
     Each run is a thin line, each group's mean a thick one, with a band from the worst to the best of its runs, which of
     a few seeds says more than an interval computed from them. A run that ended early, solved, counts as solved from
-    there on; the mean ends with the first run that was cut short. Runs that did nothing in the environment are level.
+    there on; the mean ends with the first run that was cut short. Runs that did nothing in the environment
+    are level, at what they came to.
     """
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), sharey="row", width_ratios=(3, 2), constrained_layout=True)
     colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     curves = {label: [_evaluated(run.metrics) for run in runs] for label, runs in groups.items()}
     longest = max(steps[-1] for runs in curves.values() for steps, _ in runs)
     for colour, (label, runs) in zip(cycle(colours), groups.items(), strict=False):
+        results = [run.read_result() for run in runs]
+        came_to = [result["evaluation"]["success_rate"] for result in results]
         if all(steps[-1] == 0 for steps, _ in curves[label]):
-            level = float(np.mean([max(success) for _, success in curves[label]]))
+            level = float(np.mean(came_to))
             axes[0].plot([0, longest], [level, level], color=colour, ls="--", lw=1.6, label=label)
         else:
             _draw_group(axes[0], curves[label], label, colour)
-        results = [run.read_result() for run in runs if run.result.exists()]
-        x = [human_seconds(result) for result in results]
-        axes[1].plot(x, [r["evaluation"]["success_rate"] for r in results], "o", color=colour, ms=7, alpha=0.7)
+        axes[1].plot([human_seconds(result) for result in results], came_to, "o", color=colour, ms=7, alpha=0.7)
     axes[0].set(ylabel="success rate, autonomous", ylim=(-0.03, 1.03))
     _tidy(axes[0], "environment steps")
     _tidy(axes[1], "seconds of a person's time, demonstrations included")

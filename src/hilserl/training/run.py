@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,6 @@ from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
 from hilserl.training.evaluation import Player, evaluate
-from hilserl.training.interrupt import Interrupt
 from hilserl.training.judge import reward_judge
 from hilserl.training.learner import Learner
 from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
@@ -75,13 +74,17 @@ def demonstrations(config: TrainConfig, folder: RunDir, spec: ExperienceSpec) ->
     """
     if config.demos:
         recorded = [episode for given in config.demos for episode in read_episodes(given, spec)]
+        if not recorded:
+            raise HilserlError(f"There is no recorded episode in {', '.join(map(str, config.demos))}.")
     elif not config.demonstrations or ALGORITHMS[config.algorithm].draws == "online":
         return []
     else:
         if not folder.demonstrations.exists():
             part = folder.demonstrations.with_name(".demonstrations.part")
             judge = reward_judge(config, spec) if config.reward == "classifier" else None
-            with contextlib.closing(make_env(config, ends_on_success=judge is None)) as env:
+            with contextlib.closing(
+                make_env(config, cameras=config.recorded_cameras, ends_on_success=judge is None)
+            ) as env:
                 record_demonstrations(env, part, config.demonstrations, config.seed, config.person, judge=judge)
             part.rename(folder.demonstrations)
         recorded = read_episodes(folder.demonstrations, spec)
@@ -154,8 +157,8 @@ class Run:
             return "all updates done"
         return None
 
-    def clone(self, interrupt: Interrupt) -> None:
-        """Behaviour cloning's rounds that come before anything else, and the evaluation of what they make.
+    def clone(self, wanted: Callable[[], bool]) -> None:
+        """Behaviour cloning's rounds that come before anything else, while they are wanted, and what comes of them.
 
         Of an algorithm that has none it is nothing; a run that goes on takes up where it was.
         """
@@ -163,7 +166,7 @@ class Run:
         if learner.rounds >= learner.cloning_rounds:
             return
         with tqdm(total=learner.cloning_rounds, initial=learner.rounds, desc="cloning", unit="round") as bar:
-            while learner.rounds < learner.cloning_rounds and not interrupt.requested and not self.limit_reached():
+            while learner.rounds < learner.cloning_rounds and wanted() and not self.limit_reached():
                 learner.learn()
                 bar.update()
                 last = learner.rounds == learner.cloning_rounds
@@ -246,7 +249,12 @@ class Run:
         self._solved = self._solved + 1 if result.successes == result.episodes else 0
         outcome = result.as_dict()
         self._note("evaluation", state.env_steps, {"rounds": state.rounds, "human_steps": state.human_steps, **outcome})
-        self.progress.say(f"{state.env_steps:6d} steps, {state.human_steps:4d} of them human: {result}")
+        done = (
+            f"{state.env_steps:6d} steps, {state.human_steps:4d} of them human"
+            if self._acts
+            else f"{state.rounds:6d} rounds"
+        )
+        self.progress.say(f"{done}: {result}")
         save_checkpoint(self.dir.checkpoints, agent, state.judged(outcome), self._step(state))
         prune(self.dir.checkpoints, self.config.keep_checkpoints)
 

@@ -62,9 +62,9 @@ class Training:
         return Alongside(self._learner, self._breathe) if self._actor.station else Lockstep(self._learner)
 
     def _breathe(self) -> bool:
-        """Keeps the console alive while the actor waits for the learner; False where nobody wants to wait."""
-        assert self._actor.station
-        self._actor.station.breathe()
+        """Keeps the console alive, if there is one, while there is no acting; False where nobody wants to wait."""
+        if self._actor.station:
+            self._actor.station.breathe()
         return not self._interrupt.requested
 
     def __enter__(self) -> "Training":
@@ -81,7 +81,7 @@ class Training:
         run = self._run
         try:
             with self._interrupt.armed():
-                run.clone(self._interrupt)
+                run.clone(self._breathe)
                 while (reason := self._reason_to_stop()) is None:
                     self._actor.step()
                     if self._actor.rollout.between_episodes and run.evaluation_is_due:
