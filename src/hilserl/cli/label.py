@@ -34,7 +34,7 @@ class Arguments:
     operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "console"
     """Who drives: a simulated person, or you."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
-    """Drive nothing: take over the episodes of a recording or of a run, labelled by what the environment knew of them."""
+    """Drive nothing: take over the episodes of a recording or a run, labelled by what the environment knew of them."""
     cameras: tuple[str, ...] = ()
     """Which cameras; by default those in which the task's success is best seen."""
     resume: bool = False

@@ -54,7 +54,8 @@ class Labeller:
         """Success, a little beyond it, and over its border forth and back."""
         yield from self._approach()
         for _ in range(2):
-            move = self._rng.choice([self._sway, self._sway, self._sidestep, self._wander])
+            moves = self._sway, self._sway, self._sidestep, self._wander
+            move = moves[self._rng.integers(len(moves))]
             yield from move(self._span(2, 5))
         if self._rng.random() < 0.3:
             yield from self._drive_grippers(GripperRequest.OPEN, self._span(2, 4))

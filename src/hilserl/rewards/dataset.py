@@ -22,7 +22,7 @@ class LabelledImages:
     spec: ExperienceSpec
     frames: FrameEncoder
     inputs: dict[str, np.ndarray]
-    """By the names of `frames.inputs`: features float16 [n, channels, rows, columns], or frames where a trunk learns."""
+    """By the names of `frames.inputs`: features, float16 [n, channels, rows, columns]; frames where a trunk learns."""
     proprioception: np.ndarray
     """float32 [n, numbers], what the robot measured of itself, in nominal ranges."""
     classes: np.ndarray

@@ -146,7 +146,10 @@ def calibration(logits: np.ndarray, classes: np.ndarray) -> tuple[Float[Array, "
 def threshold_for(log_odds: np.ndarray, success: np.ndarray, rate: float) -> float:
     """The log-odds that a success must exceed for at most `rate` of the images without one to do so as well.
 
-    Where there are too few of those to tell (fewer than 1 / rate), none of them may.
+    Where there are too few of those to tell (fewer than 1 / rate), none of them may. It lies half way between the last
+    image that must not and the first success that does, so that neither decides alone.
     """
     negatives = np.sort(log_odds[~success])[::-1]
-    return float(negatives[int(rate * len(negatives))])
+    bar = negatives[int(rate * len(negatives))]
+    above = log_odds[success & (log_odds > bar)]
+    return float((bar + above.min()) / 2 if len(above) else bar)

@@ -1,4 +1,4 @@
-"""The classifier's network: a head of its own for each camera, one hidden layer, one logit for each class but the first.
+"""The classifier's network: a head of its own for each camera, one hidden layer, a logit for each class but the first.
 
 The class that needs no logit has 0: with two classes the softmax is a sigmoid.
 """

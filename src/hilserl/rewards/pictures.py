@@ -76,7 +76,7 @@ def plot_mistakes(
         for column, number in enumerate(numbers[:_WORST]):
             wrong = (beyond[number] > 0) != success[number]
             mistakes += int(wrong)
-            pictures = labels.pictures(rows[number])
+            pictures = labels.pictures(int(rows[number]))
             for camera, name in enumerate(cameras):
                 axes[kind * len(cameras) + camera, column].imshow(pictures[name])
             path, step = labels.files[labels.episodes[rows[number]]], labels.steps[rows[number]]

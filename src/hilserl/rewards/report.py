@@ -14,7 +14,7 @@ _BINS = 10
 
 @dataclass(frozen=True)
 class Report:
-    """A judgement of some labelled images. Rates are of images, so images of one episode do not count as independent."""
+    """A judgement of some labelled images. Rates are of images, of which those of one episode are not independent."""
 
     images: int
     episodes: int
@@ -103,7 +103,8 @@ def roc(log_odds: np.ndarray, success: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def roc_area(log_odds: np.ndarray, success: np.ndarray) -> float:
-    return float(np.trapezoid(*roc(log_odds, success)[::-1]))
+    alarms, hits = roc(log_odds, success)
+    return float(np.trapezoid(hits, alarms))
 
 
 def _area_error(area: float, positives: int, negatives: int) -> float:
