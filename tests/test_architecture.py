@@ -10,6 +10,7 @@ import hilserl
 ROOT = Path(hilserl.__file__).parent
 PARTS = {
     "errors": set(),
+    "address": set(),
     "experience": {"errors"},
     "sim": {"experience"},
     "tasks": {"experience", "sim"},
@@ -18,7 +19,7 @@ PARTS = {
     "vision": {"experience"},
     "rewards": {"experience", "vision"},
     "replay": {"experience"},
-    "robot": {"experience", "sim"},
+    "robot": {"address", "experience", "sim"},
     "interop": {"experience"},
 }
 BELOW_TRAINING = set(PARTS)
@@ -29,6 +30,7 @@ FORBIDDEN_LIBRARIES = {
     "operators": {"jax", "equinox", "optax", "mujoco"},
     "agents": {"mujoco"},
     "vision": {"mujoco"},
+    "robot": {"jax", "equinox", "optax"},
     "experience": {"jax", "mujoco"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
