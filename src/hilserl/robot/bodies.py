@@ -1,5 +1,6 @@
 """What requests may say. Numbers are finite: JSON knows no NaN, and an overflow is refused like one."""
 
+import math
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -17,23 +18,17 @@ _Numbers7 = Annotated[list[float], msgspec.Meta(min_length=7, max_length=7)]
 _Numbers9 = Annotated[list[float], msgspec.Meta(min_length=9, max_length=9)]
 
 
-class BadRequestError(HilserlError):
-    """A body that makes no sense."""
-
-
 class PoseBody(msgspec.Struct, forbid_unknown_fields=True):
     """Of /pose."""
 
     arr: _Numbers7
 
     def pose(self) -> Pose:
-        """With a quaternion of length 1. Raises `BadRequestError` where its length says that it is none."""
+        """With a quaternion of length 1. Raises `HilserlError` where its length says that it is none."""
         pose = np.array(self.arr)
-        length = float(np.linalg.norm(pose[3:]))
+        length = math.hypot(*self.arr[3:])
         if not 0.5 < length < 2.0:
-            raise BadRequestError(
-                f"arr[3:7] is {self.arr[3:]}, of length {length:.3g}; expected a unit quaternion xyzw."
-            )
+            raise HilserlError(f"arr[3:7] is {self.arr[3:]}, of length {length:.3g}; expected a unit quaternion xyzw.")
         pose[3:] /= length
         return pose
 
@@ -54,7 +49,7 @@ class LoadBody(msgspec.Struct, forbid_unknown_fields=True):
     def load(self) -> Load:
         x, y, z = self.F_x_center_load
         if max(abs(x), abs(y), abs(z)) > 1.0:
-            raise BadRequestError(f"F_x_center_load is {self.F_x_center_load} m; expected within 1 m of the flange.")
+            raise HilserlError(f"F_x_center_load is {self.F_x_center_load} m; expected within 1 m of the flange.")
         return Load(self.mass, (x, y, z), tuple(self.load_inertia))
 
 
@@ -72,11 +67,11 @@ class ReasonBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def decode(body: bytes, form: type[_T]) -> _T:
-    """A request's body. Raises `BadRequestError` saying what is wrong with it."""
+    """A request's body. Raises `HilserlError` saying what is wrong with it."""
     try:
         return msgspec.json.decode(body, type=form)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadRequestError(f"{error}. The body was {_shown(body)}; numbers must be finite.") from error
+        raise HilserlError(f"{error}. The body was {_shown(body)}; numbers must be finite.") from error
 
 
 def _shown(body: bytes) -> str:

@@ -12,6 +12,8 @@ from hilserl.robot.poses import Pose, angle_rad, turned_towards
 
 _STANDING_M_PER_S = 0.01
 _MAX_BRAKING_S = 0.3
+_LOOK_AHEAD_S = 0.04
+"""In which a braked arm comes to stand."""
 
 
 class Governor:
@@ -23,7 +25,7 @@ class Governor:
 
     An arm whose client has gone silent is braked: the set point lies behind it by `brake_s` times its velocity, which
     adds stiffness times `brake_s` to the damping, until it stands. The loop must see the velocity at once; 0 leaves
-    the braking to the controller's own damping.
+    the braking to the controller's own damping. So is an arm that would run over the edge of the box.
     """
 
     def __init__(self, box: Box, limits: Limits, pose: Pose, brake_s: float) -> None:
@@ -38,9 +40,8 @@ class Governor:
         self.hold(pose)
 
     def hold(self, pose: Pose) -> None:
-        """Stay at a (measured) pose until the next command."""
-        self.set_point, _ = self._box.nearest(pose)
-        self._goal = self.set_point
+        """Stay at a (measured) pose until the next command, be it outside the box: nothing jerks the arm back in."""
+        self.set_point = self._goal = pose
         self._commanded_s = self._braking_since_s = None
 
     def command(self, pose: Pose, now_s: float) -> None:
@@ -62,7 +63,18 @@ class Governor:
             self._brake(measured, velocity_m_per_s, now_s)
         elif self.set_point is not self._goal:
             self._travel(metres, radians)
-        return self.set_point
+        return self._short_of_the_walls(measured, velocity_m_per_s)
+
+    def _short_of_the_walls(self, measured: Pose, velocity_m_per_s: np.ndarray) -> Pose:
+        """The set point, but along an axis on which the tool is about to leave the box, one that brakes it."""
+        wanted = self.set_point
+        axes = zip(measured[:3].tolist(), velocity_m_per_s.tolist(), self._box.low_m, self._box.high_m, strict=True)
+        for axis, (position, speed, low, high) in enumerate(axes):
+            ahead = position + _LOOK_AHEAD_S * speed
+            if self._brake_s and ((ahead > high and speed > 0) or (ahead < low and speed < 0)):
+                wanted = wanted.copy()
+                wanted[axis] = min(max(position - self._brake_s * speed, low), high)
+        return wanted
 
     def _brake(self, measured: Pose, velocity_m_per_s: np.ndarray, now_s: float) -> None:
         speed = math.sqrt(float(velocity_m_per_s @ velocity_m_per_s))

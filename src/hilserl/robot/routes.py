@@ -6,9 +6,8 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from hilserl.errors import HilserlError
 from hilserl.robot.backend import Backend, GripperVerb, Mode, RefusedError, Snapshot
-from hilserl.robot.bodies import BadRequestError, GripperBody, LoadBody, PoseBody, decode
+from hilserl.robot.bodies import GripperBody, LoadBody, PoseBody, decode
 from hilserl.robot.poses import euler_xyz_rad
 from hilserl.robot.tally import Tally
 
@@ -115,10 +114,5 @@ def _set_load(backend: Backend) -> str:
 
 
 def _update_param(backend: Backend) -> str:
-    values = decode(request.get_data(), dict[str, float])
-    try:
-        changed = backend.compliance().changed(values)
-    except HilserlError as error:
-        raise BadRequestError(str(error)) from error
-    backend.set_compliance(changed)
+    backend.set_compliance(backend.compliance().changed(decode(request.get_data(), dict[str, float])))
     return "Updated compliance parameters"

@@ -17,7 +17,6 @@ from werkzeug.exceptions import HTTPException
 from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.robot.backend import Backend, LostError, RefusedError
-from hilserl.robot.bodies import BadRequestError
 from hilserl.robot.lease import HeldError, Lease
 from hilserl.robot.routes import CONTROLLED, add_commands, add_reads
 from hilserl.robot.sim_backend import SimBackend
@@ -28,7 +27,7 @@ CLIENT_HEADER = "X-Client"
 MAX_BODY_BYTES, _MAX_HEADER_BYTES = 16_384, 16_384
 _REQUEST_TIMEOUT_S = 10
 _THREADS, _CONNECTIONS = 8, 200
-_STATUS: dict[type[HilserlError], int] = {BadRequestError: 400, RefusedError: 409, HeldError: 409, LostError: 503}
+_STATUS: dict[type[HilserlError], int] = {HilserlError: 400, RefusedError: 409, HeldError: 409, LostError: 503}
 
 
 def check_listening(address: Address, token: str | None) -> None:
@@ -94,7 +93,8 @@ def _measure(app: Flask, tally: Tally) -> None:
 
 def _explain(error: HTTPException) -> tuple[Response, int]:
     """What Flask and waitress refuse by themselves, in the form of the other refusals."""
-    allowed = f" It takes {', '.join(error.valid_methods)}." if getattr(error, "valid_methods", None) else ""
+    methods = getattr(error, "valid_methods", None)
+    allowed = f" It takes {', '.join(sorted(methods))}." if methods else ""
     return jsonify(error=f"{request.method} {request.path}: {error.name}.{allowed}"), error.code or 500
 
 

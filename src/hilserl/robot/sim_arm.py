@@ -55,7 +55,7 @@ class SimArm:
         self._tcp = model.site(ROBOT_PREFIX + TCP_SITE).id
         self._flange = model.body(ROBOT_PREFIX + "link7").id
         self._hand = model.body(ROBOT_PREFIX + "hand").id
-        self._jacobian = np.zeros((6, model.nv))
+        self._full_jacobian = np.zeros((6, model.nv))
         self._load: Load | None = None
         self._drive = JointDrive(model, reset_joints_rad)
         self.gripper = SimGripper(model, self._data, gripper)
@@ -64,7 +64,7 @@ class SimArm:
         self.mode = Mode.IMPEDANCE
         self.ticks = 0
         self.sim.restart()
-        self.governor = Governor(box, limits, self._measured(), _BRAKE_S)
+        self.governor = Governor(box, limits, self._tool_pose(), _BRAKE_S)
         self.reset_scene(0, home=True)
 
     @property
@@ -74,12 +74,10 @@ class SimArm:
     def tick(self) -> None:
         """Measure, control, and let a millisecond pass. Raises HilserlError when the physics diverged."""
         mujoco.mj_step1(self._model, self._data)
-        self.pose = self._measured()
-        mujoco.mj_jacSite(self._model, self._data, self._jacobian[:3], self._jacobian[3:], self._tcp)
-        self.velocity = self._jacobian[:, self._dofs] @ self._data.qvel[self._dofs]
+        self._measure()
         if self.mode == Mode.IMPEDANCE:
             self._follow()
-        elif self._drive.tick(self._data.qpos[self._q], self._data.qvel[self._dofs], self.now_s):
+        elif self._drive.tick(self.q, self.dq, self.now_s):
             self._end_reset()
         self._data.qfrc_applied[self._dofs] = self._posture if self.mode == Mode.IMPEDANCE else self._drive.torque_Nm
         self.gripper.tick(TICK_S)
@@ -103,21 +101,28 @@ class SimArm:
         force = load.mass_kg * self._model.opt.gravity
         return np.concatenate([force, cross(centre - self._data.site_xpos[self._tcp], force)])
 
-    def _measured(self) -> Pose:
+    def _measure(self) -> None:
+        """Takes down everything of one moment, before the joints move on."""
+        self.pose = self._tool_pose()
+        self.q, self.dq = self._data.qpos[self._q], self._data.qvel[self._dofs]
+        mujoco.mj_jacSite(self._model, self._data, self._full_jacobian[:3], self._full_jacobian[3:], self._tcp)
+        self.jacobian = self._full_jacobian[:, self._dofs]
+        self.velocity = self.jacobian @ self.dq
+
+    def _tool_pose(self) -> Pose:
         return np.concatenate([self.sim.arm.tcp_position_m, to_xyzw(self.sim.arm.tcp_quaternion_wxyz)])
 
     def measurements(self) -> dict[str, np.ndarray]:
         """What a snapshot is made of, of the present moment."""
-        jacobian, dq = self._jacobian[:, self._dofs], self._data.qvel[self._dofs]
         force, torque = self._tool_wrench()
         return {
             "pose": self.pose,
             "velocity": self.velocity,
             "force": force,
             "torque": torque,
-            "q": self._data.qpos[self._q],
-            "dq": dq,
-            "jacobian": jacobian.ravel(),
+            "q": self.q,
+            "dq": self.dq,
+            "jacobian": self.jacobian.ravel(),
             "gripper": np.array([self.gripper.position]),
             "set_point": self.governor.set_point,
             "qpos": self._data.qpos,
@@ -165,7 +170,7 @@ class SimArm:
     def joint_reset(self) -> None:
         self._require_motion()
         self._let_go()
-        self._drive.go(self._data.qpos[self._q], self.now_s)
+        self._drive.go(self.q, self.now_s)
         self.mode = Mode.RESETTING
 
     def halt(self) -> None:
@@ -184,9 +189,7 @@ class SimArm:
         # The motors' axes are the target's: as it never turns, they are the base frame's.
         self._data.mocap_quat[self._model.body(TARGET_BODY).mocapid[0]] = (1.0, 0.0, 0.0, 0.0)
         self.sim.settle()
-        self.pose = self._measured()
-        mujoco.mj_jacSite(self._model, self._data, self._jacobian[:3], self._jacobian[3:], self._tcp)
-        self.velocity = self._jacobian[:, self._dofs] @ self._data.qvel[self._dofs]
+        self._measure()
         if self.mode in (Mode.IMPEDANCE, Mode.RESETTING):
             self._begin_following()
         else:
@@ -216,7 +219,7 @@ class SimArm:
 
     def _hold_joints(self, mode: Mode) -> None:
         self._let_go()
-        self._drive.hold(self._data.qpos[self._q])
+        self._drive.hold(self.q)
         self.mode = mode
 
     def _let_go(self) -> None:

@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify, request
 from hilserl import __version__
 from hilserl.errors import HilserlError
 from hilserl.robot.backend import Backend
-from hilserl.robot.bodies import BadRequestError, ReasonBody, SceneBody, decode
+from hilserl.robot.bodies import ReasonBody, SceneBody, decode
 from hilserl.robot.lease import Lease
 from hilserl.robot.pictures import as_npy, as_png
 from hilserl.robot.routes import CONTROLLED
@@ -79,10 +79,7 @@ def _picture(backend: Backend, name: str, form: str) -> Response | tuple[Respons
         known = ", ".join(f"/cameras/{camera}.{{{','.join(_FORMATS)}}}" for camera in backend.cameras)
         return jsonify(error=f"There is no picture {name}.{form}; there is: {known or 'none'}."), 404
     height, width = (_pixels(side) for side in ("height", "width"))
-    try:
-        picture, time_s = backend.picture(name, height, width)
-    except HilserlError as error:
-        raise BadRequestError(str(error)) from error
+    picture, time_s = backend.picture(name, height, width)
     write, kind = _FORMATS[form]
     return Response(write(picture), content_type=kind, headers={TIME_HEADER: f"{time_s:.3f}"})
 
@@ -90,7 +87,7 @@ def _picture(backend: Backend, name: str, form: str) -> Response | tuple[Respons
 def _pixels(side: str) -> int:
     text = request.args.get(side, str(_PICTURE_PX))
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise BadRequestError(f"{side}={text!r}: expected a number of pixels.")
+        raise HilserlError(f"{side}={text!r}: expected a number of pixels.")
     return int(text)
 
 
