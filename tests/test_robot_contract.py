@@ -13,7 +13,7 @@ from loopback import until
 from robot_rig import BACKENDS, HOME, Rig, serving
 
 SPEED_OF_STANDING = 0.05
-LEAN_M = 0.03
+LEAN_M = 0.015
 """How far a soft arm may be dragged off its set point, which never leaves the box, at full speed."""
 PRECISION = {"rotational_clip_x": 0.5, "rotational_clip_y": 0.5, "rotational_clip_z": 0.5}
 

@@ -123,7 +123,7 @@ def test_random_bodies_never_break_a_route(rig: Rig) -> None:
         assert answer.status in (200, 400, 409), (body, answer)
         now = rig.backend.snapshot()
         assert np.isfinite(now.pose).all()
-        assert ((now.pose[:3] > low - 0.03) & (now.pose[:3] < high + 0.03)).all()
+        assert ((now.pose[:3] > low - 0.015) & (now.pose[:3] < high + 0.015)).all()
 
 
 def test_clients_that_dribble_do_not_keep_others_waiting(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

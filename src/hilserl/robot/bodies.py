@@ -56,7 +56,7 @@ class LoadBody(msgspec.Struct, forbid_unknown_fields=True):
 class SceneBody(msgspec.Struct, forbid_unknown_fields=True):
     """Of /sim/reset."""
 
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     home: bool = True
 
 

@@ -34,7 +34,7 @@ class Governor:
         self._last_s = -np.inf
         self._commanded_s: float | None = None
         self._braking_since_s: float | None = None
-        self._near = True
+        self._near, self._at_wall = True, False
         self.watchdog_holds = 0
         """How often the arm was held because its client had gone silent."""
         self.hold(pose)
@@ -67,14 +67,19 @@ class Governor:
 
     def _short_of_the_walls(self, measured: Pose, velocity_m_per_s: np.ndarray) -> Pose:
         """The set point, but along an axis on which the tool is about to leave the box, one that brakes it."""
-        wanted = self.set_point
+        wanted, self._at_wall = self.set_point, False
         axes = zip(measured[:3].tolist(), velocity_m_per_s.tolist(), self._box.low_m, self._box.high_m, strict=True)
         for axis, (position, speed, low, high) in enumerate(axes):
             ahead = position + _LOOK_AHEAD_S * speed
             if self._brake_s and ((ahead > high and speed > 0) or (ahead < low and speed < 0)):
-                wanted = wanted.copy()
+                wanted, self._at_wall = wanted.copy(), True
                 wanted[axis] = min(max(position - self._brake_s * speed, low), high)
         return wanted
+
+    @property
+    def is_braking(self) -> bool:
+        """Whether the arm is being stopped; a controller with damping to spare should use it."""
+        return self._braking_since_s is not None or self._at_wall
 
     def _brake(self, measured: Pose, velocity_m_per_s: np.ndarray, now_s: float) -> None:
         speed = math.sqrt(float(velocity_m_per_s @ velocity_m_per_s))

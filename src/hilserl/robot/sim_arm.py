@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 
 from hilserl.robot.backend import GripperKind, GripperVerb, Load, Mode, RefusedError
-from hilserl.robot.compliance import Compliance, ImpedanceLaw
+from hilserl.robot.compliance import Compliance, ImpedanceLaw, most
 from hilserl.robot.governor import Governor
 from hilserl.robot.limits import Box, Limits
 from hilserl.robot.poses import Pose, cross, rotation_matrix, to_xyzw
@@ -60,7 +60,6 @@ class SimArm:
         self._drive = JointDrive(model, reset_joints_rad)
         self.gripper = SimGripper(model, self._data, gripper)
         self.law = ImpedanceLaw(Compliance())
-        self.set_compliance(self.law.compliance)
         self.mode = Mode.IMPEDANCE
         self.ticks = 0
         self.sim.restart()
@@ -87,6 +86,9 @@ class SimArm:
 
     def _follow(self) -> None:
         set_point = self.governor.update(self.pose, self.velocity[:3], self.now_s)
+        if self.governor.is_braking != self._is_braking:
+            self._is_braking = self.governor.is_braking
+            self._set_damping()
         wrench = self.law.wrench(self.pose, set_point)
         if self._load is not None:
             wrench -= self._load_weight(self._load)
@@ -153,7 +155,13 @@ class SimArm:
 
     def set_compliance(self, compliance: Compliance) -> None:
         self.law.set(compliance)
-        damping = np.repeat([compliance.translational_damping, compliance.rotational_damping], 3)
+        if self.mode == Mode.IMPEDANCE:
+            self._set_damping()
+
+    def _set_damping(self) -> None:
+        """What is set or, to stop the tool, the most there is."""
+        translational = most("translational_damping") if self._is_braking else self.law.compliance.translational_damping
+        damping = np.repeat([translational, self.law.compliance.rotational_damping], 3)
         self._model.actuator_biasprm[self._motors, 2] = -damping
 
     def set_load(self, load: Load) -> None:
@@ -212,9 +220,8 @@ class SimArm:
         self.law.forget()
         self.sim.arm.hold_posture()
         self._posture = self._data.qfrc_applied[self._dofs].copy()
-        self._model.actuator_biasprm[self._motors, 2] = -np.repeat(
-            [self.law.compliance.translational_damping, self.law.compliance.rotational_damping], 3
-        )
+        self._is_braking = False
+        self._set_damping()
         self.mode = Mode.IMPEDANCE
 
     def _hold_joints(self, mode: Mode) -> None:

@@ -11,6 +11,9 @@ from hilserl.sim.arm import Arm
 from hilserl.sim.panda import LEFT_PAD, RIGHT_PAD
 from hilserl.sim.scene import ROBOT_PREFIX
 
+_DIVERGED = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+"""After each of these MuJoCo has begun anew by itself."""
+
 
 class Simulation:
     """A world in time. `data` is current after `settle` and after every `advance`."""
@@ -67,7 +70,7 @@ class Simulation:
 
     def check(self) -> None:
         """Raises HilserlError when the physics diverged."""
-        if self.data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number or not np.isfinite(self.data.qpos).all():
+        if any(self.data.warning[kind].number for kind in _DIVERGED) or not np.isfinite(self.data.qpos).all():
             raise HilserlError(f"The simulation diverged at {self.data.time:.3f} s; qpos is {self.data.qpos}.")
 
     def place(self, body: str, position_m: np.ndarray, yaw_rad: float) -> None:
