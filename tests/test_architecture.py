@@ -12,6 +12,7 @@ PARTS = {
     "errors": set(),
     "arrays": set(),
     "statistics": set(),
+    "address": set(),
     "experience": {"errors"},
     "sim": {"experience"},
     "tasks": {"experience", "sim"},
@@ -20,7 +21,7 @@ PARTS = {
     "vision": {"experience"},
     "rewards": {"experience", "vision", "arrays", "statistics"},
     "replay": {"experience"},
-    "robot": {"experience", "sim"},
+    "robot": {"address", "experience", "sim"},
     "interop": {"experience"},
 }
 BELOW_TRAINING = set(PARTS)
@@ -32,6 +33,7 @@ FORBIDDEN_LIBRARIES = {
     "agents": {"mujoco"},
     "rewards": {"mujoco"},
     "vision": {"mujoco"},
+    "robot": {"jax", "equinox", "optax"},
     "experience": {"jax", "mujoco"},
 }
 FILES = sorted(ROOT.rglob("*.py"))

@@ -29,7 +29,7 @@ class Arguments:
     """Measure. Figures of one call were taken in one run, side by side."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """sim, agent, encoder, vision, console, transport; all of them where none is named."""
+    """sim, agent, encoder, vision, console, transport, robot; all of them where none is named."""
     gym_hil_python: Path = Path(".venv-gym-hil/bin/python")
     """The Python of an environment that has gym-hil (`make gym-hil` makes one); skipped where it is absent."""
     json: Path | None = None
@@ -235,6 +235,13 @@ def _bench_transport(arguments: Arguments) -> dict[str, float]:
     return figures()
 
 
+def _bench_robot(arguments: Arguments) -> dict[str, float]:
+    del arguments
+    from hilserl.cli.bench_robot import figures
+
+    return figures()
+
+
 _BENCHES: dict[str, Callable[[Arguments], dict[str, float]]] = {
     "sim": _bench_sim,
     "agent": _bench_agent,
@@ -242,6 +249,7 @@ _BENCHES: dict[str, Callable[[Arguments], dict[str, float]]] = {
     "vision": _bench_vision,
     "console": _bench_console,
     "transport": _bench_transport,
+    "robot": _bench_robot,
 }
 
 

@@ -25,6 +25,7 @@ VERBS = {
     "classifier": "train the reward classifier on labelled images",
     "replay": "look at recorded episodes",
     "plot": "compare runs in one picture and one table",
+    "robot-server": "serve an arm, simulated or real, over HTTP",
     "bench": "measure the figures in the README again",
     "doctor": "what works on this machine, and what to do about the rest",
 }
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[0] not in VERBS:
             raise unknown("command", words[0], VERBS)
         # Each verb is imported alone: `hilserl tasks` should not wait for JAX.
-        return importlib.import_module(f"hilserl.cli.{words[0]}").run(words[1:])
+        return importlib.import_module(f"hilserl.cli.{words[0].replace('-', '_')}").run(words[1:])
     except HilserlError as error:
         print(f"hilserl: {error}", file=sys.stderr)
         return 1
@@ -58,5 +59,5 @@ def command() -> NoReturn:
 
 
 def _usage() -> str:
-    lines = [f"  hilserl {verb:<11} {summary}" for verb, summary in VERBS.items()]
+    lines = [f"  hilserl {verb:<12} {summary}" for verb, summary in VERBS.items()]
     return "\n".join(["usage: hilserl COMMAND ...", "", *lines, "", "hilserl COMMAND --help tells more."])

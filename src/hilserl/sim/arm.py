@@ -52,7 +52,7 @@ class Arm:
         """The pose the impedance pulls the tool to until the next command."""
         self._data.mocap_pos[self._target] = position_m
         self._data.mocap_quat[self._target] = quaternion_wxyz
-        self._hold_posture()
+        self.hold_posture()
 
     def command_gripper(self, action: float) -> None:
         """Below -0.5 closes, above +0.5 opens, anything between holds the command as it is."""
@@ -61,7 +61,7 @@ class Arm:
         elif action > 0.5:
             self._data.ctrl[self._gripper] = FINGER_RANGE_M
 
-    def _hold_posture(self) -> None:
+    def hold_posture(self) -> None:
         """A torque along the arm's one free motion (the elbow's swing) towards home; the tool does not feel it."""
         jacobian = np.zeros((6, self._model.nv))
         mujoco.mj_jacSite(self._model, self._data, jacobian[:3], jacobian[3:], self._tcp)
@@ -114,4 +114,6 @@ class Arm:
         torque = -rotation @ self._data.sensordata[self._torque : self._torque + 3]
         weight = self._model.body_subtreemass[self._hand] * self._model.opt.gravity
         lever = self._data.subtree_com[self._hand] - self._data.site_xpos[self._wrist]
-        return force - weight, torque - np.cross(lever, weight)
+        moment = np.zeros(3)
+        mujoco.mju_cross(moment, lever, weight)
+        return force - weight, torque - moment

@@ -9,17 +9,21 @@ import numpy as np
 from hilserl.errors import HilserlError
 from hilserl.sim.arm import Arm
 from hilserl.sim.panda import LEFT_PAD, RIGHT_PAD
-from hilserl.sim.scene import PHYSICS_DT_S, ROBOT_PREFIX
+from hilserl.sim.scene import ROBOT_PREFIX
+
+_DIVERGED = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+"""After each of these MuJoCo has begun anew by itself."""
 
 
 class Simulation:
     """A world in time. `data` is current after `settle` and after every `advance`."""
 
     def __init__(self, spec: mujoco.MjSpec, control_dt_s: float) -> None:
-        self.substeps = round(control_dt_s / PHYSICS_DT_S)
-        if abs(self.substeps * PHYSICS_DT_S - control_dt_s) > 1e-9:
+        physics_dt_s = spec.option.timestep
+        self.substeps = round(control_dt_s / physics_dt_s)
+        if self.substeps < 1 or abs(self.substeps * physics_dt_s - control_dt_s) > 1e-9:
             raise HilserlError(
-                f"The control step {control_dt_s} s is not a multiple of the physics step {PHYSICS_DT_S} s."
+                f"The control step {control_dt_s} s is not a multiple of the physics step {physics_dt_s} s."
             )
         self._frames = 1
         self._on_frame: Callable[[], object] = _nothing
@@ -62,7 +66,11 @@ class Simulation:
         self.settle()
         if self._frames > 1:
             self._on_frame()
-        if self.data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number or not np.isfinite(self.data.qpos).all():
+        self.check()
+
+    def check(self) -> None:
+        """Raises HilserlError when the physics diverged."""
+        if any(self.data.warning[kind].number for kind in _DIVERGED) or not np.isfinite(self.data.qpos).all():
             raise HilserlError(f"The simulation diverged at {self.data.time:.3f} s; qpos is {self.data.qpos}.")
 
     def place(self, body: str, position_m: np.ndarray, yaw_rad: float) -> None:

@@ -1,0 +1,35 @@
+"""Where something listens, and who can reach it there."""
+
+import ipaddress
+from typing import NamedTuple
+
+from hilserl.errors import HilserlError
+
+
+class Address(NamedTuple):
+    """HOST:PORT."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Raises HilserlError for anything else than HOST:PORT."""
+        host, separator, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not separator or not host or not port.isdecimal() or len(port) > 5 or int(port) > 65_535:
+            raise HilserlError(f"{text!r} is not an address; expected HOST:PORT, as in 127.0.0.1:50051.")
+        return cls(host, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -1,0 +1,72 @@
+"""hilserl bench robot: how well the simulated arm keeps time, and how fast its server answers over loopback."""
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from hilserl.errors import HilserlError
+
+_STEPS, _HZ = 150, 10
+_POSES = ([0.45, 0.1, 0.3, 1, 0, 0, 0], [0.47, 0.12, 0.28, 1, 0, 0, 0])
+_CALLS = {"pose": ("POST", "/pose"), "state": ("POST", "/getstate"), "frame": ("GET", "/cameras/front.npy")}
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[int]:
+    """The port of a server in a process of its own, as it is used."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "sim", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 (our own)
+        try:
+            if process.stdout is None or not process.stdout.readline():
+                raise HilserlError("The robot server did not start.")
+            yield port
+        finally:
+            process.terminate()
+
+
+def _ask(port: int, method: str, path: str, body: object = None) -> bytes:
+    """On a connection of its own, as HIL-SERL's clients ask."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as line:
+        line.request(method, path, json.dumps(body) if body is not None else None)
+        answer = line.getresponse()
+        if answer.status != http.HTTPStatus.OK:
+            raise HilserlError(f"{method} {path} was answered with {answer.status}: {answer.read()!r}")
+        return answer.read()
+
+
+def figures() -> dict[str, float]:
+    """Of a client that moves, reads and looks ten times a second; microseconds."""
+    seconds: dict[str, list[float]] = {name: [] for name in _CALLS}
+    with _server() as port:
+        # The first picture opens the OpenGL context.
+        _ask(port, *_CALLS["frame"])
+        begun = time.monotonic()
+        for step in range(_STEPS):
+            for name, (method, path) in _CALLS.items():
+                started = time.perf_counter()
+                _ask(port, method, path, {"arr": _POSES[step // 10 % 2]} if name == "pose" else None)
+                seconds[name].append(time.perf_counter() - started)
+            time.sleep(max(0.0, begun + (step + 1) / _HZ - time.monotonic()))
+        metrics = json.loads(_ask(port, "GET", "/metrics"))
+    found = {f"robot.loop_{key}_us": 1e3 * metrics[f"loop_{key}_ms"] for key in _LOOP}
+    for name, laps in seconds.items():
+        p50, p99 = np.percentile(laps, [50, 99])
+        found |= {f"robot.{name}_p50_us": 1e6 * p50, f"robot.{name}_p99_us": 1e6 * p99}
+    return found | {
+        "robot.loop_ticks_skipped": metrics["loop_ticks_skipped"],
+        "robot.loop_real_time_priority": metrics["loop_real_time_priority"],
+        "robot.watchdog_holds": metrics["watchdog_holds"],
+    }
+
+
+_LOOP = tuple(f"{what}_{size}" for what in ("lateness", "busy") for size in ("p50", "p99", "max"))

@@ -1,0 +1,1 @@
+"""The HTTP robot server and the arms it stands in front of."""

@@ -1,0 +1,60 @@
+"""Poses as the robot's HTTP interface writes them: float64 [7], xyz in metres, then a unit quaternion xyzw."""
+
+import numpy as np
+
+Pose = np.ndarray
+
+
+def to_wxyz(xyzw: np.ndarray) -> np.ndarray:
+    """A quaternion in MuJoCo's order."""
+    return np.array([xyzw[3], xyzw[0], xyzw[1], xyzw[2]])
+
+
+def to_xyzw(wxyz: np.ndarray) -> np.ndarray:
+    """A quaternion in the interface's order."""
+    return np.array([wxyz[1], wxyz[2], wxyz[3], wxyz[0]])
+
+
+def rotation_matrix(xyzw: np.ndarray) -> np.ndarray:
+    """float64 [3, 3] of a unit quaternion."""
+    x, y, z, w = xyzw
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cross product of two 3-vectors; NumPy's own takes ten times as long, and the arm's loop has no time."""
+    (ax, ay, az), (bx, by, bz) = a.tolist(), b.tolist()
+    return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
+
+
+def euler_xyz_rad(xyzw: np.ndarray) -> np.ndarray:
+    """Turns about the fixed axes x, then y, then z, as SciPy's "xyz"; at a pitch of 90 degrees the last one is 0."""
+    r = rotation_matrix(xyzw)
+    pitch = np.arcsin(np.clip(-r[2, 0], -1.0, 1.0))
+    if abs(r[2, 0]) > 1 - 1e-12:
+        return np.array([np.arctan2(-np.sign(r[2, 0]) * r[0, 1], r[1, 1]), pitch, 0.0])
+    return np.array([np.arctan2(r[2, 1], r[2, 2]), pitch, np.arctan2(r[1, 0], r[0, 0])])
+
+
+def angle_rad(a_xyzw: np.ndarray, b_xyzw: np.ndarray) -> float:
+    """How far one orientation is turned from another, 0 to pi."""
+    # Of the two ways to write it, the one that is exact for small angles.
+    a, b = a_xyzw, b_xyzw if a_xyzw @ b_xyzw >= 0 else -b_xyzw
+    return float(4.0 * np.arcsin(min(1.0, float(np.linalg.norm(a - b)) / 2)))
+
+
+def turned_towards(start_xyzw: np.ndarray, goal_xyzw: np.ndarray, at_most_rad: float) -> np.ndarray:
+    """From one orientation the shortest way to another, no further than an angle (spherical interpolation)."""
+    goal = goal_xyzw if start_xyzw @ goal_xyzw >= 0 else -goal_xyzw
+    angle = angle_rad(start_xyzw, goal)
+    if angle <= at_most_rad:
+        return goal
+    half, part = angle / 2, at_most_rad / angle
+    turned = np.sin((1 - part) * half) * start_xyzw + np.sin(part * half) * goal
+    return turned / np.linalg.norm(turned)
