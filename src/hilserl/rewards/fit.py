@@ -147,9 +147,9 @@ def threshold_for(log_odds: np.ndarray, success: np.ndarray, rate: float) -> flo
     """The log-odds that a success must exceed for at most `rate` of the images without one to do so as well.
 
     Where there are too few of those to tell (fewer than 1 / rate), none of them may. It lies half way between the last
-    image that must not and the first success that does, so that neither decides alone.
+    image that must not and the first success that does, so that neither decides alone, and never below even odds.
     """
     negatives = np.sort(log_odds[~success])[::-1]
     bar = negatives[int(rate * len(negatives))]
     above = log_odds[success & (log_odds > bar)]
-    return float((bar + above.min()) / 2 if len(above) else bar)
+    return max(0.0, float((bar + above.min()) / 2 if len(above) else bar))

@@ -113,10 +113,19 @@ class TrainConfig:
             raise HilserlError(f"{self.algorithm} does not act: it takes neither async nor operator {self.operator!r}.")
 
     @property
+    def _reward_cameras(self) -> tuple[str, ...]:
+        return tasks.find(self.task).reward_cameras if self.reward == "classifier" else ()
+
+    @property
     def recorded_cameras(self) -> tuple[str, ...]:
         """What the policy sees, and what a classifier judges by beside it."""
-        judging = tasks.find(self.task).reward_cameras if self.reward == "classifier" else ()
-        return tuple(dict.fromkeys((*self.cameras, *judging)))
+        return tuple(dict.fromkeys((*self.cameras, *self._reward_cameras)))
+
+    def judges(self, spec: ExperienceSpec) -> ExperienceSpec:
+        """What of the recorded experience a classifier sees; all of it where there is none."""
+        shapes = dict(spec.images)
+        images = tuple((name, shapes[name]) for name in self._reward_cameras)
+        return dataclasses.replace(spec, images=images) if images else spec
 
     def policys(self, spec: ExperienceSpec) -> ExperienceSpec:
         """What of the recorded experience the policy sees."""

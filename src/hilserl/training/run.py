@@ -222,7 +222,8 @@ class Run:
     def _keep_mistake(self, steps: Sequence[Step]) -> None:
         """What fooled the reward teaches the next classifier: an episode with labels, as `hilserl label` makes them."""
         labelled = [replace(step, success=step.truth) for step in steps]
-        write_episode(self.dir.mistakes / f"{steps[0].episode:06d}.parquet", labelled, self._learner.spec)
+        spec = self.config.judges(self._learner.spec)
+        write_episode(self.dir.mistakes / f"{steps[0].episode:06d}.parquet", labelled, spec)
 
     @property
     def evaluation_is_due(self) -> bool:
