@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.scipy.optimize import minimize
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from scipy.optimize import minimize
 
 from hilserl.rewards.dataset import LabelledImages, Split
 from hilserl.rewards.network import ClassifierConfig, ClassifierNetwork
@@ -127,20 +127,20 @@ def _balanced_loss(logits: np.ndarray, classes: np.ndarray) -> float:
     return float(np.mean([losses[classes == c].mean() for c in np.unique(classes)]))
 
 
-def calibration(logits: np.ndarray, classes: np.ndarray) -> tuple[Float[Array, ""], Float[Array, "classes-1"]]:
-    """The scale and biases that make logits most likely, with Platt's targets (Platt 1999, for any number of classes):
-    no data set makes anything certain."""
+def calibration(logits: np.ndarray, classes: np.ndarray) -> tuple[float, np.ndarray]:
+    """The scale and biases [classes - 1] that make logits most likely, with Platt's targets (Platt 1999, for any number
+    of classes): no data set makes anything certain."""
     count = logits.shape[1]
     frequency = np.bincount(classes, minlength=count)[classes][:, None]
     targets = (np.eye(count)[classes] * frequency + 1) / (frequency + count)
+    exact = logits.astype(np.float64)
 
-    def loss(x: Array) -> Array:
-        moved = x[0] * logits + jnp.pad(x[1:], (1, 0))
-        return optax.softmax_cross_entropy(moved, jnp.asarray(targets, jnp.float32)).mean()
+    def loss(x: np.ndarray) -> float:
+        moved = x[0] * exact + np.append(0.0, x[1:])
+        return float((np.logaddexp.reduce(moved, axis=1) - (targets * moved).sum(1)).mean())
 
-    start = jnp.zeros(count).at[0].set(1.0)
-    found = minimize(loss, start, method="BFGS").x
-    return found[0], found[1:]
+    found = minimize(loss, np.eye(count)[0]).x
+    return float(found[0]), found[1:].astype(np.float32)
 
 
 def threshold_for(log_odds: np.ndarray, success: np.ndarray, rate: float) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hilserl.errors import HilserlError
@@ -114,7 +115,7 @@ class ClassifierNetwork(eqx.Module):
             x = jnp.where(kept, x / (1 - self.dropout), 0.0)
         return jnp.pad(jax.vmap(self.output)(x), ((0, 0), (1, 0))), measured
 
-    def rescaled(self, scale: Float[Array, ""], bias: Float[Array, "classes-1"]) -> "ClassifierNetwork":
+    def rescaled(self, scale: float, bias: Float[np.ndarray, "others"]) -> "ClassifierNetwork":
         """The same with its logits times `scale` plus `bias`."""
         weight, old = self.output.weight, self.output.bias
         assert old is not None
