@@ -9,18 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hilserl.agents.agent import AgentConfig
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step
+from hilserl.experience import ExperienceSpec, Step, read_episode
 from hilserl.operators.keys import Command
 from hilserl.operators.operator import Nobody
 from hilserl.operators.person import Person, Role
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.source import Reading
 from hilserl.operators.takeover import Intent, Verdict
+from hilserl.rewards.classifier import Judgement
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.metrics import Tally
 from hilserl.training.rollout import EpisodeSummary, Rollout
+from hilserl.training.rundir import RunDir, read_episodes
+from hilserl.training.train import train
 
 LIMIT = 6
 
@@ -226,3 +230,66 @@ def test_a_simulated_person_calls_a_success_after_having_seen_it_for_a_while() -
 def test_rewards_that_cannot_be_are_refused(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(HilserlError, match=complaint):
         replace(preset("pick_cube"), **changes)
+
+
+class EveryFifth:
+    """A classifier that takes every fifth picture that it is shown for a success."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    @classmethod
+    def load(cls, path: Path) -> "EveryFifth":
+        assert path.name == "cube.safetensors"
+        return cls()
+
+    def judge_for(self, spec: ExperienceSpec, encoded: object = None) -> Any:
+        del encoded
+        assert [name for name, _ in spec.images] == ["front", "wrist", "side"], "the policy's, and the classifier's"
+
+        def judge(observation: dict[str, np.ndarray]) -> Judgement:
+            assert observation["side"].shape == (32, 32, 3)
+            self.shown += 1
+            return Judgement(self.shown % 5 == 0, 0.5, 0)
+
+        return judge
+
+
+def test_a_run_learns_from_what_its_classifier_says_and_keeps_what_fooled_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hilserl.training.judge.RewardClassifier", EveryFifth)
+    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr("hilserl.tasks.pick_cube.PickCube.max_episode_steps", 8)
+    config = replace(
+        preset("pick_cube"),
+        reward="classifier",
+        classifier=tmp_path / "cube.safetensors",
+        image_size=32,
+        demonstrations=2,
+        operator="none",
+        max_env_steps=12,
+        training_starts=1,
+        rounds_per_step=0.2,
+        eval_every=100,
+        final_eval_episodes=1,
+        agent=AgentConfig(hidden=(16,), critics=2, batch_size=8, utd_ratio=1),
+    )
+    run = RunDir(tmp_path / "run")
+    result = train(config, run)
+    assert result
+    assert result["reward"]["called_successes"] == result["reward"]["fooled_episodes"] == 2
+    assert result["reward"]["agreement"] < 1
+    (_, spec) = read_episode(run.episodes / "000000.parquet")
+    demonstrations = [*read_episodes(run.demonstrations, spec)]
+    assert [len(steps) for steps in demonstrations] == [6, 6], "they, too, end when the classifier says so"
+    episodes = [*read_episodes(run.episodes, spec)]
+    assert [(steps[-1].success, steps[-1].reward, steps[-1].truth) for steps in episodes[:2]] == [
+        (True, 1.0, False)
+    ] * 2
+    mistake, seen = read_episode(run.mistakes / "000000.parquet")
+    assert not any(step.success for step in mistake), "labelled by the truth, for the next classifier"
+    assert [name for name, _ in seen.images] == ["side", "wrist"]
+    resumed = train(replace(config, max_env_steps=22), run, resume=True)
+    assert resumed
+    assert resumed["reward"]["called_successes"] == 4
