@@ -511,7 +511,8 @@ def _note(record: Path, spool_bytes: int) -> None:
 
 if __name__ == "__main__":
     from hilserl.cli.main import main
-    from hilserl.training.interrupt import leave
+    from hilserl.training.interrupt import leave, listen
 
+    listen()
     _note(Path(sys.argv[1]), int(sys.argv[2]))
     leave(main(sys.argv[3:]))

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from hilserl import __version__
 from hilserl.errors import HilserlError, unknown
-from hilserl.training.interrupt import leave
+from hilserl.training.interrupt import leave, listen
 
 VERBS = {
     "tasks": "what can be trained",
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """Runs the command line that the process was started with, and ends the process."""
+    listen()
     leave(main())
 
 

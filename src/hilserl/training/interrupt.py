@@ -27,6 +27,7 @@ class Interrupt:
                 raise KeyboardInterrupt
             self.requested = True
 
+        self.requested |= _heard.requested
         try:
             before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
         except ValueError:  # not in the main thread, where nobody can send a signal
@@ -36,6 +37,23 @@ class Interrupt:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+_heard = Interrupt()
+
+
+def listen() -> None:
+    """Remembers a Ctrl-C that nobody is armed for yet, beside raising KeyboardInterrupt as Python does.
+
+    Raised in a library's callback it is dropped there, as in JAX's at garbage collection, and importing has many.
+    """
+
+    def handle(number: int, frame: object) -> NoReturn:
+        del number, frame
+        _heard.requested = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handle)
 
 
 def leave(status: int) -> NoReturn:

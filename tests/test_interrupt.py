@@ -1,0 +1,31 @@
+"""A Ctrl-C ends what it should, whenever it comes."""
+
+import subprocess
+import sys
+
+SWALLOWED = """
+import os, signal
+from hilserl.training.interrupt import Interrupt, listen
+
+listen()
+
+
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+
+
+Dropped()
+print("went on")
+interrupt = Interrupt()
+with interrupt.armed():
+    print(interrupt.requested)
+"""
+
+
+def test_a_ctrl_c_that_a_library_dropped_is_remembered() -> None:
+    """What is raised in a callback, as JAX has at garbage collection, goes no further."""
+    done = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["went on", "True"]
