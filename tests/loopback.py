@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from conftest import make_episode
+from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig
 from hilserl.agents.sac import create_agent
 from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
 from hilserl.training.client import RemoteLink
-from hilserl.training.credentials import Address, Credentials
+from hilserl.training.credentials import Credentials
 from hilserl.training.exchange import Exchange
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.service import Service

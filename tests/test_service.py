@@ -19,6 +19,7 @@ import pytest
 from pyarrow import flight
 
 from conftest import make_episode, make_step
+from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, Step, arrow_schema, entry
 from hilserl.training import client as client_module
@@ -27,7 +28,7 @@ from hilserl.training import line as line_module
 from hilserl.training.actor_node import Place, learners_config
 from hilserl.training.client import RemoteLink
 from hilserl.training.config import preset, to_json
-from hilserl.training.credentials import Address, Credentials, make_credentials
+from hilserl.training.credentials import Credentials, make_credentials
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.line import Line
 from hilserl.training.service import Service

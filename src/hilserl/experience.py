@@ -8,7 +8,7 @@ reset, and step t carries the action executed from observation t-1 together with
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,6 +132,11 @@ class ExperienceSpec:
         """What a step's observation and action take, uncompressed."""
         pixels = sum(height * width * channels for _, (height, width, channels) in self.images)
         return pixels + 4 * (self.state.size + self.action.size)
+
+    def only(self, cameras: Sequence[str]) -> "ExperienceSpec":
+        """The same with no other cameras than these, in their order."""
+        shapes = dict(self.images)
+        return replace(self, images=tuple((name, shapes[name]) for name in cameras if name in shapes))
 
     @property
     def gripper_state(self) -> slice:
@@ -300,6 +305,13 @@ def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec) -> No
     """Writes one episode so that the file is either whole or absent, whatever happens meanwhile."""
     table = to_table(steps, spec)
     atomically(path, lambda part: pq.write_table(table, part, compression="zstd"))
+
+
+def episode_files(folder: Path) -> list[Path]:
+    """The files of a folder's episodes, in order. Raises HilserlError where there is no folder."""
+    if not folder.is_dir():
+        raise HilserlError(f"There is no directory {folder} with recorded episodes.")
+    return sorted(folder.glob("*.parquet"))
 
 
 def read_episode(path: Path) -> tuple[list[Step], ExperienceSpec]:

@@ -41,8 +41,9 @@ def run(words: Sequence[str]) -> int:
             f"The directory {folder} has been used by an actor. Go on as that actor with --resume, "
             "or name another directory with --run-dir."
         )
+    from hilserl.address import Address
     from hilserl.training.actor_node import Place, act, learners_config
-    from hilserl.training.credentials import Address, load_credentials
+    from hilserl.training.credentials import load_credentials
     from hilserl.training.wire import RefusedError
 
     place = Place(

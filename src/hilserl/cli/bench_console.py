@@ -106,10 +106,8 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     env = make_env("pick_cube", obs=obs)
     config = replace(preset("pick_cube"), obs=obs, training_starts=20)
     learner, tally = Learner(env.experience, config, []), Tally()
-    link, dashboard = (
-        Alongside(learner),
-        Dashboard(tally, lambda: learner.facts, lambda: "in this process", judged=False),
-    )
+    link = Alongside(learner)
+    dashboard = Dashboard(tally, lambda: learner.facts, lambda: "in this process", judged=False)
     import jax
 
     def policy(observation: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:

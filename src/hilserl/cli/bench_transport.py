@@ -14,13 +14,14 @@ import jax
 import numpy as np
 import pyarrow as pa
 
+from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig, act
 from hilserl.agents.sac import create_agent
 from hilserl.experience import ExperienceSpec, Step, arrow_schema
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.training.client import RemoteLink
-from hilserl.training.credentials import Address, Credentials
+from hilserl.training.credentials import Credentials
 from hilserl.training.exchange import Exchange
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.line import Line

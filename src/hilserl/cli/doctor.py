@@ -136,7 +136,8 @@ def _live(seconds: float) -> int:
 
 def _learner(address: str, credentials: Path | None) -> int:
     """Asks a learner who it is, as an actor would."""
-    from hilserl.training.credentials import Address, load_credentials
+    from hilserl.address import Address
+    from hilserl.training.credentials import load_credentials
     from hilserl.training.line import Line
 
     line = Line(Address.parse(address), load_credentials(credentials))

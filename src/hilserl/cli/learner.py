@@ -32,7 +32,8 @@ def run(words: Sequence[str]) -> int:
     task, rest = split_task("learner", words)
     arguments = parse_run("learner", task, rest, Arguments)
     folder = run_folder(arguments.run_dir, arguments.config)
-    from hilserl.training.credentials import Address, load_credentials
+    from hilserl.address import Address
+    from hilserl.training.credentials import load_credentials
     from hilserl.training.learner_node import serve
 
     result = serve(

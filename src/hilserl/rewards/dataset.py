@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, read_episode
+from hilserl.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.vision.frames import FrameEncoder, VisionConfig
 from hilserl.vision.heads import STATE_CLIP
 
@@ -80,9 +80,7 @@ def read_labels(
 
 
 def _episode_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise HilserlError(f"There is no directory {folder} with labelled episodes.")
-    files = sorted(folder.glob("*.parquet"))
+    files = episode_files(folder)
     if not files:
         raise HilserlError(f"The directory {folder} holds no labelled episodes (*.parquet).")
     return files

@@ -18,7 +18,7 @@ from hilserl.robot.board import Board
 from hilserl.robot.compliance import Compliance
 from hilserl.robot.limits import Box, Limits
 from hilserl.robot.poses import Pose
-from hilserl.robot.sim_arm import scene
+from hilserl.robot.sim_arm import TICK_S, scene
 from hilserl.robot.sim_loop import SimSettings, layout, run
 from hilserl.robot.timekeeping import WINDOW, percentiles_ms
 from hilserl.sim.cameras import Cameras
@@ -46,6 +46,7 @@ class SimBackend:
         self._line, theirs = context.Pipe()
         self._lock = threading.Lock()
         self._compliance = Compliance()
+        self._told_s = 0.0
         self._halted_by = ""
         self._process = context.Process(target=run, args=(settings, memory, rings, theirs), daemon=True)
         self._process.start()
@@ -91,8 +92,15 @@ class SimBackend:
         model = self._view.model
         return tuple(model.camera(number).name for number in range(model.ncam))
 
+    def _seen(self) -> dict[str, np.ndarray]:
+        """The board, once it shows what every command did that has been answered."""
+        told_s = self._told_s
+        while (seen := self._board.read())["time_s"][0] <= told_s:
+            time.sleep(TICK_S)
+        return seen
+
     def snapshot(self) -> Snapshot:
-        seen = self._board.read()
+        seen = self._seen()
         mode = Mode(int(seen["mode"][0]))
         return Snapshot(
             time_s=float(seen["time_s"][0]),
@@ -137,8 +145,6 @@ class SimBackend:
     def joint_reset(self) -> None:
         self._ask("joint_reset")
         until = time.monotonic() + _RESET_S
-        # The board may still show the tick before.
-        time.sleep(_POLL_S)
         while (now := self.snapshot()).mode == Mode.RESETTING and time.monotonic() < until:
             time.sleep(_POLL_S)
         error = float(np.abs(now.q - self._settings.reset_joints_rad).max())
@@ -159,7 +165,7 @@ class SimBackend:
 
     def _paint(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
         """In the one thread that OpenGL's contexts belong to."""
-        seen = self._board.read()
+        seen = self._seen()
         self._view.data.qpos[:] = seen["qpos"]
         self._view.settle()
         return self._cameras.render(self._view.data, camera, height, width), float(seen["time_s"][0])
@@ -197,6 +203,7 @@ class SimBackend:
                 reply = json.loads(self._line.recv_bytes())
             except (EOFError, OSError) as error:
                 raise LostError("The arm's loop has ended; restart the server.") from error
+            self._told_s = reply["time_s"]
         if "refused" in reply:
             raise RefusedError(reply["refused"])
         return reply["value"]

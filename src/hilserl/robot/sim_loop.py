@@ -87,7 +87,8 @@ def _answer(line: Connection, arm: SimArm) -> bool:
     """Does what has been asked since the last tick; returns whether anybody is still there to ask."""
     try:
         while line.poll():
-            line.send_bytes(json.dumps(_reply(arm, json.loads(line.recv_bytes()))).encode())
+            reply = _reply(arm, json.loads(line.recv_bytes()))
+            line.send_bytes(json.dumps({**reply, "time_s": arm.now_s}).encode())
     except (EOFError, OSError):
         return False
     return True

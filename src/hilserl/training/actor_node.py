@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hilserl.address import Address
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.client import RemoteLink
 from hilserl.training.config import TrainConfig, from_json
-from hilserl.training.credentials import Address, Credentials
+from hilserl.training.credentials import Credentials
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.line import Backoff, Line
 from hilserl.training.links import Sender

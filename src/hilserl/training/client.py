@@ -9,9 +9,10 @@ from itertools import groupby
 
 import pyarrow as pa
 
+from hilserl.address import Address
 from hilserl.agents.agent import Actor
 from hilserl.experience import ExperienceSpec, Step, arrow_schema
-from hilserl.training.credentials import Address, Credentials
+from hilserl.training.credentials import Credentials
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.line import CALL_S, TOGETHER_BYTES, Backoff, Line
 from hilserl.training.spool import Entry, Spool, SpoolFullError

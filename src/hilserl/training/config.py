@@ -123,13 +123,11 @@ class TrainConfig:
 
     def judges(self, spec: ExperienceSpec) -> ExperienceSpec:
         """What of the recorded experience a classifier sees; all of it where there is none."""
-        shapes = dict(spec.images)
-        images = tuple((name, shapes[name]) for name in self._reward_cameras)
-        return dataclasses.replace(spec, images=images) if images else spec
+        return spec.only(self._reward_cameras) if self._reward_cameras else spec
 
     def policys(self, spec: ExperienceSpec) -> ExperienceSpec:
         """What of the recorded experience the policy sees."""
-        return dataclasses.replace(spec, images=tuple(image for image in spec.images if image[0] in self.cameras))
+        return spec.only(self.cameras)
 
     @property
     def judged(self) -> bool:

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig
-from hilserl.training.credentials import TOKEN_VARIABLE, Address, Credentials
+from hilserl.training.credentials import TOKEN_VARIABLE, Credentials
 from hilserl.training.learner_node import serve
 from hilserl.training.rundir import RunDir
 

@@ -4,13 +4,10 @@ from hilserl.experience import ExperienceSpec
 from hilserl.rewards.classifier import RewardClassifier
 from hilserl.training.config import TrainConfig
 from hilserl.training.rollout import Judge, Observation
-from hilserl.vision.frames import FrameEncoder
 
 
-def reward_judge(config: TrainConfig, spec: ExperienceSpec, encoded: FrameEncoder | None = None) -> Judge | None:
+def reward_judge(config: TrainConfig, spec: ExperienceSpec) -> Judge | None:
     """The judge of a run's episodes, or None where the task judges them.
-
-    `encoded` is what has made features of the observations that it is to judge, if something has.
 
     Raises HilserlError for a classifier that cannot be read or was trained for something else.
     """
@@ -18,7 +15,7 @@ def reward_judge(config: TrainConfig, spec: ExperienceSpec, encoded: FrameEncode
         return _nobody
     if config.classifier is None:
         return None
-    judge = RewardClassifier.load(config.classifier).judge_for(spec, encoded)
+    judge = RewardClassifier.load(config.classifier).judge_for(spec)
     return lambda observation: judge(observation).success
 
 

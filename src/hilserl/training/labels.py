@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, read_episode
+from hilserl.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.operators.labeller import Labeller
 from hilserl.operators.operator import Operator
 from hilserl.sim.environment import ManipulationEnv
@@ -132,7 +132,4 @@ def _recorded(folder: Path) -> Iterator[tuple[list[Step], ExperienceSpec]]:
     run = RunDir(folder)
     if run.episodes.is_dir():
         folder = run.episodes
-    if not folder.is_dir():
-        raise HilserlError(f"There is no directory {folder} with recorded episodes.")
-    for path in sorted(folder.glob("*.parquet")):
-        yield read_episode(path)
+    yield from map(read_episode, episode_files(folder))

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, write_episode
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, make_env, to_json
-from hilserl.training.credentials import Address, Credentials
+from hilserl.training.credentials import Credentials
 from hilserl.training.exchange import Arrived, Exchange
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import DivergenceError, Learner

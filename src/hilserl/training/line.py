@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from pyarrow import flight
 
-from hilserl.training.credentials import Address, Credentials
+from hilserl.address import Address
+from hilserl.training.credentials import Credentials
 from hilserl.training.weights import Weights, from_batches
 from hilserl.training.wire import (
     Description,

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hilserl.address import Address
 from hilserl.training.config import TrainConfig
-from hilserl.training.credentials import Address, Credentials, make_credentials
+from hilserl.training.credentials import Credentials, make_credentials
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.rundir import RunDir
 from hilserl.training.wire import UnreachableError

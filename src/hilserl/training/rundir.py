@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, read_episode, write_episode
+from hilserl.experience import ExperienceSpec, Step, episode_files, read_episode, write_episode
 
 LOCK = ".lock"
 
@@ -134,9 +134,7 @@ def read_episodes(folder: Path, spec: ExperienceSpec) -> Iterator[list[Step]]:
 
     Raises HilserlError for one that is damaged or of another spec.
     """
-    if not folder.is_dir():
-        raise HilserlError(f"There is no directory {folder} with recorded episodes.")
-    for path in sorted(folder.glob("*.parquet")):
+    for path in episode_files(folder):
         steps, found = read_episode(path)
         if found != spec:
             raise HilserlError(

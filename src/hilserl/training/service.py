@@ -16,9 +16,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
+from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec
-from hilserl.training.credentials import Address, Credentials, check_listening
+from hilserl.training.credentials import Credentials, check_listening
 from hilserl.training.exchange import Exchange
 from hilserl.training.interrupt import HANGING_UP
 from hilserl.training.weights import to_table
