@@ -13,8 +13,7 @@ from hilserl.address import Address
 from hilserl.robot.backend import Backend
 from hilserl.robot.limits import Box, Limits
 from hilserl.robot.server import RobotServer
-from hilserl.robot.sim_backend import SimBackend
-from hilserl.robot.sim_loop import SimSettings
+from hilserl.robot.sim_backend import SimBackend, SimSettings
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 
@@ -86,8 +85,8 @@ class Rig:
 
 @contextlib.contextmanager
 def sim_backend(limits: Limits | None = None, **more: Any) -> Iterator[SimBackend]:
-    settings = {"gripper": "franka", "reset_joints_rad": HOME_JOINTS_RAD, **more}
-    with contextlib.closing(SimBackend(SimSettings(PickCube(), Box(), limits or Limits(), **settings))) as backend:
+    settings = {"task": PickCube(), "gripper": "franka", "reset_joints_rad": HOME_JOINTS_RAD, **more}
+    with contextlib.closing(SimBackend(SimSettings(Box(), limits or Limits(), **settings))) as backend:
         yield backend
 
 

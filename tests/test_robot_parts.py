@@ -197,7 +197,7 @@ def test_a_stopped_arm_refuses_and_holds() -> None:
     arm = sim_arm()
     arm.command(pose_at(0.46))
     run(arm, 0.05)
-    arm.halt()
+    arm.halt("a hand in the way")
     run(arm, 0.3)
     stood = arm.q.copy()
     for act in (lambda: arm.command(pose_at(0.4)), arm.joint_reset, arm.start_impedance, arm.stop_impedance):

@@ -44,8 +44,7 @@ class Arguments:
 def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=words, prog="hilserl robot-server")
     from hilserl.robot.server import RobotServer, check_listening
-    from hilserl.robot.sim_backend import SimBackend
-    from hilserl.robot.sim_loop import SimSettings
+    from hilserl.robot.sim_backend import SimBackend, SimSettings
     from hilserl.training.credentials import load_credentials
     from hilserl.training.interrupt import Interrupt
 
@@ -53,7 +52,7 @@ def run(words: Sequence[str]) -> int:
     box = Box(arguments.box_low_m or task.workspace_low_m, arguments.box_high_m or task.workspace_high_m)
     address, token = Address(arguments.host, arguments.port), load_credentials(arguments.credentials).token
     check_listening(address, token)
-    settings = SimSettings(task, box, arguments.limits, arguments.gripper, arguments.reset_joints_rad)
+    settings = SimSettings(box, arguments.limits, arguments.gripper, arguments.reset_joints_rad, task)
     interrupt = Interrupt()
     with (
         interrupt.armed(),

@@ -62,6 +62,7 @@ class SimArm:
         self.law = ImpedanceLaw(Compliance())
         self.mode = Mode.IMPEDANCE
         self.ticks = 0
+        self._halted_by = ""
         self.sim.restart()
         self.governor = Governor(box, limits, self._tool_pose(), _BRAKE_S)
         self.reset_scene(0, home=True)
@@ -181,8 +182,12 @@ class SimArm:
         self._drive.go(self.q, self.now_s)
         self.mode = Mode.RESETTING
 
-    def halt(self) -> None:
+    def halt(self, reason: str) -> None:
+        self._halted_by = reason
         self._hold_joints(Mode.HALTED)
+
+    def why_halted(self) -> str:
+        return self._halted_by
 
     def recover(self) -> None:
         if self.mode == Mode.HALTED:
@@ -214,6 +219,9 @@ class SimArm:
             "expert_action": expert,
             "objects": {name: value.tolist() for name, value in task.observe(sim).items()},
         }
+
+    def close(self) -> None:
+        """A simulated arm is just gone."""
 
     def _begin_following(self) -> None:
         self.governor.hold(self.pose)

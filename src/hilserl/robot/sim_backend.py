@@ -1,162 +1,48 @@
-"""The simulated arm as the server sees it: a process that ticks, a board that shows its state, a line for commands."""
+"""The simulated arm behind the server: its loop, its cameras, and what only a simulation can do and knows."""
 
-import contextlib
-import dataclasses
-import json
-import multiprocessing
-import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hilserl.errors import HilserlError, unknown
-from hilserl.robot.backend import GripperKind, GripperVerb, Load, LostError, Mode, RefusedError, Snapshot
-from hilserl.robot.board import Board
-from hilserl.robot.compliance import Compliance
-from hilserl.robot.limits import Box, Limits
-from hilserl.robot.poses import Pose
-from hilserl.robot.sim_arm import TICK_S, scene
-from hilserl.robot.sim_loop import SimSettings, layout, run
-from hilserl.robot.timekeeping import WINDOW, percentiles_ms
+from hilserl.errors import unknown
+from hilserl.robot.arm import ArmSettings
+from hilserl.robot.loop_backend import LoopBackend
+from hilserl.robot.sim_arm import SimArm, scene
 from hilserl.sim.cameras import Cameras
-
-_START_S, _ANSWER_S, _RESET_S = 60.0, 5.0, 40.0
-_RESET_TOLERANCE_RAD = 0.02
-_POLL_S = 0.01
+from hilserl.sim.task import Task
 
 
-class SimBackend:
+@dataclass(frozen=True)
+class SimSettings(ArmSettings):
+    """A simulated arm. Its task's class is imported again in the loop's process."""
+
+    task: Task
+
+    @property
+    def more(self) -> Mapping[str, int]:
+        return {"qpos": scene(self.task).model.nq}
+
+    def make(self) -> SimArm:
+        return SimArm(self.task, self.box, self.limits, self.gripper, self.reset_joints_rad)
+
+
+class SimBackend(LoopBackend):
     """Starts the loop at once. Raises HilserlError where the settings make no arm."""
 
     def __init__(self, settings: SimSettings) -> None:
-        self._settings = settings
         # The same scene as the loop's: pictures are drawn of it here, at the positions that the loop shows.
         self._view = scene(settings.task)
-        self._cameras = Cameras(self._view.model)
+        self._pictures = Cameras(self._view.model)
         self._painter = ThreadPoolExecutor(1, "pictures")
-        # A forked child would inherit the server's threads and locks in whatever state they are.
-        context = multiprocessing.get_context("spawn")
-        sizes = layout(len(self._view.data.qpos))
-        memory, rings = Board.memory(context, sizes), context.RawArray("d", 2 * WINDOW)
-        self._board = Board(memory, sizes)
-        self._lateness_s, self._busy_s = np.frombuffer(rings).reshape(2, WINDOW)
-        self._line, theirs = context.Pipe()
-        self._lock = threading.Lock()
-        self._compliance = Compliance()
-        self._told_s = 0.0
-        self._halted_by = ""
-        self._process = context.Process(target=run, args=(settings, memory, rings, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._await_start()
-
-    def _await_start(self) -> None:
-        try:
-            if not self._line.poll(_START_S):
-                raise HilserlError(f"The simulated arm did not start within {_START_S:.0f} s.")
-            reply = json.loads(self._line.recv_bytes())
-            if "error" in reply:
-                raise HilserlError(reply["error"])
-        except EOFError as error:
-            self.close()
-            raise HilserlError("The simulated arm's process ended while it was starting.") from error
-        except HilserlError:
-            self.close()
-            raise
-        until = time.monotonic() + _ANSWER_S
-        while not self._shows_state() and time.monotonic() < until:
-            time.sleep(_POLL_S)
-
-    def _shows_state(self) -> bool:
-        with contextlib.suppress(LostError):
-            return bool(self._board.read()["time_s"])
-        return False
-
-    @property
-    def box(self) -> Box:
-        return self._settings.box
-
-    @property
-    def limits(self) -> Limits:
-        return self._settings.limits
-
-    @property
-    def gripper_kind(self) -> GripperKind:
-        return self._settings.gripper
+        super().__init__(settings)
 
     @property
     def cameras(self) -> tuple[str, ...]:
         model = self._view.model
         return tuple(model.camera(number).name for number in range(model.ncam))
-
-    def _seen(self) -> dict[str, np.ndarray]:
-        """The board, once it shows what every command did that has been answered."""
-        told_s = self._told_s
-        while (seen := self._board.read())["time_s"][0] <= told_s:
-            time.sleep(TICK_S)
-        return seen
-
-    def snapshot(self) -> Snapshot:
-        seen = self._seen()
-        mode = Mode(int(seen["mode"][0]))
-        return Snapshot(
-            time_s=float(seen["time_s"][0]),
-            mode=mode,
-            pose=seen["pose"],
-            velocity=seen["velocity"],
-            force_N=seen["force"],
-            torque_Nm=seen["torque"],
-            q=seen["q"],
-            dq=seen["dq"],
-            jacobian=seen["jacobian"].reshape(6, 7),
-            gripper=float(seen["gripper"][0]),
-            set_point=seen["set_point"],
-            halted_by=self._halted_by if mode == Mode.HALTED else "",
-        )
-
-    def move(self, pose: Pose) -> None:
-        self._ask("move", pose=pose.tolist())
-
-    def gripper(self, verb: GripperVerb) -> None:
-        self._ask("gripper", verb=verb)
-
-    def move_gripper(self, position: float) -> None:
-        self._ask("move_gripper", position=position)
-
-    def set_compliance(self, compliance: Compliance) -> None:
-        self._ask("set_compliance", **compliance.as_dict())
-        self._compliance = compliance
-
-    def compliance(self) -> Compliance:
-        return self._compliance
-
-    def set_load(self, load: Load) -> None:
-        self._ask("set_load", **dataclasses.asdict(load))
-
-    def start_impedance(self) -> None:
-        self._ask("start_impedance")
-
-    def stop_impedance(self) -> None:
-        self._ask("stop_impedance")
-
-    def joint_reset(self) -> None:
-        self._ask("joint_reset")
-        until = time.monotonic() + _RESET_S
-        while (now := self.snapshot()).mode == Mode.RESETTING and time.monotonic() < until:
-            time.sleep(_POLL_S)
-        error = float(np.abs(now.q - self._settings.reset_joints_rad).max())
-        if now.mode != Mode.IMPEDANCE or error > _RESET_TOLERANCE_RAD:
-            raise RefusedError(f"The joints did not get to the reset posture; the furthest is {error:.3f} rad from it.")
-
-    def halt(self, reason: str) -> None:
-        self._halted_by = reason
-        self._ask("halt")
-
-    def recover(self) -> None:
-        self._ask("recover")
 
     def picture(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
         if camera not in self.cameras:
@@ -165,56 +51,20 @@ class SimBackend:
 
     def _paint(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
         """In the one thread that OpenGL's contexts belong to."""
-        seen = self._seen()
+        seen = self.seen()
         self._view.data.qpos[:] = seen["qpos"]
         self._view.settle()
-        return self._cameras.render(self._view.data, camera, height, width), float(seen["time_s"][0])
-
-    def metrics(self) -> Mapping[str, float]:
-        seen = self._board.read()
-        ticks = int(seen["ticks"][0])
-        measured = min(ticks, WINDOW)
-        return {
-            "loop_real_time_priority": int(seen["real_time"][0]),
-            "loop_ticks": ticks,
-            "loop_ticks_skipped": int(seen["skipped"][0]),
-            "watchdog_holds": int(seen["watchdog_holds"][0]),
-            **percentiles_ms("loop_lateness", self._lateness_s[:measured].copy()),
-            **percentiles_ms("loop_busy", self._busy_s[:measured].copy()),
-        }
+        return self._pictures.render(self._view.data, camera, height, width), float(seen["time_s"][0])
 
     def reset_scene(self, seed: int, *, home: bool) -> None:
         """As the task's environment does with that seed; `home` puts the robot home, too, at once."""
-        self._ask("reset_scene", seed=seed, home=home)
+        self.ask("reset_scene", seed=seed, home=home)
 
     def truth(self) -> dict[str, Any]:
         """The task's verdicts on the present moment, and what its script would do."""
-        return self._ask("truth")
-
-    def _ask(self, what: str, **given: Any) -> Any:
-        """Has the loop do something between two ticks. Raises `RefusedError` or `LostError` where it does not."""
-        with self._lock:
-            try:
-                self._line.send_bytes(json.dumps({"do": what, **given}).encode())
-                if not self._line.poll(_ANSWER_S):
-                    # An answer that comes after all would be taken for that to the next question.
-                    self._line.close()
-                    raise LostError(f"The arm's loop did not answer within {_ANSWER_S:.0f} s; restart the server.")
-                reply = json.loads(self._line.recv_bytes())
-            except (EOFError, OSError) as error:
-                raise LostError("The arm's loop has ended; restart the server.") from error
-            self._told_s = reply["time_s"]
-        if "refused" in reply:
-            raise RefusedError(reply["refused"])
-        return reply["value"]
+        return self.ask("truth")
 
     def close(self) -> None:
-        """Ends the loop; the simulated arm is gone."""
-        self._painter.submit(self._cameras.close)
+        self._painter.submit(self._pictures.close)
         self._painter.shutdown()
-        with self._lock:
-            self._line.close()
-        self._process.join(_ANSWER_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        super().close()
