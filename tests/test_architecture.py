@@ -13,6 +13,7 @@ PARTS = {
     "arrays": set(),
     "statistics": set(),
     "address": set(),
+    "pace": set(),
     "experience": {"errors"},
     "sim": {"experience"},
     "tasks": {"experience", "sim"},
@@ -21,7 +22,7 @@ PARTS = {
     "vision": {"experience"},
     "rewards": {"experience", "vision", "arrays", "statistics"},
     "replay": {"experience"},
-    "robot": {"address", "experience", "sim"},
+    "robot": {"address", "pace", "experience", "sim"},
     "interop": {"experience"},
 }
 BELOW_TRAINING = set(PARTS)

@@ -21,7 +21,7 @@ from hilserl.rewards.fit import calibration, threshold_for
 from hilserl.rewards.network import ClassifierConfig
 from hilserl.rewards.report import report, roc_area
 from hilserl.rewards.train import train_classifier
-from hilserl.sim.environment import ACTION, proprioception
+from hilserl.sim.interface import ACTION, proprioception
 from hilserl.vision.frames import FrameEncoder, VisionConfig
 
 SIZE = 32

@@ -17,7 +17,7 @@ from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.operators.console import viewers
 from hilserl.operators.keys import keys_for
-from hilserl.sim.environment import ACTION
+from hilserl.sim.interface import ACTION
 from hilserl.training.metrics import Tally
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -24,7 +24,7 @@ from hilserl.operators.puck import AXES, PuckState, _HidPuck
 from hilserl.operators.source import Reading
 from hilserl.operators.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemouse
 from hilserl.operators.sticks import Control, deflection
-from hilserl.sim.environment import ACTION
+from hilserl.sim.interface import ACTION
 
 CENTRED = {"LEFTX": 0.0, "LEFTY": 0.0, "RIGHTX": 0.0, "RIGHTY": 0.0}
 

@@ -9,7 +9,7 @@ from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from hilserl.experience import ActionLayout
 from hilserl.operators.keys import HELD, KEYS, LABEL_KEY, PRESSED, SPEED, Command, keys_for, motion
-from hilserl.sim.environment import ACTION
+from hilserl.sim.interface import ACTION
 
 MOVES = {"W": (1, 0, 0), "S": (-1, 0, 0), "A": (0, 1, 0), "D": (0, -1, 0), "J": (0, 0, 1), "K": (0, 0, -1)}
 TURNS = {"Y": (1, 0, 0), "H": (-1, 0, 0), "T": (0, 1, 0), "G": (0, -1, 0), "Q": (0, 0, 1), "E": (0, 0, -1)}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilserl.training.pace import Pace
+from hilserl.pace import Pace
 
 
 class Clock:

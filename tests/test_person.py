@@ -10,7 +10,7 @@ from hilserl.operators.keys import Command
 from hilserl.operators.person import Person, Role
 from hilserl.operators.source import Reading
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
-from hilserl.sim.environment import ACTION
+from hilserl.sim.interface import ACTION
 
 WATCHING, DRIVING, LABELLING = Role(), Role(drives=True), Role(drives=True, labels=True)
 ROLES = [WATCHING, DRIVING, LABELLING, Role(labels=True)]

@@ -16,7 +16,8 @@ from hilserl.experience import ExperienceSpec, Step, read_episode, write_episode
 from hilserl.operators.console.console import FRAMES_PER_STEP
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
-from hilserl.sim.environment import CONTROL_DT_S, ManipulationEnv, steps_of
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.interface import CONTROL_DT_S, steps_of
 from hilserl.tasks import make_env
 from hilserl.tasks.pick_cube import PickCube
 from hilserl.training.labels import LabelKeeper, label

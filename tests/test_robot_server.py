@@ -16,7 +16,7 @@ import pytest
 from hilserl.errors import HilserlError
 from hilserl.robot.server import RobotServer
 from hilserl.robot.sim_backend import SimBackend
-from hilserl.sim.environment import MAX_STEP_M
+from hilserl.sim.interface import MAX_STEP_M
 from loopback import free_port, until
 from robot_rig import ANY_PORT, HOME, Rig, ask, serving, sim_backend
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.sim.environment import CONTROL_DT_S, MAX_STEP_M, ManipulationEnv
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.interface import CONTROL_DT_S, MAX_STEP_M
 from hilserl.sim.panda import ARM_JOINTS
 from hilserl.sim.scene import PHYSICS_DT_S, TOOL_DOWN_WXYZ, world
 from hilserl.sim.simulation import Simulation

@@ -19,7 +19,7 @@ from hilserl.operators.keys import keys_for
 from hilserl.operators.operator import Nobody
 from hilserl.operators.person import Person, Role
 from hilserl.operators.seat import Seat
-from hilserl.sim.environment import CONTROL_DT_S
+from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.learner import Learner

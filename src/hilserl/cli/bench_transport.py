@@ -18,6 +18,7 @@ from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig, act
 from hilserl.agents.sac import create_agent
 from hilserl.experience import ExperienceSpec, Step, arrow_schema
+from hilserl.pace import Pace
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.training.client import RemoteLink
@@ -25,7 +26,6 @@ from hilserl.training.credentials import Credentials
 from hilserl.training.exchange import Exchange
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.line import Line
-from hilserl.training.pace import Pace
 from hilserl.training.service import Service
 from hilserl.training.spool import Spool
 from hilserl.training.store import Store

@@ -14,7 +14,7 @@ from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
-from hilserl.sim.environment import ManipulationEnv, steps_of
+from hilserl.sim.interface import TaskEnv, steps_of
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.labels import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.training.station import Report, Station
@@ -76,9 +76,7 @@ def _collect(task: str, arguments: Arguments, show: Callable[[LabelKeeper], None
         env.close()
 
 
-def _scripted(
-    env: ManipulationEnv, keeper: LabelKeeper, arguments: Arguments, show: Callable[[LabelKeeper], None]
-) -> bool:
+def _scripted(env: TaskEnv, keeper: LabelKeeper, arguments: Arguments, show: Callable[[LabelKeeper], None]) -> bool:
     interrupt = Interrupt()
     with interrupt.armed():
 
@@ -91,7 +89,7 @@ def _scripted(
 
 
 def _driven(
-    env: ManipulationEnv,
+    env: TaskEnv,
     keeper: LabelKeeper,
     device: Device,
     arguments: Arguments,

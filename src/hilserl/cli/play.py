@@ -13,7 +13,7 @@ from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
-from hilserl.sim.environment import ManipulationEnv, steps_of
+from hilserl.sim.interface import TaskEnv, steps_of
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Policy, Rollout
@@ -63,7 +63,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _trained(task: str, run: Path, checkpoint: str, limit: int) -> tuple[ManipulationEnv, Policy]:
+def _trained(task: str, run: Path, checkpoint: str, limit: int) -> tuple[TaskEnv, Policy]:
     from hilserl.training.rundir import RunDir
     from hilserl.training.trained import open_trained
 

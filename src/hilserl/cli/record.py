@@ -14,7 +14,7 @@ from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.sim.environment import ManipulationEnv, steps_of
+from hilserl.sim.interface import TaskEnv, steps_of
 from hilserl.training.record import Keeper, record, record_demonstrations
 
 
@@ -65,13 +65,13 @@ def run(words: Sequence[str]) -> int:
     return 0 if keeper.successes >= arguments.successes else 130
 
 
-def _environment(task: str, arguments: Arguments) -> ManipulationEnv:
+def _environment(task: str, arguments: Arguments) -> TaskEnv:
     if arguments.operator == "scripted":
         return tasks.make_env(task, obs=arguments.obs)
     return tasks.make_env(task, obs=arguments.obs, max_episode_steps=steps_of(arguments.episode_seconds))
 
 
-def _scripted(env: ManipulationEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+def _scripted(env: TaskEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
     return record_demonstrations(
         env,
         arguments.out,
@@ -83,7 +83,7 @@ def _scripted(env: ManipulationEnv, arguments: Arguments, show: Callable[[Keeper
     )
 
 
-def _driven(env: ManipulationEnv, device: Device, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+def _driven(env: TaskEnv, device: Device, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
     from hilserl.cli.seated import seated
     from hilserl.training.station import Report, Station
 

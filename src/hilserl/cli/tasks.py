@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tyro
 
 from hilserl import tasks
-from hilserl.sim.environment import ACTION, CONTROL_DT_S
+from hilserl.sim.interface import ACTION, CONTROL_DT_S
 
 
 def list_tasks() -> None:

@@ -21,6 +21,11 @@ GRIPPER_CLOSED = -1.0
 _POSTURE_STIFFNESS_NM_PER_RAD = 4.0
 
 
+def pointing_down(quaternion_wxyz: np.ndarray) -> np.ndarray:
+    """The same turn in the half of quaternion space where straight down is (0, 1, 0, 0), so that signs do not flip."""
+    return quaternion_wxyz if quaternion_wxyz @ TOOL_DOWN_WXYZ >= 0 else -quaternion_wxyz
+
+
 class Arm:
     """A Panda in a compiled model. Everything is in the world frame; quaternions are wxyz."""
 
@@ -75,10 +80,9 @@ class Arm:
 
     @property
     def tcp_quaternion_wxyz(self) -> np.ndarray:
-        """In the half of quaternion space where pointing straight down is (0, 1, 0, 0), so that signs do not flip."""
         quaternion = np.zeros(4)
         mujoco.mju_mat2Quat(quaternion, self._data.site_xmat[self._tcp])
-        return quaternion if quaternion @ TOOL_DOWN_WXYZ >= 0 else -quaternion
+        return pointing_down(quaternion)
 
     @property
     def finger_axis(self) -> np.ndarray:

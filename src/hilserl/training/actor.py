@@ -11,7 +11,7 @@ from hilserl.agents.agent import act
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator
-from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.interface import TaskEnv
 from hilserl.training.config import TrainConfig, make_env
 from hilserl.training.judge import reward_judge
 from hilserl.training.links import Link
@@ -114,7 +114,7 @@ class ActorLoop:
 class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment whose steps, simulation and cameras, are timed."""
 
-    def __init__(self, env: ManipulationEnv, stopwatch: Stopwatch) -> None:
+    def __init__(self, env: TaskEnv, stopwatch: Stopwatch) -> None:
         super().__init__(env)
         self._step = stopwatch.timed("environment", env.step)
 
@@ -122,7 +122,7 @@ class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._step(action)
 
 
-def _unattended(config: TrainConfig, env: ManipulationEnv) -> Operator:
+def _unattended(config: TrainConfig, env: TaskEnv) -> Operator:
     if config.operator == "none":
         return Nobody()
     judges = config.reward == "human"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hilserl.address import Address
+from hilserl.pace import Pace
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.client import RemoteLink
@@ -19,7 +20,6 @@ from hilserl.training.interrupt import Interrupt
 from hilserl.training.line import Backoff, Line
 from hilserl.training.links import Sender
 from hilserl.training.metrics import Tally
-from hilserl.training.pace import Pace
 from hilserl.training.report import Dashboard
 from hilserl.training.rundir import locked
 from hilserl.training.spool import Spool

@@ -53,7 +53,7 @@ def enact(env: ManipulationEnv, steps: Sequence[Step], spec: ExperienceSpec) -> 
     env.reset(seed=steps[0].seed)
     keep()
     deviation = np.abs(env.tcp_position_m - steps[0].observation["state"][where]).max()
-    with env.simulation.watched(keep, FRAMES_PER_STEP):
+    with env.watched(keep, FRAMES_PER_STEP):
         for step in steps[1:]:
             env.step(step.action)
             deviation = max(deviation, np.abs(env.tcp_position_m - step.observation["state"][where]).max())

@@ -16,7 +16,7 @@ from hilserl.operators.keys import keys_for
 from hilserl.operators.person import Person, Role
 from hilserl.operators.seat import Device, Seat, open_devices
 from hilserl.operators.takeover import Control
-from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.interface import TaskEnv
 from hilserl.training.rollout import EpisodeSummary, Observation
 
 _STATUS_S = 0.1
@@ -51,7 +51,7 @@ class Station:
 
     def __init__(
         self,
-        env: ManipulationEnv,
+        env: TaskEnv,
         role: Role,
         *,
         seat: Seat,
@@ -96,7 +96,7 @@ class Station:
             stack.callback(self._console.close)
             for device in self._devices:
                 stack.callback(device.close)
-            stack.enter_context(self._env.simulation.watched(self._frame, FRAMES_PER_STEP))
+            stack.enter_context(self._env.watched(self._frame, FRAMES_PER_STEP))
             yield
 
     @property

@@ -7,7 +7,8 @@ import av
 import numpy as np
 
 from hilserl.experience import atomically
-from hilserl.sim.environment import CONTROL_DT_S, ManipulationEnv
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.training.evaluation import Player, play_episode
 
 FILMED_EPISODES = 6
@@ -43,7 +44,7 @@ def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
 
             for seed in seeds:
-                with env.simulation.watched(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP):
+                with env.watched(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP):
                     success, _ = play_episode(env, player, seed)
                 last = _framed(_picture(env, height, width), _GREEN if success else _RED)
                 for _ in range(round(_LAST_PICTURE_S * fps)):
