@@ -23,14 +23,19 @@ class Pace:
         self._next: float | None = None
         self.late = 0
 
-    def wait(self) -> None:
-        """Until the next beat."""
+    def begin(self) -> None:
+        """Now is a beat, whatever was before."""
+        self._next = self._now()
+
+    def wait(self) -> float:
+        """Until the next beat; returns by how many seconds it was missed."""
         now = self._now()
         if self._next is None:
             self._next = now
         self._next += 1.0 / self.rate_hz
         if now > self._next:
             self.late += 1
-            self._next = now
-            return
+            behind, self._next = now - self._next, now
+            return behind
         self._sleep(self._next - now)
+        return self._now() - self._next

@@ -217,6 +217,7 @@ class SimArm:
             "progress": task.progress(sim),
             "harm": task.harm(sim),
             "expert_action": expert,
+            "qpos": self._data.qpos.tolist(),
             "objects": {name: value.tolist() for name, value in task.observe(sim).items()},
         }
 

@@ -37,6 +37,8 @@ class SimBackend(LoopBackend):
         self._view = scene(settings.task)
         self._pictures = Cameras(self._view.model)
         self._painter = ThreadPoolExecutor(1, "pictures")
+        self.scene = settings.task.name
+        """Whose objects lie before the arm."""
         super().__init__(settings)
 
     @property

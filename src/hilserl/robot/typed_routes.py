@@ -53,6 +53,7 @@ def _health(backend: Backend, lease: Lease) -> Response:
         halted_by=now.halted_by,
         controller=lease.holder,
         gripper=backend.gripper_kind,
+        scene=backend.scene if isinstance(backend, SimBackend) else None,
         cameras=backend.cameras,
         set_point=now.set_point.tolist(),
     )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from hilserl.errors import HilserlError
+from hilserl.errors import HilserlError, unknown
 
 _FOR_PEOPLE, _FOR_POLICY = (32, 16, 4), (12, 6, 0)
 """Slices and stacks of round shapes, and samples a pixel: in software they cost more than everything else."""
@@ -24,6 +24,21 @@ class Crop(NamedTuple):
         """Whether it is a part of the view at all: neither empty nor beyond it."""
         rounding = 1e-9
         return all(a >= 0 and size > 0 and a + size <= 1 + rounding for a, size in (self[::2], self[1::2]))
+
+
+def checked_crops(cameras: tuple[str, ...], crops: dict[str, tuple[float, float, float, float]]) -> dict[str, Crop]:
+    """The crops by camera. Raises HilserlError where the cameras or the crops make no sense."""
+    if not cameras or len(set(cameras)) < len(cameras):
+        raise HilserlError(f"cameras={cameras!r}: expected one or more names, each once.")
+    for name, crop in crops.items():
+        if name not in cameras:
+            raise unknown("camera to crop", name, cameras)
+        if len(crop) != 4 or not Crop(*crop).is_inside:
+            raise HilserlError(
+                f"crop[{name!r}]={crop!r}: expected (top, left, height, width) in fractions of the view, height and "
+                "width above 0, top + height and left + width at most 1."
+            )
+    return {name: Crop(*crop) for name, crop in crops.items()}
 
 
 class Cameras:

@@ -4,11 +4,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Literal
 
-import mujoco
 import numpy as np
 
 from hilserl.errors import HilserlError, unknown
-from hilserl.sim.cameras import Cameras, Crop
+from hilserl.sim.cameras import Cameras, checked_crops
 from hilserl.sim.interface import CONTROL_DT_S, TaskEnv, motion_towards
 from hilserl.sim.randomisation import Randomiser
 from hilserl.sim.scene import FRONT, OVERVIEW, TOOL_DOWN_WXYZ, WRIST, world
@@ -48,7 +47,11 @@ class ManipulationEnv(TaskEnv):
         self.simulation = Simulation(spec, CONTROL_DT_S)
         self._randomiser = Randomiser(self.simulation.model, task.randomisation) if randomise else None
         self._cameras = Cameras(self.simulation.model)
-        self._crops = _checked_crops(self.simulation.model, cameras, crop or {})
+        self._crops = checked_crops(cameras, crop or {})
+        existing = {self.simulation.model.camera(i).name for i in range(self.simulation.model.ncam)} - {OVERVIEW.name}
+        for name in cameras:
+            if name not in existing:
+                raise unknown("camera", name, existing)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -130,27 +133,6 @@ class ManipulationEnv(TaskEnv):
 
     def harm(self) -> bool:
         return self.task.harm(self.simulation)
-
-
-def _checked_crops(
-    model: mujoco.MjModel, cameras: tuple[str, ...], crops: dict[str, tuple[float, float, float, float]]
-) -> dict[str, Crop]:
-    """The crops, where cameras and crops make sense; else raises HilserlError."""
-    existing = {model.camera(camera).name for camera in range(model.ncam)} - {OVERVIEW.name}
-    for name in cameras:
-        if name not in existing:
-            raise unknown("camera", name, existing)
-    if not cameras or len(set(cameras)) < len(cameras):
-        raise HilserlError(f"cameras={cameras!r}: expected one or more of {sorted(existing)}, each once.")
-    for name, crop in crops.items():
-        if name not in cameras:
-            raise unknown("camera to crop", name, cameras)
-        if len(crop) != 4 or not Crop(*crop).is_inside:
-            raise HilserlError(
-                f"crop[{name!r}]={crop!r}: expected (top, left, height, width) in fractions of the view, height and "
-                "width above 0, top + height and left + width at most 1."
-            )
-    return {name: Crop(*crop) for name, crop in crops.items()}
 
 
 def towards(sim: Simulation, goal_m: np.ndarray, gripper: float) -> np.ndarray:

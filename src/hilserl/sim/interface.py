@@ -137,6 +137,11 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
     def tcp_position_m(self) -> np.ndarray:
         """Where the tool is (world frame), float64 [3]."""
 
+    @property
+    def is_supervised(self) -> bool:
+        """Whether script, progress, success and harm are known."""
+        return True
+
     @abstractmethod
     def expert_action(self) -> np.ndarray:
         """What the task's script would do now, float64 [4] in [-1, 1]."""

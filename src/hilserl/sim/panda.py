@@ -27,6 +27,8 @@ RIGHT_PAD = "right_pad"
 HAND_COLLISION = "hand_collision"
 
 FINGER_RANGE_M = 0.04
+TCP_FROM_WRIST_M = 0.1034
+"""Along the hand's z."""
 """Travel of one finger; the jaw opening is twice this."""
 
 HOME_JOINTS_RAD = (0.0, -0.418615221, 0.0, -2.578754404, 0.0, 2.160139183, 0.785398163)
@@ -247,7 +249,7 @@ def _add_contact_geoms(bodies: dict[str, mujoco.MjsBody]) -> None:
 
 
 def _add_wrist_sensing(spec: mujoco.MjSpec, hand: mujoco.MjsBody) -> None:
-    hand.add_site(name=TCP_SITE, pos=(0.0, 0.0, 0.1034), group=_COLLISION_GROUP)
+    hand.add_site(name=TCP_SITE, pos=(0.0, 0.0, TCP_FROM_WRIST_M), group=_COLLISION_GROUP)
     hand.add_site(name=WRIST_SITE, group=_COLLISION_GROUP)
     kinds = ((WRIST_FORCE_SENSOR, mujoco.mjtSensor.mjSENS_FORCE), (WRIST_TORQUE_SENSOR, mujoco.mjtSensor.mjSENS_TORQUE))
     for name, kind in kinds:

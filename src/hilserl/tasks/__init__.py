@@ -19,7 +19,10 @@ def register(task: type[Task]) -> type[Task]:
     if task.name in _TASKS:
         raise HilserlError(f"A task named {task.name!r} exists already: {_TASKS[task.name].__qualname__}.")
     _TASKS[task.name] = task
-    gymnasium.register(gymnasium_id(task.name), entry_point="hilserl.tasks:make_env", kwargs={"name": task.name})
+    name = {"name": task.name}
+    gymnasium.register(gymnasium_id(task.name), entry_point="hilserl.tasks:make_env", kwargs=name)
+    # By its address, as a task knows nothing of robots.
+    gymnasium.register(gymnasium_id(task.name, "Franka"), entry_point="hilserl.robot.env:make_robot_env", kwargs=name)
     return task
 
 
@@ -40,9 +43,9 @@ def make_env(name: str, **options) -> ManipulationEnv:
     return ManipulationEnv(find(name)(), **options)
 
 
-def gymnasium_id(name: str) -> str:
-    """`pick_cube` is `hilserl/PickCube-v0`."""
-    return f"hilserl/{''.join(word.capitalize() for word in name.split('_'))}-v0"
+def gymnasium_id(name: str, robot: str = "") -> str:
+    """`pick_cube` is `hilserl/PickCube-v0` and, behind a robot server, `hilserl/FrankaPickCube-v0`."""
+    return f"hilserl/{robot}{''.join(word.capitalize() for word in name.split('_'))}-v0"
 
 
 register(PickCube)

@@ -1,0 +1,347 @@
+"""The environment of an arm behind a robot server, simulated or real: the simulated task's twin in real time."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import mujoco
+import numpy as np
+
+from hilserl import tasks
+from hilserl.errors import HilserlError
+from hilserl.pace import Pace
+from hilserl.robot.backend import RefusedError
+from hilserl.robot.cameras import Camera, open_camera
+from hilserl.robot.client import RobotClient
+from hilserl.robot.homing import Homing
+from hilserl.robot.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
+from hilserl.robot.timekeeping import WINDOW, percentiles_ms
+from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
+from hilserl.sim.cameras import Cameras, checked_crops
+from hilserl.sim.interface import CONTROL_DT_S, TaskEnv
+from hilserl.sim.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M, TCP_FROM_WRIST_M
+from hilserl.sim.scene import FRONT, OVERVIEW, ROBOT_PREFIX, TOOL_DOWN_WXYZ, WRIST, world
+from hilserl.sim.simulation import Simulation
+from hilserl.sim.task import Task
+
+_SETTLE_S = 0.3
+"""Between the arm's arrival at home and the first observation."""
+_LARGE_GAP_M = 2 * FINGER_RANGE_M
+
+
+@dataclass(frozen=True)
+class RobotConfig:
+    """Which robot, and how it is used."""
+
+    server: str = "http://127.0.0.1:5000"
+    """The robot server's address; its token, if it wants one, is taken from HILSERL_TOKEN."""
+    camera_sources: dict[str, str] = field(default_factory=dict)
+    """Where a camera's pictures come from: opencv:0, opencv:/dev/video2, realsense:SERIAL, or by default the server."""
+    compliance: dict[str, float] = field(default_factory=dict)
+    """Impedance parameters during episodes; by default what the server has when it is first asked."""
+    precision: dict[str, float] = field(default_factory=dict)
+    """Impedance parameters on the way home."""
+    gripper_pause_s: float = 0.0
+    """A gripper that has just been told to open or to close takes no other command for so long."""
+    reset_spread_m: float = 0.0
+    """Episodes begin at most this far from home in x and in y."""
+    reset_turn_rad: float = 0.0
+    """Episodes begin turned by at most this about the vertical, and keep that turn."""
+    joint_reset_every: int = 0
+    """Episodes from one reset of the joints to the next; 0 for never."""
+    reset_speed_m_per_s: float = 0.25
+    """How fast the tool goes home."""
+
+    def __post_init__(self) -> None:
+        for name in ("gripper_pause_s", "reset_spread_m", "reset_turn_rad", "joint_reset_every"):
+            if getattr(self, name) < 0:
+                raise HilserlError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if self.reset_speed_m_per_s <= 0:
+            raise HilserlError(f"reset_speed_m_per_s must be positive, got {self.reset_speed_m_per_s}.")
+
+
+class RobotEnv(TaskEnv):
+    """An arm that moves whether somebody steps it or not; `step` and `reset` keep the time, 0.1 s a step.
+
+    Making it asks nothing of the robot; `connect`, which `reset` calls, does. Where the server's arm is simulated the
+    task's own verdicts are known as they are in the simulation; of a real arm nothing but what it measures and sees is,
+    so that `info["success"]` is False, progress 0, and there is no script: a reward classifier or a person has to say
+    what a success is.
+
+    `reset` and `step` raise `LostError` while the server does not answer and `RefusedError` while the arm is halted
+    or somebody else's; the next `reset` tries anew.
+
+    Args:
+        ask: called when the arm is home and a person has to set the real scene up; returns when they have.
+    """
+
+    in_real_time = True
+
+    def __init__(
+        self,
+        task: Task,
+        config: RobotConfig,
+        obs: Literal["state", "pixels"] = "state",
+        reward: Literal["sparse", "dense"] = "sparse",
+        image_size: int = 128,
+        cameras: tuple[str, ...] = (FRONT.name, WRIST.name),
+        crop: dict[str, tuple[float, float, float, float]] | None = None,
+        max_episode_steps: int | None = None,
+        ends_on_success: bool = True,
+        render_mode: str | None = None,
+        width: int = 640,
+        height: int = 480,
+        ask: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(task, obs, image_size, cameras, max_episode_steps, ends_on_success=ends_on_success)
+        self._config, self._dense, self._ask = config, reward == "dense", ask
+        self._needs_truth = self._dense or (obs == "state" and bool(task.state))
+        self.render_mode, self._size = render_mode, (height, width)
+        self._image_size, self._crops = image_size, checked_crops(cameras, crop or {})
+        self._client = RobotClient(config.server)
+        self._homing = Homing(self._client, config.reset_speed_m_per_s)
+        self._cameras: dict[str, Camera] = {}
+        self._fetchers = ThreadPoolExecutor(len(cameras) + 1, "robot")
+        self.simulation = _drawing(task)
+        self._pictures = Cameras(self.simulation.model)
+        self._home_m = self.simulation.arm.tcp_position_m
+        arm = self.simulation.model
+        self._q = np.array([arm.joint(ROBOT_PREFIX + name).qposadr[0] for name in ARM_JOINTS])
+        self._fingers = np.array([arm.joint(ROBOT_PREFIX + name).qposadr[0] for name in FINGER_JOINTS])
+        self._scene: str | None = None
+        self._connected = False
+        self._episodes = 0
+        self._orientation = to_xyzw(np.array(TOOL_DOWN_WXYZ))
+        self._gripper_command, self._gripper_s = GRIPPER_OPEN, -np.inf
+        self._state: dict[str, np.ndarray] = {}
+        self._truth: dict[str, Any] | None = None
+        self._on_frame: Callable[[], object] | None = None
+        self._frame_s = CONTROL_DT_S
+        self._pace = Pace(1 / CONTROL_DT_S, sleep=self._sleep)
+        self._late_s: deque[float] = deque(maxlen=WINDOW)
+        self._observe_s: deque[float] = deque(maxlen=WINDOW)
+        self._command_s: deque[float] = deque(maxlen=WINDOW)
+
+    def connect(self) -> None:
+        """Finds the server and the cameras. Raises as `reset` does, and HilserlError where the scene is another one."""
+        health = self._client.get("health")
+        if health["mode"] == "halted":
+            raise RefusedError(f"The arm is halted ({health['halted_by']}); look why, then POST /recover.")
+        self._scene = health["scene"]
+        if self._scene not in (None, self.task.name):
+            raise HilserlError(f"The server at {self._client.server} simulates {self._scene}, not {self.task.name}.")
+        if self._scene is None and self._needs_truth:
+            raise HilserlError("A real arm does not know where the objects are; take obs='pixels' and a sparse reward.")
+        for name, _ in self.experience.images:
+            if name not in self._cameras:
+                source = self._config.camera_sources.get(name, "server")
+                self._cameras[name] = open_camera(name, source, self._client)
+                # The first picture of all takes its time.
+                self._picture(name)
+        if not self._connected:
+            self._compliance = self._config.compliance or self._client.get("limits")["compliance"]
+            self._connected = True
+        if health["mode"] == "idle":
+            self._client.post("startimp", patient=True)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The arm goes home and the scene is set: a simulated one by the seed, a real one by a person."""
+        super().reset(seed=seed, options=options)
+        self._steps = 0
+        self.connect()
+        self._client.post("open_gripper")
+        self._gripper_command, self._gripper_s = GRIPPER_OPEN, -np.inf
+        self._go_home()
+        if self._scene is None:
+            self._ask()
+        else:
+            drawn = int(self.np_random.integers(2**31)) if seed is None else seed
+            self._client.post("sim/reset", {"seed": drawn, "home": False})
+        time.sleep(_SETTLE_S)
+        self._pace.begin()
+        return self._observe(), {"success": False}
+
+    def _go_home(self) -> None:
+        if self._config.precision:
+            self._client.post("update_param", self._config.precision)
+        if self._config.joint_reset_every and self._episodes % self._config.joint_reset_every == 0:
+            self._client.post("jointreset", patient=True)
+        self._episodes += 1
+        spread, turn = self._config.reset_spread_m, self._config.reset_turn_rad
+        # Beside the scene's own generator, so that a seed places the objects as it does in simulation.
+        x, y, yaw = self.np_random.spawn(1)[0].uniform(-1, 1, 3) * (spread, spread, turn)
+        self._orientation = _turned(yaw)
+        self._homing.go(np.concatenate([self._home_m + np.array([x, y, 0.0]), self._orientation]))
+        self._client.post("update_param", self._compliance)
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        action = self._checked(action)
+        self._command(action)
+        self._late_s.append(self._pace.wait())
+        observation = self._observe()
+        success = self.succeeded()
+        terminated, truncated = self._ends(success=success)
+        reward = self.progress() if self._dense else float(success)
+        return observation, reward, terminated, truncated, {"success": success}
+
+    def _command(self, action: np.ndarray) -> None:
+        begun_s = time.monotonic()
+        # From where the tool was seen: the simulated task, too, adds an action to the observation's position.
+        target = np.concatenate([self._target_m(self.tcp_position_m, action), self._orientation])
+        self._client.post("pose", {"arr": target.tolist()})
+        wanted = GRIPPER_CLOSED if action[3] < -0.5 else GRIPPER_OPEN if action[3] > 0.5 else self._gripper_command
+        if wanted != self._gripper_command and begun_s - self._gripper_s >= self._config.gripper_pause_s:
+            self._client.post("open_gripper" if wanted == GRIPPER_OPEN else "close_gripper")
+            self._gripper_command, self._gripper_s = wanted, begun_s
+        self._command_s.append(time.monotonic() - begun_s)
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        begun_s = time.monotonic()
+        truth = self._fetchers.submit(self._client.get, "sim/truth") if self._scene else None
+        pictures = {name: self._fetchers.submit(self._picture, name) for name, _ in self.experience.images}
+        self._state = self._client.state()
+        self._truth = truth.result() if truth else None
+        images = {name: picture.result() for name, picture in pictures.items()}
+        self._redraw(self._state)
+        self._observe_s.append(time.monotonic() - begun_s)
+        return {"state": self.experience.state.pack(self._values()), **images}
+
+    def _picture(self, name: str) -> np.ndarray:
+        return self._cameras[name].read(self._image_size, self._crops.get(name))
+
+    def _values(self) -> dict[str, np.ndarray]:
+        """The observation's entries, in the world's frame as the simulated task has them."""
+        state = self._state
+        force, torque = wrist_wrench(state["pose"], state["force"], state["torque"])
+        objects = self._truth["objects"] if self._truth else {}
+        return {
+            "tcp_position_m": state["pose"][:3],
+            "tcp_quaternion_wxyz": pointing_down(to_wxyz(state["pose"][3:])),
+            "tcp_linear_velocity_m_per_s": state["vel"][:3],
+            "tcp_angular_velocity_rad_per_s": state["vel"][3:],
+            "gripper_width_m": _LARGE_GAP_M * state["gripper_pos"],
+            "gripper_command": np.array(self._gripper_command),
+            "wrist_force_n": force,
+            "wrist_torque_nm": torque,
+            **{e.name: np.array(objects[e.name]) for e in self.experience.state.entries if e.name in objects},
+        }
+
+    def _redraw(self, state: dict[str, np.ndarray]) -> None:
+        data = self.simulation.data
+        if self._truth:
+            data.qpos[:] = self._truth["qpos"]
+        data.qpos[self._q] = state["q"]
+        data.qpos[self._fingers] = FINGER_RANGE_M * state["gripper_pos"]
+        mujoco.mj_forward(self.simulation.model, data)
+
+    def _sleep(self, seconds: float) -> None:
+        """The rest of a step; where somebody watches, the drawing follows the arm meanwhile."""
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._on_frame is None or left_s < self._frame_s:
+                time.sleep(left_s)
+                return
+            time.sleep(self._frame_s)
+            self._redraw(self._client.state())
+            self._on_frame()
+
+    @contextlib.contextmanager
+    def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
+        self._on_frame, self._frame_s = on_frame, CONTROL_DT_S / frames
+        try:
+            yield
+        finally:
+            self._on_frame = None
+
+    @property
+    def tcp_position_m(self) -> np.ndarray:
+        """Where it was measured last."""
+        return self._state["pose"][:3] if self._state else self._home_m
+
+    @property
+    def is_supervised(self) -> bool:
+        """Where the arm is simulated."""
+        return self._scene is not None
+
+    def images(self) -> dict[str, np.ndarray]:
+        return {name: self._picture(name) for name, _ in self.experience.images}
+
+    def expert_action(self) -> np.ndarray:
+        if self._truth is None:
+            raise HilserlError("Of a real arm nobody knows what a script would do; let a person drive.")
+        return np.array(self._truth["expert_action"])
+
+    def progress(self) -> float:
+        return self._truth["progress"] if self._truth else 0.0
+
+    def succeeded(self) -> bool:
+        return bool(self._truth and self._truth["success"])
+
+    def harm(self) -> bool:
+        return bool(self._truth and self._truth["harm"])
+
+    def render(self) -> np.ndarray:
+        """The arm as it was last seen, drawn, uint8 [height, width, 3]."""
+        return self._pictures.render(self.simulation.data, OVERVIEW.name, *self._size, for_people=True)
+
+    def timing(self) -> dict[str, float]:
+        """How well the last steps kept time, in milliseconds, and how many were late by a whole step."""
+        return {
+            "steps": len(self._late_s),
+            "late_steps": self._pace.late,
+            **percentiles_ms("jitter", np.array(self._late_s)),
+            **percentiles_ms("observe", np.array(self._observe_s)),
+            **percentiles_ms("command", np.array(self._command_s)),
+        }
+
+    def close(self) -> None:
+        """Lets the arm go, for another client to use, and the cameras."""
+        if self._connected:
+            # A server that is gone, or gives the arm to another one by now, has nothing to be released from.
+            with contextlib.suppress(HilserlError):
+                self._client.post("release")
+        for camera in self._cameras.values():
+            camera.close()
+        self._cameras.clear()
+        self._fetchers.shutdown()
+        self._client.close()
+        self._pictures.close()
+        self._connected = False
+
+
+def make_robot_env(name: str, **options: Any) -> RobotEnv:
+    """The environment of a task behind a robot server; the options are those of `RobotConfig` and `RobotEnv`."""
+    robot = {key: options.pop(key) for key in RobotConfig.__dataclass_fields__ if key in options}
+    return RobotEnv(tasks.find(name)(), RobotConfig(**robot), **options)
+
+
+def wrist_wrench(pose: Pose, force_N: np.ndarray, torque_Nm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
+    """The server's force and torque, in the tool's frame about its point, in the world's and about the wrist.
+
+    float64 [3] each, N and N m.
+    """
+    rotation = rotation_matrix(pose[3:])
+    force = rotation @ force_N
+    return force, rotation @ torque_Nm + cross(rotation @ np.array([0.0, 0.0, TCP_FROM_WRIST_M]), force)
+
+
+def _turned(yaw_rad: float) -> np.ndarray:
+    """Pointing down, turned about the vertical; xyzw."""
+    wxyz = np.zeros(4)
+    turn = np.array([np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)])
+    mujoco.mju_mulQuat(wxyz, turn, np.array(TOOL_DOWN_WXYZ))
+    return to_xyzw(wxyz)
+
+
+def _drawing(task: Task) -> Simulation:
+    spec = world()
+    task.build(spec)
+    simulation = Simulation(spec, CONTROL_DT_S)
+    simulation.restart()
+    return simulation
