@@ -91,8 +91,8 @@ def sim_backend(limits: Limits | None = None, **more: Any) -> Iterator[SimBacken
 
 
 @contextlib.contextmanager
-def serving(backend: Backend, token: str | None = None) -> Iterator[Rig]:
-    with RobotServer(backend, ANY_PORT, token) as server:
+def serving(backend: Backend, token: str | None = None, port: int = 0) -> Iterator[Rig]:
+    with RobotServer(backend, ANY_PORT._replace(port=port), token) as server:
         yield Rig(backend, server.address.port)
 
 

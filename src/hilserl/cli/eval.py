@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from hilserl.errors import HilserlError
 from hilserl.experience import atomically
+from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Arguments:
     """best, last, or the step of a checkpoint."""
     randomise: Literal["as-trained", "on", "off"] = "as-trained"
     """Looks, light, cameras and the objects' physics drawn anew for every episode."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     video: Path | None = None
     """Film the first episodes into this MP4 file."""
     json: Path | None = None
@@ -36,13 +38,19 @@ def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=words, prog="hilserl eval")
     if arguments.episodes < 1:
         raise HilserlError(f"--episodes must be at least 1, got {arguments.episodes}.")
+    real_time = arguments.where.env == "robot"
+    if arguments.video and real_time:
+        raise HilserlError("Drawing a film takes longer than a step in real time: --video needs --env sim.")
+    from hilserl.robot.env import RobotEnv
+    from hilserl.sim.environment import ManipulationEnv
     from hilserl.training.evaluation import evaluate
     from hilserl.training.rundir import RunDir
     from hilserl.training.trained import open_trained
     from hilserl.training.video import FILMED_EPISODES, film
 
-    changes = {} if arguments.randomise == "as-trained" else {"randomise": arguments.randomise == "on"}
-    trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint, **changes)
+    as_trained = arguments.randomise == "as-trained" and not real_time
+    changes = {} if as_trained else {"randomise": arguments.randomise == "on"}
+    trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint, arguments.where, **changes)
     with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
         result = evaluate(
             trained.env,
@@ -53,11 +61,25 @@ def run(words: Sequence[str]) -> int:
             lambda *_: bar.update(),
         )
     print(f"{trained.checkpoint}: {result}.")
+    figures = result.as_dict()
+    if isinstance(trained.env, RobotEnv):
+        figures["timing"] = trained.env.timing()
+        print(_sentence(figures["timing"]))
     if arguments.json:
-        atomically(arguments.json, lambda part: part.write_text(json.dumps(result.as_dict(), indent=2) + "\n"))
-    if arguments.video:
+        atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
+    if arguments.video and isinstance(trained.env, ManipulationEnv):
         filmed = min(FILMED_EPISODES, arguments.episodes)
         film(arguments.video, trained.env, trained.player, range(arguments.seed, arguments.seed + filmed))
         print(f"Film: {arguments.video}")
     trained.env.close()
     return 0
+
+
+def _sentence(timing: dict[str, float]) -> str:
+    """How well real time was kept."""
+    return (
+        f"{timing['steps']:.0f} steps, {timing['late_steps']:.0f} of them late by a step or more; beat missed by "
+        f"{timing['jitter_p50_ms']:.2f} ms (99th percentile {timing['jitter_p99_ms']:.2f}); observing took "
+        f"{timing['observe_p50_ms']:.1f} ms ({timing['observe_p99_ms']:.1f}), commanding "
+        f"{timing['command_p50_ms']:.1f} ms ({timing['command_p99_ms']:.1f})."
+    )

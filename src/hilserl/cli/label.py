@@ -18,6 +18,7 @@ from hilserl.sim.interface import TaskEnv, steps_of
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.labels import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.training.station import Report, Station
+from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Arguments:
     """Go on with the labels that are in the directory."""
     seed: int = 0
     episode_seconds: float = 60.0
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
 
 
@@ -66,7 +68,7 @@ def _collect(task: str, arguments: Arguments, show: Callable[[LabelKeeper], None
         return label_recorded(arguments.source, task, arguments.out, show=show), False
     limit = steps_of(arguments.episode_seconds)
     cameras = arguments.cameras or tasks.find(task).reward_cameras
-    env = tasks.make_env(task, obs="pixels", cameras=cameras, max_episode_steps=limit, ends_on_success=False)
+    env = arguments.where.open(task, obs="pixels", cameras=cameras, max_episode_steps=limit, ends_on_success=False)
     keeper = LabelKeeper(arguments.out, env.experience)
     try:
         if arguments.operator == "scripted":

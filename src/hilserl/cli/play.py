@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from hilserl import tasks
 from hilserl.cli.arguments import split_task
 from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
@@ -18,6 +17,7 @@ from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Policy, Rollout
 from hilserl.training.station import Report, Station
+from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Arguments:
     seed: int = 0
     episode_seconds: float = 60.0
     """How long an episode may take."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
 
 
@@ -44,10 +45,10 @@ def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl play {task}")
     limit = steps_of(arguments.episode_seconds)
     if arguments.policy is None:
-        env = tasks.make_env(task, obs=arguments.obs, randomise=arguments.randomise, max_episode_steps=limit)
+        env = arguments.where.open(task, obs=arguments.obs, randomise=arguments.randomise, max_episode_steps=limit)
         policy = hold_still(env.experience.action.size)
     else:
-        env, policy = _trained(task, arguments.policy, arguments.checkpoint, limit)
+        env, policy = _trained(task, arguments, arguments.policy, limit)
     tally = Tally()
 
     def report() -> Report:
@@ -63,11 +64,11 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _trained(task: str, run: Path, checkpoint: str, limit: int) -> tuple[TaskEnv, Policy]:
+def _trained(task: str, arguments: Arguments, run: Path, limit: int) -> tuple[TaskEnv, Policy]:
     from hilserl.training.rundir import RunDir
     from hilserl.training.trained import open_trained
 
-    trained = open_trained(RunDir(run), checkpoint, max_episode_steps=limit)
+    trained = open_trained(RunDir(run), arguments.checkpoint, arguments.where, max_episode_steps=limit)
     if trained.config.task != task:
         raise HilserlError(f"The run in {run} learned {trained.config.task!r}, not {task!r}.")
     return trained.env, lambda observation: (trained.player.act(observation), 0)

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from hilserl import tasks
 from hilserl.cli.arguments import check_folder, split_task
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
@@ -16,6 +15,7 @@ from hilserl.operators.seat import Device, Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.interface import TaskEnv, steps_of
 from hilserl.training.record import Keeper, record, record_demonstrations
+from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Arguments:
     obs: Literal["state", "pixels"] = "pixels"
     episode_seconds: float = 60.0
     """How long an episode may take a person; the simulated one keeps to the task's own limit."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
     person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
     """The simulated person's hands."""
@@ -67,8 +68,8 @@ def run(words: Sequence[str]) -> int:
 
 def _environment(task: str, arguments: Arguments) -> TaskEnv:
     if arguments.operator == "scripted":
-        return tasks.make_env(task, obs=arguments.obs)
-    return tasks.make_env(task, obs=arguments.obs, max_episode_steps=steps_of(arguments.episode_seconds))
+        return arguments.where.open(task, obs=arguments.obs)
+    return arguments.where.open(task, obs=arguments.obs, max_episode_steps=steps_of(arguments.episode_seconds))
 
 
 def _scripted(env: TaskEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:

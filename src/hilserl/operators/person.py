@@ -116,6 +116,13 @@ class Person:
         self._confirm_by, self.message = None, "" if answer else "Denied: the episode goes on."
         return answer
 
+    def is_ready(self) -> bool:
+        """Whether they have asked for the next episode, or want no more; takes a moment in which time stands still."""
+        commands = [command for source in self._sources for command in source.read().commands]
+        self._obey([command for command in commands if command is Command.END])
+        self._idle()
+        return self.done or Command.RESET in commands
+
     def intent(self) -> Intent:
         readings = {source.name: source.read() for source in self._sources}
         commands = [command for reading in readings.values() for command in reading.commands]

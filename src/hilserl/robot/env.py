@@ -1,6 +1,7 @@
 """The environment of an arm behind a robot server, simulated or real: the simulated task's twin in real time."""
 
 import contextlib
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -74,9 +75,6 @@ class RobotEnv(TaskEnv):
 
     `reset` and `step` raise `LostError` while the server does not answer and `RefusedError` while the arm is halted
     or somebody else's; the next `reset` tries anew.
-
-    Args:
-        ask: called when the arm is home and a person has to set the real scene up; returns when they have.
     """
 
     in_real_time = True
@@ -95,10 +93,10 @@ class RobotEnv(TaskEnv):
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
-        ask: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(task, obs, image_size, cameras, max_episode_steps, ends_on_success=ends_on_success)
-        self._config, self._dense, self._ask = config, reward == "dense", ask
+        self._config, self._dense = config, reward == "dense"
+        self.ask = _ask_at_the_terminal
         self._needs_truth = self._dense or (obs == "state" and bool(task.state))
         self.render_mode, self._size = render_mode, (height, width)
         self._image_size, self._crops = image_size, checked_crops(cameras, crop or {})
@@ -159,7 +157,7 @@ class RobotEnv(TaskEnv):
         self._gripper_command, self._gripper_s = GRIPPER_OPEN, -np.inf
         self._go_home()
         if self._scene is None:
-            self._ask()
+            self.ask()
         else:
             drawn = int(self.np_random.integers(2**31)) if seed is None else seed
             self._client.post("sim/reset", {"seed": drawn, "home": False})
@@ -319,6 +317,12 @@ def make_robot_env(name: str, **options: Any) -> RobotEnv:
     """The environment of a task behind a robot server; the options are those of `RobotConfig` and `RobotEnv`."""
     robot = {key: options.pop(key) for key in RobotConfig.__dataclass_fields__ if key in options}
     return RobotEnv(tasks.find(name)(), RobotConfig(**robot), **options)
+
+
+def _ask_at_the_terminal() -> None:
+    """Where there is one; a run without goes on by itself."""
+    if sys.stdin.isatty():
+        input("The arm is home. Set the scene up, then press Enter. ")
 
 
 def wrist_wrench(pose: Pose, force_N: np.ndarray, torque_Nm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803

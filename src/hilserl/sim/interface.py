@@ -69,6 +69,8 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_DT_S)}  # noqa: RUF012 (Gymnasium's own)
     in_real_time = False
     """Whether a step lasts 0.1 s for everybody, and not only in the simulation."""
+    ask: Callable[[], object]
+    """Of a real arm: has a person set the scene up, and returns when they have."""
     simulation: Simulation
     """What is to be seen; of a real arm it is a drawing, in which nothing moves by itself."""
 
@@ -84,7 +86,7 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
     ) -> None:
         if obs not in ("state", "pixels"):
             raise HilserlError(f"obs={obs!r} does not exist; there is 'state' and 'pixels'.")
-        self.task = task
+        self.task, self.ask = task, _nobody
         self._max_steps = task.max_episode_steps if max_episode_steps is None else max_episode_steps
         self._ends_on_success = ends_on_success
         self._low, self._high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
@@ -157,3 +159,7 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
     @abstractmethod
     def harm(self) -> bool:
         """Whether a person would stop the robot now."""
+
+
+def _nobody() -> None:
+    """The scene is as it is."""

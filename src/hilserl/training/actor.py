@@ -1,5 +1,6 @@
 """The acting half of a run: an environment, whoever watches over it, and the policy that explores."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,8 +12,9 @@ from hilserl.agents.agent import act
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator
+from hilserl.robot.backend import LostError, RefusedError
 from hilserl.sim.interface import TaskEnv
-from hilserl.training.config import TrainConfig, make_env
+from hilserl.training.config import TrainConfig, make_acting_env
 from hilserl.training.judge import reward_judge
 from hilserl.training.links import Link
 from hilserl.training.rollout import Observation, Rollout, Subscriber
@@ -20,6 +22,7 @@ from hilserl.training.station import Report, Station
 from hilserl.training.stopwatch import Stopwatch
 
 _ACTING_KEYS = 2
+_ASK_AGAIN_S, _MOMENT_S = 1.0, 0.05
 
 
 class ActorLoop:
@@ -39,7 +42,9 @@ class ActorLoop:
     ) -> None:
         self._config = config
         shaped = "dense" if config.reward == "dense" else "sparse"
-        self.env = make_env(config, reward=shaped, cameras=config.recorded_cameras, ends_on_success=not config.judged)
+        self.env = make_acting_env(
+            config, reward=shaped, cameras=config.recorded_cameras, ends_on_success=not config.judged
+        )
         self._judge = reward_judge(config, self.env.experience)
         self.station = self._open_station(report, value)
         self.operator = self.station.person if self.station else _unattended(config, self.env)
@@ -93,9 +98,23 @@ class ActorLoop:
             stopwatch.timed("judge", self._judge) if self._judge else None,
         )
 
-    def step(self) -> None:
-        """One control step."""
-        self.rollout.step(self._policy)
+    def step(self) -> str:
+        """One control step. Where the robot cannot be had it ends the episode, waits a moment, and returns why."""
+        try:
+            self.rollout.step(self._policy)
+        except (LostError, RefusedError) as error:
+            self.rollout.end_episode()
+            self._wait(str(error))
+            return str(error)
+        return ""
+
+    def _wait(self, why: str) -> None:
+        until_s = time.monotonic() + _ASK_AGAIN_S
+        while time.monotonic() < until_s:
+            if self.station:
+                self.station.say(why)
+                self.station.breathe()
+            time.sleep(_MOMENT_S)
 
     def _policy(self, observation: Observation) -> tuple[np.ndarray, int]:
         actor, version = self._link.weights()

@@ -17,7 +17,9 @@ from hilserl.experience import ExperienceSpec
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.interface import TaskEnv
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
+from hilserl.training.where import Where
 
 OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 
@@ -40,6 +42,8 @@ class TrainConfig:
     """A narrower view by camera: top, left, height and width as fractions of the whole."""
     randomise: bool = False
     """Draw looks, light, camera poses and the objects' size, mass and friction anew for every episode."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+    """Where the actor acts; the learner's evaluations, and demonstrations it makes for itself, are simulated."""
     operator: OperatorName = "scripted"
     """Who watches and takes over: a simulated person, a person at the console, perhaps with a device, or nobody."""
     seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
@@ -136,6 +140,7 @@ class TrainConfig:
 
 
 CHANGEABLE_ON_RESUME = (
+    "where",
     "operator",
     "seat",
     "classifier",
@@ -160,15 +165,23 @@ def preset(task: str) -> TrainConfig:
 
 
 def make_env(config: TrainConfig, **changes: Any) -> ManipulationEnv:
-    """The environment that a run trains in, but for the options of `ManipulationEnv` that are named."""
-    options: dict[str, Any] = {
+    """The simulated environment of a run, but for the options of `ManipulationEnv` that are named."""
+    return tasks.make_env(config.task, **(_options(config) | changes))
+
+
+def make_acting_env(config: TrainConfig, **changes: Any) -> TaskEnv:
+    """The environment that a run acts in, but for the options that are named."""
+    return config.where.open(config.task, **(_options(config) | changes))
+
+
+def _options(config: TrainConfig) -> dict[str, Any]:
+    return {
         "obs": config.obs,
         "cameras": config.cameras,
         "image_size": config.image_size,
         "crop": config.crop,
         "randomise": config.randomise,
     }
-    return tasks.make_env(config.task, **(options | changes))
 
 
 def to_json(config: TrainConfig) -> str:

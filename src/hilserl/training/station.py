@@ -68,6 +68,7 @@ class Station:
             self._console = self._open_console(seat, role)
             unless_opened.pop_all()
         self.person = Person([self._console, *self._devices], layout, role, env.motion_towards, self._idle)
+        env.ask = self._ask
         self._reported = -_STATUS_S
         self._step: Step | None = None
         self._outcome, self._success = "", False
@@ -112,6 +113,11 @@ class Station:
     def is_open(self) -> bool:
         """Whether there is a console, with or without somebody at it."""
         return self._console.is_open
+
+    def _ask(self) -> None:
+        """A real scene is to be set up: waits until the person says that it is."""
+        while not self.person.is_ready() and self._console.is_open:
+            self.say("Set the scene up, then ask for a new episode (N).")
 
     def breathe(self) -> None:
         """A moment of something else than control steps; the console stays alive."""
@@ -201,7 +207,9 @@ class Station:
 
     def _advice(self) -> tuple[str, ...]:
         seconds = self._since_progress * self._env.experience.control_dt_s
-        lines = [f"No progress for {seconds:.1f} s" if seconds >= 1.0 else "Progress is being made"]
+        lines = []
+        if self._env.is_supervised:
+            lines.append(f"No progress for {seconds:.1f} s" if seconds >= 1.0 else "Progress is being made")
         if len(self._values) >= _TREND_STEPS:
             half = _TREND_STEPS // 2
             values = list(self._values)[-_TREND_STEPS:]

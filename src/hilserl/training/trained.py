@@ -1,15 +1,16 @@
 """Opening a finished (or unfinished) run to use its policy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.interface import TaskEnv
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import choose, load_checkpoint
-from hilserl.training.config import TrainConfig, load_config, make_env
+from hilserl.training.config import TrainConfig, load_config, make_acting_env
 from hilserl.training.evaluation import Player
 from hilserl.training.rundir import RunDir
+from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)
@@ -19,17 +20,17 @@ class Trained:
     config: TrainConfig
     checkpoint: Path
     player: Player
-    env: ManipulationEnv
+    env: TaskEnv
 
 
-def open_trained(run: RunDir, checkpoint: str = "best", **changes: Any) -> Trained:
+def open_trained(run: RunDir, checkpoint: str = "best", where: Where | None = None, **changes: Any) -> Trained:
     """The policy of a checkpoint (`best`, `last` or a step) and its environment, but for the options that are named.
 
-    Raises HilserlError saying what exists.
+    `where` is the simulation unless told otherwise, wherever the run acted. Raises HilserlError saying what exists.
     """
     run.require()
     config = load_config(run.config)
     path = choose(run.checkpoints, checkpoint)
-    env = make_env(config, **changes)
+    env = make_acting_env(replace(config, where=where or Where()), **changes)
     agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
     return Trained(config, path, Player.of(agent), env)

@@ -1,0 +1,31 @@
+"""Where acting is done: in the simulation, or at an arm behind a robot server."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from hilserl import tasks
+from hilserl.errors import HilserlError
+from hilserl.robot.env import RobotConfig, RobotEnv
+from hilserl.sim.interface import TaskEnv
+
+
+@dataclass(frozen=True)
+class Where:
+    """What is acted in."""
+
+    env: Literal["sim", "robot"] = "sim"
+    """The simulation, or an arm behind a robot server, simulated or real, in real time."""
+    robot: Annotated[RobotConfig, tyro.conf.arg(name="")] = field(default_factory=RobotConfig)
+
+    def open(self, task: str, *, randomise: bool = False, **options: Any) -> TaskEnv:
+        """The environment of a task; the options are those that `ManipulationEnv` and `RobotEnv` share.
+
+        Raises HilserlError for randomisation where there is nothing to randomise.
+        """
+        if self.env == "sim":
+            return tasks.make_env(task, randomise=randomise, **options)
+        if randomise:
+            raise HilserlError("An arm behind a robot server cannot be drawn anew: --randomise needs --env sim.")
+        return RobotEnv(tasks.find(task)(), self.robot, **options)
