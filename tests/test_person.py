@@ -91,6 +91,15 @@ def under_way(driving: Scene) -> Scene:
     return driving
 
 
+@pytest.mark.parametrize("command", list(Command))
+def test_a_scene_is_ready_when_a_new_episode_or_the_end_is_asked_for(watching: Scene, command: Command) -> None:
+    assert not watching.person.is_ready()
+    watching.console.now = replace(HERE, commands=(command,), motion=PUSH)
+    assert watching.person.is_ready() == (command in (Command.RESET, Command.END))
+    assert watching.idled == 2
+    assert watching.person.control is Control.POLICY
+
+
 def test_who_watches_leaves_the_policy_alone_whatever_is_held(watching: Scene) -> None:
     for says in ({}, {"motion": PUSH}, {"goal_m": (0.4, 0.0, 0.1)}):
         assert watching.step(Command.GRIPPER, **says) == Intent(False)

@@ -259,7 +259,10 @@ def test_a_crop_is_the_part_of_the_picture_at_full_size(rig: Rig) -> None:
     client = RobotClient(f"http://127.0.0.1:{rig.port}")
     camera = open_camera("front", "server", client)
     whole = client.picture("front", 64, 64)
-    assert np.array_equal(camera.read(32, Crop(top, left, height, width)), whole[16:48, 32:])
+    # The arm trembles between two pictures.
+    seen = camera.read(32, Crop(top, left, height, width)).astype(float)
+    assert np.abs(seen - whole[16:48, 32:]).mean() < 3
+    assert np.abs(seen - whole[:32, :32]).mean() > 3
     client.close()
 
 

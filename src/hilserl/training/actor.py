@@ -103,7 +103,7 @@ class ActorLoop:
         try:
             self.rollout.step(self._policy)
         except (LostError, RefusedError) as error:
-            self.rollout.end_episode()
+            self.rollout.cut()
             self._wait(str(error))
             return str(error)
         return ""

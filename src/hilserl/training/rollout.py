@@ -189,6 +189,13 @@ class Rollout:
         for subscriber in self._subscribers:
             subscriber.on_step(step)
 
+    def cut(self) -> None:
+        """The environment is lost: closes the episode in progress, or forgets it where nothing has been done in it."""
+        if len(self._steps) == 1:
+            self._discard()
+        else:
+            self.end_episode()
+
     def end_episode(self) -> None:
         """Closes the episode in progress, finished or not; a cut one keeps its last step open, so values bootstrap."""
         if self._claim is not None:
