@@ -3,6 +3,9 @@
 import contextlib
 import http.client
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +19,7 @@ from hilserl.robot.server import RobotServer
 from hilserl.robot.sim_backend import SimBackend, SimSettings
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
+from loopback import free_port
 
 ANY_PORT = Address("127.0.0.1", 0)
 HOME = [0.4, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]
@@ -94,6 +98,21 @@ def sim_backend(limits: Limits | None = None, **more: Any) -> Iterator[SimBacken
 def serving(backend: Backend, token: str | None = None, port: int = 0) -> Iterator[Rig]:
     with RobotServer(backend, ANY_PORT._replace(port=port), token) as server:
         yield Rig(backend, server.address.port)
+
+
+@contextlib.contextmanager
+def running_robot_server() -> Iterator[int]:
+    """The port of `hilserl robot-server` in a process of its own, ended by Ctrl-C."""
+    port = free_port()
+    command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "sim", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert f"127.0.0.1:{port}" in process.stdout.readline()
+            yield port
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
 
 
 BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = {"sim": sim_backend}

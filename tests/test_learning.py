@@ -1,26 +1,45 @@
 """The system learns: demonstrations and a watching operator make a policy that works alone."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hilserl.cli.main import main
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.run import FINAL_EVAL_SEED
 from hilserl.training.rundir import RunDir
 from hilserl.training.train import train
+from robot_rig import running_robot_server
 
 pytestmark = pytest.mark.slow
 
 
-def test_pick_cube_is_learned_from_state_within_3000_steps(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A finished run, from state."""
+    run = RunDir(tmp_path_factory.mktemp("learned") / "run")
     config = dataclasses.replace(preset("pick_cube"), obs="state", max_env_steps=3000, eval_every=1000)
-    result = train(config, RunDir(tmp_path / "run"))
-    assert result is not None
+    assert train(config, run) is not None
+    return run
+
+
+def test_pick_cube_is_learned_from_state_within_3000_steps(learned: RunDir) -> None:
+    result = json.loads(learned.result.read_text())
     assert result["evaluation"]["successes"] >= 80
     assert result["human_steps"] <= 1000
+
+
+def test_what_was_learned_in_simulation_works_behind_a_robot_server(learned: RunDir, tmp_path: Path) -> None:
+    """Twenty episodes at 10 Hz in real time, the arm in a process of its own."""
+    figures = tmp_path / "figures.json"
+    with running_robot_server() as port:
+        where = ["--env", "robot", "--server", f"http://127.0.0.1:{port}"]
+        assert main(["eval", str(learned.path), *where, "--episodes", "20", "--json", str(figures)]) == 0
+    assert json.loads(figures.read_text())["successes"] >= 14
 
 
 def test_pick_cube_is_learned_from_images_within_2700_steps(tmp_path: Path) -> None:

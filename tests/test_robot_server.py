@@ -2,11 +2,7 @@
 
 import contextlib
 import http.client
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -17,8 +13,8 @@ from hilserl.errors import HilserlError
 from hilserl.robot.server import RobotServer
 from hilserl.robot.sim_backend import SimBackend
 from hilserl.sim.interface import MAX_STEP_M
-from loopback import free_port, until
-from robot_rig import ANY_PORT, HOME, Rig, ask, serving, sim_backend
+from loopback import until
+from robot_rig import ANY_PORT, HOME, Rig, ask, running_robot_server, serving, sim_backend
 
 
 @pytest.fixture(scope="module")
@@ -222,16 +218,8 @@ def test_settings_that_make_no_arm_are_explained() -> None:
 
 
 def test_the_verb_serves_until_it_is_interrupted() -> None:
-    port = free_port()
-    command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "sim", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
-        try:
-            assert process.stdout is not None
-            assert f"127.0.0.1:{port}" in process.stdout.readline()
-            assert ask(port, "POST", "/pose", {"arr": HOME}).body == b"Moved"
-        finally:
-            process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+    with running_robot_server() as port:
+        assert ask(port, "POST", "/pose", {"arr": HOME}).body == b"Moved"
     until(lambda: _refused(port), "the port to be free")
 
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import mujoco
 import numpy as np
 
-from hilserl import tasks
 from hilserl.errors import HilserlError
 from hilserl.pace import Pace
 from hilserl.robot.backend import RefusedError
@@ -313,10 +312,10 @@ class RobotEnv(TaskEnv):
         self._connected = False
 
 
-def make_robot_env(name: str, **options: Any) -> RobotEnv:
+def make_robot_env(task: type[Task], **options: Any) -> RobotEnv:
     """The environment of a task behind a robot server; the options are those of `RobotConfig` and `RobotEnv`."""
     robot = {key: options.pop(key) for key in RobotConfig.__dataclass_fields__ if key in options}
-    return RobotEnv(tasks.find(name)(), RobotConfig(**robot), **options)
+    return RobotEnv(task(), RobotConfig(**robot), **options)
 
 
 def _ask_at_the_terminal() -> None:

@@ -19,10 +19,10 @@ def register(task: type[Task]) -> type[Task]:
     if task.name in _TASKS:
         raise HilserlError(f"A task named {task.name!r} exists already: {_TASKS[task.name].__qualname__}.")
     _TASKS[task.name] = task
-    name = {"name": task.name}
-    gymnasium.register(gymnasium_id(task.name), entry_point="hilserl.tasks:make_env", kwargs=name)
-    # By its address, as a task knows nothing of robots.
-    gymnasium.register(gymnasium_id(task.name, "Franka"), entry_point="hilserl.robot.env:make_robot_env", kwargs=name)
+    gymnasium.register(gymnasium_id(task.name), entry_point="hilserl.tasks:make_env", kwargs={"name": task.name})
+    # Named as a text, since tasks know nothing of robots.
+    real = gymnasium_id(task.name, "Franka")
+    gymnasium.register(real, entry_point="hilserl.robot.env:make_robot_env", kwargs={"task": task})
     return task
 
 
