@@ -14,14 +14,15 @@ from hilserl import tasks
 from hilserl.arrays import named_arrays
 from hilserl.cli.main import main
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, write_episode
+from hilserl.experience import ExperienceSpec, StateLayout, Step, write_episode
 from hilserl.rewards.classifier import RewardClassifier
 from hilserl.rewards.dataset import LabelledImages, read_labels, split_by_episode
 from hilserl.rewards.fit import calibration, threshold_for
 from hilserl.rewards.network import ClassifierConfig
 from hilserl.rewards.report import report, roc_area
 from hilserl.rewards.train import train_classifier
-from hilserl.sim.interface import ACTION, proprioception
+from hilserl.sim.frames import World
+from hilserl.sim.interface import ACTION
 from hilserl.vision.frames import FrameEncoder, VisionConfig
 
 SIZE = 32
@@ -33,7 +34,7 @@ FLAGS = [word for name, value in TINY.items() for word in (f"--{name.replace('_'
 
 def spec_of(task: str = "pick_cube", size: int = SIZE, cameras: tuple[str, ...] = ("front",)) -> ExperienceSpec:
     images = tuple((camera, (size, size, 3)) for camera in cameras)
-    return ExperienceSpec(task, proprioception(tasks.find("pick_cube")), ACTION, images)
+    return ExperienceSpec(task, StateLayout(World().entries(tasks.find("pick_cube"))), ACTION, images)
 
 
 def labels_of(seed: int = 0, episodes: int = 30, signal: float = 4.0, config: ClassifierConfig = SMALL):

@@ -272,10 +272,10 @@ def seen(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[li
 
 
 def test_an_episode_played_again_is_the_same(seen, worlds: list[ManipulationEnv]) -> None:
-    episodes, spec, randomise = seen
+    episodes, _spec, randomise = seen
     assert len(episodes) == 4
     for steps in reversed(episodes):
-        enacted = [enact(world, steps, spec) for world in worlds]
+        enacted = [enact(world, steps) for world in worlds]
         assert enacted[randomise].deviation_m < 1e-6
         assert [len(one.states) for one in enacted] == [1 + FRAMES_PER_STEP * (len(steps) - 1)] * 2
         if steps[-1].success:
@@ -290,7 +290,7 @@ def test_what_is_shown_of_an_episode_is_what_happened(seen, worlds: list[Manipul
     model = worlds[randomise].simulation.model
     data, where = mujoco.MjData(model), spec.state.slice("cube_position_m")
     for steps in episodes:
-        states = enact(worlds[randomise], steps, spec).states
+        states = enact(worlds[randomise], steps).states
         for step, state in zip(steps, states[::FRAMES_PER_STEP], strict=True):
             mujoco.mj_setState(model, data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
             mujoco.mj_forward(model, data)
@@ -298,10 +298,10 @@ def test_what_is_shown_of_an_episode_is_what_happened(seen, worlds: list[Manipul
 
 
 def test_an_episode_with_another_seed_strays(seen, worlds: list[ManipulationEnv]) -> None:
-    episodes, spec, _ = seen
+    episodes, _spec, _ = seen
     for steps in episodes[:2]:
         wrong = [replace(step, seed=step.seed + 1) for step in steps]
-        assert min(enact(world, wrong, spec).deviation_m for world in worlds) > 1e-5
+        assert min(enact(world, wrong).deviation_m for world in worlds) > 1e-5
 
 
 @pytest.mark.parametrize("verb", ["record", "label"])

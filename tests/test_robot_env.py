@@ -15,7 +15,8 @@ from hilserl.errors import HilserlError
 from hilserl.robot.backend import LostError, RefusedError
 from hilserl.robot.cameras import open_camera, resized
 from hilserl.robot.client import RobotClient
-from hilserl.robot.env import RobotConfig, RobotEnv, wrist_wrench
+from hilserl.robot.config import RobotConfig
+from hilserl.robot.env import RobotEnv, wrist_wrench
 from hilserl.robot.limits import Box, Limits
 from hilserl.robot.sim_arm import SimArm
 from hilserl.robot.sim_backend import SimBackend
@@ -48,7 +49,9 @@ def robot_env(rig: Rig, **options: Any) -> Iterator[RobotEnv]:
         yield env
 
 
-@pytest.mark.parametrize("options", [{"obs": "state"}, {"obs": "pixels", "image_size": 32, "cameras": ("wrist",)}])
+@pytest.mark.parametrize(
+    "options", [{"obs": "state"}, {"frame": "tool"}, {"obs": "pixels", "image_size": 32, "cameras": ("wrist",)}]
+)
 def test_it_has_the_simulated_task_s_spaces_and_experience(options: dict[str, Any]) -> None:
     """Nothing answers at that address: making an environment asks nothing of the robot."""
     real = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"), **options)
@@ -121,6 +124,18 @@ def test_an_action_moves_the_tool_from_where_it_was_seen(rig: Rig) -> None:
         for action in (np.zeros(3), np.full(4, np.nan)):
             with pytest.raises(HilserlError, match="4 finite numbers"):
                 env.step(action)
+
+
+def test_the_tool_s_frame_holds_on_the_robot_as_well(rig: Rig) -> None:
+    with robot_env(rig, frame="tool") as env:
+        observation, _ = env.reset(seed=7)
+        assert np.allclose(observation["state"][:3], 0)
+        terminated = False
+        for _ in range(60):
+            *_, terminated, _, _ = env.step(env.expert_action())
+            if terminated:
+                break
+        assert terminated
 
 
 def test_a_gripper_takes_a_pause_between_two_commands(rig: Rig) -> None:

@@ -13,7 +13,8 @@ from hilserl.agents.agent import AgentConfig
 from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.experience import read_episode
-from hilserl.robot.env import RobotConfig, RobotEnv
+from hilserl.robot.config import RobotConfig
+from hilserl.robot.env import RobotEnv
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.config import TrainConfig, from_json, make_acting_env, make_env, to_json
 from hilserl.training.rundir import RunDir

@@ -12,6 +12,7 @@ from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
+from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import TaskEnv, steps_of
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
@@ -36,6 +37,8 @@ class Arguments:
     seed: int = 0
     episode_seconds: float = 60.0
     """How long an episode may take."""
+    frame: FrameName = "world"
+    """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
 
@@ -45,7 +48,8 @@ def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl play {task}")
     limit = steps_of(arguments.episode_seconds)
     if arguments.policy is None:
-        env = arguments.where.open(task, obs=arguments.obs, randomise=arguments.randomise, max_episode_steps=limit)
+        options = {"obs": arguments.obs, "frame": arguments.frame, "max_episode_steps": limit}
+        env = arguments.where.open(task, randomise=arguments.randomise, **options)
         policy = hold_still(env.experience.action.size)
     else:
         env, policy = _trained(task, arguments, arguments.policy, limit)

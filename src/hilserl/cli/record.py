@@ -13,6 +13,7 @@ from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
+from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import TaskEnv, steps_of
 from hilserl.training.record import Keeper, record, record_demonstrations
 from hilserl.training.where import Where
@@ -36,6 +37,8 @@ class Arguments:
     obs: Literal["state", "pixels"] = "pixels"
     episode_seconds: float = 60.0
     """How long an episode may take a person; the simulated one keeps to the task's own limit."""
+    frame: FrameName = "world"
+    """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
     person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
@@ -67,9 +70,8 @@ def run(words: Sequence[str]) -> int:
 
 
 def _environment(task: str, arguments: Arguments) -> TaskEnv:
-    if arguments.operator == "scripted":
-        return arguments.where.open(task, obs=arguments.obs)
-    return arguments.where.open(task, obs=arguments.obs, max_episode_steps=steps_of(arguments.episode_seconds))
+    limit = None if arguments.operator == "scripted" else steps_of(arguments.episode_seconds)
+    return arguments.where.open(task, obs=arguments.obs, frame=arguments.frame, max_episode_steps=limit)
 
 
 def _scripted(env: TaskEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:

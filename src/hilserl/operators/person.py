@@ -47,6 +47,7 @@ class Person:
         towards: the motion that moves the hand to a point in the world frame, one number for each continuous action.
         idle: called in every moment in which time stands still; it must take a moment itself.
         clock: seconds, monotonic.
+        orient: what of an action makes a motion that a device asks for along the world's axes.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Person:
         towards: Callable[[tuple[float, float, float]], tuple[float, ...]],
         idle: Callable[[], object],
         clock: Callable[[], float] = time.monotonic,
+        orient: Callable[[tuple[float, ...]], tuple[float, ...]] = lambda motion: motion,
     ) -> None:
         self._sources, self._layout, self.role = sources, layout, role
-        self._towards, self._idle, self._clock = towards, idle, clock
+        self._towards, self._idle, self._clock, self._orient = towards, idle, clock, orient
         self.done = False
         self.paused = False
         self.message = ""
@@ -195,5 +197,5 @@ class Person:
         motions = [reading.motion for reading in present if any(reading.motion)]
         goals = [reading.goal_m for reading in present if reading.goal_m is not None]
         if motions:
-            return motions[0]
+            return self._orient(motions[0])
         return self._towards(goals[0]) if goals else zero

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import mujoco
@@ -17,11 +16,13 @@ from hilserl.pace import Pace
 from hilserl.robot.backend import RefusedError
 from hilserl.robot.cameras import Camera, open_camera
 from hilserl.robot.client import RobotClient
+from hilserl.robot.config import RobotConfig
 from hilserl.robot.homing import Homing
 from hilserl.robot.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
 from hilserl.robot.timekeeping import WINDOW, percentiles_ms
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
 from hilserl.sim.cameras import Cameras, checked_crops
+from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import CONTROL_DT_S, TaskEnv
 from hilserl.sim.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M, TCP_FROM_WRIST_M
 from hilserl.sim.scene import FRONT, OVERVIEW, ROBOT_PREFIX, TOOL_DOWN_WXYZ, WRIST, world
@@ -31,37 +32,6 @@ from hilserl.sim.task import Task
 _SETTLE_S = 0.3
 """Between the arm's arrival at home and the first observation."""
 _LARGE_GAP_M = 2 * FINGER_RANGE_M
-
-
-@dataclass(frozen=True)
-class RobotConfig:
-    """Which robot, and how it is used."""
-
-    server: str = "http://127.0.0.1:5000"
-    """The robot server's address; its token, if it wants one, is taken from HILSERL_TOKEN."""
-    camera_sources: dict[str, str] = field(default_factory=dict)
-    """Where a camera's pictures come from: opencv:0, opencv:/dev/video2, realsense:SERIAL, or by default the server."""
-    compliance: dict[str, float] = field(default_factory=dict)
-    """Impedance parameters during episodes; by default what the server has when it is first asked."""
-    precision: dict[str, float] = field(default_factory=dict)
-    """Impedance parameters on the way home."""
-    gripper_pause_s: float = 0.0
-    """A gripper that has just been told to open or to close takes no other command for so long."""
-    reset_spread_m: float = 0.0
-    """Episodes begin at most this far from home in x and in y."""
-    reset_turn_rad: float = 0.0
-    """Episodes begin turned by at most this about the vertical, and keep that turn."""
-    joint_reset_every: int = 0
-    """Episodes from one reset of the joints to the next; 0 for never."""
-    reset_speed_m_per_s: float = 0.25
-    """How fast the tool goes home."""
-
-    def __post_init__(self) -> None:
-        for name in ("gripper_pause_s", "reset_spread_m", "reset_turn_rad", "joint_reset_every"):
-            if getattr(self, name) < 0:
-                raise HilserlError(f"{name} must not be negative, got {getattr(self, name)}.")
-        if self.reset_speed_m_per_s <= 0:
-            raise HilserlError(f"reset_speed_m_per_s must be positive, got {self.reset_speed_m_per_s}.")
 
 
 class RobotEnv(TaskEnv):
@@ -89,11 +59,13 @@ class RobotEnv(TaskEnv):
         crop: dict[str, tuple[float, float, float, float]] | None = None,
         max_episode_steps: int | None = None,
         ends_on_success: bool = True,
+        frame: FrameName = "world",
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
     ) -> None:
-        super().__init__(task, obs, image_size, cameras, max_episode_steps, ends_on_success=ends_on_success)
+        limits = {"max_episode_steps": max_episode_steps, "ends_on_success": ends_on_success}
+        super().__init__(task, obs, image_size, cameras, frame, **limits)
         self._config, self._dense = config, reward == "dense"
         self.ask = _ask_at_the_terminal
         self._needs_truth = self._dense or (obs == "state" and bool(task.state))
@@ -150,7 +122,7 @@ class RobotEnv(TaskEnv):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The arm goes home and the scene is set: a simulated one by the seed, a real one by a person."""
         super().reset(seed=seed, options=options)
-        self._steps = 0
+        self._begin()
         self.connect()
         self._client.post("open_gripper")
         self._gripper_command, self._gripper_s = GRIPPER_OPEN, -np.inf
@@ -178,7 +150,7 @@ class RobotEnv(TaskEnv):
         self._client.post("update_param", self._compliance)
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        action = self._checked(action)
+        action = self._in_world(action)
         self._command(action)
         self._late_s.append(self._pace.wait())
         observation = self._observe()
@@ -207,7 +179,7 @@ class RobotEnv(TaskEnv):
         images = {name: picture.result() for name, picture in pictures.items()}
         self._redraw(self._state)
         self._observe_s.append(time.monotonic() - begun_s)
-        return {"state": self.experience.state.pack(self._values()), **images}
+        return {"state": self._packed(self._values()), **images}
 
     def _picture(self, name: str) -> np.ndarray:
         return self._cameras[name].read(self._image_size, self._crops.get(name))
@@ -272,7 +244,7 @@ class RobotEnv(TaskEnv):
     def expert_action(self) -> np.ndarray:
         if self._truth is None:
             raise HilserlError("Of a real arm nobody knows what a script would do; let a person drive.")
-        return np.array(self._truth["expert_action"])
+        return self._own(np.array(self._truth["expert_action"]))
 
     def progress(self) -> float:
         return self._truth["progress"] if self._truth else 0.0

@@ -8,6 +8,7 @@ import numpy as np
 
 from hilserl.errors import HilserlError, unknown
 from hilserl.sim.cameras import Cameras, checked_crops
+from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import CONTROL_DT_S, TaskEnv, motion_towards
 from hilserl.sim.randomisation import Randomiser
 from hilserl.sim.scene import FRONT, OVERVIEW, TOOL_DOWN_WXYZ, WRIST, world
@@ -33,11 +34,13 @@ class ManipulationEnv(TaskEnv):
         randomise: bool = False,
         max_episode_steps: int | None = None,
         ends_on_success: bool = True,
+        frame: FrameName = "world",
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
     ) -> None:
-        super().__init__(task, obs, image_size, cameras, max_episode_steps, ends_on_success=ends_on_success)
+        limits = {"max_episode_steps": max_episode_steps, "ends_on_success": ends_on_success}
+        super().__init__(task, obs, image_size, cameras, frame, **limits)
         if reward not in ("sparse", "dense"):
             raise HilserlError(f"reward={reward!r} does not exist; there is 'sparse' and 'dense'.")
         self.render_mode = render_mode
@@ -57,7 +60,7 @@ class ManipulationEnv(TaskEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed, options=options)
-        self._steps = 0
+        self._begin()
         if self._randomiser:
             # From a generator beside the task's, so that the objects start where they do without.
             self._randomiser.draw(self.simulation.data, self.np_random.spawn(1)[0])
@@ -67,7 +70,7 @@ class ManipulationEnv(TaskEnv):
         return self._observe(), {"success": False}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        self._act(self._checked(action))
+        self._act(self._in_world(action))
         self.simulation.advance()
         success = self.succeeded()
         terminated, truncated = self._ends(success=success)
@@ -96,7 +99,7 @@ class ManipulationEnv(TaskEnv):
         }
         if not self.experience.images:
             values |= self.task.observe(self.simulation)
-        return {"state": self.experience.state.pack(values), **self.images()}
+        return {"state": self._packed(values), **self.images()}
 
     def images(self) -> dict[str, np.ndarray]:
         return {
@@ -123,7 +126,7 @@ class ManipulationEnv(TaskEnv):
         return self.simulation.arm.tcp_position_m
 
     def expert_action(self) -> np.ndarray:
-        return np.clip(self.task.expert(self.simulation), -1.0, 1.0)
+        return self._own(self.task.expert(self.simulation))
 
     def progress(self) -> float:
         return self.task.progress(self.simulation)

@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, entry
-from hilserl.sim.scene import TOOL_DOWN_WXYZ
+from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout
+from hilserl.sim.frames import FrameName, make_frame
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task
 
@@ -32,23 +32,6 @@ def steps_of(seconds: float) -> int:
     return round(seconds / CONTROL_DT_S)
 
 
-def proprioception(task: type[Task] | Task) -> StateLayout:
-    """What the robot knows of itself; every number is measured, and positions are in the world frame."""
-    low, high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
-    return StateLayout(
-        (
-            entry("tcp_position_m", 3, (low + high) / 2, (high - low) / 2),
-            entry("tcp_quaternion_wxyz", 4, TOOL_DOWN_WXYZ, 0.1),
-            entry("tcp_linear_velocity_m_per_s", 3, scale=0.3),
-            entry("tcp_angular_velocity_rad_per_s", 3, scale=0.5),
-            entry("gripper_width_m", 1, 0.04, 0.04),
-            entry("gripper_command", 1),
-            entry("wrist_force_n", 3, scale=10.0),
-            entry("wrist_torque_nm", 3, scale=1.0),
-        )
-    )
-
-
 def motion_towards(tool_m: np.ndarray, goal_m: np.ndarray) -> np.ndarray:
     """The part of an action that moves the tool straight to a point, no faster than one full step; float64 [3]."""
     motion = (goal_m - tool_m) / MAX_STEP_M
@@ -62,7 +45,8 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
     0.1 s. An episode is terminated by success and truncated by the task's time limit.
 
     `obs="state"` adds the objects' true state to the state vector; `obs="pixels"` shows `cameras` instead, each
-    `image_size` pixels high and wide. `max_episode_steps` replaces the task's time limit; with
+    `image_size` pixels high and wide. `frame` says along whose axes the robot is seen and moved (`sim/frames.py`);
+    objects stay in the world's. `max_episode_steps` replaces the task's time limit; with
     `ends_on_success=False` only that limit ends an episode.
     """
 
@@ -80,8 +64,9 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         obs: Literal["state", "pixels"],
         image_size: int,
         cameras: tuple[str, ...],
-        max_episode_steps: int | None,
+        frame: FrameName,
         *,
+        max_episode_steps: int | None,
         ends_on_success: bool,
     ) -> None:
         if obs not in ("state", "pixels"):
@@ -91,9 +76,8 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         self._ends_on_success = ends_on_success
         self._low, self._high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
         self._steps = 0
-        layout = proprioception(task)
-        if obs == "state":
-            layout = StateLayout(layout.entries + task.state)
+        self._frame = make_frame(frame)
+        layout = StateLayout(self._frame.entries(task) + (task.state if obs == "state" else ()))
         shape = (image_size, image_size, 3)
         images = tuple((name, shape) for name in cameras) if obs == "pixels" else ()
         self.experience = ExperienceSpec(task.name, layout, ACTION, images, CONTROL_DT_S)
@@ -105,12 +89,13 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         self.observation_space = gymnasium.spaces.Dict(spaces)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION.size,), np.float32)
 
-    @staticmethod
-    def _checked(action: np.ndarray) -> np.ndarray:
+    def _in_world(self, action: np.ndarray) -> np.ndarray:
+        """The action along the world's axes, float64. Raises HilserlError where it is none."""
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (ACTION.size,) or not np.isfinite(action).all():
             raise HilserlError(f"An action is {ACTION.size} finite numbers {ACTION.names}, got {action}.")
-        return np.clip(action, -1.0, 1.0)
+        action = np.clip(action, -1.0, 1.0)
+        return np.append(self._frame.to_world(action[:3]), action[3])
 
     def _target_m(self, tool_m: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Where an action leads the tool, in the workspace."""
@@ -122,9 +107,28 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         terminated = success and self._ends_on_success
         return terminated, not terminated and self._steps >= self._max_steps
 
+    def _begin(self) -> None:
+        """An episode does."""
+        self._steps = 0
+        self._frame.begin()
+
+    def _own(self, action: np.ndarray) -> np.ndarray:
+        """An action along the world's axes as one of this environment's."""
+        motion = self.seen_by_tool(tuple(np.clip(action[:3], -1.0, 1.0)))
+        return np.array([*motion, np.clip(action[3], -1.0, 1.0)])
+
+    def _packed(self, values: dict[str, np.ndarray]) -> np.ndarray:
+        """The state vector of what was measured in the world's frame."""
+        return self.experience.state.pack(self._frame.observe(values))
+
+    def seen_by_tool(self, motion: tuple[float, ...]) -> tuple[float, ...]:
+        """What of an action makes a motion along the world's axes, no faster than one full step."""
+        turned = self._frame.from_world(np.array(motion))
+        return tuple(turned / max(1.0, np.abs(turned).max()))
+
     def motion_towards(self, goal_m: tuple[float, float, float]) -> tuple[float, ...]:
         """What of an action leads the tool straight to a point of the world, no faster than one full step."""
-        return tuple(motion_towards(self.tcp_position_m, np.array(goal_m)))
+        return self.seen_by_tool(tuple(motion_towards(self.tcp_position_m, np.array(goal_m))))
 
     @abstractmethod
     def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:

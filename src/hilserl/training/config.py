@@ -17,6 +17,7 @@ from hilserl.experience import ExperienceSpec
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import TaskEnv
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 from hilserl.training.where import Where
@@ -40,6 +41,8 @@ class TrainConfig:
     """Height and width of what each camera gives."""
     crop: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     """A narrower view by camera: top, left, height and width as fractions of the whole."""
+    frame: FrameName = "world"
+    """Along whose axes the policy sees and moves the tool: the world's, or the tool's own, from where it began."""
     randomise: bool = False
     """Draw looks, light, camera poses and the objects' size, mass and friction anew for every episode."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
@@ -180,6 +183,7 @@ def _options(config: TrainConfig) -> dict[str, Any]:
         "cameras": config.cameras,
         "image_size": config.image_size,
         "crop": config.crop,
+        "frame": config.frame,
         "randomise": config.randomise,
     }
 

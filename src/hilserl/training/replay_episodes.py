@@ -11,13 +11,14 @@ from mujoco.studio import messages, plugin
 
 from hilserl import tasks
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, read_episode
+from hilserl.experience import Step, read_episode
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Status
 from hilserl.operators.console.timeline import Seek, Timeline, Track
 from hilserl.operators.keys import Command, Key
 from hilserl.operators.seat import Seat
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.frames import frame_of
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _FAITHFUL_M = 1e-4
@@ -27,6 +28,9 @@ _KEYS = (
     Key("Escape", "Esc Esc", "end", command=Command.END, button="End", twice=True),
 )
 _LAST_PICTURE_S = 0.8
+
+
+_ENDLESS = {"max_episode_steps": 10**9, "ends_on_success": False}
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Enacted:
     """The farthest that the tool was from where it was recorded."""
 
 
-def enact(env: ManipulationEnv, steps: Sequence[Step], spec: ExperienceSpec) -> Enacted:
+def enact(env: ManipulationEnv, steps: Sequence[Step]) -> Enacted:
     """Resets as the episode was reset and repeats its actions."""
     model, data = env.simulation.model, env.simulation.data
     size, states = mujoco.mj_stateSize(model, _STATE), []
@@ -49,14 +53,14 @@ def enact(env: ManipulationEnv, steps: Sequence[Step], spec: ExperienceSpec) -> 
         mujoco.mj_getState(model, data, state, _STATE)
         states.append(state)
 
-    where = spec.state.slice("tcp_position_m")
-    env.reset(seed=steps[0].seed)
+    where = slice(3)  # The tool's position comes first, in whatever frame.
+    observation, _ = env.reset(seed=steps[0].seed)
     keep()
-    deviation = np.abs(env.tcp_position_m - steps[0].observation["state"][where]).max()
+    deviation = np.abs(observation["state"][where] - steps[0].observation["state"][where]).max()
     with env.watched(keep, FRAMES_PER_STEP):
         for step in steps[1:]:
-            env.step(step.action)
-            deviation = max(deviation, np.abs(env.tcp_position_m - step.observation["state"][where]).max())
+            observation = env.step(step.action)[0]
+            deviation = max(deviation, np.abs(observation["state"][where] - step.observation["state"][where]).max())
     return Enacted(states, float(deviation))
 
 
@@ -84,7 +88,7 @@ class Projector:
         _, spec = read_episode(self._paths[0])
         # Of what the world was drawn with, only the seed is recorded; which of the two it was shows in the motion.
         self._envs = [
-            tasks.make_env(spec.task, randomise=randomise, max_episode_steps=10**9, ends_on_success=False)
+            tasks.make_env(spec.task, frame=frame_of(spec), randomise=randomise, **_ENDLESS)
             for randomise in (False, True)
         ]
         self._wishes = _Wishes()
@@ -109,8 +113,8 @@ class Projector:
 
     def _open(self, index: int) -> None:
         self._index = index % len(self._paths)
-        self._steps, spec = read_episode(self._paths[self._index])
-        tries = [enact(env, self._steps, spec) for env in self._envs]
+        self._steps, _spec = read_episode(self._paths[self._index])
+        tries = [enact(env, self._steps) for env in self._envs]
         self._enacted = min(tries, key=lambda enacted: enacted.deviation_m)
         self._frame = 0
         self._ended_s: float | None = None

@@ -67,7 +67,8 @@ class Station:
                 unless_opened.callback(held.close)
             self._console = self._open_console(seat, role)
             unless_opened.pop_all()
-        self.person = Person([self._console, *self._devices], layout, role, env.motion_towards, self._idle)
+        sources = [self._console, *self._devices]
+        self.person = Person(sources, layout, role, env.motion_towards, self._idle, orient=env.seen_by_tool)
         env.ask = self._ask
         self._reported = -_STATUS_S
         self._step: Step | None = None

@@ -7,7 +7,8 @@ import tyro
 
 from hilserl import tasks
 from hilserl.errors import HilserlError
-from hilserl.robot.env import RobotConfig, RobotEnv
+from hilserl.robot.config import RobotConfig
+from hilserl.robot.env import RobotEnv
 from hilserl.sim.interface import TaskEnv
 
 
