@@ -24,6 +24,7 @@ from hilserl.training.station import Station
 PATIENCE_S = 60.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""
 _PRESS_MS = 400
+_WATCHED_STEP_S = 0.02
 _SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 
 
@@ -97,6 +98,9 @@ class Loop:
                 self._ready.set()
                 while not self._stop.is_set() and not self.person.done:
                     rollout.step(policy)
+                    # As fast as it can be, an endless episode would fill the memory with its pictures.
+                    if not self.person.in_real_time:
+                        self._stop.wait(_WATCHED_STEP_S)
             env.close()
         except BaseException as failure:  # noqa: BLE001 - it is raised again in the test's thread
             self._failure = failure
