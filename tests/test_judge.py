@@ -293,3 +293,15 @@ def test_a_run_learns_from_what_its_classifier_says_and_keeps_what_fooled_it(
     resumed = train(replace(config, max_env_steps=22), run, resume=True)
     assert resumed
     assert resumed["reward"]["called_successes"] == 4
+
+
+def test_settings_under_which_a_classifier_would_judge_something_else_are_refused(tmp_path: Path) -> None:
+    judged = replace(preset("pick_cube"), reward="classifier", classifier=tmp_path / "cube.safetensors")
+    assert replace(judged, crop={"front": (0.0, 0.0, 0.5, 0.5)}).judged
+    with pytest.raises(HilserlError, match="--crop narrows wrist"):
+        replace(judged, crop={"wrist": (0.0, 0.0, 0.5, 0.5)})
+    with pytest.raises(HilserlError, match="--obs pixels"):
+        replace(judged, obs="state")
+    for changes in ({"reward": "success"}, {"classifier": None}):
+        with pytest.raises(HilserlError, match="go together"):
+            replace(judged, **changes)

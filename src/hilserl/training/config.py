@@ -106,6 +106,11 @@ class TrainConfig:
             )
         if self.reward == "classifier" and self.obs != "pixels":
             raise HilserlError("A classifier judges camera images: --reward classifier needs --obs pixels.")
+        if cropped := sorted(set(self.crop) & set(self._reward_cameras)):
+            raise HilserlError(
+                f"The classifier judges the whole view of its cameras, which are {', '.join(self._reward_cameras)}; "
+                f"--crop narrows {', '.join(cropped)}."
+            )
         if self.reward == "human" and self.operator == "none":
             raise HilserlError("--reward human needs an operator who says what a success is, got --operator none.")
         algorithm = ALGORITHMS[self.algorithm]
