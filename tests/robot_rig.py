@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from franka_rig import franka_backend
 from hilserl.address import Address
 from hilserl.robot.backend import Backend
 from hilserl.robot.limits import Box, Limits
@@ -115,5 +116,8 @@ def running_robot_server() -> Iterator[int]:
         assert process.wait(60) == 0
 
 
-BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = {"sim": sim_backend}
+BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = {
+    "sim": sim_backend,
+    "libfranka": franka_backend,
+}
 """What the contract is tested with; whatever is added here has to keep it."""

@@ -13,19 +13,28 @@ from hilserl import tasks
 from hilserl.address import Address
 from hilserl.robot.backend import GripperKind
 from hilserl.robot.limits import Box, Limits
+from hilserl.robot.loop_backend import LoopBackend
 from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.task import Task
 
 _Vec3 = tuple[float, float, float]
+_Vec7 = tuple[float, float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Arguments:
     """Serve an arm over HTTP."""
 
-    backend: Literal["sim"]
-    """What is served: sim, an arm simulated in real time."""
+    backend: Literal["sim", "libfranka"]
+    """What is served: sim, an arm simulated in real time; libfranka, a Franka arm (docs/real_robot.md)."""
     task: str = "pick_cube"
-    """The scene of the simulated arm."""
+    """The scene of the simulated arm; of every arm the box, where none is given."""
+    robot_ip: str = "172.16.0.2"
+    """The Franka arm's control."""
+    collision_torque_nm: _Vec7 = (20.0, 20.0, 18.0, 18.0, 16.0, 14.0, 12.0)
+    """What stops a Franka arm: torques of the world on its joints, N m,"""
+    collision_force: tuple[float, float, float, float, float, float] = (20.0, 20.0, 20.0, 25.0, 25.0, 25.0)
+    """and forces in N and moments in N m on its tool."""
     port: int = 5000
     host: str = "127.0.0.1"
     """The address to listen on. Outside loopback it needs a token in HILSERL_TOKEN."""
@@ -34,7 +43,7 @@ class Arguments:
     box_low_m: _Vec3 | None = None
     """Where the tool may be, in the robot's base frame; by default the task's workspace."""
     box_high_m: _Vec3 | None = None
-    reset_joints_rad: tuple[float, float, float, float, float, float, float] = HOME_JOINTS_RAD
+    reset_joints_rad: _Vec7 = HOME_JOINTS_RAD
     """The posture of /jointreset."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
     credentials: Path | None = None
@@ -44,7 +53,6 @@ class Arguments:
 def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=words, prog="hilserl robot-server")
     from hilserl.robot.server import RobotServer, check_listening
-    from hilserl.robot.sim_backend import SimBackend, SimSettings
     from hilserl.training.credentials import load_credentials
     from hilserl.training.interrupt import Interrupt
 
@@ -52,14 +60,29 @@ def run(words: Sequence[str]) -> int:
     box = Box(arguments.box_low_m or task.workspace_low_m, arguments.box_high_m or task.workspace_high_m)
     address, token = Address(arguments.host, arguments.port), load_credentials(arguments.credentials).token
     check_listening(address, token)
-    settings = SimSettings(box, arguments.limits, arguments.gripper, arguments.reset_joints_rad, task)
     interrupt = Interrupt()
     with (
         interrupt.armed(),
-        contextlib.closing(SimBackend(settings)) as backend,
+        contextlib.closing(_start(arguments, box, task)) as backend,
         RobotServer(backend, address, token) as server,
     ):
-        print(f"The simulated arm of {task.name} is at http://{server.address}. Ctrl-C ends it.", flush=True)
+        what = f"The simulated arm of {task.name}" if arguments.backend == "sim" else f"The arm at {arguments.robot_ip}"
+        print(f"{what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
+        if halted_by := backend.snapshot().halted_by:
+            print(f"It is halted: {halted_by} Mend that, then POST /recover.", flush=True)
         while server.is_serving and not interrupt.requested:
             time.sleep(0.1)
     return 0
+
+
+def _start(arguments: Arguments, box: Box, task: Task) -> LoopBackend:
+    """Imports only what was chosen."""
+    common = (box, arguments.limits, arguments.gripper, arguments.reset_joints_rad)
+    if arguments.backend == "libfranka":
+        from hilserl.robot.franka_backend import FrankaBackend, FrankaSettings
+
+        limits = (arguments.collision_torque_nm, arguments.collision_force)
+        return FrankaBackend(FrankaSettings(*common, arguments.robot_ip, *limits))
+    from hilserl.robot.sim_backend import SimBackend, SimSettings
+
+    return SimBackend(SimSettings(*common, task))

@@ -37,6 +37,11 @@ class Arm(Protocol):
     governor: Governor
 
     @property
+    def waited_s(self) -> float | None:
+        """How long the last tick waited for the robot, which paces it; None where the loop has to."""
+        ...
+
+    @property
     def now_s(self) -> float:
         """The arm's clock; every tick moves it on."""
         ...
@@ -86,6 +91,11 @@ class ArmSettings:
     def tick_s(self) -> float:
         """How often the loop ticks."""
         return 0.001
+
+    @property
+    def patience_s(self) -> float:
+        """How long a single command may keep the loop from ticking; one that is silent for longer is given up."""
+        return 1.0
 
     @property
     def more(self) -> Mapping[str, int]:

@@ -15,6 +15,9 @@ from hilserl.robot.poses import Pose
 GripperKind = Literal["franka", "robotiq", "none"]
 GripperVerb = Literal["activate", "reset", "open", "close", "close_slow"]
 
+FRANKA_M_PER_UNIT = 1 / 2550
+"""What the 0 ... 255 of `move_gripper` are for a Franka hand: 0.1 m in all, more than it has."""
+
 
 class RefusedError(HilserlError):
     """The arm is in no state to do what was asked."""

@@ -12,17 +12,17 @@ from hilserl.robot.backend import LostError
 _COUNTER, _WRITTEN = 0, 1
 _HEAD = 2
 _TRIES = 1000
-STALE_S = 1.0
-"""A loop that has not written for this long is taken for dead."""
 
 
 class Board:
     """Named float64 vectors in shared memory.
 
-    The counter is odd while the writer is at work; a reader that saw it odd, or saw it change, reads again.
+    The counter is odd while the writer is at work; a reader that saw it odd, or saw it change, reads again. A loop that
+    has not written for `stale_s` is taken for dead.
     """
 
-    def __init__(self, memory: Any, layout: Mapping[str, int]) -> None:
+    def __init__(self, memory: Any, layout: Mapping[str, int], stale_s: float = 1.0) -> None:
+        self._stale_s = stale_s
         self._numbers = np.frombuffer(memory, dtype=np.float64)
         self._slices, start = {}, _HEAD
         for name, size in layout.items():
@@ -43,7 +43,7 @@ class Board:
         numbers[_COUNTER] += 1
 
     def read(self) -> dict[str, np.ndarray]:
-        """All vectors as of one moment. Raises `LostError` where nothing has been written for a second."""
+        """All vectors as of one moment. Raises `LostError` where nothing has been written for `stale_s`."""
         for _ in range(_TRIES):
             before = self._numbers[_COUNTER]
             numbers = self._numbers.copy()
@@ -53,6 +53,6 @@ class Board:
         else:
             raise LostError("The arm's loop stopped while it was writing its state.")
         silent_s = time.monotonic() - numbers[_WRITTEN]
-        if silent_s > STALE_S:
+        if silent_s > self._stale_s:
             raise LostError(f"The arm's loop has been silent for {silent_s:.1f} s; restart the server.")
         return {name: numbers[where] for name, where in self._slices.items()}

@@ -64,7 +64,10 @@ def run(settings: ArmSettings, memory: Any, rings: Any, line: Connection) -> Non
                     "real_time": real_time,
                 }
             )
-            beat.wait()
+            if arm.waited_s is None:
+                beat.wait()
+            else:
+                beat.follow(arm.waited_s)
 
 
 def _ask_for_real_time() -> bool:

@@ -35,7 +35,8 @@ class LoopBackend:
         context = multiprocessing.get_context("spawn")
         sizes = layout(settings)
         memory, rings = Board.memory(context, sizes), context.RawArray("d", 2 * WINDOW)
-        self._board = Board(memory, sizes)
+        self._board = Board(memory, sizes, settings.patience_s)
+        self._answer_s = max(_ANSWER_S, settings.patience_s)
         self._lateness_s, self._busy_s = np.frombuffer(rings).reshape(2, WINDOW)
         self._line, theirs = context.Pipe()
         self._lock = threading.Lock()
@@ -174,10 +175,10 @@ class LoopBackend:
         with self._lock:
             try:
                 self._line.send_bytes(json.dumps({"do": what, **given}).encode())
-                if not self._line.poll(_ANSWER_S):
+                if not self._line.poll(self._answer_s):
                     # An answer that comes after all would be taken for that to the next question.
                     self._line.close()
-                    raise LostError(f"The arm's loop did not answer within {_ANSWER_S:.0f} s; restart the server.")
+                    raise LostError(f"The arm's loop did not answer within {self._answer_s:.0f} s; restart the server.")
                 reply = json.loads(self._line.recv_bytes())
             except (EOFError, OSError) as error:
                 raise LostError("The arm's loop has ended; restart the server.") from error

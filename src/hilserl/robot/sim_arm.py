@@ -6,10 +6,10 @@ import numpy as np
 from hilserl.robot.backend import GripperKind, GripperVerb, Load, Mode, RefusedError
 from hilserl.robot.compliance import Compliance, ImpedanceLaw, most
 from hilserl.robot.governor import Governor
+from hilserl.robot.joints import JointDrive, JointLimits
 from hilserl.robot.limits import Box, Limits
 from hilserl.robot.poses import Pose, cross, rotation_matrix, to_xyzw
 from hilserl.robot.sim_gripper import SimGripper
-from hilserl.robot.sim_joints import JointDrive
 from hilserl.sim.panda import ARM_JOINTS, TCP_SITE
 from hilserl.sim.scene import ROBOT_PREFIX, TARGET_BODY, world
 from hilserl.sim.simulation import Simulation
@@ -41,6 +41,8 @@ def scene(task: Task) -> Simulation:
 class SimArm:
     """The robot and its controller. `tick` is one millisecond; everything else is a command between two of them."""
 
+    waited_s = None
+
     def __init__(
         self, task: Task, box: Box, limits: Limits, gripper: GripperKind, reset_joints_rad: tuple[float, ...]
     ) -> None:
@@ -57,7 +59,9 @@ class SimArm:
         self._hand = model.body(ROBOT_PREFIX + "hand").id
         self._full_jacobian = np.zeros((6, model.nv))
         self._load: Load | None = None
-        self._drive = JointDrive(model, reset_joints_rad)
+        low, high = np.array([j.range for j in joints]).T
+        torque = np.array([model.jnt_actfrcrange[j.id][1] for j in joints])
+        self._drive = JointDrive(JointLimits(low, high, torque), reset_joints_rad)
         self.gripper = SimGripper(model, self._data, gripper)
         self.law = ImpedanceLaw(Compliance())
         self.mode = Mode.IMPEDANCE

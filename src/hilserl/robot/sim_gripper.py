@@ -3,13 +3,12 @@
 import mujoco
 import numpy as np
 
-from hilserl.robot.backend import GripperKind, GripperVerb
+from hilserl.robot.backend import FRANKA_M_PER_UNIT, GripperKind, GripperVerb
 from hilserl.sim.panda import FINGER_JOINTS, FINGER_RANGE_M, GRIPPER_ACTUATOR
 from hilserl.sim.scene import ROBOT_PREFIX
 
 _SLOW_M_PER_S = 0.1
 _FULL = 255.0
-_FRANKA_M_PER_UNIT = 1 / 2550
 
 
 class SimGripper:
@@ -42,7 +41,7 @@ class SimGripper:
         if self._kind == "robotiq":
             self._go(2 * FINGER_RANGE_M * (1 - position / _FULL), np.inf)
         elif self._kind == "franka":
-            self._go(position * _FRANKA_M_PER_UNIT, np.inf)
+            self._go(position * FRANKA_M_PER_UNIT, np.inf)
 
     def command_open(self) -> None:
         self._go(2 * FINGER_RANGE_M, np.inf)

@@ -21,6 +21,18 @@ class Beat:
         self.ticks = self.skipped = 0
         """`skipped` is how many ticks of real time the loop has left out for good."""
 
+    def follow(self, waited_s: float) -> None:
+        """Instead of `wait` after a tick that has itself waited for a robot's beat, and how long.
+
+        A beat is late where it comes more than a tick after the one before.
+        """
+        now = time.monotonic()
+        came = self._begun + waited_s
+        self._busy_s[self.ticks % WINDOW] = now - came
+        self.ticks += 1
+        self._lateness_s[self.ticks % WINDOW] = max(0.0, came - self._due - self._tick_s)
+        self._due, self._begun = came, now
+
     def wait(self) -> None:
         """Until the next tick is due."""
         now = time.monotonic()

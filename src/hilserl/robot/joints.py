@@ -1,11 +1,10 @@
-"""Joint-space control of the simulated arm: holding still, and going to the reset posture."""
+"""Joint-space control of an arm: holding still, and going to the reset posture."""
 
-import mujoco
+from typing import NamedTuple
+
 import numpy as np
 
 from hilserl.errors import HilserlError
-from hilserl.sim.panda import ARM_JOINTS
-from hilserl.sim.scene import ROBOT_PREFIX
 
 _STIFFNESS_NM_PER_RAD = np.array([600.0, 600.0, 600.0, 600.0, 250.0, 150.0, 50.0])
 _DAMPING_NMS_PER_RAD = np.array([50.0, 50.0, 50.0, 50.0, 30.0, 25.0, 15.0])
@@ -15,23 +14,29 @@ _ARRIVED_RAD = 0.01
 _GIVE_UP_S = 5.0
 
 
+class JointLimits(NamedTuple):
+    """Of the seven joints, each float64 [7]."""
+
+    low_rad: np.ndarray
+    high_rad: np.ndarray
+    torque_Nm: np.ndarray  # noqa: N815 (a unit)
+
+
 class JointDrive:
     """Torques that pull the seven joints along; nothing else may pull at them meanwhile."""
 
-    def __init__(self, model: mujoco.MjModel, reset_rad: tuple[float, ...]) -> None:
-        joints = [model.joint(ROBOT_PREFIX + name) for name in ARM_JOINTS]
-        low, high = np.array([j.range for j in joints]).T
-        self._limit = np.array([model.jnt_actfrcrange[j.id][1] for j in joints])
+    def __init__(self, limits: JointLimits, reset_rad: tuple[float, ...]) -> None:
+        low, high, self._limit = limits
         target = np.array(reset_rad, dtype=float)
-        if target.shape != (len(joints),) or not ((target > low) & (target < high)).all():
+        if target.shape != low.shape or not ((target > low) & (target < high)).all():
             raise HilserlError(
-                f"The reset posture {reset_rad} rad: expected {len(joints)} numbers between {low.tolist()} and "
+                f"The reset posture {reset_rad} rad: expected {len(low)} numbers between {low.tolist()} and "
                 f"{high.tolist()}."
             )
         self._reset = self._start = self._goal = target
         self._begun_s = 0.0
         self._moving = False
-        self.torque_Nm = np.zeros(len(joints))
+        self.torque_Nm = np.zeros(len(low))
 
     def hold(self, q: np.ndarray) -> None:
         self._start = self._goal = q.copy()

@@ -1,0 +1,42 @@
+"""A simulated pylibfranka, and the backend on it."""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hilserl.robot.franka_backend import FrankaBackend, FrankaSettings
+from hilserl.robot.limits import Box, Limits
+from hilserl.sim.panda import HOME_JOINTS_RAD
+
+
+@contextlib.contextmanager
+def franka_library() -> Iterator[Any]:
+    """A simulated `pylibfranka`, for this process and for those that are started meanwhile."""
+    sys.path.insert(0, str(Path(__file__).parent / "franka_fake"))
+    real = sys.modules.pop("pylibfranka", None)
+    try:
+        yield importlib.import_module("pylibfranka")
+    finally:
+        del sys.path[0], sys.modules["pylibfranka"]
+        if real is not None:
+            sys.modules["pylibfranka"] = real
+
+
+@contextlib.contextmanager
+def franka_backend(**more: Any) -> Iterator[FrankaBackend]:
+    settings = {
+        "gripper": "franka",
+        "reset_joints_rad": HOME_JOINTS_RAD,
+        "robot_ip": "172.16.0.2",
+        "collision_torque_Nm": (20.0,) * 7,
+        "collision_force": (20.0,) * 6,
+        **more,
+    }
+    with (
+        franka_library(),
+        contextlib.closing(FrankaBackend(FrankaSettings(Box(), Limits(), **settings))) as backend,
+    ):
+        yield backend
