@@ -29,11 +29,11 @@ JOINTS = JointLimits(
 MAX_TORQUE_STEP_NM = 1.0
 """In a tick: the robot's own limit of 1000 N m/s, above which it stops with `controller_torque_discontinuity`."""
 _TICK_S = 0.001
-_BRAKE_S = 0.1
-_POSTURE_NM_PER_RAD = 4.0
+_BRAKE_S = 0.13
+_POSTURE_NM_PER_RAD = 10.0
 _POSTURE_NMS_PER_RAD = 2 * np.sqrt(_POSTURE_NM_PER_RAD)
 _POSTURE_TICKS = 10
-_STANDING_RAD_PER_S = 0.02
+_STANDING_RAD_PER_S = 0.05
 _STOPPING_TICKS = 500
 
 
