@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from franka_rig import franka_backend, franka_library
 from hilserl.errors import HilserlError
 from hilserl.robot.backend import Load, Mode, RefusedError
 from hilserl.robot.compliance import Compliance
@@ -19,7 +20,7 @@ from hilserl.robot.limits import Box, Limits
 from hilserl.robot.timekeeping import WINDOW, Beat
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from loopback import until
-from robot_rig import HOME, franka_backend, franka_library, serving
+from robot_rig import HOME, serving
 
 FAR = np.array([0.58, 0.28, 0.1, 1, 0, 0, 0])
 COLLISION = ((20.0,) * 7, (25.0,) * 6)

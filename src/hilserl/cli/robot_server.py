@@ -11,9 +11,8 @@ import tyro
 
 from hilserl import tasks
 from hilserl.address import Address
-from hilserl.robot.backend import GripperKind
+from hilserl.robot.backend import Backend, GripperKind
 from hilserl.robot.limits import Box, Limits
-from hilserl.robot.loop_backend import LoopBackend
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.sim.task import Task
 
@@ -63,11 +62,11 @@ def run(words: Sequence[str]) -> int:
     interrupt = Interrupt()
     with (
         interrupt.armed(),
-        contextlib.closing(_start(arguments, box, task)) as backend,
+        contextlib.closing(_backend(arguments, box, task)) as backend,
         RobotServer(backend, address, token) as server,
     ):
-        what = f"The simulated arm of {task.name}" if arguments.backend == "sim" else f"The arm at {arguments.robot_ip}"
-        print(f"{what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
+        what = _SERVED[arguments.backend].format(task=task.name, robot_ip=arguments.robot_ip)
+        print(f"The {what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
         if halted_by := backend.snapshot().halted_by:
             print(f"It is halted: {halted_by} Mend that, then POST /recover.", flush=True)
         while server.is_serving and not interrupt.requested:
@@ -75,9 +74,12 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _start(arguments: Arguments, box: Box, task: Task) -> LoopBackend:
+_SERVED = {"sim": "simulated arm of {task}", "libfranka": "arm at {robot_ip}"}
+
+
+def _backend(arguments: Arguments, box: Box, task: Task) -> Backend:
     """Imports only what was chosen."""
-    common = (box, arguments.limits, arguments.gripper, arguments.reset_joints_rad)
+    common = box, arguments.limits, arguments.gripper, arguments.reset_joints_rad
     if arguments.backend == "libfranka":
         from hilserl.robot.franka_backend import FrankaBackend, FrankaSettings
 
