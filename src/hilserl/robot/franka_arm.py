@@ -323,7 +323,7 @@ class FrankaArm:
 
     def _require_motion(self) -> None:
         if self.mode == Mode.HALTED:
-            raise RefusedError("The arm is halted; look why, then POST /recover.")
+            raise RefusedError(f"The arm is halted ({self._halted_by}); look why, then POST /recover.")
         if self.mode == Mode.RESETTING:
             raise RefusedError("The arm is moving its joints to the reset posture.")
 
