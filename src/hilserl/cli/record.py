@@ -35,6 +35,8 @@ class Arguments:
     """Keep failed episodes as well."""
     seed: int = 0
     obs: Literal["state", "pixels"] = "pixels"
+    cameras: tuple[str, ...] = ("front", "wrist")
+    """What is recorded: the policy's, and those of a reward classifier that is to judge the run."""
     episode_seconds: float = 60.0
     """How long an episode may take a person; the simulated one keeps to the task's own limit."""
     frame: FrameName = "world"
@@ -71,7 +73,9 @@ def run(words: Sequence[str]) -> int:
 
 def _environment(task: str, arguments: Arguments) -> TaskEnv:
     limit = None if arguments.operator == "scripted" else steps_of(arguments.episode_seconds)
-    return arguments.where.open(task, obs=arguments.obs, frame=arguments.frame, max_episode_steps=limit)
+    return arguments.where.open(
+        task, obs=arguments.obs, cameras=arguments.cameras, frame=arguments.frame, max_episode_steps=limit
+    )
 
 
 def _scripted(env: TaskEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
