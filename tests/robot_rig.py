@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 from hilserl.address import Address
 from hilserl.robot.backend import Backend
@@ -20,6 +21,7 @@ from hilserl.robot.sim_backend import SimBackend, SimSettings
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 from loopback import free_port
+from ros_rig import ros_backend
 
 ANY_PORT = Address("127.0.0.1", 0)
 HOME = [0.4, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]
@@ -115,5 +117,9 @@ def running_robot_server() -> Iterator[int]:
         assert process.wait(60) == 0
 
 
-BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = {"sim": sim_backend}
+BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = {
+    "sim": sim_backend,
+    "ros": ros_backend,
+}
 """What the contract is tested with; whatever is added here has to keep it."""
+MARKS = {"ros": pytest.mark.ros}

@@ -10,7 +10,7 @@ import pytest
 
 from hilserl.robot.compliance import Compliance
 from loopback import until
-from robot_rig import BACKENDS, HOME, Rig, serving
+from robot_rig import BACKENDS, HOME, MARKS, Rig, serving
 
 SPEED_OF_STANDING = 0.05
 LEAN_M = 0.015
@@ -18,7 +18,7 @@ LEAN_M = 0.015
 PRECISION = {"rotational_clip_x": 0.5, "rotational_clip_y": 0.5, "rotational_clip_z": 0.5}
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKS.get(name, ())) for name in BACKENDS])
 def shared(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with BACKENDS[request.param]() as backend, serving(backend) as rig:
         yield rig
