@@ -16,6 +16,7 @@ import pytest
 from hilserl.address import Address
 from hilserl.robot.backend import Backend
 from hilserl.robot.limits import Box, Limits
+from hilserl.robot.ros_backend import RosBackend
 from hilserl.robot.server import RobotServer
 from hilserl.robot.sim_backend import SimBackend, SimSettings
 from hilserl.sim.panda import HOME_JOINTS_RAD
@@ -56,6 +57,11 @@ class Rig:
 
     backend: Backend
     port: int
+
+    @property
+    def stops_within_s(self) -> float:
+        """Of the last pose. Under ROS the controller's filter of set points is slow, and so is the robot's state."""
+        return 0.6 if isinstance(self.backend, RosBackend) else 0.2
 
     def post(self, path: str, body: object = None, **more: Any) -> Answer:
         return ask(self.port, "POST", path, body, **more)

@@ -29,6 +29,13 @@ def world() -> Iterator[RosWorld]:
 
 
 @pytest.fixture(scope="module")
+def quiet_world() -> Iterator[RosWorld]:
+    """Without a server in it: ROS knows one of a name."""
+    with ros_world() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def shared(world: RosWorld) -> Iterator[Rig]:
     with ros_backend(world) as backend, serving(backend) as rig:
         yield rig
@@ -139,13 +146,12 @@ def test_a_stop_breaks_off_a_joint_reset(rig: Rig, franka: Franka) -> None:
 
 
 @ros
-def test_a_robotiq_gripper_is_spoken_to_in_its_registers() -> None:
-    with ros_world() as world, ros_backend(world, gripper="robotiq") as backend, serving(backend) as rig:
+def test_a_robotiq_gripper_is_spoken_to_in_its_registers(quiet_world: RosWorld) -> None:
+    def registers() -> list[int]:
+        return quiet_world.franka.ask("tell")["robotiq"]
 
-        def registers() -> list[int]:
-            return world.franka.ask("tell")["robotiq"]
-
-        assert world.franka.ask("tell")["launched"][0][2] == "false", "it has no Franka hand"
+    with ros_backend(quiet_world, gripper="robotiq") as backend, serving(backend) as rig:
+        assert quiet_world.franka.ask("tell")["launched"][-1][2] == "false", "it has no Franka hand"
         for route, body, expected in (
             ("activate_gripper", None, [1, 1, 0, 0, 255, 30]),
             ("close_gripper", None, [1, 1, 0, 255, 255, 30]),
@@ -163,39 +169,33 @@ def test_a_robotiq_gripper_is_spoken_to_in_its_registers() -> None:
 
 @ros
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_the_verb_serves_and_whatever_ends_it_ends_the_controller(end: signal.Signals) -> None:
-    port = free_port()
+def test_the_verb_serves_and_whatever_ends_it_ends_the_controller(quiet_world: RosWorld, end: signal.Signals) -> None:
+    port, franka = free_port(), quiet_world.franka
     command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "ros", "--port", str(port)]
     command += ["--gripper", "none", "--ros.robot-ip", "10.0.0.9"]
-    with ros_world() as world:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=world.environment) as process:
-            try:
-                assert process.stdout is not None
-                assert f"127.0.0.1:{port}" in process.stdout.readline()
-                assert ask(port, "POST", "/pose", {"arr": AWAY}).body == b"Moved"
-                assert world.franka.ask("tell")["launched"] == [["impedance", "10.0.0.9", "false"]]
-            finally:
-                process.send_signal(end)
-        assert process.returncode == (0 if end == signal.SIGINT else -end)
-        until(lambda: world.franka.ask("tell")["controller"] == "", "the end of the controller")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=quiet_world.environment) as process:
+        try:
+            assert process.stdout is not None
+            assert f"127.0.0.1:{port}" in process.stdout.readline()
+            assert ask(port, "POST", "/pose", {"arr": AWAY}).body == b"Moved"
+            assert franka.ask("tell")["launched"][-1] == ["impedance", "10.0.0.9", "false"]
+        finally:
+            process.send_signal(end)
+    assert process.returncode == (0 if end == signal.SIGINT else -end)
+    until(lambda: franka.ask("tell")["controller"] == "", "the end of the controller")
 
 
 @ros
-def test_what_is_missing_is_named(world: RosWorld, tmp_path: Path) -> None:
+def test_what_is_missing_is_named(quiet_world: RosWorld, tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    with (
-        pytest.raises(HilserlError, match=rf"No ROS master answers at {nobody}.*roscore"),
-        ros_backend(world, options=RosOptions(master_uri=nobody)),
+    no_packages = RosWorld(quiet_world.franka, quiet_world.environment | {"ROS_PACKAGE_PATH": str(tmp_path)})
+    for world, options, why in (
+        (quiet_world, RosOptions(master_uri=nobody), f"No ROS master answers at {nobody}.*roscore"),
+        (quiet_world, RosOptions(environment="/no/env.sh"), r"setup\.bash"),
+        (no_packages, RosOptions(), "impedance.*ended with status 1"),
     ):
-        pass
-    with (
-        pytest.raises(HilserlError, match=r"setup\.bash"),
-        ros_backend(world, options=RosOptions(environment="/no/env.sh")),
-    ):
-        pass
-    empty = RosWorld(world.franka, world.environment | {"ROS_PACKAGE_PATH": str(tmp_path)})
-    with pytest.raises(HilserlError, match=r"impedance.*ended with status 1"), ros_backend(empty):
-        pass
+        with pytest.raises(HilserlError, match=why), ros_backend(world, options=options):
+            pass
 
 
 MD5 = {

@@ -14,8 +14,8 @@ from typing import Literal
 from hilserl.errors import HilserlError
 from hilserl.robot.backend import GripperKind
 
-_END_S = 15.0
-"""roslaunch asks its nodes to end and gives them time, too."""
+_END_S = 25.0
+"""Longer than roslaunch gives its nodes, which outlive it otherwise: 15 s, 2 s more, then it kills them."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,11 @@ class RosNode:
             raise RefusedError(f"{SET_LOAD} failed: {answer.error}. A Franka takes it with its user stop pressed.")
 
     def set_reset_joints(self, joints_rad: tuple[float, ...]) -> None:
-        self._rospy.set_param(RESET_JOINTS, list(joints_rad))
+        """For joint.launch. Raises HilserlError where the master is gone."""
+        try:
+            self._rospy.set_param(RESET_JOINTS, list(joints_rad))
+        except OSError as error:
+            raise HilserlError(f"The ROS master did not take {RESET_JOINTS}: {error}") from error
 
     def _call(self, service: str, name: str, **given: Any) -> Any:
         rospy = self._rospy
