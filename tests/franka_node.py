@@ -20,12 +20,13 @@ import numpy as np
 from hilserl.robot.backend import Mode
 from hilserl.robot.compliance import Compliance, most
 from hilserl.robot.limits import Box, Limits
+from hilserl.robot.loop import _ask_for_real_time
 from hilserl.robot.poses import angle_rad, rotation_matrix, turned_towards
 from hilserl.robot.ros_messages import import_rospy, message
 from hilserl.robot.ros_node import JACOBIAN, RECOVERY, RESET_JOINTS, SET_COMPLIANCE, SET_LOAD, SET_POINT, STATES
 from hilserl.robot.sim_arm import TICK_S, SimArm
 from hilserl.robot.sim_joints import JointDrive
-from hilserl.robot.timekeeping import Beat
+from hilserl.robot.timekeeping import WINDOW, Beat
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 
@@ -76,8 +77,9 @@ class Franka:
         self._rospy.Subscriber(topic, message(name), lambda said: self._asked.put(lambda: act(said)))
 
     def run(self) -> None:
-        rings = np.zeros((2, 4096))
-        beat = Beat(TICK_S, *rings)
+        # A robot does not wait for what else a machine does.
+        _ask_for_real_time()
+        beat = Beat(TICK_S, *np.zeros((2, WINDOW)))
         while not self._rospy.is_shutdown():
             with contextlib.suppress(queue.Empty):
                 while True:

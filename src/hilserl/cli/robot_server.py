@@ -40,6 +40,7 @@ class Arguments:
     """The posture of /jointreset."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
     ros: RosOptions = RosOptions()  # noqa: RUF009 (it is frozen)
+    """With --backend ros."""
     credentials: Path | None = None
     """A directory that `hilserl credentials` made, for its token."""
 
