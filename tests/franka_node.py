@@ -20,7 +20,7 @@ import numpy as np
 from hilserl.robot.backend import Mode
 from hilserl.robot.compliance import Compliance, most
 from hilserl.robot.limits import Box, Limits
-from hilserl.robot.loop import _ask_for_real_time
+from hilserl.robot.loop import ask_for_real_time
 from hilserl.robot.poses import angle_rad, rotation_matrix, turned_towards
 from hilserl.robot.ros_messages import import_rospy, message
 from hilserl.robot.ros_node import JACOBIAN, RECOVERY, RESET_JOINTS, SET_COMPLIANCE, SET_LOAD, SET_POINT, STATES
@@ -77,8 +77,6 @@ class Franka:
         self._rospy.Subscriber(topic, message(name), lambda said: self._asked.put(lambda: act(said)))
 
     def run(self) -> None:
-        # A robot does not wait for what else a machine does.
-        _ask_for_real_time()
         beat = Beat(TICK_S, *np.zeros((2, WINDOW)))
         while not self._rospy.is_shutdown():
             with contextlib.suppress(queue.Empty):
@@ -238,6 +236,8 @@ def accept(listener: socket.socket, franka: Franka) -> None:
 
 
 def main() -> None:
+    # A robot does not wait for what else a machine does; the threads of rospy follow suit.
+    ask_for_real_time()
     franka = Franka()
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
     threading.Thread(target=accept, args=(listener, franka), daemon=True).start()

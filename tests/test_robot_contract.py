@@ -108,10 +108,13 @@ def test_the_tool_goes_where_it_is_told(rig: Rig) -> None:
 
 
 def test_velocity_is_the_jacobian_times_the_joints(rig: Rig) -> None:
-    rig.post("/pose", {"arr": [0.45, 0.05, 0.25, 1, 0, 0, 0]})
-    moving = rig.state()
-    assert np.allclose(np.array(moving["jacobian"]) @ moving["dq"], moving["vel"], atol=1e-6)
-    assert np.linalg.norm(moving["vel"][:3]) > 0.01
+    def moves() -> bool:
+        rig.post("/pose", {"arr": [0.45, 0.05, 0.25, 1, 0, 0, 0]})
+        now = rig.state()
+        assert np.allclose(np.array(now["jacobian"]) @ now["dq"], now["vel"], atol=1e-6)
+        return bool(np.linalg.norm(now["vel"][:3]) > 0.01)
+
+    until(moves, "motion")
 
 
 def test_a_pose_outside_the_box_is_brought_to_its_edge(rig: Rig) -> None:
@@ -152,7 +155,7 @@ def test_a_silent_client_s_arm_stops(rig: Rig, streaming: bool) -> None:
     while not seen or seen[-1].time_s < last_s + 0.8:
         seen.append(rig.backend.snapshot())
         fastest = max(fastest, float(np.linalg.norm(seen[-1].velocity[:3])))
-    assert fastest > 0.1, "it was in motion"
+    assert fastest > (0.2 if streaming else 0.01), "it was in motion"
     after = [s for s in seen if s.time_s > last_s + rig.stops_within_s]
     assert max(np.linalg.norm(s.velocity[:3]) for s in after) < SPEED_OF_STANDING
     assert max(np.linalg.norm(s.pose[:3] - after[0].pose[:3]) for s in after) < 0.005

@@ -15,6 +15,7 @@ from hilserl.robot.backend import GripperKind, GripperVerb, Load, Mode, RefusedE
 from hilserl.robot.compliance import Compliance
 from hilserl.robot.governor import Governor
 from hilserl.robot.limits import Box, Limits
+from hilserl.robot.loop import ask_for_real_time, be_ordinary
 from hilserl.robot.poses import Pose
 from hilserl.robot.ros_gripper import make_gripper
 from hilserl.robot.ros_launch import Programs, RosOptions
@@ -57,11 +58,13 @@ class RosArm:
         self.mode = Mode.IDLE
         self._begun_s = time.monotonic()
         self.now_s = 0.0
-        self._node = RosNode(options.master_uri)
         self._programs = Programs(options, gripper)
-        # Made here, so that what it starts does not inherit the real-time priority that the loop will ask for.
-        self._worker = ThreadPoolExecutor(1, "ros")
+        self._worker = ThreadPoolExecutor(1, "ros", be_ordinary)
+        # Before rospy makes the threads that receive the robot's state, which are as urgent as the loop.
+        ask_for_real_time()
+        self._node = RosNode(options.master_uri)
         try:
+            self._worker.submit(self._programs.start_driver).result()
             self.gripper = make_gripper(gripper, self._node)
             self._worker.submit(self._run_impedance).result()
             self._measure()

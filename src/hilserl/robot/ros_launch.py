@@ -44,8 +44,12 @@ class Programs:
         self._is_closing = False
         self._launch: _Program | None = None
         self._driver: _Program | None = None
-        if gripper == "robotiq" and options.gripper_ip is not None:
-            driver = ("rosrun", "robotiq_2f_gripper_control", "Robotiq2FGripperTcpNode.py", options.gripper_ip)
+        self._driver_ip = options.gripper_ip if gripper == "robotiq" else None
+
+    def start_driver(self) -> None:
+        """Of the gripper, where there is one to start. Raises HilserlError where there is no rosrun."""
+        if self._driver_ip is not None:
+            driver = ("rosrun", "robotiq_2f_gripper_control", "Robotiq2FGripperTcpNode.py", self._driver_ip)
             self._driver = _Program(*self._words, *driver)
 
     def launch(self, controller: Controller) -> float:
