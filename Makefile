@@ -7,17 +7,20 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup train test test-browser test-slow test-nodes test-chaos check bench gym-hil lock gl
+.PHONY: setup train test test-browser test-ros test-slow test-nodes test-chaos check bench gym-hil lock gl ros
 
 train: setup  ## train pick_cube from nothing; ends by itself with a curve and a film
 	$(BIN)/hilserl train pick_cube --seed $(SEED) --run-dir $(RUN_DIR)
 
-test: setup  ## everything but the learning runs and the browser
-	$(BIN)/python -m pytest -m "not slow and not chaos and not gpu and not browser"
+test: setup  ## everything but the learning runs, the browser and ROS
+	$(BIN)/python -m pytest -m "not slow and not chaos and not gpu and not browser and not ros"
 
 test-browser: setup  ## the console in headless Chromium and in a window on a virtual display
 	@sh scripts/browser.sh
 	$(BIN)/python -m pytest -m browser
+
+test-ros: setup ros  ## the robot server's ros backend before a simulated Franka, with a real master and roslaunch
+	$(BIN)/python -m pytest -m ros
 
 test-slow: setup  ## the learning runs
 	$(BIN)/python -m pytest -m "slow and not gpu"
@@ -46,6 +49,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 gl:
 	@sh scripts/software_gl.sh
+
+ros:  ## ROS 1 from Debian's packages
+	@sh scripts/ros.sh
 
 gym-hil: .venv-gym-hil/.installed  ## the environment that the bench compares with, in a place of its own
 

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 from franka_rig import franka_backend
 from hilserl.address import Address
 from hilserl.robot.backend import Backend
 from hilserl.robot.limits import Box, Limits
+from hilserl.robot.ros_backend import RosBackend
 from hilserl.robot.server import RobotServer
 from hilserl.robot.sim_backend import SimBackend, SimSettings
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 from loopback import free_port
+from ros_rig import ros_backend
 
 ANY_PORT = Address("127.0.0.1", 0)
 HOME = [0.4, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]
@@ -55,6 +58,11 @@ class Rig:
 
     backend: Backend
     port: int
+
+    @property
+    def stops_within_s(self) -> float:
+        """Of the last pose. Under ROS the controller's filter of set points is slow, and so is the robot's state."""
+        return 0.6 if isinstance(self.backend, RosBackend) else 0.2
 
     def post(self, path: str, body: object = None, **more: Any) -> Answer:
         return ask(self.port, "POST", path, body, **more)
@@ -119,5 +127,7 @@ def running_robot_server() -> Iterator[int]:
 BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = {
     "sim": sim_backend,
     "libfranka": franka_backend,
+    "ros": ros_backend,
 }
 """What the contract is tested with; whatever is added here has to keep it."""
+MARKS = {"ros": pytest.mark.ros}

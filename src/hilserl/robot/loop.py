@@ -47,7 +47,7 @@ def run(settings: ArmSettings, memory: Any, rings: Any, line: Connection) -> Non
         # A collection may take longer than a tick, and the loop makes no cycles.
         gc.freeze()
         gc.disable()
-        real_time = float(_ask_for_real_time())
+        real_time = float(ask_for_real_time())
         arm.tick()
         line.send_bytes(b"{}")
         beat = Beat(settings.tick_s, lateness_s, busy_s)
@@ -70,13 +70,19 @@ def run(settings: ArmSettings, memory: Any, rings: Any, line: Connection) -> Non
                 beat.follow(arm.waited_s)
 
 
-def _ask_for_real_time() -> bool:
-    """Whether this process now goes before all ordinary ones, which takes root or CAP_SYS_NICE."""
+def ask_for_real_time() -> bool:
+    """Whether this thread, and those it makes, now go before all ordinary ones; it takes root or CAP_SYS_NICE."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
     except (AttributeError, PermissionError):  # AttributeError: not Linux
         return False
     return True
+
+
+def be_ordinary() -> None:
+    """Takes this thread's priority back, as for one that starts programs."""
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _answer(line: Connection, arm: Arm) -> bool:

@@ -1,5 +1,6 @@
 """The HTTP server in front of an arm: Flask's routes behind waitress."""
 
+import contextlib
 import hmac
 import logging
 import socket
@@ -159,6 +160,8 @@ class RobotServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.is_serving:
-            # In the server's own thread, between two rounds of its loop, which ends once it has no sockets.
-            self._server.trigger.pull_trigger(lambda: close_all(self._sockets, ignore_all=True))
+            # In the server's own thread, between two rounds of its loop, which ends once it has no sockets. Where
+            # something else wakes it first, what it would be woken by is closed already.
+            with contextlib.suppress(OSError):
+                self._server.trigger.pull_trigger(lambda: close_all(self._sockets, ignore_all=True))
             self._thread.join()
