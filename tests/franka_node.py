@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hilserl.robot.sim_joints import JointDrive
 
 from hilserl.robot.backend import Mode
 from hilserl.robot.compliance import Compliance, most
+from hilserl.robot.franka_arm import JOINTS
+from hilserl.robot.joints import JointDrive
 from hilserl.robot.limits import Box, Limits
 from hilserl.robot.loop import ask_for_real_time
 from hilserl.robot.poses import angle_rad, rotation_matrix, turned_towards
@@ -191,7 +192,7 @@ class Franka:
         self._arm.recover()
         self._target = self._set_point = self._arm.pose
         if self._controller == "joint":
-            self._arm._drive = JointDrive(self._arm.sim.model, tuple(self._rospy.get_param(RESET_JOINTS)))
+            self._arm._drive = JointDrive(JOINTS, tuple(self._rospy.get_param(RESET_JOINTS)))
             self._arm.joint_reset()
 
     def be_stopped(self, error: str = "", user_stop: bool = False) -> None:
