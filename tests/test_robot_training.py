@@ -177,3 +177,15 @@ def test_ctrl_c_lets_the_arm_go(rig: Rig, tmp_path: Path, verb: str, monkeypatch
     assert main([verb, *words[verb], *server]) == 130
     assert controllers[0].startswith("hilserl-")
     assert rig.get("/health").json["controller"] is None
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "pick_cube", "--actors", "2"], ["sweep", "pick_cube"], ["compare", "pick_cube"]]
+)
+def test_one_arm_is_not_shared_by_several_actors(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hilserl.training.cluster.connected", lambda _: pytest.fail("it began"))
+    assert main([*words, "--env", "robot"]) == 1
+    assert "room for one actor" in capsys.readouterr().err
