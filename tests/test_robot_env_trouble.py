@@ -4,14 +4,19 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from unittest.mock import MagicMock
 
 import pytest
 
 from hilserl.errors import HilserlError
+from hilserl.operators.person import Role
+from hilserl.operators.seat import Seat
 from hilserl.robot.backend import RefusedError
 from hilserl.robot.config import RobotConfig
 from hilserl.robot.env import RobotEnv
 from hilserl.tasks.pick_cube import PickCube
+from hilserl.training.interrupt import Interrupt
+from hilserl.training.station import Station
 from robot_rig import Rig, serving, sim_backend
 
 
@@ -66,3 +71,18 @@ def test_a_server_of_something_else_is_named(page: bytes) -> None:
         with contextlib.closing(env), pytest.raises(HilserlError, match=r"127\.0\.0\.1.* no robot server"):
             env.reset(seed=0)
         server.shutdown()
+
+
+def test_ctrl_c_ends_waiting_for_the_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Station, "_open_console", MagicMock())
+    interrupt = Interrupt()
+    env = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"))
+    station = Station(env, Role(), seat=Seat())
+    with contextlib.closing(env), station.attended(interrupt):
+        asking = threading.Thread(target=env.ask, daemon=True)
+        asking.start()
+        asking.join(0.3)
+        assert asking.is_alive()
+        interrupt.requested = True
+        asking.join(20)
+        assert not asking.is_alive()
