@@ -45,7 +45,7 @@ def test_what_the_way_home_needs_does_not_stay_where_the_way_ends_early(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = stiffness(rig)
-    config = RobotConfig(f"http://127.0.0.1:{rig.port}", precision={"translational_stiffness": 2500.0})
+    config = RobotConfig(f"http://127.0.0.1:{rig.port}", precision={"translational_stiffness": 2600.0})
     monkeypatch.setattr("hilserl.robot.homing._NEAR_M", 0.0)
     monkeypatch.setattr("hilserl.robot.homing._PATIENCE_STEPS", 2)
     with contextlib.closing(RobotEnv(PickCube(), config)) as env:
