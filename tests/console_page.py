@@ -16,6 +16,7 @@ from hilserl.operators.person import Role
 from hilserl.operators.seat import Seat
 from hilserl.operators.takeover import Control
 from hilserl.tasks import make_env
+from hilserl.training.interrupt import Interrupt
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Rollout
@@ -94,7 +95,7 @@ class Loop:
             self.person = self.station.person
             rollout = Rollout(env, env.experience, self.person, [self.tally, self, self.station], 0, "test")
             policy = hold_still(env.experience.action.size)
-            with self.station.attended():
+            with self.station.attended(Interrupt()):
                 self._ready.set()
                 while not self._stop.is_set() and not self.person.done:
                     rollout.step(policy)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hilserl.robot.env import RobotEnv
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.config import TrainConfig, from_json, make_acting_env, make_env, to_json
 from hilserl.training.rundir import RunDir
+from hilserl.training.station import Station
 from hilserl.training.train import Training, train
 from hilserl.training.where import Where
 from loopback import until
@@ -149,3 +151,41 @@ def test_a_verb_without_its_robot_says_where_it_looked(tmp_path: Path, capsys: p
     nowhere = ["--env", "robot", "--server", "http://127.0.0.1:9"]
     assert main(["record", "pick_cube", *nowhere, "--out", str(tmp_path / "demos")]) == 1
     assert "127.0.0.1:9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["record", "eval", "play"])
+def test_ctrl_c_lets_the_arm_go(rig: Rig, tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ["--env", "robot", "--server", f"http://127.0.0.1:{rig.port}"]
+    run = tmp_path / "run"
+    if verb != "record":
+        # What a policy learned in scenes drawn anew, it is to do in the one scene that is there.
+        train(replace(SMALL, max_env_steps=2, randomise=True), RunDir(run))
+    words = {
+        "record": ["pick_cube", "--obs", "state", "--out", str(tmp_path / "demos")],
+        "eval": [str(run)],
+        "play": ["pick_cube", "--policy", str(run)],
+    }
+    monkeypatch.setattr(Station, "_open_console", MagicMock())
+    step, controllers = RobotEnv.step, []
+
+    def interrupted(env: RobotEnv, action: np.ndarray) -> None:
+        step(env, action)
+        controllers.append(rig.get("/health").json["controller"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RobotEnv, "step", interrupted)
+    assert main([verb, *words[verb], *server]) == 130
+    assert controllers[0].startswith("hilserl-")
+    assert rig.get("/health").json["controller"] is None
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "pick_cube", "--actors", "2"], ["sweep", "pick_cube"], ["compare", "pick_cube"]]
+)
+def test_one_arm_is_not_shared_by_several_actors(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hilserl.training.cluster.connected", lambda _: pytest.fail("it began"))
+    assert main([*words, "--env", "robot"]) == 1
+    assert "room for one actor" in capsys.readouterr().err

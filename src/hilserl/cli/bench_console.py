@@ -22,6 +22,7 @@ from hilserl.operators.seat import Seat
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
+from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import Learner
 from hilserl.training.links import Alongside, Sender
 from hilserl.training.metrics import Tally
@@ -122,7 +123,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     subscribers = [tally, Sender(link), dashboard, station]
     observe = learner.frames.observe
     watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)
-    with station.attended():
+    with station.attended(Interrupt()):
         _timed(lambda: watched.step(policy), count)
         with_it = [_timed(lambda: watched.step(policy), count) for _ in range(_BLOCKS)]
     watched.end_episode()

@@ -1,5 +1,6 @@
 """hilserl eval RUN_DIR: what a trained policy does alone."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,8 +39,7 @@ def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=words, prog="hilserl eval")
     if arguments.episodes < 1:
         raise HilserlError(f"--episodes must be at least 1, got {arguments.episodes}.")
-    real_time = arguments.where.env == "robot"
-    if arguments.video and real_time:
+    if arguments.video and arguments.where.env == "robot":
         raise HilserlError("Drawing a film takes longer than a step in real time: --video needs --env sim.")
     from hilserl.robot.env import RobotEnv
     from hilserl.sim.environment import ManipulationEnv
@@ -48,30 +48,29 @@ def run(words: Sequence[str]) -> int:
     from hilserl.training.trained import open_trained
     from hilserl.training.video import FILMED_EPISODES, film
 
-    as_trained = arguments.randomise == "as-trained" and not real_time
-    changes = {} if as_trained else {"randomise": arguments.randomise == "on"}
+    changes = {} if arguments.randomise == "as-trained" else {"randomise": arguments.randomise == "on"}
     trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint, arguments.where, **changes)
-    with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
-        result = evaluate(
-            trained.env,
-            trained.player,
-            arguments.episodes,
-            arguments.seed,
-            trained.env.experience.control_dt_s,
-            lambda *_: bar.update(),
-        )
-    print(f"{trained.checkpoint}: {result}.")
-    figures = result.as_dict()
-    if isinstance(trained.env, RobotEnv):
-        figures["timing"] = trained.env.timing()
-        print(_sentence(figures["timing"]))
-    if arguments.json:
-        atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
-    if arguments.video and isinstance(trained.env, ManipulationEnv):
-        filmed = min(FILMED_EPISODES, arguments.episodes)
-        film(arguments.video, trained.env, trained.player, range(arguments.seed, arguments.seed + filmed))
-        print(f"Film: {arguments.video}")
-    trained.env.close()
+    with contextlib.closing(trained.env):
+        with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
+            result = evaluate(
+                trained.env,
+                trained.player,
+                arguments.episodes,
+                arguments.seed,
+                trained.env.experience.control_dt_s,
+                lambda *_: bar.update(),
+            )
+        print(f"{trained.checkpoint}: {result}.")
+        figures = result.as_dict()
+        if isinstance(trained.env, RobotEnv):
+            figures["timing"] = trained.env.timing()
+            print(_sentence(figures["timing"]))
+        if arguments.json:
+            atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
+        if arguments.video and isinstance(trained.env, ManipulationEnv):
+            filmed = min(FILMED_EPISODES, arguments.episodes)
+            film(arguments.video, trained.env, trained.player, range(arguments.seed, arguments.seed + filmed))
+            print(f"Film: {arguments.video}")
     return 0
 
 

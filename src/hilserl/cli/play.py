@@ -1,5 +1,6 @@
 """hilserl play TASK: drive the robot yourself, or watch a trained policy and take over."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,12 @@ def run(words: Sequence[str]) -> int:
         policy = hold_still(env.experience.action.size)
     else:
         env, policy = _trained(task, arguments, arguments.policy, limit)
+    with contextlib.closing(env):
+        _drive(env, policy, arguments)
+    return 0
+
+
+def _drive(env: TaskEnv, policy: Policy, arguments: Arguments) -> None:
     tally = Tally()
 
     def report() -> Report:
@@ -64,8 +71,6 @@ def run(words: Sequence[str]) -> int:
     with seated(station) as interrupt:
         while not station.person.done and not interrupt.requested and station.is_open:
             rollout.step(policy)
-    env.close()
-    return 0
 
 
 def _trained(task: str, arguments: Arguments, run: Path, limit: int) -> tuple[TaskEnv, Policy]:

@@ -1,5 +1,6 @@
 """hilserl record TASK: demonstrations, one Parquet file an episode."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,8 +54,10 @@ def run(words: Sequence[str]) -> int:
     if arguments.successes < 1:
         raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
     check_folder(arguments.out, resume=arguments.resume)
-    env = _environment(task, arguments)
-    with tqdm(total=arguments.successes, desc="record", unit="success") as bar:
+    with (
+        contextlib.closing(_environment(task, arguments)) as env,
+        tqdm(total=arguments.successes, desc="record", unit="success") as bar,
+    ):
 
         def show(keeper: Keeper) -> None:
             bar.update(min(keeper.successes, arguments.successes) - bar.n)
@@ -63,7 +66,6 @@ def run(words: Sequence[str]) -> int:
             keeper = _scripted(env, arguments, show)
         else:
             keeper = _driven(env, arguments.operator, arguments, show)
-    env.close()
     print(
         f"{keeper.successes} demonstrations, {keeper.steps} steps, {keeper.human_seconds:.0f} s of driving: "
         f"{arguments.out}"

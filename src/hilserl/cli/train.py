@@ -51,6 +51,8 @@ def carry_out(arguments: Arguments) -> int:
 
 def _train(arguments: Arguments, folder: RunDir) -> dict[str, Any] | None:
     config, resume = arguments.config, arguments.resume
+    if arguments.actors > 1 and config.where.env == "robot":
+        raise HilserlError(f"One arm has room for one actor: --env robot needs --actors 1, got {arguments.actors}.")
     if arguments.actors:
         from hilserl.training.cluster import connected, train_on_ray
 

@@ -44,7 +44,7 @@ class RobotClient:
 
     def get(self, route: str, **query: object) -> Any:
         """What a route answers, from JSON."""
-        return json.loads(self._ask("GET", route, fields=query).data)
+        return self._decoded(route, self._ask("GET", route, fields=query).data)
 
     def post(self, route: str, body: object = None, *, patient: bool = False) -> bytes:
         """What a route answers; `patient` waits for a whole minute."""
@@ -53,12 +53,21 @@ class RobotClient:
 
     def state(self) -> dict[str, np.ndarray]:
         """What /getstate answers, each float64."""
-        return {name: np.array(value, dtype=np.float64) for name, value in json.loads(self.post("getstate")).items()}
+        state = self._decoded("getstate", self.post("getstate"))
+        return {name: np.array(value, dtype=np.float64) for name, value in state.items()}
 
     def picture(self, camera: str, height: int, width: int) -> np.ndarray:
         """uint8 [height, width, 3] RGB of one of the server's cameras."""
         answer = self._ask("GET", f"cameras/{camera}.npy", fields={"height": height, "width": width})
         return np.load(io.BytesIO(answer.data), allow_pickle=False)
+
+    def _decoded(self, route: str, body: bytes) -> Any:
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise HilserlError(
+                f"What answers at {self.server} is no robot server: {body[:100]!r} to /{route}."
+            ) from error
 
     def _ask(self, method: str, route: str, answer_s: float = _ANSWER_S, **more: Any) -> urllib3.BaseHTTPResponse:
         timeout = urllib3.Timeout(connect=_CONNECT_S, read=answer_s)

@@ -98,6 +98,8 @@ class RobotEnv(TaskEnv):
     def connect(self) -> None:
         """Finds the server and the cameras. Raises as `reset` does, and HilserlError where the scene is another one."""
         health = self._client.get("health")
+        if not (isinstance(health, dict) and {"mode", "scene"} <= health.keys()):
+            raise HilserlError(f"What answers at {self._client.server} is no robot server: {health!r} to /health.")
         if health["mode"] == "halted":
             raise RefusedError(f"The arm is halted ({health['halted_by']}); look why, then POST /recover.")
         self._scene = health["scene"]
@@ -112,7 +114,8 @@ class RobotEnv(TaskEnv):
                 # The first picture of all takes its time.
                 self._picture(name)
         if not self._connected:
-            self._compliance = self._config.compliance or self._client.get("limits")["compliance"]
+            # All of them, so that none stays as the way home has it.
+            self._compliance = {**self._client.get("limits")["compliance"], **self._config.compliance}
             self._connected = True
         if health["mode"] == "idle":
             self._client.post("startimp", patient=True)
@@ -139,6 +142,13 @@ class RobotEnv(TaskEnv):
     def _go_home(self) -> None:
         if self._config.precision:
             self._client.post("update_param", self._config.precision)
+        try:
+            self._travel_home()
+        finally:
+            # Also after a way that was not gone to its end: whoever comes next takes what is there for the arm's own.
+            self._client.post("update_param", self._compliance)
+
+    def _travel_home(self) -> None:
         if self._config.joint_reset_every and self._episodes % self._config.joint_reset_every == 0:
             self._client.post("jointreset", patient=True)
         self._episodes += 1
@@ -147,7 +157,6 @@ class RobotEnv(TaskEnv):
         x, y, yaw = self.np_random.spawn(1)[0].uniform(-1, 1, 3) * (spread, spread, turn)
         self._orientation = _turned(yaw)
         self._homing.go(np.concatenate([self._home_m + np.array([x, y, 0.0]), self._orientation]))
-        self._client.post("update_param", self._compliance)
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         action = self._in_world(action)

@@ -158,7 +158,7 @@ class ActorNode:
     def __enter__(self) -> "ActorNode":
         if self._actor.station:
             self._place.say(self._actor.station.announcement)
-            self._open.enter_context(self._actor.station.attended())
+            self._open.enter_context(self._actor.station.attended(self._interrupt))
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -17,6 +17,7 @@ from hilserl.operators.person import Person, Role
 from hilserl.operators.seat import Device, Seat, open_devices
 from hilserl.operators.takeover import Control
 from hilserl.sim.interface import TaskEnv
+from hilserl.training.interrupt import Interrupt
 from hilserl.training.rollout import EpisodeSummary, Observation
 
 _STATUS_S = 0.1
@@ -69,7 +70,7 @@ class Station:
             unless_opened.pop_all()
         sources = [self._console, *self._devices]
         self.person = Person(sources, layout, role, env.motion_towards, self._idle, orient=env.seen_by_tool)
-        env.ask = self._ask
+        env.ask, self._interrupt = self._ask, Interrupt()
         self._reported = -_STATUS_S
         self._step: Step | None = None
         self._outcome, self._success = "", False
@@ -92,8 +93,12 @@ class Station:
         )
 
     @contextlib.contextmanager
-    def attended(self) -> Iterator[None]:
-        """Lets time pass as the person needs it; closes the console and lets the devices go at the end."""
+    def attended(self, interrupt: Interrupt) -> Iterator[None]:
+        """Lets time pass as the person needs it; closes the console and lets the devices go at the end.
+
+        `interrupt` ends what is waited for.
+        """
+        self._interrupt = interrupt
         with contextlib.ExitStack() as stack:
             stack.callback(self._console.close)
             for device in self._devices:
@@ -117,7 +122,7 @@ class Station:
 
     def _ask(self) -> None:
         """A real scene is to be set up: waits until the person says that it is."""
-        while not self.person.is_ready() and self._console.is_open:
+        while not (self.person.is_ready() or self._interrupt.requested) and self._console.is_open:
             self.say("Set the scene up, then ask for a new episode (N).")
 
     def breathe(self) -> None:

@@ -70,7 +70,7 @@ class Training:
     def __enter__(self) -> "Training":
         if self._actor.station:
             self._run.progress.say(self._actor.station.announcement)
-            self._open.enter_context(self._actor.station.attended())
+            self._open.enter_context(self._actor.station.attended(self._interrupt))
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -29,8 +29,11 @@ def open_trained(run: RunDir, checkpoint: str = "best", where: Where | None = No
     `where` is the simulation unless told otherwise, wherever the run acted. Raises HilserlError saying what exists.
     """
     run.require()
-    config = load_config(run.config)
+    config, where = load_config(run.config), where or Where()
     path = choose(run.checkpoints, checkpoint)
-    env = make_acting_env(replace(config, where=where or Where()), **changes)
+    if where.env == "robot":
+        # What was learned in scenes drawn anew is to do in the one that is there.
+        changes = {"randomise": False, **changes}
+    env = make_acting_env(replace(config, where=where), **changes)
     agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
     return Trained(config, path, Player.of(agent), env)
