@@ -121,7 +121,8 @@ def test_trouble_ends_the_episode_and_is_told(rig: Rig, tmp_path: Path) -> None:
         assert "a hand in the way" in actor.step()
         assert actor.rollout.between_episodes
         assert actor.rollout.episode == 1
-        assert "a hand in the way" in actor.step()
+        assert actor.step().endswith("POST /recover."), "another sentence"
+        assert actor.step() == "", "told once"
         first.post("/recover")
         assert [actor.step() for _ in range(2)] == ["", ""]
         assert actor.rollout.episode == 1

@@ -63,7 +63,7 @@ def test_what_the_robot_does_is_what_was_asked_over_http(rig: Rig, franka: Frank
     seen = franka.ask("tell")
     assert np.allclose(seen["pose"][:3], AWAY[:3], atol=0.01)
     assert np.allclose(rig.state()["pose"], seen["pose"], atol=0.005)
-    assert seen["launched"][0] == ["impedance", "172.16.0.2", "true"]
+    assert seen["launched"][0] == ["impedance", "10.0.0.9", "true"]
 
 
 @ros

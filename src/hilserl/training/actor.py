@@ -40,7 +40,7 @@ class ActorLoop:
         report: Callable[[], Report],
         value: Callable[[Observation, np.ndarray], float] | None = None,
     ) -> None:
-        self._config = config
+        self._config, self._trouble = config, ""
         shaped = "dense" if config.reward == "dense" else "sparse"
         self.env = make_acting_env(
             config, reward=shaped, cameras=config.recorded_cameras, ends_on_success=not config.judged
@@ -99,13 +99,15 @@ class ActorLoop:
         )
 
     def step(self) -> str:
-        """One control step. Where the robot cannot be had it ends the episode, waits a moment, and returns why."""
+        """One control step. Where the robot cannot be had it ends the episode, waits, and returns what is new of that."""
         try:
             self.rollout.step(self._policy)
         except (LostError, RefusedError) as error:
             self.rollout.cut()
             self._wait(str(error))
-            return str(error)
+            before, self._trouble = self._trouble, str(error)
+            return self._trouble if self._trouble != before else ""
+        self._trouble = ""
         return ""
 
     def _wait(self, why: str) -> None:

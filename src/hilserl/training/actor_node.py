@@ -118,7 +118,7 @@ class ActorNode:
     def __init__(self, config: TrainConfig, place: Place) -> None:
         self._config, self._place = config, place
         self._interrupt, self._tally, self._stopwatch = Interrupt(), Tally(), Stopwatch()
-        self._pace, self._trouble = Pace(config.actor_hz), ""
+        self._pace = Pace(config.actor_hz)
         self._told_of_room, self._process = False, secrets.token_hex(16)
         with contextlib.ExitStack() as unless_opened:
             self._actor = ActorLoop(config, lambda: self._dashboard.report())
@@ -174,7 +174,8 @@ class ActorNode:
                     self._wait_for_room()
                     continue
                 self._told_of_room = False
-                self._tell(self._actor.step())
+                if news := self._actor.step():
+                    self._place.say(news)
                 self._keep_pace()
             self._actor.rollout.end_episode()
             if reason != _ORPHANED:
@@ -182,12 +183,6 @@ class ActorNode:
         if waiting := self._link.waiting:
             self._place.say(f"{waiting} steps are still to be sent; they wait in {self._place.folder}.")
         return reason
-
-    def _tell(self, trouble: str) -> None:
-        """Says once what keeps the robot from acting."""
-        if trouble and trouble != self._trouble:
-            self._place.say(trouble)
-        self._trouble = trouble
 
     def _keep_pace(self) -> None:
         """A robot's pace where a person drives; otherwise no faster than the learner can use."""

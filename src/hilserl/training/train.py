@@ -30,7 +30,7 @@ class Training:
     """Everything of one run that is open while it goes on."""
 
     def __init__(self, config: TrainConfig, folder: RunDir, interrupt: Interrupt | None = None) -> None:
-        self._config, self._trouble = config, ""
+        self._config = config
         self._interrupt = interrupt or Interrupt()
         self._open = contextlib.ExitStack()
         with contextlib.ExitStack() as unless_opened:
@@ -83,7 +83,8 @@ class Training:
             with self._interrupt.armed():
                 run.clone(self._breathe)
                 while (reason := self._reason_to_stop()) is None:
-                    self._tell(self._actor.step())
+                    if news := self._actor.step():
+                        self._run.progress.say(news)
                     if self._actor.rollout.between_episodes and run.evaluation_is_due:
                         self._actor.say(f"Evaluating {self._config.eval_episodes} episodes; the arm here waits.")
                         run.evaluate(*run.state())
@@ -99,12 +100,6 @@ class Training:
             return None
         self._actor.say(f"The run has ended: {reason}. Evaluating {self._config.final_eval_episodes} episodes.")
         return run.conclude(reason)
-
-    def _tell(self, trouble: str) -> None:
-        """Says once what keeps the robot from acting."""
-        if trouble and trouble != self._trouble:
-            self._run.progress.say(trouble)
-        self._trouble = trouble
 
     def _reason_to_stop(self) -> str | None:
         if self._interrupt.requested:
