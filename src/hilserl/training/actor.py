@@ -99,7 +99,7 @@ class ActorLoop:
         )
 
     def step(self) -> str:
-        """One control step. Where the robot cannot be had it ends the episode, waits, and returns what is new of that."""
+        """One control step. Where the robot cannot be had it ends the episode, waits, and returns why, once."""
         try:
             self.rollout.step(self._policy)
         except (LostError, RefusedError) as error:
