@@ -1,5 +1,6 @@
 """Offscreen rendering, cheap enough to feed a policy."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import mujoco
@@ -26,10 +27,18 @@ class Crop(NamedTuple):
         return all(a >= 0 and size > 0 and a + size <= 1 + rounding for a, size in (self[::2], self[1::2]))
 
 
-def checked_crops(cameras: tuple[str, ...], crops: dict[str, tuple[float, float, float, float]]) -> dict[str, Crop]:
-    """The crops by camera. Raises HilserlError where the cameras or the crops make no sense."""
+def checked_crops(
+    cameras: tuple[str, ...],
+    crops: dict[str, tuple[float, float, float, float]],
+    existing: Collection[str] | None = None,
+) -> dict[str, Crop]:
+    """The crops by camera. Raises HilserlError where cameras or crops make no sense; None where any camera may exist."""
+    for name in cameras:
+        if existing is not None and name not in existing:
+            raise unknown("camera", name, existing)
     if not cameras or len(set(cameras)) < len(cameras):
-        raise HilserlError(f"cameras={cameras!r}: expected one or more names, each once.")
+        which = sorted(existing) if existing else "names"
+        raise HilserlError(f"cameras={cameras!r}: expected one or more of {which}, each once.")
     for name, crop in crops.items():
         if name not in cameras:
             raise unknown("camera to crop", name, cameras)

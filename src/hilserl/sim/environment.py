@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hilserl.errors import HilserlError, unknown
+from hilserl.errors import HilserlError
 from hilserl.sim.cameras import Cameras, checked_crops
 from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import CONTROL_DT_S, TaskEnv, motion_towards
@@ -50,11 +50,9 @@ class ManipulationEnv(TaskEnv):
         self.simulation = Simulation(spec, CONTROL_DT_S)
         self._randomiser = Randomiser(self.simulation.model, task.randomisation) if randomise else None
         self._cameras = Cameras(self.simulation.model)
-        self._crops = checked_crops(cameras, crop or {})
-        existing = {self.simulation.model.camera(i).name for i in range(self.simulation.model.ncam)} - {OVERVIEW.name}
-        for name in cameras:
-            if name not in existing:
-                raise unknown("camera", name, existing)
+        model = self.simulation.model
+        seen = {model.camera(number).name for number in range(model.ncam)} - {OVERVIEW.name}
+        self._crops = checked_crops(cameras, crop or {}, seen)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
