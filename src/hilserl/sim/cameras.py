@@ -32,7 +32,10 @@ def checked_crops(
     crops: dict[str, tuple[float, float, float, float]],
     existing: Collection[str] | None = None,
 ) -> dict[str, Crop]:
-    """The crops by camera. Raises HilserlError where cameras, of which any or those given exist, or crops make no sense."""
+    """The crops by camera. Raises HilserlError where cameras or crops make no sense.
+
+    Without `existing` any camera may exist.
+    """
     for name in cameras:
         if existing is not None and name not in existing:
             raise unknown("camera", name, existing)
