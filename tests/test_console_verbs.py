@@ -1,7 +1,6 @@
 """Whole verbs driven through a browser: a demonstration is recorded, and a training run is intervened in."""
 
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,17 +23,13 @@ from hilserl.sim.interface import CONTROL_DT_S, MAX_STEP_M
 from hilserl.tasks import make_env
 from hilserl.training.metrics import read_metrics
 from hilserl.training.rundir import RunDir, read_episodes
+from loopback import free_port
+from robot_rig import ask, running_robot_server
 
 pytestmark = pytest.mark.browser
 ALIGNED_M = 0.012
 """The fingers stand 2 cm apart from the cube on either side."""
 FAR_M = 0.05
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Verb:
@@ -218,3 +213,22 @@ def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_pat
     result = run.read_result()
     assert result["ended"] == "the operator's wish"
     assert result["human_steps"] == sum(map(sum, flags))
+
+
+def test_an_arm_behind_a_robot_server_is_driven_from_the_browser() -> None:
+    """In the tool's frame, too, forward is away from the robot."""
+    with running_robot_server() as port:
+        where = ("--env", "robot", "--server", f"http://127.0.0.1:{port}", "--frame", "tool")
+        with driven("play", "pick_cube", "--obs", "state", *where) as (verb, page):
+            wait_until(lambda: verb.told, "the arm is home", page)
+            x, y, _ = verb.told["tcp"]
+            page.keyboard.down("w")
+            wait_until(lambda: verb.told["tcp"][0] > x + 0.04, "the arm has moved forward", page)
+            page.keyboard.up("w")
+            measured = ask(port, "POST", "/getstate").json["pose"]
+            assert measured[0] > x + 0.03
+            assert abs(measured[1] - y) < 0.02
+            press_until(page, "l", lambda: ask(port, "POST", "/get_gripper").json["gripper"] < 0.1, "the hand closes")
+            press_until(page, ("Escape", "Escape"), lambda: verb.has_ended, "the play ends")
+            assert verb.end() == 0, verb.errors
+        assert ask(port, "GET", "/health").json["controller"] is None, "the arm is let go"

@@ -302,7 +302,9 @@ def make_robot_env(task: type[Task], **options: Any) -> RobotEnv:
 def _ask_at_the_terminal() -> None:
     """Where there is one; a run without goes on by itself."""
     if sys.stdin.isatty():
-        input("The arm is home. Set the scene up, then press Enter. ")
+        # Ctrl-D says as much as Enter.
+        with contextlib.suppress(EOFError):
+            input("The arm is home. Set the scene up, then press Enter. ")
 
 
 def wrist_wrench(pose: Pose, force_N: np.ndarray, torque_Nm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
