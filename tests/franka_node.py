@@ -54,7 +54,7 @@ class Franka:
         self._controller = ""
         self._target = self._set_point = self._arm.pose
         self._error, self._is_user_stopped, self._is_mute = "", False, False
-        self.seen: dict[str, Any] = {"recoveries": 0, "load": None, "set_points": 0, "launched": []}
+        self.seen: dict[str, Any] = {"recoveries": 0, "load": None, "set_points": 0, "launched": [], "robotiq": []}
         self._gripper = np.zeros(6, int)
 
         def publisher(topic: str, name: str) -> Any:
@@ -150,6 +150,7 @@ class Franka:
 
     def _move_robotiq(self, said: Any) -> None:
         self._gripper[:] = said.rACT, said.rGTO, said.rATR, said.rPR, said.rSP, said.rFR
+        self.seen["robotiq"].append(self._gripper.tolist())
         if said.rACT and said.rGTO:
             self._arm.gripper.move(0.08 * (1 - said.rPR / 255) * UNITS_PER_M)
 
@@ -209,7 +210,6 @@ class Franka:
             "controller": self._controller,
             "pose": self._arm.pose.tolist(),
             "compliance": self._arm.law.compliance.as_dict(),
-            "robotiq": self._gripper.tolist(),
         }
 
     def ask(self, what: str, **given: Any) -> Any:
@@ -221,6 +221,8 @@ class Franka:
 
 def serve(line: socket.socket, franka: Franka) -> None:
     """One connection: a controller, for as long as it is there, or a test's questions."""
+    # rospy gives every socket a minute.
+    line.settimeout(None)
     with line, line.makefile("rw") as words:
         launched = False
         for word in words:
