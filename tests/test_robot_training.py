@@ -10,33 +10,22 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from hilserl.agents.agent import AgentConfig
 from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.experience import read_episode
 from hilserl.robot.config import RobotConfig
 from hilserl.robot.env import RobotEnv
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.training.config import TrainConfig, from_json, make_acting_env, make_env, to_json
+from hilserl.training.config import from_json, make_acting_env, make_env, to_json
 from hilserl.training.rundir import RunDir
 from hilserl.training.station import Station
 from hilserl.training.train import Training, train
 from hilserl.training.where import Where
 from loopback import until
 from robot_rig import Rig, serving, sim_backend
+from test_training import config
 
-SMALL = TrainConfig(
-    task="pick_cube",
-    obs="state",
-    demonstrations=0,
-    max_env_steps=12,
-    training_starts=1,
-    rounds_per_step=0.5,
-    eval_every=1000,
-    eval_episodes=1,
-    final_eval_episodes=1,
-    agent=AgentConfig(hidden=(16, 16), critics=2, target_critics=2, utd_ratio=2, batch_size=8),
-)
+SMALL = config(demonstrations=0, max_env_steps=12, rounds_per_step=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hilserl.robot.backend import GripperKind, GripperVerb, Load, Mode
+from hilserl.robot.backend import GripperKind, GripperVerb, Load, Mode, RefusedError, halted
 from hilserl.robot.compliance import Compliance
 from hilserl.robot.governor import Governor
 from hilserl.robot.limits import Box, Limits
@@ -76,6 +76,27 @@ class Arm(Protocol):
     def close(self) -> None:
         """Leaves the arm standing."""
         ...
+
+
+class Guarded:
+    """What an arm's mode forbids."""
+
+    mode: Mode
+    _halted_by: str
+
+    def why_halted(self) -> str:
+        return self._halted_by
+
+    def _require_motion(self) -> None:
+        if self.mode == Mode.HALTED:
+            raise halted(self._halted_by)
+        if self.mode == Mode.RESETTING:
+            raise RefusedError("The arm is moving its joints to the reset posture.")
+
+    def _require_impedance(self) -> None:
+        self._require_motion()
+        if self.mode != Mode.IMPEDANCE:
+            raise RefusedError("The impedance is stopped, so the arm cannot be moved; POST /startimp.")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ class RefusedError(HilserlError):
     """The arm is in no state to do what was asked."""
 
 
+def halted(why: str) -> RefusedError:
+    """The error of an arm that somebody has to look at first."""
+    return RefusedError(f"The arm is halted ({why}); look why, then POST /recover.")
+
+
 class LostError(HilserlError):
     """The arm's loop has ended or has gone silent."""
 

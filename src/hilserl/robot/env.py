@@ -13,7 +13,7 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.pace import Pace
-from hilserl.robot.backend import RefusedError
+from hilserl.robot.backend import halted
 from hilserl.robot.cameras import Camera, open_camera
 from hilserl.robot.client import RobotClient
 from hilserl.robot.config import RobotConfig
@@ -101,7 +101,7 @@ class RobotEnv(TaskEnv):
         if not (isinstance(health, dict) and {"mode", "scene"} <= health.keys()):
             raise HilserlError(f"What answers at {self._client.server} is no robot server: {health!r} to /health.")
         if health["mode"] == "halted":
-            raise RefusedError(f"The arm is halted ({health['halted_by']}); look why, then POST /recover.")
+            raise halted(health["halted_by"])
         self._scene = health["scene"]
         if self._scene not in (None, self.task.name):
             raise HilserlError(f"The server at {self._client.server} simulates {self._scene}, not {self.task.name}.")

@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 
 from hilserl.errors import HilserlError
+from hilserl.robot.arm import Guarded
 from hilserl.robot.backend import GripperVerb, Load, Mode, RefusedError
 from hilserl.robot.compliance import Compliance, ImpedanceLaw, most
 from hilserl.robot.franka_hand import HandLine
@@ -19,6 +20,7 @@ from hilserl.robot.governor import Governor
 from hilserl.robot.joints import JointDrive, JointLimits
 from hilserl.robot.limits import Box, Limits
 from hilserl.robot.poses import Pose, to_xyzw
+from hilserl.sim.arm import pointing_down
 
 JOINTS = JointLimits(
     low_rad=np.array([-2.7437, -1.7628, -2.8973, -3.0421, -2.8065, 0.5445, -2.8973]),
@@ -37,7 +39,7 @@ _STANDING_RAD_PER_S = 0.05
 _STOPPING_TICKS = 500
 
 
-class FrankaArm:
+class FrankaArm(Guarded):
     """The robot at an address, under torque control from the start; halted where it does not take it.
 
     In HALTED it holds its joints after a stop, and has control of itself after a reflex, until `recover`.
@@ -118,8 +120,7 @@ class FrankaArm:
         transform = np.array(state.O_T_EE).reshape(4, 4).T
         wxyz = np.zeros(4)
         mujoco.mju_mat2Quat(wxyz, transform[:3, :3].ravel())
-        # In the half where pointing straight down is x = 1, as the simulated arm has it, so that signs do not flip.
-        self.pose: Pose = np.concatenate([transform[:3, 3], to_xyzw(wxyz if wxyz[1] >= 0 else -wxyz)])
+        self.pose: Pose = np.concatenate([transform[:3, 3], to_xyzw(pointing_down(wxyz))])
         self.q, self.dq = np.array(state.q), np.array(state.dq)
         self.jacobian = np.array(self._model.zero_jacobian(state)).reshape(7, 6).T
         self.velocity = self.jacobian @ self.dq
@@ -183,9 +184,7 @@ class FrankaArm:
 
     def command(self, pose: Pose) -> None:
         """Raises `RefusedError` where the arm does not follow poses now."""
-        self._require_motion()
-        if self.mode != Mode.IMPEDANCE:
-            raise RefusedError("The impedance is stopped, so the arm cannot be moved; POST /startimp.")
+        self._require_impedance()
         self.law.forget()
         self.governor.command(pose, self.now_s)
 
@@ -253,9 +252,6 @@ class FrankaArm:
         self._halted_by = reason
         self._hold_joints(Mode.HALTED)
 
-    def why_halted(self) -> str:
-        return self._halted_by
-
     def recover(self) -> None:
         """Raises `RefusedError` where the robot stays as it is, as while its stop button is pressed."""
         if self.mode != Mode.HALTED:
@@ -320,12 +316,6 @@ class FrankaArm:
     def _hold_joints(self, mode: Mode) -> None:
         self._drive.hold(self.q)
         self.mode = mode
-
-    def _require_motion(self) -> None:
-        if self.mode == Mode.HALTED:
-            raise RefusedError(f"The arm is halted ({self._halted_by}); look why, then POST /recover.")
-        if self.mode == Mode.RESETTING:
-            raise RefusedError("The arm is moving its joints to the reset posture.")
 
 
 def _line(error: Exception) -> str:

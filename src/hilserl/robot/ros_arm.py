@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hilserl.errors import HilserlError
+from hilserl.robot.arm import Guarded
 from hilserl.robot.backend import GripperKind, GripperVerb, Load, Mode, RefusedError
 from hilserl.robot.compliance import Compliance
 from hilserl.robot.governor import Governor
@@ -36,7 +37,7 @@ _WHAT_TO_DO = {
 }
 
 
-class RosArm:
+class RosArm(Guarded):
     """Starts the impedance controller. Raises HilserlError where ROS, its master or the arm's state is missing.
 
     What takes longer than a tick is done one at a time by a thread; `outcome` tells how it went.
@@ -158,9 +159,7 @@ class RosArm:
 
     def command(self, pose: Pose) -> None:
         """Raises `RefusedError` where the arm does not follow poses now."""
-        self._require_motion()
-        if self.mode != Mode.IMPEDANCE:
-            raise RefusedError("The impedance is stopped, so the arm cannot be moved; POST /startimp.")
+        self._require_impedance()
         self.governor.command(pose, self.now_s)
         self._published = None
 
@@ -207,9 +206,6 @@ class RosArm:
         self._given_up.set()
         self.governor.hold(self.pose)
         self.mode = Mode.HALTED
-
-    def why_halted(self) -> str:
-        return self._halted_by
 
     def recover(self) -> None:
         self._outcome = ""
@@ -259,12 +255,6 @@ class RosArm:
         self.governor.hold(self.pose)
         self._published = None
         self.mode = Mode.IMPEDANCE
-
-    def _require_motion(self) -> None:
-        if self.mode == Mode.HALTED:
-            raise RefusedError("The arm is halted; look why, then POST /recover.")
-        if self.mode == Mode.RESETTING:
-            raise RefusedError("The arm is moving its joints to the reset posture.")
 
     # What follows runs in the worker's thread.
 

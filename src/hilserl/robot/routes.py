@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from hilserl.robot.backend import Backend, GripperVerb, Mode, RefusedError, Snapshot
+from hilserl.robot.backend import Backend, GripperVerb, Mode, Snapshot, halted
 from hilserl.robot.bodies import GripperBody, LoadBody, PoseBody, decode
 from hilserl.robot.poses import euler_xyz_rad
 from hilserl.robot.tally import Tally
@@ -104,7 +104,7 @@ def _clear(backend: Backend) -> str:
     """HIL-SERL's clients send this before every pose; a person has to mean it, so it never ends a halt."""
     snapshot = backend.snapshot()
     if snapshot.mode == Mode.HALTED:
-        raise RefusedError(f"The arm is halted ({snapshot.halted_by}); look why, then POST /recover.")
+        raise halted(snapshot.halted_by)
     return "Clear"
 
 

@@ -3,7 +3,8 @@
 import mujoco
 import numpy as np
 
-from hilserl.robot.backend import GripperKind, GripperVerb, Load, Mode, RefusedError
+from hilserl.robot.arm import Guarded
+from hilserl.robot.backend import GripperKind, GripperVerb, Load, Mode
 from hilserl.robot.compliance import Compliance, ImpedanceLaw, most
 from hilserl.robot.governor import Governor
 from hilserl.robot.joints import JointDrive, JointLimits
@@ -38,7 +39,7 @@ def scene(task: Task) -> Simulation:
     return Simulation(spec, TICK_S)
 
 
-class SimArm:
+class SimArm(Guarded):
     """The robot and its controller. `tick` is one millisecond; everything else is a command between two of them."""
 
     waited_s = None
@@ -146,7 +147,7 @@ class SimArm:
 
     def command(self, pose: Pose) -> None:
         """Raises `RefusedError` where the arm does not follow poses now."""
-        self._require_impedance("be moved")
+        self._require_impedance()
         self.law.forget()
         self.governor.command(pose, self.now_s)
 
@@ -189,9 +190,6 @@ class SimArm:
     def halt(self, reason: str) -> None:
         self._halted_by = reason
         self._hold_joints(Mode.HALTED)
-
-    def why_halted(self) -> str:
-        return self._halted_by
 
     def recover(self) -> None:
         if self.mode == Mode.HALTED:
@@ -250,14 +248,3 @@ class SimArm:
     def _end_reset(self) -> None:
         if self.mode == Mode.RESETTING:
             self._begin_following()
-
-    def _require_motion(self) -> None:
-        if self.mode == Mode.HALTED:
-            raise RefusedError(f"The arm is halted ({self._halted_by}); look why, then POST /recover.")
-        if self.mode == Mode.RESETTING:
-            raise RefusedError("The arm is moving its joints to the reset posture.")
-
-    def _require_impedance(self, what: str) -> None:
-        self._require_motion()
-        if self.mode != Mode.IMPEDANCE:
-            raise RefusedError(f"The impedance is stopped, so the arm cannot {what}; POST /startimp.")
