@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -15,7 +15,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Seat
 from hilserl.operators.takeover import Control
-from hilserl.tasks import make_env
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.task import Task
+from hilserl.tasks.pick_cube import PickCube
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
@@ -75,8 +77,8 @@ def open_page(browser: Browser, url: str, *, present: Callable[[], bool] | None 
 class Loop:
     """An environment, a person and a policy that holds still, stepped in a thread like a verb steps them."""
 
-    def __init__(self, *, drives: bool, obs: str = "pixels") -> None:
-        self._drives, self._obs = drives, obs
+    def __init__(self, *, drives: bool, obs: Literal["state", "pixels"] = "pixels", task: Task | None = None) -> None:
+        self._drives, self._obs, self._task = drives, obs, task or PickCube()
         self.steps: list[Any] = []
         self.tally = Tally()
         self._stop = threading.Event()
@@ -89,7 +91,7 @@ class Loop:
 
     def _run(self) -> None:
         try:
-            env = make_env("pick_cube", obs=self._obs, max_episode_steps=100_000)
+            env = ManipulationEnv(self._task, obs=self._obs, max_episode_steps=100_000)
             self.env = env
             self.station = Station(env, Role(drives=self._drives), seat=Seat(console="web"))
             self.person = self.station.person

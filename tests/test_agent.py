@@ -13,7 +13,7 @@ from hilserl.agents.gripper import changes, choices, to_choice
 from hilserl.agents.networks import PolicyOutput, sample_squashed
 from hilserl.agents.sac import create_agent
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout, ExperienceSpec, Transitions
+from hilserl.experience import ActionLayout, ExperienceSpec, Transitions, entry
 
 SMALL = AgentConfig(hidden=(16, 16), critics=3, target_critics=2, utd_ratio=2, batch_size=8)
 
@@ -23,8 +23,7 @@ def random_batches(spec: ExperienceSpec, batches: int, size: int, seed: int = 0)
 
     def observation() -> dict[str, np.ndarray]:
         state = rng.normal(size=(batches, size, spec.state.size)).astype(np.float32)
-        if spec.action.grippers:
-            state[..., spec.gripper_state] = np.sign(state[..., spec.gripper_state])
+        state[..., spec.gripper_state] = np.sign(state[..., spec.gripper_state])
         return {"state": state}
 
     action = rng.uniform(-1, 1, (batches, size, spec.action.size)).astype(np.float32)
@@ -40,12 +39,10 @@ def random_batches(spec: ExperienceSpec, batches: int, size: int, seed: int = 0)
 
 def with_grippers(spec: ExperienceSpec, count: int) -> ExperienceSpec:
     """A spec with three motions and `count` grippers, interleaved as two arms are."""
-    names = ("x", "y", "z", *(f"g{i}" for i in range(count)))
-    layout = dataclasses.replace(
-        spec.state.entries[1], size=max(1, count), centre=(0.0,) * max(1, count), scale=(1.0,) * max(1, count)
-    )
-    state = dataclasses.replace(spec.state, entries=(spec.state.entries[0], layout))
-    return ExperienceSpec("toy", state, ActionLayout(names, tuple(range(3, 3 + count))))
+    grippers = tuple(f"arm{i}_gripper" for i in range(count))
+    commands = tuple(entry(f"{name}_command", 1) for name in grippers)
+    state = dataclasses.replace(spec.state, entries=(spec.state.entries[0], *commands))
+    return ExperienceSpec("toy", state, ActionLayout(("x", "y", "z", *grippers), tuple(range(3, 3 + count))))
 
 
 def arrays(tree) -> list[np.ndarray]:

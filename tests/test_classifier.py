@@ -22,8 +22,8 @@ from hilserl.rewards.network import ClassifierConfig
 from hilserl.rewards.report import report, roc_area
 from hilserl.rewards.train import train_classifier
 from hilserl.sim.frames import World
-from hilserl.sim.interface import ACTION
 from hilserl.vision.frames import FrameEncoder, VisionConfig
+from layouts import ACTION
 
 SIZE = 32
 TINY = {"encoder": "small_cnn", "width": 8, "hidden": 16, "batch_size": 16, "max_updates": 60, "check_every": 20,
@@ -34,7 +34,7 @@ FLAGS = [word for name, value in TINY.items() for word in (f"--{name.replace('_'
 
 def spec_of(task: str = "pick_cube", size: int = SIZE, cameras: tuple[str, ...] = ("front",)) -> ExperienceSpec:
     images = tuple((camera, (size, size, 3)) for camera in cameras)
-    return ExperienceSpec(task, StateLayout(World().entries(tasks.find("pick_cube"))), ACTION, images)
+    return ExperienceSpec(task, StateLayout(World().entries(tasks.find("pick_cube").arms[0])), ACTION, images)
 
 
 def labels_of(seed: int = 0, episodes: int = 30, signal: float = 4.0, config: ClassifierConfig = SMALL):

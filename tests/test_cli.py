@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hilserl import tasks
 from hilserl.cli.arguments import parse_run
 from hilserl.cli.main import VERBS, main
 from hilserl.cli.train import Arguments
@@ -75,8 +76,8 @@ def test_a_run_that_goes_on_may_be_told_again_what_it_is(tmp_path: Path) -> None
     [
         (["trian"], "Did you mean 'train'?"),
         (["train", "pickcube"], "Did you mean 'pick_cube'?"),
-        (["train"], "There is: pick_cube"),
-        (["record", "--out", "x"], "There is: pick_cube"),
+        (["train"], "There is: flip_object"),
+        (["record", "--out", "x"], "There is: flip_object"),
         (["eval", "no/such/run"], "There is no run in no/such/run"),
         (["plot", "no/such/run"], "expected LABEL=RUN_DIR"),
         (["plot", "label=no/such/run"], "There is no run in no/such/run"),
@@ -109,7 +110,22 @@ def test_an_unknown_choice_names_the_choices(capsys: pytest.CaptureFixture[str])
 
 def test_tasks_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tasks"]) == 0
-    assert "hilserl/PickCube-v0" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "hilserl/PickCube-v0" in shown
+    rows = {line.split()[0]: line for line in shown.split("\n\n")[0].splitlines()[1:]}
+    assert rows.keys() == set(tasks.names())
+    assert "4: dx dy dz gripper" in rows["pick_cube"]
+    assert "front wrist" in rows["pick_cube"]
+    for name, row in rows.items():
+        assert Path(row.split()[-1]).read_bytes().startswith(b"\x89PNG"), f"{name} has a picture"
+
+
+def test_tasks_are_drawn_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", "--draw", str(tmp_path)]) == 0
+    drawn = capsys.readouterr().out
+    for name in tasks.names():
+        assert str(tmp_path / f"{name}.png") in drawn
+        assert (tmp_path / f"{name}.png").stat().st_size > 1000
 
 
 def test_train_resume_and_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,8 @@ from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.operators.console import viewers
 from hilserl.operators.keys import keys_for
-from hilserl.sim.interface import ACTION
 from hilserl.training.metrics import Tally
+from layouts import ACTION, LAYOUTS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -115,5 +115,5 @@ def test_discarded_steps_stay_counted_and_can_be_counted_again() -> None:
 
 def test_the_documentation_shows_the_keys_that_there_are() -> None:
     text = (DOCS / "intervening.md").read_text()
-    for key in keys_for(ACTION, labels=True):
+    for key in {*keys_for(ACTION, labels=True), *keys_for(LAYOUTS["fourteen"])}:
         assert f"| {key.label} | {key.meaning} |" in text, f"docs/intervening.md does not have {key.label}"

@@ -19,7 +19,8 @@ from console_page import chromium, open_page, press_until, wait_until
 from hilserl.cli.main import main
 from hilserl.operators.keys import SPEED
 from hilserl.replay import Replay
-from hilserl.sim.interface import CONTROL_DT_S, MAX_STEP_M
+from hilserl.sim.control import MAX_STEP_M
+from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.metrics import read_metrics
 from hilserl.training.rundir import RunDir, read_episodes

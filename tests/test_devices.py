@@ -16,15 +16,15 @@ from hilserl.cli import doctor
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout
 from hilserl.operators import devices, gamepad, keys, spacemouse
-from hilserl.operators.devices import EVERY_MOTION
+from hilserl.operators.arms import AXES, arms_of, axes_of
 from hilserl.operators.gamepad import Gamepad, GamepadConfig, PadState, _SdlPad, open_gamepad
 from hilserl.operators.keys import Command
 from hilserl.operators.person import Person, Role
-from hilserl.operators.puck import AXES, PuckState, _HidPuck
+from hilserl.operators.puck import PuckState, _HidPuck
 from hilserl.operators.source import Reading
-from hilserl.operators.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemouse
+from hilserl.operators.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
 from hilserl.operators.sticks import Control, deflection
-from hilserl.sim.interface import ACTION
+from layouts import ACTION, LAYOUTS, SEVEN, TWO
 
 CENTRED = {"LEFTX": 0.0, "LEFTY": 0.0, "RIGHTX": 0.0, "RIGHTY": 0.0}
 
@@ -82,12 +82,12 @@ class Clock:
         self.now += seconds
 
 
-def a_pad(layout: ActionLayout = EVERY_MOTION, **settings) -> tuple[FakePad, Gamepad]:
+def a_pad(layout: ActionLayout = SEVEN, **settings) -> tuple[FakePad, Gamepad]:
     pad = FakePad()
     return pad, Gamepad(pad, layout, GamepadConfig(**settings))
 
 
-def a_mouse(layout: ActionLayout = EVERY_MOTION, **settings) -> tuple[FakePuck, SpaceMouse, Clock]:
+def a_mouse(layout: ActionLayout = SEVEN, **settings) -> tuple[FakePuck, SpaceMouse, Clock]:
     puck, clock = FakePuck(), Clock()
     return puck, SpaceMouse(puck.connect, layout, SpaceMouseConfig(**settings), clock), clock
 
@@ -110,7 +110,8 @@ def pad_reading(control: Control, layout: ActionLayout, amount: float = 1.0) -> 
 def puck_reading(control: Control, layout: ActionLayout, amount: float = 1.0) -> Reading:
     puck, source, _ = a_mouse(layout)
     if control.button is not None:
-        puck.send(left=control.button == "left", right=control.button == "right")
+        puck.send(left=control.button in ("left", "both"), right=control.button in ("right", "both"))
+        puck.send()
     elif control.axis is not None:
         puck.send(**{control.axis[0]: control.axis[1] * amount})
     source.poll()
@@ -180,8 +181,8 @@ def test_no_number_leaves_its_range() -> None:
 @pytest.mark.parametrize(("say", "control"), MOVING, ids=name_of)
 def test_each_way_moves_what_its_key_moves(say, control: Control) -> None:
     key = next(key for key in keys.KEYS if key.moves == control.moves)
-    by_key = np.array(keys.motion([key.name, "F"], EVERY_MOTION))
-    full, half = (np.array(say(control, EVERY_MOTION, amount).motion) for amount in (1.0, 0.5))
+    by_key = np.array(keys.motion([key.name, "F"], SEVEN))
+    full, half = (np.array(say(control, SEVEN, amount).motion) for amount in (1.0, 0.5))
     assert np.allclose(full, by_key)
     if not control.label.startswith("d-pad"):
         assert np.allclose(half, by_key * 0.4 / 0.9)
@@ -191,9 +192,12 @@ def test_each_way_moves_what_its_key_moves(say, control: Control) -> None:
 @pytest.mark.parametrize(("say", "control"), MOVING, ids=name_of)
 def test_motions_that_a_task_lacks_are_left_out(say, control: Control) -> None:
     assert control.moves is not None
-    motion = say(control, ACTION).motion
-    assert len(motion) == 3
-    assert any(motion) == (control.moves[0] in ACTION.names)
+    for layout in LAYOUTS.values():
+        motion = say(control, layout).motion
+        assert len(motion) == len(AXES)
+        assert any(motion) == (control.moves[0] in axes_of(layout))
+        for arm in arms_of(layout):
+            assert np.count_nonzero(arm.action(motion)) == (control.moves[0] in arm.axes)
 
 
 @pytest.mark.parametrize("device", [gamepad, spacemouse], ids=lambda device: device.__name__)
@@ -205,11 +209,11 @@ def test_the_documentation_has_every_row_of_the_map(device) -> None:
 
 @pytest.mark.parametrize(("say", "control"), [row for row in ROWS if row[1].moves is None], ids=name_of)
 def test_each_button_asks_for_what_the_map_says(say, control: Control) -> None:
-    reading = say(control, ACTION)
+    reading = say(control, TWO)
     assert reading.commands == ((control.command,) if control.command else ())
     assert reading.success == (control.command is None), "the button that is held"
     assert not reading.moves
-    assert control.meaning in {key.meaning for key in keys.keys_for(ACTION, labels=True)}
+    assert control.meaning in {key.meaning for key in keys.keys_for(TWO, labels=True)}
 
 
 def test_scales_and_dead_zone_are_the_configs() -> None:
@@ -367,7 +371,7 @@ def test_hidapi_tells_each_report_of_every_interface_once_and_when_the_device_is
 
 def person(source: Gamepad) -> Person:
     clock = Clock()
-    return Person([source], ACTION, Role(), lambda _: (0.0,) * 3, lambda: None, clock)
+    return Person([source], ACTION, Role(), lambda *_: (0.0,) * 3, lambda: None, clock)
 
 
 def test_a_person_takes_over_with_the_pad_and_loses_it() -> None:
@@ -428,7 +432,7 @@ def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HilserlError, match=r"pygame-ce is not installed.*hilserl\[gamepad\]"):
         open_gamepad(ACTION, GamepadConfig())
     with pytest.raises(HilserlError, match=r"pyspacemouse is not installed.*hilserl\[spacemouse\]"):
-        open_spacemouse(ACTION, SpaceMouseConfig())
+        open_spacemice(ACTION, SpaceMouseConfig())
     assert "; ".join(devices.attached()) == doctor._CHECKS["devices"]()
     assert all("not installed: pip install" in line for line in devices.attached())
     assert doctor.check(live=1.0) == 1
@@ -441,7 +445,7 @@ def test_doctor_lists_and_watches_what_is_attached(
     pad, source = a_pad()
     pad.axes["LEFTY"] = -1.0
     pad.press("LEFTSHOULDER")
-    fake = devices.DeviceKind(lambda: ["Fake Pad"], lambda _: source, gamepad.CONTROLS)
+    fake = devices.DeviceKind(lambda: ["Fake Pad"], lambda _: (source,), gamepad.CONTROLS)
     none = devices.DeviceKind(list, devices.DEVICES["spacemouse"].open, ())
     monkeypatch.setattr(devices, "DEVICES", {"gamepad": fake, "spacemouse": none})
     assert doctor._CHECKS["devices"]() == "gamepad: Fake Pad; spacemouse: none attached"
@@ -450,7 +454,7 @@ def test_doctor_lists_and_watches_what_is_attached(
     assert doctor.check(live=0.01) == 0
     text = capsys.readouterr().out
     assert "left stick up" in text
-    assert "gamepad: x +1.00 y +0.00 z +0.00 rx +0.00 ry +0.00 rz +0.00 last: takeover" in text
+    assert "gamepad: x +1.00 y +0.00 z +0.00 roll +0.00 pitch +0.00 yaw +0.00 last: takeover" in text
     assert not pad.attached, "let go at the end"
 
 
@@ -466,9 +470,9 @@ def test_watching_keeps_the_last_command_and_tells_what_is_gone() -> None:
             pad.press("A")
         pad.attached = len(shown) != 3
 
-    devices.watch([source], ACTION, 0.45, show, clock, clock.sleep)
+    devices.watch([source], 0.45, show, clock, clock.sleep)
     assert len(shown) == 5
-    still = "gamepad: x +0.00 y +0.00 z +0.00 last: "
+    still = "gamepad: x +0.00 y +0.00 z +0.00 roll +0.00 pitch +0.00 yaw +0.00 last: "
     assert shown[0] == still + "-"
     assert shown[1] == shown[2] == still + "gripper SUCCESS HELD"
     assert shown[3] == "gamepad: gone"

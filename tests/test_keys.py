@@ -8,22 +8,25 @@ import pytest
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from hilserl.experience import ActionLayout
-from hilserl.operators.keys import HELD, KEYS, LABEL_KEY, PRESSED, SPEED, Command, keys_for, motion
-from hilserl.sim.interface import ACTION
+from hilserl.operators import keys
+from hilserl.operators.arms import AXES, Kind, arms_of, axes_of, kinds_along, move_called
+from hilserl.operators.keys import HELD, KEYS, LABEL_KEY, PRESSED, SPEED, Command, keys_for
+from layouts import ACTION, LAYOUTS, SEVEN
 
 MOVES = {"W": (1, 0, 0), "S": (-1, 0, 0), "A": (0, 1, 0), "D": (0, -1, 0), "J": (0, 0, 1), "K": (0, 0, -1)}
 TURNS = {"Y": (1, 0, 0), "H": (-1, 0, 0), "T": (0, 1, 0), "G": (0, -1, 0), "Q": (0, 0, 1), "E": (0, 0, -1)}
 SLOW, FAST = ("LeftShift", "RightShift"), ("LeftCtrl", "RightCtrl", "F")
-SEVEN = ActionLayout(
-    ("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz", "gripper"),
-    grippers=(6,),
-)
-BARE = ActionLayout(("tcp_dx", "tcp_dy", "tcp_dz"))
+ALL = [pytest.param(layout, id=name) for name, layout in LAYOUTS.items()]
 
 
 def subsets(names: Iterable[str]) -> list[tuple[str, ...]]:
     names = tuple(names)
     return list(chain.from_iterable(combinations(names, size) for size in range(len(names) + 1)))
+
+
+def motion(held: Iterable[str], layout: ActionLayout) -> tuple[float, ...]:
+    """What held keys make of the continuous actions, the first arm being chosen."""
+    return tuple(arms_of(layout)[0].action(keys.motion(held, layout)).tolist())
 
 
 def speed_of(names: Iterable[str]) -> float:
@@ -100,13 +103,13 @@ def test_moving_and_turning_share_one_speed() -> None:
 
 
 def test_the_layout_decides_the_order_and_grippers_take_no_place() -> None:
-    layout = ActionLayout(("left_gripper", "tcp_dz", "right_gripper", "tcp_dx"), grippers=(0, 2))
+    layout = ActionLayout(("gripper", "tcp_dz", "odd", "tcp_dx"), grippers=(0, 2))
     assert motion(["J"], layout) == (SPEED, 0.0)
     assert motion(["S"], layout) == (0.0, -SPEED)
     assert motion(["A", "Q"], layout) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("layout", [ACTION, SEVEN, BARE], ids=["pick_cube", "seven", "bare"])
+@pytest.mark.parametrize("layout", ALL)
 @pytest.mark.parametrize("labels", [False, True])
 def test_the_keys_that_are_shown_are_those_that_mean_something_each_label_once(
     layout: ActionLayout, labels: bool
@@ -116,10 +119,100 @@ def test_the_keys_that_are_shown_are_those_that_mean_something_each_label_once(
     assert len(set(names)) == len(names)
     assert (LABEL_KEY in shown) == labels
     assert (Command.GRIPPER in {key.command for key in shown}) == bool(layout.grippers)
+    assert (Command.SWITCH_ARM in {key.command for key in shown}) == (len(arms_of(layout)) > 1)
+    missing = {*(() if layout.grippers else (Command.GRIPPER,))}
+    missing |= {*(() if len(arms_of(layout)) > 1 else (Command.SWITCH_ARM,))}
     for key in KEYS:
-        useful = any(motion([key.name], layout)) or key.speed is not None
-        useful = useful or (key.command is not None and (key.command is not Command.GRIPPER or bool(layout.grippers)))
+        useful = any(keys.motion([key.name], layout)) or key.speed is not None
+        useful = useful or (key.command is not None and key.command not in missing)
         assert (key.label in names) == useful, key
+
+
+@pytest.mark.parametrize("layout", ALL)
+def test_a_key_moves_the_numbers_along_its_axis_whatever_they_command(layout: ActionLayout) -> None:
+    continuous = [layout.names[i] for i in layout.continuous]
+    for key in HELD:
+        made = keys.motion([key.name, "F"], layout)
+        assert len(made) == len(AXES)
+        for arm in arms_of(layout):
+            action = arm.action(made)
+            assert len(action) == len(continuous)
+            for name, number in zip(continuous, action, strict=True):
+                move = move_called(name)
+                assert move is not None
+                along = key.moves is not None and (move.arm, move.axis) == (arm.name, key.moves[0])
+                assert number == (key.moves[1] if along and key.moves is not None else 0.0), (key, name)
+
+
+@pytest.mark.parametrize("layout", ALL)
+def test_every_number_of_an_action_has_two_keys_or_is_a_grippers(layout: ActionLayout) -> None:
+    reached = np.zeros((len(KEYS), len(layout.continuous)))
+    for arm in arms_of(layout):
+        for row, key in enumerate(KEYS):
+            reached[row] += arm.action(keys.motion([key.name], layout))
+    assert ((reached > 0).sum(0) == 1).all()
+    assert ((reached < 0).sum(0) == 1).all()
+    assert sorted(arm.gripper for arm in arms_of(layout) if arm.gripper is not None) == list(
+        range(len(layout.grippers))
+    )
+
+
+@pytest.mark.parametrize("layout", ALL)
+def test_a_key_says_force_or_torque_where_that_is_what_it_gives(layout: ActionLayout) -> None:
+    for key in keys_for(layout):
+        if key.moves is None:
+            continue
+        kinds = kinds_along(key.moves[0], layout)
+        plain = next(other.meaning for other in KEYS if other.name == key.name)
+        assert key.meaning == " / ".join(kind.value + plain for kind in kinds)
+        assert ("force" in key.meaning) == (Kind.FORCE in kinds)
+        assert ("torque" in key.meaning) == (Kind.TORQUE in kinds)
+
+
+def test_meanings_read_as_sentences() -> None:
+    meanings = {
+        name: {key.label: key.meaning for key in keys_for(LAYOUTS[name])} for name in ("wrench", "unlike", "planar")
+    }
+    assert meanings["wrench"]["W"] == "force forward (+x)"
+    assert meanings["wrench"]["Q"] == "torque to turn left (+yaw)"
+    assert meanings["unlike"]["W"] == "forward (+x) / force forward (+x)"
+    assert meanings["unlike"]["J"] == "up (+z)"
+    assert not {"A", "D", "Q", "E", "Y", "H", "L", "O"} & set(meanings["planar"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "x",
+        "tcp",
+        "tcp_",
+        "tcp_dx ",
+        "Tcp_dx",
+        "tcp_dw",
+        "tcp_rx",
+        "tcp_ddx",
+        "_tcp_dx",
+        "tcp_dx_left",
+        "lefttcp_dx",
+    ],
+)
+def test_junk_names_move_nothing(name: str) -> None:
+    assert move_called(name) is None
+    for layout in (ActionLayout((name,)), ActionLayout((name, "odd"), grippers=(1,)), ActionLayout(())):
+        (arm,) = arms_of(layout)
+        assert (arm.name, arm.gripper, axes_of(layout)) == ("", None, set())
+        assert not arm.action(keys.motion([key.name for key in KEYS], layout)).any()
+        assert Command.GRIPPER not in {key.command for key in keys_for(layout)}
+        assert not [key for key in keys_for(layout) if key.moves is not None]
+
+
+def test_arms_come_in_the_order_of_the_layout_and_keep_what_is_theirs() -> None:
+    layout = ActionLayout(
+        ("far_gripper", "odd", "left_arm_tcp_ty", "far_tcp_dz", "left_arm_gripper", "tcp_dx"), grippers=(4, 0)
+    )
+    arms = {arm.name: (dict(arm.axes), arm.gripper) for arm in arms_of(layout)}
+    assert list(arms.items()) == [("far", ({"z": 2}, 1)), ("left_arm", ({"pitch": 1}, 0)), ("", ({"x": 3}, None))]
 
 
 def test_keys_with_one_label_mean_the_same() -> None:

@@ -9,7 +9,7 @@ from hilserl.experience import ActionLayout
 from hilserl.operators.simulated import Demonstrator, SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Takeover
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.sim.interface import ACTION
+from layouts import ACTION
 
 DUAL = ActionLayout(("x1", "g1", "x2", "g2"), grippers=(1, 3))
 OPEN, CLOSED = np.array([1.0]), np.array([-1.0])

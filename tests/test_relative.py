@@ -10,12 +10,13 @@ from gymnasium.utils.env_checker import check_env
 from hilserl.errors import HilserlError
 from hilserl.experience import StateLayout
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
+from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.frames import Tool, World, frame_of, make_frame
-from hilserl.sim.interface import ACTION, MAX_STEP_M
 from hilserl.tasks.pick_cube import PickCube
 from hilserl.training.config import TrainConfig, make_acting_env, make_env
 from hilserl.training.rollout import Rollout
+from layouts import ACTION
 
 VECTORS = (
     "tcp_linear_velocity_m_per_s",
@@ -59,7 +60,7 @@ def elsewhere(values: dict[str, np.ndarray], turn: np.ndarray, shift: np.ndarray
 def test_what_is_seen_does_not_depend_on_where_it_happens(seed: int) -> None:
     rng = np.random.default_rng(seed)
     here, there, turn, shift = Tool(), Tool(), random_turn(rng), rng.standard_normal(3)
-    layout = StateLayout(here.entries(PickCube))
+    layout = StateLayout(here.entries(PickCube.arms[0]))
     for _ in range(3):
         values = random_values(rng)
         seen, also = here.observe(values), there.observe(elsewhere(values, turn, shift))

@@ -12,7 +12,7 @@ import pytest
 from hilserl.errors import HilserlError
 from hilserl.robot.server import RobotServer
 from hilserl.robot.sim_backend import SimBackend
-from hilserl.sim.interface import MAX_STEP_M
+from hilserl.sim.control import MAX_STEP_M
 from loopback import until
 from robot_rig import ANY_PORT, HOME, Rig, ask, running_robot_server, serving, sim_backend
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
+from hilserl.sim.control import MAX_STEP_M, TOOL_DOWN_WXYZ
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.sim.interface import CONTROL_DT_S, MAX_STEP_M
+from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.sim.panda import ARM_JOINTS
-from hilserl.sim.scene import PHYSICS_DT_S, TOOL_DOWN_WXYZ, world
+from hilserl.sim.scene import PHYSICS_DT_S, world
 from hilserl.sim.simulation import Simulation
 from hilserl.tasks import make_env
 
@@ -163,7 +164,7 @@ def test_the_tool_stays_in_the_workspace_and_the_joints_in_their_limits(shared_e
     env = shared_env
     model, data = env.simulation.model, env.simulation.data
     joints = [model.joint(f"panda/{name}") for name in ARM_JOINTS]
-    low, high = np.array(env.task.workspace_low_m), np.array(env.task.workspace_high_m)
+    low, high = np.array(env.task.arms[0].workspace_low_m), np.array(env.task.arms[0].workspace_high_m)
     for corner in np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3):
         env.reset(seed=0)
         for _ in range(30):

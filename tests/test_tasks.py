@@ -43,8 +43,9 @@ def test_a_policy_from_pixels_is_told_nothing_of_the_objects(name: str) -> None:
     assert private
     assert not private & set(env.experience.state.names)
     observation, _ = env.reset(seed=0)
-    assert observation["front"].shape == observation["wrist"].shape == (128, 128, 3)
-    assert observation["front"].dtype == np.uint8
+    assert observation.keys() == {"state", *tasks.find(name).cameras}
+    assert all(observation[camera].shape == (128, 128, 3) for camera in tasks.find(name).cameras)
+    assert all(observation[camera].dtype == np.uint8 for camera in tasks.find(name).cameras)
     again, _ = env.reset(seed=0)
     assert all(np.array_equal(observation[key], again[key]) for key in observation)
     env.close()
@@ -72,7 +73,7 @@ def test_the_environment_renders_at_any_size() -> None:
 
 
 def test_unknown_tasks_name_the_nearest() -> None:
-    with pytest.raises(HilserlError, match=r"Did you mean 'pick_cube'\? There is: pick_cube"):
+    with pytest.raises(HilserlError, match=r"Did you mean 'pick_cube'\? There is: .*pick_cube"):
         tasks.find("pick_cub")
     assert tasks.find("pick-cube").name == "pick_cube"
 

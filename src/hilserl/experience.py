@@ -139,9 +139,9 @@ class ExperienceSpec:
         return replace(self, images=tuple((name, shapes[name]) for name in cameras if name in shapes))
 
     @property
-    def gripper_state(self) -> slice:
+    def gripper_state(self) -> list[int]:
         """Where the state tells each gripper's command (+1 open, -1 closed), in the order of `action.grippers`."""
-        return self.state.slice("gripper_command")
+        return [self.state.slice(f"{self.action.names[i]}_command").start for i in self.action.grippers]
 
     def to_json(self) -> str:
         return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, sort_keys=True)

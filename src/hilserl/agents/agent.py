@@ -141,9 +141,9 @@ def track(target: Any, online: Any, rate: float) -> Any:
     return jax.tree.map(lambda t, o: t + rate * (o - t) if eqx.is_array(t) else t, target, online)
 
 
-def part(action: Array, indices: tuple[int, ...]) -> Array:
-    """Some of the action's numbers."""
-    return action[:, np.array(indices, int)]
+def part(numbers: Array, indices: tuple[int, ...]) -> Array:
+    """Some of an action's numbers, or of a state's."""
+    return numbers[:, np.array(indices, int)]
 
 
 def prepared(frames: FrameEncoder, batch: Transitions, key: PRNGKeyArray) -> Transitions:

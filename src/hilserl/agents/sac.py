@@ -59,8 +59,8 @@ class ActorCritic(Agent):
     targets: Values
     log_temperature: Float[Array, ""]
     optimizers: Optimizers
-    gripper_state: tuple[int, int] = eqx.field(static=True)
-    """Where the state tells the grippers' commands: start and stop."""
+    gripper_state: tuple[int, ...] = eqx.field(static=True)
+    """Where the state tells the grippers' commands."""
 
     def round(self, batches: Transitions, key: PRNGKeyArray) -> tuple["ActorCritic", Metrics]:
         """As many updates of the values as there are batches, then one of the policy on the last of them."""
@@ -102,7 +102,7 @@ def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> ActorC
         optimizers=Optimizers(*(adam(config).init(eqx.filter(tree, eqx.is_array)) for tree in trees)),
         config=config,
         frames=frames,
-        gripper_state=(spec.gripper_state.start, spec.gripper_state.stop) if actor.gripper else (0, 0),
+        gripper_state=tuple(spec.gripper_state),
     )
 
 
@@ -131,7 +131,7 @@ def _goals(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) -> _Goals:
     critic = batch.reward + future * ensemble_values(chosen, seen_by_targets, action).min(0)
     if targets.gripper is None:
         return _Goals(critic, None)
-    commands = batch.observation["state"][:, slice(*agent.gripper_state)]
+    commands = part(batch.observation["state"], agent.gripper_state)
     reward = batch.reward - config.gripper_penalty * changes(commands, part(batch.action, actor.action.grippers))
     next_values = jax.vmap(targets.gripper)(seen_by_targets, motion)
     best = to_choice(part(action, actor.action.grippers))[:, None]

@@ -64,7 +64,7 @@ def key_to_motion_s() -> np.ndarray:
         simulation.model,
         simulation.data,
         layout,
-        lambda: env.tcp_position_m,
+        lambda arm: env.tcp_positions_m[arm],
         keys=keys_for(layout),
         view="web",
         plugins=[finger],

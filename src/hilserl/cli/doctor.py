@@ -110,26 +110,26 @@ def _alone(name: str) -> tuple[bool, str]:
 def _live(seconds: float) -> int:
     from hilserl.operators.devices import DEVICES, EVERY_MOTION, open_all, watch
 
-    sources, reasons = open_all(EVERY_MOTION)
+    opened, reasons = open_all(EVERY_MOTION)
     for reason in reasons:
         print(reason)
-    if not sources:
+    if not opened:
         print("There is no device to watch.")
         return 1
-    for kind in sources:
+    for kind in opened:
         for control in DEVICES[kind].controls:
-            print(f"  {control.label:<22} {control.meaning}")
+            print(f"  {control.label:<30} {control.meaning}")
+    sources = [source for devices in opened.values() for source in devices]
     width = shutil.get_terminal_size().columns - 1
     try:
         watch(
-            list(sources.values()),
-            EVERY_MOTION,
+            sources,
             seconds,
             lambda line: print(f"\r{line[:width]}\033[K", end="", flush=True),
         )
     finally:
         print()
-        for source in sources.values():
+        for source in sources:
             source.close()
     return 0
 

@@ -38,8 +38,9 @@ class Arguments:
     seed: int = 0
     episode_seconds: float = 60.0
     """How long an episode may take."""
-    frame: FrameName = "world"
-    """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began."""
+    frame: FrameName | None = None
+    """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began; by default the
+    task's."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
 

@@ -36,12 +36,14 @@ class Arguments:
     """Keep failed episodes as well."""
     seed: int = 0
     obs: Literal["state", "pixels"] = "pixels"
-    cameras: tuple[str, ...] = ("front", "wrist")
-    """What is recorded: the policy's, and those of a reward classifier that is to judge the run."""
+    cameras: tuple[str, ...] = ()
+    """What is recorded: the policy's, and those of a reward classifier that is to judge the run; by default the
+    task's."""
     episode_seconds: float = 60.0
     """How long an episode may take a person; the simulated one keeps to the task's own limit."""
-    frame: FrameName = "world"
-    """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began."""
+    frame: FrameName | None = None
+    """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began; by default the
+    task's."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
     person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)

@@ -60,7 +60,8 @@ def run(words: Sequence[str]) -> int:
     from hilserl.training.interrupt import Interrupt
 
     task = tasks.find(arguments.task)()
-    box = Box(arguments.box_low_m or task.workspace_low_m, arguments.box_high_m or task.workspace_high_m)
+    arm = task.arms[0]
+    box = Box(arguments.box_low_m or arm.workspace_low_m, arguments.box_high_m or arm.workspace_high_m)
     address, token = Address(arguments.host, arguments.port), load_credentials(arguments.credentials).token
     check_listening(address, token)
     interrupt = Interrupt()

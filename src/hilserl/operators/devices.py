@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout
 from hilserl.operators import gamepad, puck, spacemouse
+from hilserl.operators.arms import AXES
 from hilserl.operators.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.source import Source
-from hilserl.operators.spacemouse import SpaceMouseConfig, open_spacemouse
+from hilserl.operators.spacemouse import SpaceMouseConfig, open_spacemice
 from hilserl.operators.sticks import Control
 
-EVERY_MOTION = ActionLayout(("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz", "gripper"), grippers=(6,))
-"""All that a device can move, whatever a task has."""
+_MOVES = ("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz", "gripper")
+EVERY_MOTION = ActionLayout(tuple(f"{arm}_{name}" for arm in ("left", "right") for name in _MOVES), grippers=(6, 13))
+"""All that devices can move, whatever a task has."""
 _REFRESH_S = 0.1
 
 
@@ -23,15 +25,15 @@ class DeviceKind:
 
     names: Callable[[], list[str]]
     """What is attached. Raises HilserlError saying what to install where that cannot be known."""
-    open: Callable[[ActionLayout], Source]
-    """The first that is attached, with its default settings. Raises HilserlError where there is none."""
+    open: Callable[[ActionLayout], tuple[Source, ...]]
+    """As many as the arms can be driven by, with default settings. Raises HilserlError where there is none."""
     controls: tuple[Control, ...]
 
 
 DEVICES = {
-    "gamepad": DeviceKind(gamepad.gamepads, lambda layout: open_gamepad(layout, GamepadConfig()), gamepad.CONTROLS),
+    "gamepad": DeviceKind(gamepad.gamepads, lambda layout: (open_gamepad(layout, GamepadConfig()),), gamepad.CONTROLS),
     "spacemouse": DeviceKind(
-        puck.spacemice, lambda layout: open_spacemouse(layout, SpaceMouseConfig()), spacemouse.CONTROLS
+        puck.spacemice, lambda layout: open_spacemice(layout, SpaceMouseConfig()), spacemouse.CONTROLS
     ),
 }
 
@@ -47,8 +49,8 @@ def attached() -> list[str]:
     return lines
 
 
-def open_all(layout: ActionLayout) -> tuple[dict[str, Source], list[str]]:
-    """One device of each kind that can be opened, and why the others cannot."""
+def open_all(layout: ActionLayout) -> tuple[dict[str, tuple[Source, ...]], list[str]]:
+    """The devices of each kind that can be opened, and why the others cannot."""
     sources, reasons = {}, []
     for kind, device in DEVICES.items():
         try:
@@ -60,14 +62,12 @@ def open_all(layout: ActionLayout) -> tuple[dict[str, Source], list[str]]:
 
 def watch(
     sources: Sequence[Source],
-    layout: ActionLayout,
     seconds: float,
     show: Callable[[str], object],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
     """Shows ten times a second, for so long, one line of what the devices say; each keeps its last command on it."""
-    names = [layout.names[i].removeprefix("tcp_d") for i in layout.continuous]
     last = dict.fromkeys((source.name for source in sources), "-")
     end = clock() + seconds
     while clock() < end:
@@ -76,7 +76,7 @@ def watch(
             reading = source.read()
             if reading.commands:
                 last[source.name] = reading.commands[-1].name.lower()
-            moved = " ".join(f"{name} {value:+.2f}" for name, value in zip(names, reading.motion, strict=False))
+            moved = " ".join(f"{name} {value:+.2f}" for name, value in zip(AXES, reading.motion, strict=False))
             held = " SUCCESS HELD" if reading.success else ""
             said = f"{moved} last: {last[source.name]}{held}" if reading.present else "gone"
             parts.append(f"{source.name}: {said}")

@@ -18,19 +18,20 @@ from hilserl.operators.sticks import Control, check_stick, deflection, motion
 
 # SDL counts right and down as positive.
 CONTROLS = (
-    Control("left stick up", axis=("LEFTY", -1.0), moves=("tcp_dx", 1.0)),
-    Control("left stick down", axis=("LEFTY", 1.0), moves=("tcp_dx", -1.0)),
-    Control("left stick left", axis=("LEFTX", -1.0), moves=("tcp_dy", 1.0)),
-    Control("left stick right", axis=("LEFTX", 1.0), moves=("tcp_dy", -1.0)),
-    Control("right stick up", axis=("RIGHTY", -1.0), moves=("tcp_dz", 1.0)),
-    Control("right stick down", axis=("RIGHTY", 1.0), moves=("tcp_dz", -1.0)),
-    Control("right stick left", axis=("RIGHTX", -1.0), moves=("tcp_drz", 1.0)),
-    Control("right stick right", axis=("RIGHTX", 1.0), moves=("tcp_drz", -1.0)),
-    Control("d-pad up", axis=("DPADY", -1.0), moves=("tcp_dry", 1.0)),
-    Control("d-pad down", axis=("DPADY", 1.0), moves=("tcp_dry", -1.0)),
-    Control("d-pad right", axis=("DPADX", 1.0), moves=("tcp_drx", 1.0)),
-    Control("d-pad left", axis=("DPADX", -1.0), moves=("tcp_drx", -1.0)),
+    Control("left stick up", axis=("LEFTY", -1.0), moves=("x", 1.0)),
+    Control("left stick down", axis=("LEFTY", 1.0), moves=("x", -1.0)),
+    Control("left stick left", axis=("LEFTX", -1.0), moves=("y", 1.0)),
+    Control("left stick right", axis=("LEFTX", 1.0), moves=("y", -1.0)),
+    Control("right stick up", axis=("RIGHTY", -1.0), moves=("z", 1.0)),
+    Control("right stick down", axis=("RIGHTY", 1.0), moves=("z", -1.0)),
+    Control("right stick left", axis=("RIGHTX", -1.0), moves=("yaw", 1.0)),
+    Control("right stick right", axis=("RIGHTX", 1.0), moves=("yaw", -1.0)),
+    Control("d-pad up", axis=("DPADY", -1.0), moves=("pitch", 1.0)),
+    Control("d-pad down", axis=("DPADY", 1.0), moves=("pitch", -1.0)),
+    Control("d-pad right", axis=("DPADX", 1.0), moves=("roll", 1.0)),
+    Control("d-pad left", axis=("DPADX", -1.0), moves=("roll", -1.0)),
     Control("right bumper (RB, R1)", button="RIGHTSHOULDER", command=Command.GRIPPER),
+    Control("left stick pressed (LS, L3)", button="LEFTSTICK", command=Command.SWITCH_ARM),
     Control("left bumper (LB, L1)", button="LEFTSHOULDER", command=Command.TAKEOVER),
     Control("Y (triangle)", button="Y", command=Command.SUCCESS),
     Control("B (circle)", button="B", command=Command.FAILURE),
@@ -92,6 +93,7 @@ class Gamepad:
     """A gamepad. The two sticks and the d-pad each ask for a motion of their own, no longer than `config.scale`."""
 
     name = "gamepad"
+    arm: str | None = None
 
     def __init__(self, pad: Pad, layout: ActionLayout, config: GamepadConfig) -> None:
         self._pad, self._layout, self._config = pad, layout, config

@@ -1,16 +1,14 @@
 """A SpaceMouse as a device: its reports, read through pyspacemouse and HIDAPI."""
 
 import importlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hilserl.errors import HilserlError
+from hilserl.operators.arms import AXES, STILL
 
-AXES: tuple[str, ...] = ("x", "y", "z", "roll", "pitch", "yaw")
-"""In pyspacemouse's convention ROS (REP 103): x away from the person, y left, z up, right-handed turns about them."""
-
-_STILL = (0.0,) * len(AXES)
 _BUTTONS = ((1, 0), (1, 1))
 """Byte and bit of the two buttons in a report. Models without a left and a right one have MENU and FIT, or 1 and 2."""
 _INSTALL = 'pip install "hilserl[spacemouse]"'
@@ -22,8 +20,8 @@ _UDEV = "add the udev rule of docs/devices.md and plug it in again"
 class PuckState:
     """One report of a puck."""
 
-    axes: tuple[float, ...] = _STILL
-    """One number in about [-1, 1] for each of AXES."""
+    axes: tuple[float, ...] = STILL
+    """One number in about [-1, 1] for each of AXES, which are those of pyspacemouse's convention ROS (REP 103)."""
     buttons: tuple[bool, ...] = (False, False)
     """The left and the right one: held."""
 
@@ -70,39 +68,84 @@ class _HidPuck:
             interface.close()
 
 
-def _found() -> list[tuple[Any, Any]]:
-    """pyspacemouse's description and HIDAPI's device of each attached interface. Raises HilserlError without them."""
+@dataclass(frozen=True)
+class _Device:
+    """All that one attached device is to HIDAPI."""
+
+    spec: Any
+    """pyspacemouse's description."""
+    interfaces: tuple[Any, ...]
+
+    @property
+    def paths(self) -> set[str]:
+        return {interface.path for interface in self.interfaces}
+
+
+def _attached() -> list[_Device]:
+    """The attached devices in the order in which they were attached. Raises HilserlError without the libraries."""
     try:
         library, hid = importlib.import_module("pyspacemouse"), importlib.import_module("easyhid")
     except ModuleNotFoundError as error:
         raise HilserlError(f"pyspacemouse is not installed: {_INSTALL}") from error
     try:
-        devices = {device.path: device for device in hid.Enumeration().find()}
+        found = {interface.path: interface for interface in hid.Enumeration().find()}
     except AttributeError as error:  # what easyhid comes to without the library
         raise HilserlError(f"The library HIDAPI is not installed: {_HIDAPI}") from error
     specs = {(spec.vendor_id, spec.product_id): spec for spec in library.get_device_specs().values()}
-    ids = [(device, (device.vendor_id, device.product_id)) for device in devices.values()]
-    return [(specs[key], device) for device, key in ids if key in specs]
+    devices: list[_Device] = []
+    # The system numbers interfaces as they come, those of one device one after another; shorter is a smaller number.
+    for path in sorted(found, key=lambda path: (len(path), path)):
+        interface = found[path]
+        spec = specs.get((interface.vendor_id, interface.product_id))
+        if spec is None:
+            continue
+        last = devices[-1] if devices else None
+        # Two devices of one model have the same interfaces: one that was there already is another device's.
+        known = {other.interface_number for other in last.interfaces} if last else set()
+        if last and last.spec is spec and interface.interface_number not in known:
+            devices[-1] = _Device(spec, (*last.interfaces, interface))
+        else:
+            devices.append(_Device(spec, (interface,)))
+    return devices
 
 
 def spacemice() -> list[str]:
     """The names of the attached devices. Raises HilserlError where pyspacemouse or HIDAPI is missing."""
-    return list(dict.fromkeys(spec.name for spec, _ in _found()))
+    return [device.spec.name for device in _attached()]
 
 
-def connect() -> Puck:
-    """The first attached device. Raises ConnectionError where there is none or it may not be read."""
-    found = _found()
-    if not found:
-        raise ConnectionError(f"No SpaceMouse is attached. If one is: {_UDEV}.")
+class Pucks:
+    """The attached devices, each for one hand at most: hands are numbered, and the first free device is the first
+    empty hand's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[int, set[str]] = {}
+
+    def connect(self, hand: int) -> Puck:
+        """A hand's device. Raises ConnectionError where none is left for it or it may not be read."""
+        with self._lock:
+            devices = _attached()
+            present = {path for device in devices for path in device.paths}
+            others = {other: paths for other, paths in self._held.items() if other != hand and paths <= present}
+            free = [device for device in devices if not any(device.paths & paths for paths in others.values())]
+            first = hand - sum(other < hand for other in others)
+            if first >= len(free):
+                raise ConnectionError(f"No SpaceMouse is attached that is free. If one is: {_UDEV}.")
+            device = free[first]
+            puck = _opened(device)
+            self._held[hand] = device.paths
+            return puck
+
+
+def _opened(device: _Device) -> Puck:
     library, hid = importlib.import_module("pyspacemouse"), importlib.import_module("easyhid")
-    spec = library.apply_axis_convention(found[0][0], library.AxisConvention.ROS)
-    devices = [device for other, device in found if other is found[0][0]]
-    interfaces = [library.SpaceMouseDevice(spec, device) for device in devices]
-    for interface, device in zip(interfaces, devices, strict=True):
+    spec = library.apply_axis_convention(device.spec, library.AxisConvention.ROS)
+    interfaces = [library.SpaceMouseDevice(spec, interface) for interface in device.interfaces]
+    for opening, interface in zip(interfaces, device.interfaces, strict=True):
         try:
-            interface.open()
+            opening.open()
         except RuntimeError as error:
             raise ConnectionError(f"The {spec.name} is attached but may not be read: {_UDEV}.") from error
-        device.set_nonblocking(True)
+        interface.set_nonblocking(True)
     return _HidPuck(interfaces, hid.HIDException)

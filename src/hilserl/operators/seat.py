@@ -6,7 +6,7 @@ from typing import Literal
 from hilserl.experience import ActionLayout
 from hilserl.operators.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.source import Source
-from hilserl.operators.spacemouse import SpaceMouseConfig, open_spacemouse
+from hilserl.operators.spacemouse import SpaceMouseConfig, open_spacemice
 
 View = Literal["auto", "web", "native"]
 Device = Literal["console", "gamepad", "spacemouse"]
@@ -29,5 +29,5 @@ def open_devices(device: Device, seat: Seat, layout: ActionLayout) -> tuple[Sour
     if device == "gamepad":
         return (open_gamepad(layout, seat.gamepad),)
     if device == "spacemouse":
-        return (open_spacemouse(layout, seat.spacemouse),)
+        return open_spacemice(layout, seat.spacemouse)
     return ()

@@ -13,11 +13,13 @@ class Reading:
     present: bool
     """Somebody could steer by it: the page is open and answers, the device is plugged in."""
     motion: tuple[float, ...] = ()
-    """One number in [-1, 1] for each continuous action; empty means none."""
+    """One number in [-1, 1] for each of `arms.AXES`; empty means none."""
     commands: tuple[Command, ...] = ()
     """What was asked for since the last reading, in order."""
     goal_m: tuple[float, float, float] | None = None
-    """Where the hand should go (world frame), while a target is dragged."""
+    """Where a tool should go (world frame), while a target is dragged."""
+    goal_arm: str = ""
+    """The name of the arm whose tool that is."""
     success: bool = False
     """The person is holding "this is success"."""
 
@@ -31,6 +33,8 @@ class Source(Protocol):
 
     name: str
     """What a person calls it."""
+    arm: str | None
+    """The name of the only arm that it drives; None is whichever the person has chosen."""
 
     def read(self) -> Reading:
         """What it says now; what was pressed and let go since the last reading counts too. Never waits."""

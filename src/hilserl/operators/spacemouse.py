@@ -1,5 +1,6 @@
 """A SpaceMouse as a source of motions and commands."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -7,30 +8,33 @@ from dataclasses import dataclass
 
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout
+from hilserl.operators.arms import AXES, arms_of
 from hilserl.operators.keys import Command
-from hilserl.operators.puck import AXES, Puck, PuckState, connect
+from hilserl.operators.puck import Puck, Pucks, PuckState, spacemice
 from hilserl.operators.source import Reading
 from hilserl.operators.sticks import Control, check_stick, deflection, motion
 
 CONTROLS = (
-    Control("push away", axis=("x", 1.0), moves=("tcp_dx", 1.0)),
-    Control("pull near", axis=("x", -1.0), moves=("tcp_dx", -1.0)),
-    Control("push left", axis=("y", 1.0), moves=("tcp_dy", 1.0)),
-    Control("push right", axis=("y", -1.0), moves=("tcp_dy", -1.0)),
-    Control("lift", axis=("z", 1.0), moves=("tcp_dz", 1.0)),
-    Control("press down", axis=("z", -1.0), moves=("tcp_dz", -1.0)),
-    Control("twist anticlockwise", axis=("yaw", 1.0), moves=("tcp_drz", 1.0)),
-    Control("twist clockwise", axis=("yaw", -1.0), moves=("tcp_drz", -1.0)),
-    Control("tilt away", axis=("pitch", 1.0), moves=("tcp_dry", 1.0)),
-    Control("tilt near", axis=("pitch", -1.0), moves=("tcp_dry", -1.0)),
-    Control("tilt right", axis=("roll", 1.0), moves=("tcp_drx", 1.0)),
-    Control("tilt left", axis=("roll", -1.0), moves=("tcp_drx", -1.0)),
+    Control("push away", axis=("x", 1.0), moves=("x", 1.0)),
+    Control("pull near", axis=("x", -1.0), moves=("x", -1.0)),
+    Control("push left", axis=("y", 1.0), moves=("y", 1.0)),
+    Control("push right", axis=("y", -1.0), moves=("y", -1.0)),
+    Control("lift", axis=("z", 1.0), moves=("z", 1.0)),
+    Control("press down", axis=("z", -1.0), moves=("z", -1.0)),
+    Control("twist anticlockwise", axis=("yaw", 1.0), moves=("yaw", 1.0)),
+    Control("twist clockwise", axis=("yaw", -1.0), moves=("yaw", -1.0)),
+    Control("tilt away", axis=("pitch", 1.0), moves=("pitch", 1.0)),
+    Control("tilt near", axis=("pitch", -1.0), moves=("pitch", -1.0)),
+    Control("tilt right", axis=("roll", 1.0), moves=("roll", 1.0)),
+    Control("tilt left", axis=("roll", -1.0), moves=("roll", -1.0)),
     Control("left button", button="left", command=Command.GRIPPER),
     Control("right button", button="right", command=Command.TAKEOVER),
+    Control("both buttons", button="both", command=Command.SWITCH_ARM),
 )
 """The one map of the puck; the documentation and the tests read it from here."""
 
-_COMMANDS = tuple(control.command for control in CONTROLS if control.command is not None)
+_NAMES = {(True, False): "left", (False, True): "right", (True, True): "both"}
+_COMMANDS = {control.button: control.command for control in CONTROLS if control.command is not None}
 _PERIOD_S = 0.01
 _RETRY_S = 1.0
 
@@ -57,12 +61,14 @@ class SpaceMouse:
     is slow to read them, or does not during a reset, steers by old ones and may never hear that the puck was let go.
     So `start` has a thread take them all in as they come.
 
+    A button counts when it goes down. Where both together mean something, as there are several arms and this device
+    drives whichever is chosen, they count when the last of them is let go.
+
     Args:
         connect: opens the device; raises ConnectionError where there is none.
         clock: seconds, monotonic.
+        arm: the name of the only arm that it drives; None is whichever the person has chosen.
     """
-
-    name = "SpaceMouse"
 
     def __init__(
         self,
@@ -70,7 +76,11 @@ class SpaceMouse:
         layout: ActionLayout,
         config: SpaceMouseConfig,
         clock: Callable[[], float] = time.monotonic,
+        arm: str | None = None,
     ) -> None:
+        self.name, self.arm = "SpaceMouse" if arm is None else f"{arm} SpaceMouse", arm
+        self._chords = arm is None and len(arms_of(layout)) > 1
+        self._chord = (False, False)
         self._connect, self._layout, self._config, self._clock = connect, layout, config, clock
         self._puck: Puck | None = connect()
         self._tried = clock()
@@ -125,26 +135,42 @@ class SpaceMouse:
     def _take(self, state: PuckState) -> None:
         with self._lock:
             before, self._state = self._state, state
-            pressed = zip(_COMMANDS, before.buttons, state.buttons, strict=True)
-            self._commands += [command for command, was, held in pressed if held and not was]
+            if not self._chords:
+                for name, was, held in zip(("left", "right"), before.buttons, state.buttons, strict=True):
+                    self._commands += [_COMMANDS[name]] if held and not was else []
+                return
+            left, right = (was or held for was, held in zip(self._chord, state.buttons, strict=True))
+            if any(state.buttons):
+                self._chord = left, right
+            elif left or right:
+                self._commands.append(_COMMANDS[_NAMES[left, right]])
+                self._chord = False, False
 
     def _lose(self) -> None:
         with self._lock:
             puck, self._puck = self._puck, None
-            self._state = PuckState()
+            self._state, self._chord = PuckState(), (False, False)
             self._commands.clear()
         if puck is not None:
             puck.close()
 
 
-def open_spacemouse(layout: ActionLayout, config: SpaceMouseConfig) -> SpaceMouse:
-    """The attached SpaceMouse, whose reports are taken in from now on.
+def open_spacemice(layout: ActionLayout, config: SpaceMouseConfig) -> tuple[SpaceMouse, ...]:
+    """The attached SpaceMice, whose reports are taken in from now on: one, which drives whichever arm is chosen, or,
+    where there are several arms and several devices, one for each arm in the order in which they were attached.
 
-    Raises HilserlError where pyspacemouse or HIDAPI is missing, or no device is attached, or it may not be read.
+    Raises HilserlError where pyspacemouse or HIDAPI is missing, or no device is attached, or one may not be read.
     """
+    arms: list[str | None] = [arm.name for arm in arms_of(layout)]
+    count = min(len(spacemice()), len(arms))
+    pucks, mice = Pucks(), []
     try:
-        mouse = SpaceMouse(connect, layout, config)
+        for hand, arm in enumerate(arms[:count] if count > 1 else [None]):
+            mice.append(SpaceMouse(functools.partial(pucks.connect, hand), layout, config, arm=arm))
     except ConnectionError as error:
+        for mouse in mice:
+            mouse.close()
         raise HilserlError(str(error)) from error
-    mouse.start()
-    return mouse
+    for mouse in mice:
+        mouse.start()
+    return tuple(mice)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout
+from hilserl.operators.arms import AXES, axes_of
 from hilserl.operators.keys import KEYS, LABEL_KEY, Command
 
 _MEANINGS = {key.moves: key.meaning for key in KEYS if key.moves is not None}
@@ -20,7 +21,7 @@ class Control:
     """The device's axis, and which way."""
     button: str | None = None
     moves: tuple[str, float] | None = None
-    """The action it moves, and which way."""
+    """The axis (`arms.AXES`) along or about which it moves the arm, and which way."""
     command: Command | None = None
 
     @property
@@ -45,13 +46,13 @@ def deflection(values: Sequence[float], dead_zone: float, scale: float) -> tuple
 
 
 def motion(controls: Iterable[Control], axes: Mapping[str, float], layout: ActionLayout) -> tuple[float, ...]:
-    """One number in [-1, 1] for each continuous action, from the axes' numbers; an action no row moves gets 0."""
-    wanted = dict.fromkeys(layout.names, 0.0)
+    """One number in [-1, 1] for each of AXES, from the numbers of the device's axes; 0 for what no action has."""
+    wanted, there = dict.fromkeys(AXES, 0.0), axes_of(layout)
     for control in controls:
-        if control.axis is not None and control.moves is not None and control.moves[0] in wanted:
-            (axis, way), (action, sign) = control.axis, control.moves
-            wanted[action] += sign * max(0.0, way * axes[axis])
-    return tuple(min(1.0, max(-1.0, wanted[layout.names[i]])) for i in layout.continuous)
+        if control.axis is not None and control.moves is not None and control.moves[0] in there:
+            (axis, way), (moved, sign) = control.axis, control.moves
+            wanted[moved] += sign * max(0.0, way * axes[axis])
+    return tuple(min(1.0, max(-1.0, number)) for number in wanted.values())
 
 
 def check_stick(dead_zone: float, **scales: float) -> None:

@@ -22,12 +22,13 @@ from hilserl.robot.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
 from hilserl.robot.timekeeping import WINDOW, percentiles_ms
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
 from hilserl.sim.cameras import Cameras, checked_crops
+from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl, turned
 from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import CONTROL_DT_S, TaskEnv
 from hilserl.sim.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M, TCP_FROM_WRIST_M
-from hilserl.sim.scene import FRONT, OVERVIEW, ROBOT_PREFIX, TOOL_DOWN_WXYZ, WRIST, world
+from hilserl.sim.scene import OVERVIEW, ROBOT_PREFIX
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.task import Task
+from hilserl.sim.task import Task, scene_of
 
 _SETTLE_S = 0.3
 """Between the arm's arrival at home and the first observation."""
@@ -55,15 +56,17 @@ class RobotEnv(TaskEnv):
         obs: Literal["state", "pixels"] = "state",
         reward: Literal["sparse", "dense"] = "sparse",
         image_size: int = 128,
-        cameras: tuple[str, ...] = (FRONT.name, WRIST.name),
+        cameras: tuple[str, ...] = (),
         crop: dict[str, tuple[float, float, float, float]] | None = None,
         max_episode_steps: int | None = None,
         ends_on_success: bool = True,
-        frame: FrameName = "world",
+        frame: FrameName | None = None,
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
     ) -> None:
+        cameras = cameras or task.cameras
+        self._setup, self._control = _drivable(task)
         limits = {"max_episode_steps": max_episode_steps, "ends_on_success": ends_on_success}
         super().__init__(task, obs, image_size, cameras, frame, **limits)
         self._config, self._dense = config, reward == "dense"
@@ -127,7 +130,8 @@ class RobotEnv(TaskEnv):
         super().reset(seed=seed, options=options)
         self._begin()
         self.connect()
-        self._client.post("open_gripper")
+        if self._setup.has_gripper:
+            self._client.post("open_gripper")
         self._gripper_command, self._gripper_s = GRIPPER_OPEN, -np.inf
         self._go_home()
         if self._scene is None:
@@ -159,8 +163,8 @@ class RobotEnv(TaskEnv):
         self._homing.go(np.concatenate([self._home_m + np.array([x, y, 0.0]), self._orientation]))
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        action = self._in_world(action)
-        self._command(action)
+        ((move, gripper),) = self._moves(action)
+        self._command(move, gripper)
         self._late_s.append(self._pace.wait())
         observation = self._observe()
         success = self.succeeded()
@@ -168,12 +172,14 @@ class RobotEnv(TaskEnv):
         reward = self.progress() if self._dense else float(success)
         return observation, reward, terminated, truncated, {"success": success}
 
-    def _command(self, action: np.ndarray) -> None:
+    def _command(self, move: np.ndarray, gripper: float) -> None:
         begun_s = time.monotonic()
-        # From where the tool was seen: the simulated task, too, adds an action to the observation's position.
-        target = np.concatenate([self._target_m(self.tcp_position_m, action), self._orientation])
-        self._client.post("pose", {"arr": target.tolist()})
-        wanted = GRIPPER_CLOSED if action[3] < -0.5 else GRIPPER_OPEN if action[3] > 0.5 else self._gripper_command
+        # From where the tool was seen: the simulated task, too, adds an action to the observation's pose.
+        seen = self._state["pose"]
+        position, orientation = self._control.target(seen[:3], to_wxyz(seen[3:]), move, self._setup)
+        kept = to_xyzw(orientation) if self._control.max_step_rad else self._orientation
+        self._client.post("pose", {"arr": [*position.tolist(), *kept.tolist()]})
+        wanted = GRIPPER_CLOSED if gripper < -0.5 else GRIPPER_OPEN if gripper > 0.5 else self._gripper_command
         if wanted != self._gripper_command and begun_s - self._gripper_s >= self._config.gripper_pause_s:
             self._client.post("open_gripper" if wanted == GRIPPER_OPEN else "close_gripper")
             self._gripper_command, self._gripper_s = wanted, begun_s
@@ -188,17 +194,17 @@ class RobotEnv(TaskEnv):
         images = {name: picture.result() for name, picture in pictures.items()}
         self._redraw(self._state)
         self._observe_s.append(time.monotonic() - begun_s)
-        return {"state": self._packed(self._values()), **images}
+        return {"state": self._packed(), **images}
 
     def _picture(self, name: str) -> np.ndarray:
         return self._cameras[name].read(self._image_size, self._crops.get(name))
 
-    def _values(self) -> dict[str, np.ndarray]:
-        """The observation's entries, in the world's frame as the simulated task has them."""
+    def _packed(self) -> np.ndarray:
+        """The state vector."""
         state = self._state
         force, torque = wrist_wrench(state["pose"], state["force"], state["torque"])
         objects = self._truth["objects"] if self._truth else {}
-        return {
+        measured = {
             "tcp_position_m": state["pose"][:3],
             "tcp_quaternion_wxyz": pointing_down(to_wxyz(state["pose"][3:])),
             "tcp_linear_velocity_m_per_s": state["vel"][:3],
@@ -207,8 +213,10 @@ class RobotEnv(TaskEnv):
             "gripper_command": np.array(self._gripper_command),
             "wrist_force_n": force,
             "wrist_torque_nm": torque,
-            **{e.name: np.array(objects[e.name]) for e in self.experience.state.entries if e.name in objects},
         }
+        layout = self.experience.state
+        seen = {e.name: np.array(objects[e.name]) for e in layout.entries if e.name in objects}
+        return layout.pack(self._arms[0].observe(measured) | seen)
 
     def _redraw(self, state: dict[str, np.ndarray]) -> None:
         data = self.simulation.data
@@ -238,9 +246,9 @@ class RobotEnv(TaskEnv):
             self._on_frame = None
 
     @property
-    def tcp_position_m(self) -> np.ndarray:
+    def tcp_positions_m(self) -> dict[str, np.ndarray]:
         """Where it was measured last."""
-        return self._state["pose"][:3] if self._state else self._home_m
+        return {self._setup.name: self._state["pose"][:3] if self._state else self._home_m}
 
     @property
     def is_supervised(self) -> bool:
@@ -319,15 +327,21 @@ def wrist_wrench(pose: Pose, force_N: np.ndarray, torque_Nm: np.ndarray) -> tupl
 
 def _turned(yaw_rad: float) -> np.ndarray:
     """Pointing down, turned about the vertical; xyzw."""
-    wxyz = np.zeros(4)
-    turn = np.array([np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)])
-    mujoco.mju_mulQuat(wxyz, turn, np.array(TOOL_DOWN_WXYZ))
-    return to_xyzw(wxyz)
+    return to_xyzw(turned(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, yaw_rad])))
+
+
+def _drivable(task: Task) -> tuple[ArmSetup, PoseControl]:
+    """The arm of a task that a robot server can drive. Raises HilserlError for any other."""
+    setup = task.arms[0]
+    if len(task.arms) > 1 or not isinstance(setup.control, PoseControl):
+        raise HilserlError(
+            f"A robot server drives one arm by poses; {task.name} is for {len(task.arms)} arm(s) under "
+            f"{type(setup.control).__name__}."
+        )
+    return setup, setup.control
 
 
 def _drawing(task: Task) -> Simulation:
-    spec = world()
-    task.build(spec)
-    simulation = Simulation(spec, CONTROL_DT_S)
+    simulation = Simulation(scene_of(task), CONTROL_DT_S, task.arms)
     simulation.restart()
     return simulation

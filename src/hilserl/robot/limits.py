@@ -6,17 +6,15 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.robot.poses import Pose
-from hilserl.sim.task import Task
-
-Vec3 = tuple[float, float, float]
+from hilserl.sim.control import ArmSetup, Vec3
 
 
 @dataclass(frozen=True)
 class Box:
     """Where the tool may be, in the robot's base frame."""
 
-    low_m: Vec3 = Task.workspace_low_m
-    high_m: Vec3 = Task.workspace_high_m
+    low_m: Vec3 = ArmSetup.workspace_low_m
+    high_m: Vec3 = ArmSetup.workspace_high_m
 
     def __post_init__(self) -> None:
         bounds = np.array([self.low_m, self.high_m])

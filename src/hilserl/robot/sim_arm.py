@@ -12,14 +12,14 @@ from hilserl.robot.limits import Box, Limits
 from hilserl.robot.poses import Pose, cross, rotation_matrix, to_xyzw
 from hilserl.robot.sim_gripper import SimGripper
 from hilserl.sim.panda import ARM_JOINTS, TCP_SITE
-from hilserl.sim.scene import ROBOT_PREFIX, TARGET_BODY, world
+from hilserl.sim.scene import ROBOT_PREFIX, TARGET_BODY, impedance_of
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.task import Task
+from hilserl.sim.task import Task, scene_of
 
 TICK_S = 0.001
 _POSTURE_TICKS = 10
 _BRAKE_S = 0.1
-_AXES = tuple(f"impedance_{axis}_{unit}" for unit in ("m", "rad") for axis in "xyz")
+_AXES = impedance_of("")
 
 
 def scene(task: Task) -> Simulation:
@@ -28,15 +28,13 @@ def scene(task: Task) -> Simulation:
     Nothing holds the spring's length but the control, so that the law may be the real controller's; the damper stays
     with MuJoCo, which integrates it implicitly.
     """
-    spec = world()
+    spec = scene_of(task)
     spec.option.timestep = TICK_S
-    task.build(spec)
     for name in _AXES:
         motor = spec.actuator(name)
-        motor.gainprm[0] = 1.0
         motor.biasprm[1] = 0.0
         motor.forcelimited = False
-    return Simulation(spec, TICK_S)
+    return Simulation(spec, TICK_S, task.arms)
 
 
 class SimArm(Guarded):
@@ -201,6 +199,7 @@ class SimArm(Guarded):
             self.sim.restart()
             self.gripper.command_open()
         self._task.reset(self.sim, np.random.default_rng(seed))
+        self.gripper.adopt()
         # The motors' axes are the target's: as it never turns, they are the base frame's.
         self._data.mocap_quat[self._model.body(TARGET_BODY).mocapid[0]] = (1.0, 0.0, 0.0, 0.0)
         self.sim.settle()

@@ -46,6 +46,10 @@ class SimGripper:
     def command_open(self) -> None:
         self._go(2 * FINGER_RANGE_M, np.inf)
 
+    def adopt(self) -> None:
+        """Goes on to where the drive is told to be: a task may begin with something in the hand."""
+        self._go(2 * float(self._data.ctrl[self._drive]), np.inf)
+
     def _go(self, width_m: float, speed_m_per_s: float) -> None:
         self._goal_m, self._speed_m_per_s = min(width_m, 2 * FINGER_RANGE_M), speed_m_per_s
 

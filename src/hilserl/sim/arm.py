@@ -3,47 +3,57 @@
 import mujoco
 import numpy as np
 
+from hilserl.errors import HilserlError
+from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, WrenchControl, rotation_matrix, turn_between
 from hilserl.sim.panda import (
     ARM_JOINTS,
     FINGER_JOINTS,
     FINGER_RANGE_M,
+    FULL_GRIP_M,
     GRIPPER_ACTUATOR,
-    HOME_JOINTS_RAD,
+    LEFT_PAD,
+    RIGHT_PAD,
     TCP_SITE,
     WRIST_FORCE_SENSOR,
     WRIST_SITE,
     WRIST_TORQUE_SENSOR,
 )
-from hilserl.sim.scene import ROBOT_PREFIX, TARGET_BODY, TOOL_DOWN_WXYZ
+from hilserl.sim.scene import impedance_of, prefix_of, target_of
 
 GRIPPER_OPEN = 1.0
 GRIPPER_CLOSED = -1.0
 _POSTURE_STIFFNESS_NM_PER_RAD = 4.0
+_PLACING_STEPS, _PLACED_M, _PLACED_RAD = 100, 1e-5, 1e-4
 
 
-def pointing_down(quaternion_wxyz: np.ndarray) -> np.ndarray:
-    """The same turn in the half of quaternion space where straight down is (0, 1, 0, 0), so that signs do not flip."""
-    return quaternion_wxyz if quaternion_wxyz @ TOOL_DOWN_WXYZ >= 0 else -quaternion_wxyz
+def pointing_down(quaternion_wxyz: np.ndarray, nominal_wxyz: tuple[float, ...] = TOOL_DOWN_WXYZ) -> np.ndarray:
+    """The same turn in the half of quaternion space where the nominal one (straight down) is, so that signs do not
+    flip."""
+    return quaternion_wxyz if quaternion_wxyz @ nominal_wxyz >= 0 else -quaternion_wxyz
 
 
 class Arm:
     """A Panda in a compiled model. Everything is in the world frame; quaternions are wxyz."""
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        self._model, self._data = model, data
-        joints = [model.joint(ROBOT_PREFIX + name) for name in ARM_JOINTS]
-        fingers = [model.joint(ROBOT_PREFIX + name) for name in FINGER_JOINTS]
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, setup: ArmSetup) -> None:
+        self._model, self._data, self.setup = model, data, setup
+        prefix = prefix_of(setup.name)
+        joints = [model.joint(prefix + name) for name in ARM_JOINTS]
+        fingers = [model.joint(prefix + name) for name in FINGER_JOINTS]
         self._qpos = np.array([j.qposadr[0] for j in joints])
         self._dofs = np.array([j.dofadr[0] for j in joints])
         self._finger_qpos = np.array([j.qposadr[0] for j in fingers])
-        self._tcp = model.site(ROBOT_PREFIX + TCP_SITE).id
-        self._wrist = model.site(ROBOT_PREFIX + WRIST_SITE).id
-        self._hand = model.body(ROBOT_PREFIX + "hand").id
-        self._force = model.sensor(ROBOT_PREFIX + WRIST_FORCE_SENSOR).adr[0]
-        self._torque = model.sensor(ROBOT_PREFIX + WRIST_TORQUE_SENSOR).adr[0]
-        self._gripper = model.actuator(ROBOT_PREFIX + GRIPPER_ACTUATOR).id
-        self._target = model.body(TARGET_BODY).mocapid[0]
-        self._home = np.array(HOME_JOINTS_RAD)
+        self._tcp = model.site(prefix + TCP_SITE).id
+        self._wrist = model.site(prefix + WRIST_SITE).id
+        self._hand = model.body(prefix + "hand").id
+        self._pads = tuple(model.geom(prefix + name).id for name in (LEFT_PAD, RIGHT_PAD))
+        self._force = model.sensor(prefix + WRIST_FORCE_SENSOR).adr[0]
+        self._torque = model.sensor(prefix + WRIST_TORQUE_SENSOR).adr[0]
+        self._gripper = model.actuator(prefix + GRIPPER_ACTUATOR).id
+        self._target = model.body(target_of(setup.name)).mocapid[0]
+        self._impedance = np.array([model.actuator(name).id for name in impedance_of(setup.name)])
+        self._low, self._high = np.array([j.range for j in joints]).T
+        self._home = np.array(setup.home_joints_rad)
 
     def reset(self) -> None:
         """Home posture, gripper open, at rest, the target where the tool is."""
@@ -51,7 +61,52 @@ class Arm:
         self._data.qpos[self._finger_qpos] = FINGER_RANGE_M
         self._data.ctrl[self._gripper] = FINGER_RANGE_M
         mujoco.mj_kinematics(self._model, self._data)
-        self.command(self.tcp_position_m, np.array(TOOL_DOWN_WXYZ))
+        home_m = self.tcp_position_m if self.setup.home_m is None else np.array(self.setup.home_m)
+        self.place(home_m, np.array(self.setup.tool_wxyz))
+
+    def place(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
+        """Puts the tool at a pose, at rest, in the posture nearest to the present one, and the target there.
+
+        By damped least squares. Raises HilserlError where the arm does not reach.
+        """
+        data, tried = self._data, 0
+        while True:
+            mujoco.mj_kinematics(self._model, data)
+            mujoco.mj_comPos(self._model, data)
+            turn_rad = turn_between(self.tcp_quaternion_wxyz, quaternion_wxyz)
+            error = np.concatenate([position_m - self.tcp_position_m, turn_rad])
+            if np.linalg.norm(error[:3]) < _PLACED_M and np.linalg.norm(error[3:]) < _PLACED_RAD:
+                break
+            if tried == _PLACING_STEPS:
+                raise HilserlError(
+                    f"The arm {self.setup.name!r} does not reach {position_m} m, {quaternion_wxyz} (wxyz): "
+                    f"{1000 * np.linalg.norm(error[:3]):.2f} mm and {np.linalg.norm(error[3:]):.4f} rad are left."
+                )
+            tried += 1
+            jacobian = self._jacobian()
+            step = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-6 * np.eye(6), error)
+            data.qpos[self._qpos] = np.clip(data.qpos[self._qpos] + step, self._low, self._high)
+        data.qvel[self._dofs] = 0.0
+        self.command(position_m, quaternion_wxyz)
+
+    def grip(self, width_m: float) -> None:
+        """The fingers at a gap, closing with all their force: what is to be held is put between them."""
+        self._data.qpos[self._finger_qpos] = width_m / 2
+        self._data.ctrl[self._gripper] = FULL_GRIP_M
+
+    def act(self, move: np.ndarray) -> None:
+        """Carries out a move, float [6], of a full action, along and about the world's axes, until the next one."""
+        control = self.setup.control
+        if isinstance(control, WrenchControl):
+            self.command(np.array(control.centre_m), np.array(self.setup.tool_wxyz))
+            self.feed_forward(control.wrench(self.tcp_position_m, move, self.setup))
+        else:
+            self.command(*control.target(self.tcp_position_m, self.tcp_quaternion_wxyz, move, self.setup))
+
+    def feed_forward(self, wrench: np.ndarray) -> None:
+        """A force (N) and torque (N m) at the tool beside the impedance's, float [6], until the next one."""
+        axes = rotation_matrix(self._data.mocap_quat[self._target])
+        self._data.ctrl[self._impedance] = np.concatenate([wrench[:3] @ axes, wrench[3:] @ axes])
 
     def command(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
         """The pose the impedance pulls the tool to until the next command."""
@@ -68,11 +123,29 @@ class Arm:
 
     def hold_posture(self) -> None:
         """A torque along the arm's one free motion (the elbow's swing) towards home; the tool does not feel it."""
-        jacobian = np.zeros((6, self._model.nv))
-        mujoco.mj_jacSite(self._model, self._data, jacobian[:3], jacobian[3:], self._tcp)
-        free = np.linalg.svd(jacobian[:, self._dofs])[2][-1]
+        free = np.linalg.svd(self._jacobian())[2][-1]
         error = self._home - self._data.qpos[self._qpos]
         self._data.qfrc_applied[self._dofs] = _POSTURE_STIFFNESS_NM_PER_RAD * free * (free @ error)
+
+    def _jacobian(self) -> np.ndarray:
+        """Of the tool's point, float64 [6, 7]: linear, then angular."""
+        jacobian = np.zeros((6, self._model.nv))
+        mujoco.mj_jacSite(self._model, self._data, jacobian[:3], jacobian[3:], self._tcp)
+        return jacobian[:, self._dofs]
+
+    def holds(self, body: int) -> bool:
+        """Whether both fingers press on a body of the model from their two sides."""
+        contact = self._data.contact
+        if not len(contact.geom):
+            return False
+        axis = self.finger_axis
+        for pad in self._pads:
+            mine = (contact.geom == pad).any(axis=1)
+            other = np.where(contact.geom[:, 0] == pad, contact.geom[:, 1], contact.geom[:, 0])
+            sideways = np.abs(contact.frame[:, :3] @ axis) > 0.7
+            if not (mine & (self._model.geom_bodyid[other] == body) & sideways & (contact.dist < 0)).any():
+                return False
+        return True
 
     @property
     def tcp_position_m(self) -> np.ndarray:
@@ -82,7 +155,7 @@ class Arm:
     def tcp_quaternion_wxyz(self) -> np.ndarray:
         quaternion = np.zeros(4)
         mujoco.mju_mat2Quat(quaternion, self._data.site_xmat[self._tcp])
-        return pointing_down(quaternion)
+        return pointing_down(quaternion, self.setup.tool_wxyz)
 
     @property
     def finger_axis(self) -> np.ndarray:

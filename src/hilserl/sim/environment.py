@@ -7,17 +7,18 @@ from typing import Any, Literal
 import numpy as np
 
 from hilserl.errors import HilserlError
+from hilserl.sim.arm import Arm
 from hilserl.sim.cameras import Cameras, checked_crops
 from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import CONTROL_DT_S, TaskEnv, motion_towards
 from hilserl.sim.randomisation import Randomiser
-from hilserl.sim.scene import FRONT, OVERVIEW, TOOL_DOWN_WXYZ, WRIST, world
+from hilserl.sim.scene import OVERVIEW
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.task import Task
+from hilserl.sim.task import Task, scene_of
 
 
 class ManipulationEnv(TaskEnv):
-    """A simulated arm; time passes in `step` alone.
+    """Simulated arms; time passes in `step` alone.
 
     `crop` narrows a camera's view to (top, left, height, width), in fractions of it. `randomise` draws looks, light,
     cameras and the objects' physics anew at each reset.
@@ -29,26 +30,25 @@ class ManipulationEnv(TaskEnv):
         obs: Literal["state", "pixels"] = "state",
         reward: Literal["sparse", "dense"] = "sparse",
         image_size: int = 128,
-        cameras: tuple[str, ...] = (FRONT.name, WRIST.name),
+        cameras: tuple[str, ...] = (),
         crop: dict[str, tuple[float, float, float, float]] | None = None,
         randomise: bool = False,
         max_episode_steps: int | None = None,
         ends_on_success: bool = True,
-        frame: FrameName = "world",
+        frame: FrameName | None = None,
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
     ) -> None:
+        cameras = cameras or task.cameras
         limits = {"max_episode_steps": max_episode_steps, "ends_on_success": ends_on_success}
         super().__init__(task, obs, image_size, cameras, frame, **limits)
         if reward not in ("sparse", "dense"):
             raise HilserlError(f"reward={reward!r} does not exist; there is 'sparse' and 'dense'.")
         self.render_mode = render_mode
         self._size, self._dense = (height, width), reward == "dense"
-        spec = world()
-        task.build(spec)
-        self.simulation = Simulation(spec, CONTROL_DT_S)
-        self._randomiser = Randomiser(self.simulation.model, task.randomisation) if randomise else None
+        self.simulation = Simulation(scene_of(task), CONTROL_DT_S, task.arms)
+        self._randomiser = Randomiser(self.simulation.model, task.randomisation, task.arms) if randomise else None
         self._cameras = Cameras(self.simulation.model)
         model = self.simulation.model
         seen = {model.camera(number).name for number in range(model.ncam)} - {OVERVIEW.name}
@@ -68,36 +68,22 @@ class ManipulationEnv(TaskEnv):
         return self._observe(), {"success": False}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        self._act(self._in_world(action))
+        for arm, (move, gripper) in zip(self.simulation.arms, self._moves(action), strict=True):
+            arm.command_gripper(gripper)
+            arm.act(move)
         self.simulation.advance()
         success = self.succeeded()
         terminated, truncated = self._ends(success=success)
         reward = self.task.dense_reward(self.simulation) if self._dense else float(success)
         return self._observe(), reward, terminated, truncated, {"success": success}
 
-    def _act(self, action: np.ndarray) -> None:
-        arm = self.simulation.arm
-        target_m = self._target_m(arm.tcp_position_m, action)
-        arm.command_gripper(action[3])
-        arm.command(target_m, np.array(TOOL_DOWN_WXYZ))
-
     def _observe(self) -> dict[str, np.ndarray]:
-        arm = self.simulation.arm
-        linear, angular = arm.tcp_velocity
-        force, torque = arm.wrist_wrench
-        values = {
-            "tcp_position_m": arm.tcp_position_m,
-            "tcp_quaternion_wxyz": arm.tcp_quaternion_wxyz,
-            "tcp_linear_velocity_m_per_s": linear,
-            "tcp_angular_velocity_rad_per_s": angular,
-            "gripper_width_m": np.array(arm.gripper_width_m),
-            "gripper_command": np.array(arm.gripper_command),
-            "wrist_force_n": force,
-            "wrist_torque_nm": torque,
-        }
+        values: dict[str, np.ndarray] = {}
+        for view, arm in zip(self._arms, self.simulation.arms, strict=True):
+            values |= view.observe(_measured(arm))
         if not self.experience.images:
             values |= self.task.observe(self.simulation)
-        return {"state": self._packed(values), **self.images()}
+        return {"state": self.experience.state.pack(values), **self.images()}
 
     def images(self) -> dict[str, np.ndarray]:
         return {
@@ -120,8 +106,8 @@ class ManipulationEnv(TaskEnv):
         return self.simulation.watched(on_frame, frames)
 
     @property
-    def tcp_position_m(self) -> np.ndarray:
-        return self.simulation.arm.tcp_position_m
+    def tcp_positions_m(self) -> dict[str, np.ndarray]:
+        return {arm.setup.name: arm.tcp_position_m for arm in self.simulation.arms}
 
     def expert_action(self) -> np.ndarray:
         return self._own(self.task.expert(self.simulation))
@@ -136,6 +122,28 @@ class ManipulationEnv(TaskEnv):
         return self.task.harm(self.simulation)
 
 
-def towards(sim: Simulation, goal_m: np.ndarray, gripper: float) -> np.ndarray:
-    """The action that moves the tool straight to a point, no faster than one full step, with a gripper action."""
-    return np.append(motion_towards(sim.arm.tcp_position_m, goal_m), gripper)
+def _measured(arm: Arm) -> dict[str, np.ndarray]:
+    """All that an arm knows of itself, along the world's axes, named as `frames.World` names it."""
+    linear, angular = arm.tcp_velocity
+    force, torque = arm.wrist_wrench
+    return {
+        "tcp_position_m": arm.tcp_position_m,
+        "tcp_quaternion_wxyz": arm.tcp_quaternion_wxyz,
+        "tcp_linear_velocity_m_per_s": linear,
+        "tcp_angular_velocity_rad_per_s": angular,
+        "gripper_width_m": np.array(arm.gripper_width_m),
+        "gripper_command": np.array(arm.gripper_command),
+        "wrist_force_n": force,
+        "wrist_torque_nm": torque,
+    }
+
+
+def towards(
+    arm: Arm, goal_m: np.ndarray, gripper: float | None = None, goal_wxyz: np.ndarray | None = None
+) -> np.ndarray:
+    """An arm's part of the action that moves its tool straight to a point or a pose, no faster than one full step.
+
+    With a gripper action, where its gripper is learned.
+    """
+    move = motion_towards(arm.setup, arm.tcp_position_m, goal_m, arm.tcp_quaternion_wxyz, goal_wxyz)[arm.setup.axes]
+    return move if gripper is None else np.append(move, gripper)

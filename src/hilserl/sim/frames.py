@@ -1,10 +1,11 @@
-"""In which frame a policy sees the tool and moves it: the world's, or the tool's own.
+"""In which frame a policy sees a tool and moves it: the world's, or the tool's own.
 
 In the tool's frame an action says how the hand moves as the hand sees it, and the pose is told from where the episode
 began, so that what was learned in one place holds in another (HIL-SERL, arXiv 2410.21845, relative observations and
 actions).
 """
 
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import mujoco
@@ -12,8 +13,7 @@ import numpy as np
 
 from hilserl.errors import unknown
 from hilserl.experience import Entry, ExperienceSpec, entry
-from hilserl.sim.scene import TOOL_DOWN_WXYZ
-from hilserl.sim.task import Task
+from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, rotation_matrix
 
 FrameName = Literal["world", "tool"]
 
@@ -21,10 +21,10 @@ _GRIPPER = (entry("gripper_width_m", 1, 0.04, 0.04), entry("gripper_command", 1)
 
 
 class Frame(Protocol):
-    """One way to tell of the robot. Values come named as `World` names them."""
+    """One way to tell of an arm. Values come named as `World` names them."""
 
-    def entries(self, task: type[Task] | Task) -> tuple[Entry, ...]:
-        """What the robot knows of itself."""
+    def entries(self, arm: ArmSetup) -> tuple[Entry, ...]:
+        """What the arm knows of itself, without its name."""
         ...
 
     def begin(self) -> None:
@@ -47,14 +47,14 @@ class Frame(Protocol):
 class World:
     """Positions, velocities, forces and actions along the world's axes; every number is measured."""
 
-    def entries(self, task: type[Task] | Task) -> tuple[Entry, ...]:
-        low, high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
+    def entries(self, arm: ArmSetup) -> tuple[Entry, ...]:
+        low, high = np.array(arm.workspace_low_m), np.array(arm.workspace_high_m)
         return (
             entry("tcp_position_m", 3, (low + high) / 2, (high - low) / 2),
-            entry("tcp_quaternion_wxyz", 4, TOOL_DOWN_WXYZ, 0.1),
-            entry("tcp_linear_velocity_m_per_s", 3, scale=0.3),
-            entry("tcp_angular_velocity_rad_per_s", 3, scale=0.5),
-            *_GRIPPER,
+            entry("tcp_quaternion_wxyz", 4, arm.tool_wxyz, 0.1),
+            entry("tcp_linear_velocity_m_per_s", 3, scale=arm.nominal_speed_m_per_s),
+            entry("tcp_angular_velocity_rad_per_s", 3, scale=arm.nominal_turn_rad_per_s),
+            *(_GRIPPER if arm.has_gripper else ()),
             entry("wrist_force_n", 3, scale=10.0),
             entry("wrist_torque_nm", 3, scale=1.0),
         )
@@ -85,16 +85,16 @@ class Tool:
 
     def __init__(self) -> None:
         self._start: tuple[np.ndarray, np.ndarray] | None = None
-        self._axes = _matrix(np.array(TOOL_DOWN_WXYZ))
+        self._axes = rotation_matrix(np.array(TOOL_DOWN_WXYZ))
 
-    def entries(self, task: type[Task] | Task) -> tuple[Entry, ...]:
-        half = (np.array(task.workspace_high_m) - np.array(task.workspace_low_m)) / 2
-        scales = {e.name: e.scale for e in World().entries(task)}
+    def entries(self, arm: ArmSetup) -> tuple[Entry, ...]:
+        half = (np.array(arm.workspace_high_m) - np.array(arm.workspace_low_m)) / 2
+        scales = {e.name: e.scale for e in World().entries(arm)}
         return (
-            entry("tcp_from_start_m", 3, scale=np.abs(self._axes.T) @ half),
+            entry("tcp_from_start_m", 3, scale=np.abs(rotation_matrix(np.array(arm.tool_wxyz)).T) @ half),
             entry("tcp_turn_from_start_wxyz", 4, (1.0, 0.0, 0.0, 0.0), 0.1),
             *(entry(told, 3, scale=scales[name]) for name, told in _TURNED.items()),
-            *_GRIPPER,
+            *(_GRIPPER if arm.has_gripper else ()),
         )
 
     def begin(self) -> None:
@@ -104,12 +104,12 @@ class Tool:
         values = dict(values)
         position, quaternion = values.pop("tcp_position_m"), values.pop("tcp_quaternion_wxyz")
         self._start = self._start or (position, quaternion)
-        self._axes = _matrix(quaternion)
+        self._axes = rotation_matrix(quaternion)
         began, turn = self._start[1], np.zeros(4)
         mujoco.mju_mulQuat(turn, began * (1.0, -1.0, -1.0, -1.0), quaternion)
         turned = {told: self._axes.T @ values.pop(name) for name, told in _TURNED.items()}
         return {
-            "tcp_from_start_m": _matrix(began).T @ (position - self._start[0]),
+            "tcp_from_start_m": rotation_matrix(began).T @ (position - self._start[0]),
             "tcp_turn_from_start_wxyz": turn if turn[0] >= 0 else -turn,
             **turned,
             **values,
@@ -134,11 +134,40 @@ def make_frame(name: str) -> Frame:
 
 def frame_of(spec: ExperienceSpec) -> FrameName:
     """In which frame an experience was made."""
-    return "tool" if "tcp_from_start_m" in spec.state.names else "world"
+    return "tool" if any(name.endswith("tcp_from_start_m") for name in spec.state.names) else "world"
 
 
-def _matrix(quaternion_wxyz: np.ndarray) -> np.ndarray:
-    """float64 [3, 3]."""
-    matrix = np.zeros(9)
-    mujoco.mju_quat2Mat(matrix, quaternion_wxyz)
-    return matrix.reshape(3, 3)
+class ArmView:
+    """One arm as it is seen and moved in a frame: its part of every observation and every action."""
+
+    def __init__(self, setup: ArmSetup, frame: FrameName) -> None:
+        self.setup, self._frame = setup, make_frame(frame)
+        self.size = len(setup.names)
+        own = self._frame.entries(setup)
+        self._names = tuple(e.name for e in own)
+        self.entries = tuple(replace(e, name=setup.called(e.name)) for e in own)
+        """What the arm knows of itself, under its name."""
+
+    def begin(self) -> None:
+        """The next observation is an episode's first."""
+        self._frame.begin()
+
+    def observe(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The entries, of what was measured in the world's frame."""
+        seen = self._frame.observe(values)
+        return {self.setup.called(name): seen[name] for name in self._names}
+
+    def move(self, action: np.ndarray) -> tuple[np.ndarray, float]:
+        """Its part of an action as a move along and about the world's axes, float64 [6], and for the gripper."""
+        move = self.setup.move_of(action[: len(self.setup.axes)])
+        turned = np.concatenate([self._frame.to_world(move[:3]), self._frame.to_world(move[3:])])
+        return turned, float(action[-1]) if self.setup.has_gripper else 0.0
+
+    def motion(self, move: np.ndarray) -> np.ndarray:
+        """The reverse: what of an action makes a move along and about the world's axes, as far as its moves go.
+
+        No faster than one full step.
+        """
+        turned = np.concatenate([self._frame.from_world(move[:3]), self._frame.from_world(move[3:])])
+        part = turned[self.setup.axes]
+        return part / max(1.0, np.abs(part).max())

@@ -9,20 +9,17 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
-from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout
-from hilserl.sim.frames import FrameName, make_frame
+from hilserl.errors import HilserlError, unknown
+from hilserl.experience import ExperienceSpec, StateLayout
+from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl, action_layout, turn_between
+from hilserl.sim.frames import ArmView, FrameName
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task
 
 CONTROL_DT_S = 0.1
-MAX_STEP_M = 0.035
-"""How far a full action moves the target: the hand crosses the workspace's 0.6 m in under two seconds."""
 
 _STATE_BOUND = 1000.0
 """The state's declared bounds, in nominal ranges: beyond anything physical, yet finite as Gymnasium wants them."""
-
-ACTION = ActionLayout(("tcp_dx", "tcp_dy", "tcp_dz", "gripper"), grippers=(3,))
 
 
 def steps_of(seconds: float) -> int:
@@ -32,22 +29,38 @@ def steps_of(seconds: float) -> int:
     return round(seconds / CONTROL_DT_S)
 
 
-def motion_towards(tool_m: np.ndarray, goal_m: np.ndarray) -> np.ndarray:
-    """The part of an action that moves the tool straight to a point, no faster than one full step; float64 [3]."""
-    motion = (goal_m - tool_m) / MAX_STEP_M
-    return motion / max(1.0, np.abs(motion).max())
+def motion_towards(
+    arm: ArmSetup,
+    tool_m: np.ndarray,
+    goal_m: np.ndarray,
+    tool_wxyz: np.ndarray | None = None,
+    goal_wxyz: np.ndarray | None = None,
+) -> np.ndarray:
+    """The move that leads a tool straight to a point or a pose, no faster than one full step; float64 [6].
+
+    A tool that exerts wrenches is drawn there, the harder the further away it is.
+    """
+    control, move = arm.control, np.zeros(6)
+    posed = isinstance(control, PoseControl)
+    motion = (goal_m - tool_m) / (control.max_step_m if posed else MAX_STEP_M)
+    move[:3] = motion / max(1.0, np.abs(motion).max())
+    if posed and control.max_step_rad and tool_wxyz is not None and goal_wxyz is not None:
+        turn = turn_between(tool_wxyz, goal_wxyz) / control.max_step_rad
+        move[3:] = turn / max(1.0, np.abs(turn).max())
+    return move
 
 
 class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
-    """One arm, one task. Actions are [dx, dy, dz, gripper] in [-1, 1]; the gripper closes at -1 and opens at +1.
+    """The arms of one task. An action is numbers in [-1, 1], named in `experience.action` (`sim/control.py` says what
+    they do: by default [dx, dy, dz, gripper]); a gripper closes at -1 and opens at +1.
 
-    A step moves the target from the *measured* tool position by the scaled action, keeps it in the workspace, and lasts
+    A step moves the target from the *measured* tool pose by the scaled action, keeps it in the workspace, and lasts
     0.1 s. An episode is terminated by success and truncated by the task's time limit.
 
     `obs="state"` adds the objects' true state to the state vector; `obs="pixels"` shows `cameras` instead, each
-    `image_size` pixels high and wide. `frame` says along whose axes the robot is seen and moved (`sim/frames.py`);
-    objects stay in the world's. `max_episode_steps` replaces the task's time limit; with
-    `ends_on_success=False` only that limit ends an episode.
+    `image_size` pixels high and wide. `frame` says along whose axes the arms are seen and moved (`sim/frames.py`);
+    objects stay in the world's. Without `cameras` or `frame` they are the task's own. `max_episode_steps` replaces the
+    task's time limit; with `ends_on_success=False` only that limit ends an episode.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_DT_S)}  # noqa: RUF012 (Gymnasium's own)
@@ -64,7 +77,7 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         obs: Literal["state", "pixels"],
         image_size: int,
         cameras: tuple[str, ...],
-        frame: FrameName,
+        frame: FrameName | None,
         *,
         max_episode_steps: int | None,
         ends_on_success: bool,
@@ -74,32 +87,36 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         self.task, self.ask = task, _nobody
         self._max_steps = task.max_episode_steps if max_episode_steps is None else max_episode_steps
         self._ends_on_success = ends_on_success
-        self._low, self._high = np.array(task.workspace_low_m), np.array(task.workspace_high_m)
         self._steps = 0
-        self._frame = make_frame(frame)
-        layout = StateLayout(self._frame.entries(task) + (task.state if obs == "state" else ()))
+        self._arms = tuple(ArmView(arm, frame or task.frame) for arm in task.arms)
+        entries = tuple(entry for arm in self._arms for entry in arm.entries)
+        layout = StateLayout(entries + (task.state if obs == "state" else ()))
         shape = (image_size, image_size, 3)
         images = tuple((name, shape) for name in cameras) if obs == "pixels" else ()
-        self.experience = ExperienceSpec(task.name, layout, ACTION, images, CONTROL_DT_S)
+        self.experience = ExperienceSpec(task.name, layout, action_layout(task.arms), images, CONTROL_DT_S)
         bound = _STATE_BOUND * layout.scale
         spaces: dict[str, gymnasium.Space[Any]] = {
             "state": gymnasium.spaces.Box(layout.centre - bound, layout.centre + bound, dtype=np.float32)
         }
         spaces |= {name: gymnasium.spaces.Box(0, 255, shape, np.uint8) for name, shape in images}
         self.observation_space = gymnasium.spaces.Dict(spaces)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION.size,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.experience.action.size,), np.float32)
 
-    def _in_world(self, action: np.ndarray) -> np.ndarray:
-        """The action along the world's axes, float64. Raises HilserlError where it is none."""
+    def _moves(self, action: np.ndarray) -> list[tuple[np.ndarray, float]]:
+        """What an action asks of each arm: a move along and about the world's axes, float64 [6], and of its gripper.
+
+        Raises HilserlError where it is none.
+        """
+        layout = self.experience.action
         action = np.asarray(action, dtype=np.float64)
-        if action.shape != (ACTION.size,) or not np.isfinite(action).all():
-            raise HilserlError(f"An action is {ACTION.size} finite numbers {ACTION.names}, got {action}.")
-        action = np.clip(action, -1.0, 1.0)
-        return np.append(self._frame.to_world(action[:3]), action[3])
+        if action.shape != (layout.size,) or not np.isfinite(action).all():
+            raise HilserlError(f"An action is {layout.size} finite numbers {layout.names}, got {action}.")
+        return [arm.move(part) for arm, part in self._parts(np.clip(action, -1.0, 1.0))]
 
-    def _target_m(self, tool_m: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Where an action leads the tool, in the workspace."""
-        return np.clip(tool_m + MAX_STEP_M * action[:3], self._low, self._high)
+    def _parts(self, action: np.ndarray) -> list[tuple[ArmView, np.ndarray]]:
+        """Each arm with its part of an action."""
+        ends = np.cumsum([arm.size for arm in self._arms])
+        return list(zip(self._arms, np.split(action, ends[:-1]), strict=True))
 
     def _ends(self, *, success: bool) -> tuple[bool, bool]:
         """Whether the step just done ends the episode: terminated, truncated."""
@@ -110,25 +127,38 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
     def _begin(self) -> None:
         """An episode does."""
         self._steps = 0
-        self._frame.begin()
+        for arm in self._arms:
+            arm.begin()
 
     def _own(self, action: np.ndarray) -> np.ndarray:
         """An action along the world's axes as one of this environment's."""
-        motion = self.seen_by_tool(tuple(np.clip(action[:3], -1.0, 1.0)))
-        return np.array([*motion, np.clip(action[3], -1.0, 1.0)])
-
-    def _packed(self, values: dict[str, np.ndarray]) -> np.ndarray:
-        """The state vector of what was measured in the world's frame."""
-        return self.experience.state.pack(self._frame.observe(values))
+        own = np.clip(action, -1.0, 1.0)
+        continuous = list(self.experience.action.continuous)
+        own[continuous] = self.seen_by_tool(tuple(own[continuous]))
+        return own
 
     def seen_by_tool(self, motion: tuple[float, ...]) -> tuple[float, ...]:
-        """What of an action makes a motion along the world's axes, no faster than one full step."""
-        turned = self._frame.from_world(np.array(motion))
-        return tuple(turned / max(1.0, np.abs(turned).max()))
+        """What of an action makes a motion along the world's axes, no faster than one full step.
 
-    def motion_towards(self, goal_m: tuple[float, float, float]) -> tuple[float, ...]:
-        """What of an action leads the tool straight to a point of the world, no faster than one full step."""
-        return self.seen_by_tool(tuple(motion_towards(self.tcp_position_m, np.array(goal_m))))
+        Both are one number for each continuous action.
+        """
+        own: list[float] = []
+        for arm in self._arms:
+            part = motion[len(own) : len(own) + len(arm.setup.axes)]
+            own.extend(arm.motion(arm.setup.move_of(part)))
+        return tuple(own)
+
+    def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
+        """What of an action leads the tool of the arm of this name straight to a point of the world, no faster than one
+        full step; the others hold still. Raises HilserlError where no arm has it."""
+        tools = self.tcp_positions_m
+        if arm not in tools:
+            raise unknown("arm", arm, tools)
+        own: list[float] = []
+        for view in self._arms:
+            led = view.setup.name == arm
+            own.extend(view.motion(motion_towards(view.setup, tools[arm], np.array(goal_m)) if led else np.zeros(6)))
+        return tuple(own)
 
     @abstractmethod
     def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:
@@ -139,9 +169,14 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         """What the policy's cameras see now, each uint8 [image_size, image_size, 3]; none where `obs="state"`."""
 
     @property
-    @abstractmethod
     def tcp_position_m(self) -> np.ndarray:
-        """Where the tool is (world frame), float64 [3]."""
+        """Where the first arm's tool is (world frame), float64 [3]."""
+        return self.tcp_positions_m[self.task.arms[0].name]
+
+    @property
+    @abstractmethod
+    def tcp_positions_m(self) -> dict[str, np.ndarray]:
+        """Where the tool of the arm of each name is (world frame), float64 [3]."""
 
     @property
     def is_supervised(self) -> bool:
@@ -150,7 +185,7 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
 
     @abstractmethod
     def expert_action(self) -> np.ndarray:
-        """What the task's script would do now, float64 [4] in [-1, 1]."""
+        """What the task's script would do now, float64 [n] in [-1, 1]."""
 
     @abstractmethod
     def progress(self) -> float:

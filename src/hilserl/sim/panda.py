@@ -189,6 +189,8 @@ HAND_BOX_HALF_SIZE_M: Vec3 = (0.03, 0.1, 0.02)
 GRIPPER_STIFFNESS_N_PER_M = 8000.0
 GRIPPER_FORCE_N = 80.0
 """Cap on the tendon force; each finger feels half of it and reaches it 1 cm before its commanded position."""
+FULL_GRIP_M = -GRIPPER_FORCE_N / GRIPPER_STIFFNESS_N_PER_M
+"""The command that closes with all the force whatever the gap."""
 
 
 def panda_spec() -> mujoco.MjSpec:
@@ -269,5 +271,5 @@ def _add_gripper(spec: mujoco.MjSpec) -> None:
     spec.add_exclude(bodyname1="left_finger", bodyname2="right_finger")
     servo = spec.add_actuator(name=GRIPPER_ACTUATOR, trntype=mujoco.mjtTrn.mjTRN_TENDON, target="fingers")
     servo.set_to_position(kp=GRIPPER_STIFFNESS_N_PER_M)
-    servo.ctrlrange = (0.0, FINGER_RANGE_M)
+    servo.ctrlrange = (FULL_GRIP_M, FINGER_RANGE_M)
     servo.forcerange = (-GRIPPER_FORCE_N, GRIPPER_FORCE_N)

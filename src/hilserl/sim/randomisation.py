@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from hilserl.sim.control import UPRIGHT_WXYZ, ArmSetup
 from hilserl.sim.panda import LEFT_PAD, RIGHT_PAD
-from hilserl.sim.scene import FLOOR_GEOM, OVERVIEW, ROBOT_PREFIX
+from hilserl.sim.scene import FLOOR_GEOM, OVERVIEW, prefix_of
 
 _CHANGED = (
     *("body_mass", "body_inertia", "body_ipos", "bvh_aabb", "site_pos"),
@@ -45,15 +46,18 @@ class Randomisation:
 class Randomiser:
     """Draws one model after another from the ranges around a compiled one."""
 
-    def __init__(self, model: mujoco.MjModel, ranges: Randomisation) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, ranges: Randomisation, arms: tuple[ArmSetup, ...] = (ArmSetup(),)
+    ) -> None:
         self._model, self._ranges = model, ranges
         self._nominal = {field: getattr(model, field).copy() for field in _CHANGED}
         light = model.vis.headlight
         self._nominal_ambient, self._nominal_headlight = light.ambient.copy(), light.diffuse.copy()
         self._bodies = [model.body(name).id for name in ranges.bodies]
-        self._pads = [model.geom(ROBOT_PREFIX + name).id for name in (LEFT_PAD, RIGHT_PAD)]
+        prefixes = tuple(prefix_of(arm.name) for arm in arms)
+        self._pads = [model.geom(prefix + pad).id for prefix in prefixes for pad in (LEFT_PAD, RIGHT_PAD)]
         owners = [model.body(body).name for body in model.geom_bodyid]
-        robot = [geom for geom, owner in enumerate(owners) if owner.startswith(ROBOT_PREFIX)]
+        robot = [geom for geom, owner in enumerate(owners) if owner.startswith(prefixes)]
         objects = [_rows(model.body_geomadr[body], model.body_geomnum[body]) for body in self._bodies]
         self._of_one_colour = [*objects, [model.geom(FLOOR_GEOM).id], robot]
         self._cameras = [camera for camera in range(model.ncam) if model.camera(camera).name != OVERVIEW.name]
@@ -102,7 +106,7 @@ class Randomiser:
         self._model.vis.headlight.diffuse = self._nominal_headlight * headlight
         self._scale("light_diffuse", slice(None), lamps)
         for light, direction in enumerate(self._nominal["light_dir"]):
-            tilt = _turned(np.array([1.0, 0.0, 0.0, 0.0]), self._ranges.light_tilt_deg, rng)
+            tilt = _turned(np.array(UPRIGHT_WXYZ), self._ranges.light_tilt_deg, rng)
             mujoco.mju_rotVecQuat(self._model.light_dir[light], direction, tilt)
 
     def _vary_cameras(self, rng: np.random.Generator) -> None:

@@ -1,6 +1,6 @@
-"""The world around a task: physics options, floor, light, cameras, the robot and its Cartesian impedance.
+"""The world around a task: physics options, floor, light, cameras, its arms and their Cartesian impedance.
 
-The impedance is six affine actuators between the tool's site and a mocap target's site, so it runs compiled, at every
+An impedance is six affine actuators between the tool's site and a mocap target's site, so it runs compiled, at every
 physics step, as joint torques J^T(K e - D v) within the arm's torque limits
 (https://mujoco.readthedocs.io/en/stable/XMLreference.html, actuator/general, attribute refsite).
 """
@@ -10,28 +10,16 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from hilserl.sim.control import ArmSetup
 from hilserl.sim.panda import TCP_SITE, panda_spec
 
 PHYSICS_DT_S = 0.002
 ROBOT_PREFIX = "panda/"
 TARGET_BODY = "target"
 FLOOR_GEOM = "floor"
-TOOL_DOWN_WXYZ = (0.0, 1.0, 0.0, 0.0)
 
 _FLOOR_RGBA = (0.62, 0.65, 0.68, 1.0)
 _HORIZON_RGB, _ZENITH_RGB = (0.93, 0.94, 0.96), (0.62, 0.70, 0.80)
-
-
-@dataclass(frozen=True)
-class Impedance:
-    """Gains of the tool's Cartesian impedance; the translational ones are the Franka arm's own maximum."""
-
-    translational_stiffness_n_per_m: float = 3000.0
-    translational_damping_ns_per_m: float = 140.0
-    rotational_stiffness_nm_per_rad: float = 150.0
-    rotational_damping_nms_per_rad: float = 7.0
-    max_force_n: float = 150.0
-    max_torque_nm: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -47,15 +35,34 @@ class CameraView:
 
 
 FRONT = CameraView("front", (1.1, 0.0, 0.55), (0.38, 0.0, 0.10), 45.0)
-WRIST = CameraView("wrist", (0.09, 0.0, 0.03), (0.0, 0.0, 0.12), 70.0, (1.0, 0.0, 0.0), f"{ROBOT_PREFIX}hand")
+WRIST = CameraView("wrist", (0.09, 0.0, 0.03), (0.0, 0.0, 0.12), 70.0, (1.0, 0.0, 0.0), ROBOT_PREFIX + "hand")
 SIDE = CameraView("side", (0.40, -0.80, 0.12), (0.40, 0.0, 0.12), 42.0)
 """At the height that decides: what is at a level camera's height is in the middle row, however far away it is."""
 OVERVIEW = CameraView("overview", (1.30, -0.95, 0.72), (0.27, 0.0, 0.30), 36.0)
 """For people: videos and pictures. A policy never sees it."""
 
 
-def world(impedance: Impedance | None = None) -> mujoco.MjSpec:
-    """Floor, light, cameras and a Panda under Cartesian impedance; a task adds its objects."""
+VIEWS = (FRONT, WRIST, SIDE, OVERVIEW)
+
+
+def prefix_of(arm: str) -> str:
+    """What stands before the names of an arm's bodies, joints and sites in the model."""
+    return f"{arm}/" if arm else ROBOT_PREFIX
+
+
+def target_of(arm: str) -> str:
+    """The mocap body that an arm's impedance pulls its tool to, and that body's site."""
+    return f"{arm}/{TARGET_BODY}" if arm else TARGET_BODY
+
+
+def impedance_of(arm: str) -> tuple[str, ...]:
+    """The actuators of an arm's impedance: along the axes of its target, then about them."""
+    names = (f"impedance_{axis}_{unit}" for unit in ("m", "rad") for axis in "xyz")
+    return tuple(f"{arm}/{name}" if arm else name for name in names)
+
+
+def world(arms: tuple[ArmSetup, ...] = (ArmSetup(),), views: tuple[CameraView, ...] = VIEWS) -> mujoco.MjSpec:
+    """Floor, light, cameras and Pandas under Cartesian impedance; a task adds its objects."""
     spec = mujoco.MjSpec()
     spec.compiler.degree = False
     spec.option.timestep = PHYSICS_DT_S
@@ -63,9 +70,12 @@ def world(impedance: Impedance | None = None) -> mujoco.MjSpec:
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10
     _add_surroundings(spec)
-    spec.attach(panda_spec(), prefix=ROBOT_PREFIX, frame=spec.worldbody.add_frame())
-    _add_impedance(spec, impedance or Impedance())
-    for view in (FRONT, WRIST, SIDE, OVERVIEW):
+    for arm in arms:
+        half_yaw = arm.base_yaw_rad / 2
+        base = spec.worldbody.add_frame(pos=arm.base_m, quat=[np.cos(half_yaw), 0.0, 0.0, np.sin(half_yaw)])
+        spec.attach(panda_spec(), prefix=prefix_of(arm.name), frame=base)
+        _add_impedance(spec, arm)
+    for view in views:
         _add_camera(spec, view)
     return spec
 
@@ -101,28 +111,27 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
     )
 
 
-def _add_impedance(spec: mujoco.MjSpec, gains: Impedance) -> None:
-    target = spec.worldbody.add_body(name=TARGET_BODY, mocap=True, quat=TOOL_DOWN_WXYZ)
+def _add_impedance(spec: mujoco.MjSpec, arm: ArmSetup) -> None:
+    target = spec.worldbody.add_body(name=target_of(arm.name), mocap=True, quat=arm.tool_wxyz)
     # In a group that is not drawn: a policy must not see its own command.
-    target.add_site(name=TARGET_BODY, group=5)
-    for axis in range(6):
-        translational = axis < 3
-        stiffness = gains.translational_stiffness_n_per_m if translational else gains.rotational_stiffness_nm_per_rad
-        damping = gains.translational_damping_ns_per_m if translational else gains.rotational_damping_nms_per_rad
-        limit = gains.max_force_n if translational else gains.max_torque_nm
+    target.add_site(name=target_of(arm.name), group=5)
+    gains = arm.control.impedance
+    for axis, name in enumerate(impedance_of(arm.name)):
+        limit = gains.max_wrench[axis]
         actuator = spec.add_actuator(
-            name=f"impedance_{'xyz'[axis % 3]}_{'m' if translational else 'rad'}",
+            name=name,
             trntype=mujoco.mjtTrn.mjTRN_SITE,
-            target=f"{ROBOT_PREFIX}{TCP_SITE}",
-            refsite=TARGET_BODY,
+            target=f"{prefix_of(arm.name)}{TCP_SITE}",
+            refsite=target_of(arm.name),
             gear=np.eye(6)[axis],
             forcelimited=True,
             forcerange=[-limit, limit],
         )
         actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
         actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        actuator.gainprm[0] = stiffness
-        actuator.biasprm[:3] = [0.0, -stiffness, -damping]
+        # A gain of one: what a control asks for is a force, beside the spring's and the damper's.
+        actuator.gainprm[0] = 1.0
+        actuator.biasprm[:3] = [0.0, -gains.stiffness[axis], -gains.damping[axis]]
 
 
 def _add_camera(spec: mujoco.MjSpec, view: CameraView) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.sim.arm import Arm
-from hilserl.sim.panda import LEFT_PAD, RIGHT_PAD
-from hilserl.sim.scene import ROBOT_PREFIX
+from hilserl.sim.control import ArmSetup
 
 _DIVERGED = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
 """After each of these MuJoCo has begun anew by itself."""
@@ -18,7 +17,7 @@ _DIVERGED = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL,
 class Simulation:
     """A world in time. `data` is current after `settle` and after every `advance`."""
 
-    def __init__(self, spec: mujoco.MjSpec, control_dt_s: float) -> None:
+    def __init__(self, spec: mujoco.MjSpec, control_dt_s: float, arms: tuple[ArmSetup, ...] = (ArmSetup(),)) -> None:
         physics_dt_s = spec.option.timestep
         self.substeps = round(control_dt_s / physics_dt_s)
         if self.substeps < 1 or abs(self.substeps * physics_dt_s - control_dt_s) > 1e-9:
@@ -29,8 +28,12 @@ class Simulation:
         self._on_frame: Callable[[], object] = _nothing
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
-        self.arm = Arm(self.model, self.data)
-        self._pads = tuple(self.model.geom(ROBOT_PREFIX + name).id for name in (LEFT_PAD, RIGHT_PAD))
+        self.arms = tuple(Arm(self.model, self.data, setup) for setup in arms)
+
+    @property
+    def arm(self) -> Arm:
+        """The only arm, or the first."""
+        return self.arms[0]
 
     @contextmanager
     def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
@@ -46,14 +49,22 @@ class Simulation:
             self._on_frame, self._frames = _nothing, 1
 
     def restart(self) -> None:
-        """Everything at its start, the robot at home."""
+        """Everything at its start, every arm at home."""
         mujoco.mj_resetData(self.model, self.data)
-        self.arm.reset()
+        for arm in self.arms:
+            arm.reset()
         self.settle()
 
     def settle(self) -> None:
         """Recomputes everything that follows from positions, velocities and commands; time stands still."""
         mujoco.mj_forward(self.model, self.data)
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass under the present commands, for what was placed to come to rest."""
+        mujoco.mj_step(self.model, self.data, round(seconds / self.model.opt.timestep))
+        self.data.qvel[:] = 0.0
+        self.settle()
+        self.check()
 
     def advance(self) -> None:
         """One control step. Raises HilserlError when the physics diverged."""
@@ -75,10 +86,14 @@ class Simulation:
 
     def place(self, body: str, position_m: np.ndarray, yaw_rad: float) -> None:
         """Puts a free body somewhere, at rest, upright."""
+        self.place_turned(body, position_m, np.array([np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]))
+
+    def place_turned(self, body: str, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
+        """Puts a free body somewhere, at rest, in any orientation."""
         joint = self.model.body(body).jntadr[0]
         start, dof = self.model.jnt_qposadr[joint], self.model.jnt_dofadr[joint]
         self.data.qpos[start : start + 3] = position_m
-        self.data.qpos[start + 3 : start + 7] = [np.cos(yaw_rad / 2), 0.0, 0.0, np.sin(yaw_rad / 2)]
+        self.data.qpos[start + 3 : start + 7] = quaternion_wxyz
         self.data.qvel[dof : dof + 6] = 0.0
 
     def half_size_m(self, body: str) -> np.ndarray:
@@ -93,20 +108,16 @@ class Simulation:
         quaternion = self.data.body(body).xquat.copy()
         return quaternion if quaternion[0] >= 0 else -quaternion
 
-    def held(self, body: str) -> bool:
-        """Whether both fingers press on the body from their two sides."""
-        contact = self.data.contact
-        if not len(contact.geom):
-            return False
-        wanted = self.model.body(body).id
-        axis = self.arm.finger_axis
-        for pad in self._pads:
-            mine = (contact.geom == pad).any(axis=1)
-            other = np.where(contact.geom[:, 0] == pad, contact.geom[:, 1], contact.geom[:, 0])
-            sideways = np.abs(contact.frame[:, :3] @ axis) > 0.7
-            if not (mine & (self.model.geom_bodyid[other] == wanted) & sideways & (contact.dist < 0)).any():
-                return False
-        return True
+    def velocity(self, body: str) -> tuple[np.ndarray, np.ndarray]:
+        """A body's velocity along the world's axes: linear (m/s), of its origin, and angular (rad/s); float64 [3]."""
+        twist = np.zeros(6)
+        kind = mujoco.mjtObj.mjOBJ_XBODY
+        mujoco.mj_objectVelocity(self.model, self.data, kind, self.model.body(body).id, twist, 0)
+        return twist[3:], twist[:3]
+
+    def held(self, body: str, arm: Arm | None = None) -> bool:
+        """Whether both fingers of an arm, the first unless told otherwise, press on the body from their two sides."""
+        return (arm or self.arm).holds(self.model.body(body).id)
 
 
 def _nothing() -> None:

@@ -8,7 +8,10 @@ import mujoco
 import numpy as np
 
 from hilserl.experience import Entry
+from hilserl.sim.control import ArmSetup
+from hilserl.sim.frames import FrameName
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.scene import FRONT, VIEWS, WRIST, CameraView, world
 from hilserl.sim.simulation import Simulation
 
 
@@ -29,10 +32,18 @@ class Task(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    published: ClassVar[str] = ""
+    """The best result known of its real twin, and whose."""
     preset: ClassVar[Preset] = Preset()
     max_episode_steps: ClassVar[int] = 100
-    workspace_low_m: ClassVar[tuple[float, float, float]] = (0.2, -0.3, 0.0)
-    workspace_high_m: ClassVar[tuple[float, float, float]] = (0.6, 0.3, 0.5)
+    arms: ClassVar[tuple[ArmSetup, ...]] = (ArmSetup(),)
+    """Where they stand, and what an action does to them."""
+    views: ClassVar[tuple[CameraView, ...]] = VIEWS
+    """The cameras that there are, the one for people among them."""
+    cameras: ClassVar[tuple[str, ...]] = (FRONT.name, WRIST.name)
+    """What a policy from pixels sees, unless told otherwise."""
+    frame: ClassVar[FrameName] = "world"
+    """Along whose axes it sees and moves the tools, unless told otherwise."""
     state: ClassVar[tuple[Entry, ...]] = ()
     """What `observe` returns, entry by entry: seen by the policy only where `obs="state"`."""
     reward_cameras: ClassVar[tuple[str, ...]] = ("front", "wrist")
@@ -54,7 +65,7 @@ class Task(ABC):
 
     @abstractmethod
     def expert(self, sim: Simulation) -> np.ndarray:
-        """A good action, float [n] in [-1, 1], from whatever state the robot was left in."""
+        """A good action, float [n] in [-1, 1], along the world's axes, from whatever state the robot was left in."""
 
     @abstractmethod
     def progress(self, sim: Simulation) -> float:
@@ -73,3 +84,10 @@ class Task(ABC):
     def dense_reward(self, sim: Simulation) -> float:
         """A shaped reward in [0, 1] for `reward="dense"`."""
         return self.progress(sim)
+
+
+def scene_of(task: Task) -> mujoco.MjSpec:
+    """The task's world, not compiled yet."""
+    spec = world(task.arms, task.views)
+    task.build(spec)
+    return spec

@@ -22,6 +22,7 @@ class PickCube(Task):
 
     name = "pick_cube"
     summary = "lift a 4 cm cube by 10 cm"
+    published = "100 % after 30,000 steps, 1 h (hil-serl-sim)"
     preset = Preset(discount=0.92, max_env_steps=8_000, demonstrations=20)
     spawn_low_m = (0.25, -0.25)
     spawn_high_m = (0.55, 0.25)
@@ -58,19 +59,19 @@ class PickCube(Task):
         tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
         sideways = float(np.linalg.norm((cube - tool)[:2]))
         if sim.held(CUBE):
-            return towards(sim, tool + np.array([0.0, 0.0, LIFT_M]), GRIPPER_CLOSED)
+            return towards(sim.arm, tool + np.array([0.0, 0.0, LIFT_M]), GRIPPER_CLOSED)
         if sim.arm.gripper_command == GRIPPER_CLOSED:
             half = _half_m(sim)
             still_closing = sim.arm.gripper_width_m > 2 * half - 0.002 and sideways < half
-            return towards(sim, tool, GRIPPER_CLOSED if still_closing else GRIPPER_OPEN)
+            return towards(sim.arm, tool, GRIPPER_CLOSED if still_closing else GRIPPER_OPEN)
         if sideways < _ALIGNED_M and abs(tool[2] - cube[2]) < 0.01:
-            return towards(sim, tool, GRIPPER_CLOSED)
+            return towards(sim.arm, tool, GRIPPER_CLOSED)
         # Come down only as fast as the tool gets over the cube, so that the fingers never push it.
         height = np.clip(4.0 * (sideways - _ALIGNED_M), 0.0, _HOVER_M)
         goal = cube + np.array([0.0, 0.0, height])
         if tool[2] < cube[2] + 0.8 * height:
             goal[:2] = tool[:2]
-        return towards(sim, goal, 0.0 if sim.arm.gripper_width_m > 0.075 else GRIPPER_OPEN)
+        return towards(sim.arm, goal, 0.0 if sim.arm.gripper_width_m > 0.075 else GRIPPER_OPEN)
 
     def progress(self, sim: Simulation) -> float:
         tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
@@ -82,8 +83,9 @@ class PickCube(Task):
         """The cube is being pushed to where the hand cannot follow."""
         cube = sim.position_m(CUBE)
         margin = 0.01
-        outside = (cube[:2] < np.array(self.workspace_low_m)[:2] + margin) | (
-            cube[:2] > np.array(self.workspace_high_m)[:2] - margin
+        arm = self.arms[0]
+        outside = (cube[:2] < np.array(arm.workspace_low_m)[:2] + margin) | (
+            cube[:2] > np.array(arm.workspace_high_m)[:2] - margin
         )
         return bool(outside.any())
 

@@ -166,6 +166,8 @@ def preset(task: str) -> TrainConfig:
     values = entry.preset
     return TrainConfig(
         task=entry.name,
+        cameras=entry.cameras,
+        frame=entry.frame,
         demonstrations=values.demonstrations,
         max_env_steps=values.max_env_steps,
         agent=AgentConfig(discount=values.discount),

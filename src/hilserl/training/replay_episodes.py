@@ -99,7 +99,7 @@ class Projector:
             self._model,
             self._data,
             spec.action,
-            lambda: self._tool,
+            lambda arm: self._tool,  # noqa: ARG005 (nobody drives)
             keys=_KEYS,
             view=seat.console,
             port=seat.console_port,

@@ -119,7 +119,7 @@ class Rollout:
     def _act(self, intent: Intent, policy: Policy) -> None:
         last = self._steps[-1]
         proposed, version = policy(last.observation)
-        commands = last.observation["state"][self._spec.gripper_state] if self._spec.action.grippers else np.zeros(0)
+        commands = last.observation["state"][self._spec.gripper_state]
         self._takeover, decision = self._takeover.advance(intent, proposed, commands, self._spec.action)
         observation, reward, terminated, truncated, info = self._env.step(decision.action)
         observation = self._observe(observation)

@@ -85,7 +85,7 @@ class Station:
             env.simulation.model,
             env.simulation.data,
             layout,
-            lambda: env.tcp_position_m,
+            lambda arm: env.tcp_positions_m[arm],
             view=seat.console,
             port=seat.console_port,
             keys=keys_for(layout, labels=role.labels),
@@ -137,6 +137,7 @@ class Station:
     def _tell_pace(self) -> None:
         self._console.real_time = self.person.in_real_time
         self._console.driven = self.person.control is Control.HUMAN
+        self._console.chosen_arm = self.person.chosen_arm
 
     def _idle(self) -> None:
         if not self._console.is_open and self.person.role.drives:
@@ -179,13 +180,13 @@ class Station:
         self._console.send(
             Status(
                 control=control,
-                title=_TITLES[control],
+                title=self._title(control),
                 headline=self._headline(),
                 message=self._saying or self._waiting_for() or self.person.message,
                 outcome=self._outcome,
                 success=self._success,
                 advice=self._advice(),
-                facts=report.facts,
+                facts=self._hands() + report.facts,
                 plots=self._value_plot() + report.plots,
             )
         )
@@ -194,6 +195,18 @@ class Station:
         if self.person.paused:
             return "paused"
         return "human" if self.person.control is Control.HUMAN else "policy"
+
+    def _title(self, control: Literal["policy", "human", "paused"]) -> str:
+        """Who drives, and which arm where only one is driven at a time."""
+        arm = self.person.chosen_arm
+        one = arm and all(device.arm is None for device in self._devices)
+        return f"YOU DRIVE THE {arm.upper()} ARM" if control == "human" and one else _TITLES[control]
+
+    def _hands(self) -> tuple[tuple[str, str], ...]:
+        """Which arm each device drives, where there are several."""
+        arm = self.person.chosen_arm
+        sources = (self._console, *self._devices) if arm else ()
+        return tuple((f"Arm of the {source.name}", source.arm or arm) for source in sources)
 
     def _waiting_for(self) -> str:
         waits = self.person.waiting and self.person.control is Control.HUMAN

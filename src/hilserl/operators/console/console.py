@@ -11,6 +11,7 @@ import numpy as np
 from mujoco.studio import messages, plugin
 
 from hilserl.experience import ActionLayout, Step
+from hilserl.operators.arms import arms_of
 from hilserl.operators.console import viewers
 from hilserl.operators.console.messages import Hand, Hands, Pictures, Presence, Pressed
 from hilserl.operators.console.panel import Panel
@@ -55,7 +56,10 @@ class _Inbox(plugin.SimPlugin):
         if not self.present:
             self._now = Hands()
             return Reading(False, commands=commands)
-        return Reading(True, motion(held, layout), commands, self._now.goal_m, LABEL_KEY.name in held)
+        hands = self._now
+        return Reading(
+            True, motion(held, layout), commands, hands.goal_m, hands.goal_arm, success=LABEL_KEY.name in held
+        )
 
 
 class Console:
@@ -66,13 +70,14 @@ class Console:
     """
 
     name = "console"
+    arm: str | None = None
 
     def __init__(
         self,
         model: mujoco.MjModel,
         data: mujoco.MjData,
         layout: ActionLayout,
-        tcp_m: Callable[[], np.ndarray],
+        tcp_m: Callable[[str], np.ndarray],
         *,
         keys: tuple[Key, ...],
         view: View = "auto",
@@ -87,6 +92,8 @@ class Console:
         """Whether time is to pass as a person lives it."""
         self.driven = False
         """Whether a person drives."""
+        self.chosen_arm = arms_of(layout)[0].name
+        """The arm at whose tool the marker is."""
         self._due = self._shown = self._pictured = time.monotonic()
         all_plugins = [Panel(keys), self._inbox, *plugins]
         if view == "native" or (view == "auto" and viewers.has_display()):
@@ -146,8 +153,8 @@ class Console:
     def _sync(self) -> None:
         self._shown = time.monotonic()
         if self._open and self._handle._is_running:
-            tcp = self._tcp_m()
-            self.send(Hand((float(tcp[0]), float(tcp[1]), float(tcp[2])), self.driven, self.real_time))
+            x, y, z = self._tcp_m(self.chosen_arm).tolist()
+            self.send(Hand((x, y, z), self.driven, self.real_time, self.chosen_arm))
             self._handle.sync(self._model, self._data)
         else:
             self._open = False

@@ -20,6 +20,8 @@ class Hands(messages.Event):
     """Dear ImGui's names of keys."""
     goal_m: tuple[float, float, float] | None = None
     """Where a dragged target stands (world frame)."""
+    goal_arm: str = ""
+    """The name of the arm whose tool is to go there."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,10 @@ class Pictures(messages.Snapshot):
 
 @dataclass(frozen=True)
 class Hand(messages.Snapshot):
-    """Where the hand is (world frame, metres), whether a person drives it, and whether the picture should be smooth."""
+    """Where the chosen arm's tool is (world frame, metres), whether a person drives, and whether the picture should be
+    smooth."""
 
     tcp_m: tuple[float, float, float]
     driven: bool
     smooth: bool
+    arm: str = ""

@@ -40,6 +40,7 @@ _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG = 1.45, 30.0, -36.0
 of the workspace, as the panel covers the left of the picture."""
 _BUTTONS = (
     (Command.TAKEOVER, Command.GRIPPER, Command.PAUSE),
+    (Command.SWITCH_ARM,),
     (Command.SUCCESS, Command.FAILURE),
     (Command.RESET, Command.DISCARD, Command.END),
 )
@@ -57,6 +58,8 @@ class Panel(plugin.ViewerPlugin):
         self._textures: dict[str, int] = {}
         self._hands, self._told_s = Hands(), 0.0
         self._goal_m: np.ndarray | None = None
+        self._led_arm = ""
+        """Whose tool the dragged target leads: the arm that was chosen when it was taken hold of."""
         self._asked: dict[Command, float] = {}
         self._ux = ux.UxState()
 
@@ -104,7 +107,7 @@ class Panel(plugin.ViewerPlugin):
         self.viewer.send_to_sim(Presence(present, time.monotonic()))
         held = frozenset(name for name in self._watched if imgui.IsKeyDown(getattr(imgui.Key, name)))
         goal = None if self._goal_m is None else (self._goal_m[0], self._goal_m[1], self._goal_m[2])
-        hands = Hands(held, goal) if present else Hands()
+        hands = Hands(held, goal, self._led_arm) if present else Hands()
         now = time.monotonic()
         if hands != self._hands or (hands != Hands() and now - self._told_s > _REMIND_S):
             self._hands, self._told_s = hands, now
@@ -246,7 +249,9 @@ class Panel(plugin.ViewerPlugin):
         imgui.SetNextWindowSize(size)
         imgui.Begin("marker", None, flags)
         imgui.InvisibleButton("target", size)
-        if imgui.IsItemActive():
+        if imgui.IsItemActivated():
+            self._led_arm = self._hand.arm
+        if imgui.IsItemActive() and self._led_arm == self._hand.arm:
             mouse = imgui.GetMousePos()
             self._goal_m = dragged(standing, (mouse.x, mouse.y), camera, upright=imgui.GetIO().KeyShift)
         else:

@@ -1,0 +1,124 @@
+"""A slot to push things into: straight walls with a lead-in chamfer, and latches that snap; made of boxes.
+
+Positions are in the frame of the body that carries the slot: the floor's centre is the origin, +z points out of it.
+"""
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+Rgba = tuple[float, float, float, float]
+
+_BOX = mujoco.mjtGeom.mjGEOM_BOX
+_SOLREF, _SOLIMP = (0.004, 1.0), (0.99, 0.999, 0.0002, 0.5, 2.0)
+"""Stiff enough for things of a few grams to keep to clearances under the arm's whole push."""
+PLASTIC_FRICTION = (0.2, 0.001, 0.0001)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The inside of a slot. Everything in metres."""
+
+    length_m: float
+    """Along x."""
+    width_m: float
+    """Along y."""
+    depth_m: float
+    wall_m: float
+    """How thick the walls are; more than the chamfer."""
+    chamfer_m: float
+    """How far the mouth is wider on each side, at 45 degrees."""
+
+    def add_to(self, body: mujoco.MjsBody, colour: Rgba) -> None:
+        """Four walls around the origin, and a floor below it."""
+        outer = np.array([self.length_m, self.width_m]) / 2 + self.wall_m
+        floor = (*outer, self.wall_m / 2)
+        add_solid(body, _BOX, floor, (0.0, 0.0, -self.wall_m / 2), colour)
+        for axis, (across_m, along_m) in enumerate(((self.length_m, outer[1]), (self.width_m, outer[0]))):
+            for side in (-1.0, 1.0):
+                self._add_wall(body, axis, side, across_m / 2, along_m, colour)
+
+    def _add_wall(
+        self, body: mujoco.MjsBody, axis: int, side: float, inner_m: float, half_along_m: float, colour: Rgba
+    ) -> None:
+        """The wall on one side of an axis, upright up to where the chamfer begins, and the chamfer's slab."""
+        straight_m, chamfer_m = self.depth_m - self.chamfer_m, self.chamfer_m
+        outward, along, up = side * np.eye(3)[axis], np.eye(3)[1 - axis], np.array([0.0, 0.0, 1.0])
+
+        def size(outward_m: float, up_m: float) -> tuple[float, float, float]:
+            flat = np.full(2, half_along_m)
+            flat[axis] = outward_m
+            return flat[0], flat[1], up_m
+
+        centre = (inner_m + self.wall_m / 2) * outward + straight_m / 2 * up
+        add_solid(body, _BOX, size(self.wall_m / 2, straight_m / 2), centre, colour)
+        # The rest of the wall, outside of the chamfer.
+        rest_m = self.wall_m - chamfer_m
+        centre = (inner_m + chamfer_m + rest_m / 2) * outward + (straight_m + chamfer_m / 2) * up
+        add_solid(body, _BOX, size(rest_m / 2, chamfer_m / 2), centre, colour)
+        face = (inner_m + chamfer_m / 2) * outward + (self.depth_m - chamfer_m / 2) * up
+        normal, slope = (up - outward) / np.sqrt(2), (up + outward) / np.sqrt(2)
+        thickness_m = chamfer_m / np.sqrt(2)
+        half_size = (half_along_m, chamfer_m / np.sqrt(2), thickness_m / 2)
+        slab = add_solid(body, _BOX, half_size, face - thickness_m / 2 * normal, colour)
+        slab.quat = _quaternion(along, slope)
+
+
+def add_solid(
+    body: mujoco.MjsBody,
+    kind: mujoco.mjtGeom,
+    half_size_m: tuple[float, ...],
+    centre_m: tuple[float, ...] | np.ndarray,
+    colour: Rgba,
+    mass_kg: float = 0.0,
+) -> mujoco.MjsGeom:
+    """A hard, smooth, massless or massive part of a body."""
+    geom = body.add_geom(type=kind, size=[*half_size_m, 0.0, 0.0][:3], pos=centre_m, rgba=colour, mass=mass_kg)
+    geom.friction, geom.solref, geom.solimp = PLASTIC_FRICTION, _SOLREF, _SOLIMP
+    return geom
+
+
+@dataclass(frozen=True)
+class Latch:
+    """A lever at an end of a slot whose hook is pressed aside by what is pushed in, and then snaps into its notch.
+
+    The hook's faces are at 45 degrees: whatever meets them, from above or below, slides off them.
+
+    It swings about y. Everything in metres but the spring.
+    """
+
+    hook_m: tuple[float, float]
+    """Where the hook's centre is at rest, along x and z."""
+    pivot_m: tuple[float, float]
+    """Where the lever turns, along x and z."""
+    half_width_m: float
+    """Along y."""
+    hook_half_height_m: float
+    stiffness_nm_per_rad: float
+    preload_rad: float
+    """How far the spring is wound up at rest."""
+
+    def add_to(self, body: mujoco.MjsBody, name: str, colour: Rgba) -> None:
+        pivot = np.array([self.pivot_m[0], 0.0, self.pivot_m[1]])
+        hook = np.array([self.hook_m[0], 0.0, self.hook_m[1]]) - pivot
+        lever = body.add_body(name=name, pos=pivot)
+        outward = np.sign(self.hook_m[0])
+        joint = lever.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=[0.0, outward, 0.0])
+        joint.range, joint.limited = [0.0, 0.5], mujoco.mjtLimited.mjLIMITED_TRUE
+        joint.stiffness[0], joint.springref = self.stiffness_nm_per_rad, -self.preload_rad
+        joint.damping[0], joint.armature = 2e-3, 2e-5
+        joint.solref_limit, joint.solimp_limit = _SOLREF, _SOLIMP
+        half_edge_m = self.hook_half_height_m / np.sqrt(2)
+        edge = add_solid(lever, _BOX, (half_edge_m, self.half_width_m, half_edge_m), hook, colour, 0.002)
+        edge.quat = (np.cos(np.pi / 8), 0.0, np.sin(np.pi / 8), 0.0)
+        arm = lever.add_geom(type=_BOX, size=[half_edge_m, self.half_width_m, hook[2] / 2])
+        arm.pos, arm.rgba, arm.mass = hook / 2 + np.array([outward * half_edge_m, 0.0, 0.0]), colour, 0.002
+        arm.contype = arm.conaffinity = 0
+
+
+def _quaternion(x_axis: np.ndarray, y_axis: np.ndarray) -> np.ndarray:
+    """The orientation with these two axes; wxyz."""
+    quaternion = np.zeros(4)
+    mujoco.mju_mat2Quat(quaternion, np.stack([x_axis, y_axis, np.cross(x_axis, y_axis)], axis=1).reshape(9))
+    return quaternion

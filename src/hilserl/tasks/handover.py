@@ -1,0 +1,313 @@
+"""Handover: one arm takes a bar from its tray, passes it in the air to the other, which sets it into its own tray."""
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+
+from hilserl.experience import entry
+from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, Arm
+from hilserl.sim.control import POSE_MOVES, ArmSetup, PoseControl, turned
+from hilserl.sim.environment import towards
+from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.scene import WRIST, CameraView, prefix_of
+from hilserl.sim.simulation import Simulation
+from hilserl.sim.task import Preset, Task
+
+BAR = "bar"
+LENGTH_M, HALF_M = 0.2, 0.016
+"""The bar's length along its x axis, and half its height and width."""
+GRASP_M = 0.065
+"""From the bar's middle to where either arm takes it."""
+TRAY_X_M = 0.25
+"""Where the trays' middles are: the left arm's at -x, the right arm's at +x, both at y = 0."""
+TRAY_HALF_M = (0.14, 0.09)
+PLATE_M, RIM_M = 0.005, 0.012
+"""The height of a tray's floor and of its rim, over which the fingers pass at the lowest that a tool may be."""
+RESTING_M = PLATE_M + HALF_M
+"""The height of a bar that lies in a tray."""
+MEETING_M = 0.2
+"""The height at which the bar is passed, above x = y = 0."""
+_RIDGE_M = (0.06, 0.1)
+"""Where the chute between the trays ends, along x and z. It leads what is dropped at the meeting place back into the
+first tray, whose far rim it is."""
+_CHUTE_HALF_M = 0.11
+"""Half its width."""
+_START_M, _START_RAD = (0.03, 0.035), 0.25
+"""How far from its tray's middle, and from lying along x, the bar starts."""
+
+_MAX_YAW_RAD = 0.7
+_LOWEST_M = RIM_M + 0.0125
+_CONTROL = PoseControl(POSE_MOVES, max_step_m=0.035, max_step_rad=0.15, max_turn_rad=(0.05, 0.05, _MAX_YAW_RAD))
+_LEFT = ArmSetup(
+    name="left",
+    control=_CONTROL,
+    workspace_low_m=(-0.36, -0.08, _LOWEST_M),
+    workspace_high_m=(-0.055, 0.08, 0.28),
+    base_m=(-0.65, 0.0, 0.0),
+    home_joints_rad=(0.0, -0.407994, 0.0, -2.801644, 0.0, 2.39365, 0.785398),
+)
+_RIGHT = ArmSetup(
+    name="right",
+    control=_CONTROL,
+    workspace_low_m=(0.055, -0.08, _LOWEST_M),
+    workspace_high_m=(0.36, 0.08, 0.28),
+    base_m=(0.65, 0.0, 0.0),
+    base_yaw_rad=math.pi,
+    home_joints_rad=(0.0, -0.000853, 0.0, -2.255551, 0.0, 2.254698, 0.785398),
+)
+_HOVER_M, _ALIGNED_M, _ALIGNED_RAD = 0.05, 0.014, 0.15
+_AT_REST_M_PER_S = 0.1
+
+_SMOOTH = (0.1, 0.005, 0.0001)
+"""What is dropped on the chute slides down until it lies flat: with a priority of 1, the bar's friction has no say."""
+_BOX = mujoco.mjtGeom.mjGEOM_BOX
+_RED, _BLUE = (0.80, 0.20, 0.15, 1.0), (0.15, 0.30, 0.75, 1.0)
+_LEFT_TRAY, _RIGHT_TRAY, _CHUTE = (0.80, 0.74, 0.62, 1.0), (0.45, 0.55, 0.45, 1.0), (0.45, 0.46, 0.48, 1.0)
+
+
+class Bar(NamedTuple):
+    """Where the bar is."""
+
+    middle_m: np.ndarray
+    axis: np.ndarray
+    """The unit vector along it, towards the right arm."""
+
+    def at_m(self, along_m: float) -> np.ndarray:
+        """A point on its axis."""
+        return self.middle_m + along_m * self.axis
+
+    @property
+    def yaw_rad(self) -> float:
+        return math.atan2(self.axis[1], self.axis[0])
+
+    @property
+    def is_in_right_tray(self) -> bool:
+        """Whether both ends are inside the rim, on the tray's floor."""
+        ends = np.abs([self.at_m(half)[:2] - (TRAY_X_M, 0.0) for half in (-LENGTH_M / 2, LENGTH_M / 2)])
+        return bool((ends < TRAY_HALF_M).all()) and abs(self.middle_m[2] - RESTING_M) < 0.008
+
+
+class Handover(Task):
+    """Success: the bar lies in the right arm's tray and both grippers have let go of it."""
+
+    name = "handover"
+    summary = "take a bar from a tray, pass it in the air to a second arm, set it into the other tray"
+    published = "100 % after 43,000 steps, 2.5 h (HIL-SERL)"
+    preset = Preset(discount=0.98, max_env_steps=40_000, demonstrations=30)
+    max_episode_steps = 150
+    arms = (_LEFT, _RIGHT)
+    views = (
+        CameraView("front", (0.0, -0.88, 0.62), (0.0, 0.0, 0.11), 47.0),
+        CameraView("side", (0.0, 0.72, 0.85), (0.0, 0.0, 0.08), 46.0),
+        *(
+            replace(WRIST, name=f"{arm.name}_wrist", position_m=(-0.09, 0.0, 0.03), body=f"{prefix_of(arm.name)}hand")
+            for arm in arms
+        ),
+        CameraView("overview", (0.35, -1.7, 0.85), (0.0, 0.0, 0.24), 40.0),
+    )
+    cameras = ("front", "side", "left_wrist", "right_wrist")
+    reward_cameras = ("front", "side")
+    state = (
+        entry("bar_position_m", 3, (0.0, 0.0, 0.1), (0.2, 0.05, 0.1)),
+        entry("bar_axis", 3, (1.0, 0.0, 0.0), 0.3),
+        # A grasp is a matter of centimetres: told at the workspace's scale it takes several times the data to learn.
+        entry("left_grasp_from_tcp_m", 3, scale=0.03),
+        entry("right_grasp_from_tcp_m", 3, scale=0.03),
+    )
+    randomisation = Randomisation(bodies=(BAR,))
+
+    def build(self, world: mujoco.MjSpec) -> None:
+        _add_tray(world, -TRAY_X_M, _LEFT_TRAY, rims=(-1.0,))
+        _add_tray(world, TRAY_X_M, _RIGHT_TRAY, rims=(-1.0, 1.0))
+        _add_chute(world)
+        bar = world.worldbody.add_body(name=BAR, pos=[-TRAY_X_M, 0.0, RESTING_M])
+        bar.add_freejoint()
+        bar.add_geom(type=_BOX, size=[LENGTH_M / 2, HALF_M, HALF_M], mass=0.15, rgba=_BLUE)
+        # Its left arm's half is of another colour; what is drawn need not collide twice.
+        half = bar.add_geom(type=_BOX, size=np.array([LENGTH_M / 4, HALF_M, HALF_M]) + 3e-4, mass=0.0, rgba=_RED)
+        half.pos, half.contype, half.conaffinity = [-LENGTH_M / 4, 0.0, 0.0], 0, 0
+
+    def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
+        x, y = rng.uniform(-1.0, 1.0, 2) * _START_M + (-TRAY_X_M, 0.0)
+        sim.place(BAR, np.array([x, y, RESTING_M]), yaw_rad=rng.uniform(-_START_RAD, _START_RAD))
+
+    def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
+        bar = bar_of(sim)
+        left, right = sim.arms
+        return {
+            "bar_position_m": bar.middle_m,
+            "bar_axis": bar.axis,
+            "left_grasp_from_tcp_m": bar.at_m(-GRASP_M) - left.tcp_position_m,
+            "right_grasp_from_tcp_m": bar.at_m(GRASP_M) - right.tcp_position_m,
+        }
+
+    def success(self, sim: Simulation) -> bool:
+        let_go = all(arm.gripper_command == GRIPPER_OPEN and not sim.held(BAR, arm) for arm in sim.arms)
+        speed_m_per_s = np.linalg.norm(sim.velocity(BAR)[0])
+        return let_go and bar_of(sim).is_in_right_tray and bool(speed_m_per_s < _AT_REST_M_PER_S)
+
+    def expert(self, sim: Simulation) -> np.ndarray:
+        bar = bar_of(sim)
+        left, right = sim.arms
+        left_holds, right_holds = sim.held(BAR, left), sim.held(BAR, right)
+        return np.concatenate([_left(left, bar, left_holds, right_holds), _right(right, bar, left_holds, right_holds)])
+
+    def progress(self, sim: Simulation) -> float:
+        bar = bar_of(sim)
+        left, right = sim.arms
+        left_holds, right_holds = sim.held(BAR, left), sim.held(BAR, right)
+        if right_holds and not left_holds:
+            return 0.7 + 0.25 * _nearness(right.tcp_position_m, _right_goal_m(0.0), 0.3)
+        if right_holds:
+            return 0.6
+        if left_holds:
+            lifted = _nearness(left.tcp_position_m, _LEFT_MEETING_M, 0.35)
+            return 0.2 + 0.25 * lifted + 0.1 * _nearness(right.tcp_position_m, bar.at_m(GRASP_M), 0.2)
+        if bar.is_in_right_tray:
+            return 0.97
+        if bar.middle_m[0] > _RIDGE_M[0]:
+            return 0.4 + 0.15 * _nearness(right.tcp_position_m, bar.at_m(GRASP_M), 0.25)
+        return 0.15 * _nearness(left.tcp_position_m, bar.at_m(-GRASP_M), 0.25)
+
+    def harm(self, sim: Simulation) -> bool:
+        """The bar is about to be where no gripper reaches it, or the hands come as near as only a pass may bring
+        them."""
+        left, right = sim.arms
+        bar = bar_of(sim)
+        apart_m = right.tcp_position_m[0] - left.tcp_position_m[0]
+        return bool(abs(bar.middle_m[1]) > TRAY_HALF_M[1] or apart_m < 0.105)
+
+
+def bar_of(sim: Simulation) -> Bar:
+    axis = sim.data.body(BAR).xmat.reshape(3, 3)[:, 0]
+    return Bar(sim.position_m(BAR), axis * (1.0 if axis[0] >= 0 else -1.0))
+
+
+_LEFT_MEETING_M = np.array([-GRASP_M - 0.005, 0.0, MEETING_M])
+_GIVEN_M = -0.045
+"""How near the bar's middle, along its axis, the left arm may hold it for the right arm to have room."""
+_LEFT_WAITS_M = np.array([-0.2, 0.0, MEETING_M])
+_RIGHT_WAITS_M = np.array([GRASP_M + 0.02, 0.0, MEETING_M + 0.06])
+
+
+def _left(arm: Arm, bar: Bar, holds: bool, other_holds: bool) -> np.ndarray:
+    """What the arm that takes the bar and gives it does."""
+    tool = arm.tcp_position_m
+    if other_holds:
+        if holds or arm.gripper_width_m < 0.06:
+            return _move(arm, tool, GRIPPER_OPEN, bar.yaw_rad)
+        return _move(arm, _LEFT_WAITS_M + np.array([0.0, 0.0, 0.04]), GRIPPER_OPEN)
+    if holds:
+        if (tool - bar.middle_m) @ bar.axis > _GIVEN_M:
+            return _move(arm, tool, GRIPPER_OPEN, bar.yaw_rad)
+        goal = tool - bar.middle_m + np.array([0.0, 0.0, MEETING_M])
+        if tool[2] < 0.7 * MEETING_M:
+            # Up before forward: the bar's far end must pass over the chute.
+            goal[:2] = tool[:2]
+        return _move(arm, goal, GRIPPER_CLOSED)
+    grasp_m = bar.at_m(-GRASP_M)
+    if grasp_m[0] > arm.setup.workspace_high_m[0]:
+        # On the chute it slides into reach, unless the hand is in its way; beyond, it is the other arm's.
+        return _move(arm, _LEFT_WAITS_M, GRIPPER_OPEN)
+    return _take(arm, bar, grasp_m)
+
+
+def _right(arm: Arm, bar: Bar, other_holds: bool, holds: bool) -> np.ndarray:
+    """What the arm that is given the bar and sets it down does."""
+    tool = arm.tcp_position_m
+    if holds and other_holds:
+        return _move(arm, tool, GRIPPER_CLOSED, bar.yaw_rad)
+    if holds:
+        return _set_down(arm, bar)
+    if bar.is_in_right_tray:
+        return _move(arm, tool, GRIPPER_OPEN, bar.yaw_rad)
+    is_offered = other_holds and bar.at_m(GRASP_M)[0] > 0.04 and bar.middle_m[2] > 0.8 * MEETING_M
+    if is_offered or (not other_holds and bar.middle_m[0] > _RIDGE_M[0]):
+        return _take(arm, bar, bar.at_m(GRASP_M))
+    return _move(arm, _RIGHT_WAITS_M, GRIPPER_OPEN)
+
+
+def _right_goal_m(height_m: float) -> np.ndarray:
+    """The right tool's place when the bar is so high above its own in the tray."""
+    return np.array([TRAY_X_M + GRASP_M, 0.0, _LOWEST_M + height_m])
+
+
+def _set_down(arm: Arm, bar: Bar) -> np.ndarray:
+    offset = arm.tcp_position_m - bar.middle_m
+    goal = np.array([TRAY_X_M, 0.0, RESTING_M])
+    sideways = float(np.linalg.norm((goal - bar.middle_m)[:2]))
+    bar_down_m = bar.middle_m[2] - RESTING_M - abs(bar.axis[2]) * LENGTH_M / 2
+    is_down = min(bar_down_m, arm.tcp_position_m[2] - _LOWEST_M) < 0.012
+    if sideways < 0.04 and is_down:
+        return _move(arm, arm.tcp_position_m, GRIPPER_OPEN)
+    # Down only as fast as the bar gets over its place, above the ridge and the rim on the way.
+    goal[2] += float(np.clip(1.5 * (sideways - 0.03), -0.003, MEETING_M - RESTING_M))
+    return _move(arm, goal + offset, GRIPPER_CLOSED)
+
+
+def _take(arm: Arm, bar: Bar, grasp_m: np.ndarray) -> np.ndarray:
+    """Comes down over the bar and grasps it; opens again what closed beside it."""
+    tool = arm.tcp_position_m
+    off = grasp_m - tool
+    sideways = float(np.linalg.norm(off[:2]))
+    if arm.gripper_command == GRIPPER_CLOSED:
+        still_closing = arm.gripper_width_m > 2 * HALF_M - 0.002 and sideways < 0.03 and abs(off[2]) < 0.02
+        return _move(arm, tool, GRIPPER_CLOSED if still_closing else GRIPPER_OPEN, bar.yaw_rad)
+    turn = _yaw_rad(arm) - float(np.clip(bar.yaw_rad, -_MAX_YAW_RAD, _MAX_YAW_RAD))
+    if sideways < _ALIGNED_M and abs(off[2]) < 0.012 and abs(turn) < _ALIGNED_RAD:
+        return _move(arm, tool, GRIPPER_CLOSED, bar.yaw_rad)
+    height = float(np.clip(4.0 * (sideways - _ALIGNED_M) + 0.3 * (abs(turn) - _ALIGNED_RAD), 0.0, _HOVER_M))
+    goal = grasp_m + np.array([0.0, 0.0, height])
+    if tool[2] < grasp_m[2] + 0.8 * height:
+        goal[:2] = tool[:2]
+    return _move(arm, goal, GRIPPER_OPEN, bar.yaw_rad)
+
+
+def _move(arm: Arm, goal_m: np.ndarray, gripper: float, yaw_rad: float = 0.0) -> np.ndarray:
+    """Towards a point, pointing down, the fingers across a bar of that yaw; of the gripper only what it is not told
+    already."""
+    goal_wxyz = turned(np.array(arm.setup.tool_wxyz), np.array([0.0, 0.0, yaw_rad]))
+    return towards(arm, goal_m, 0.0 if gripper == arm.gripper_command else gripper, goal_wxyz)
+
+
+def _yaw_rad(arm: Arm) -> float:
+    """How far the fingers are turned from lying across x."""
+    axis = arm.finger_axis
+    return math.atan2(-axis[0], axis[1]) if axis[1] >= 0 else math.atan2(axis[0], -axis[1])
+
+
+def _nearness(point_m: np.ndarray, goal_m: np.ndarray, far_m: float) -> float:
+    """1 at the goal, 0 from `far_m` on."""
+    return float(np.clip(1.0 - np.linalg.norm(goal_m - point_m) / far_m, 0.0, 1.0))
+
+
+def _add_tray(world: mujoco.MjSpec, x_m: float, colour: tuple[float, ...], rims: tuple[float, ...]) -> None:
+    """A floor with rims along both long sides and on those ends (-1 and +1 along x)."""
+    length, width = TRAY_HALF_M
+    half_m = 0.004
+    parts = [((length, width, PLATE_M / 2), (x_m, 0.0, PLATE_M / 2))]
+    parts += [((length, half_m, RIM_M / 2), (x_m, side * (width + half_m), RIM_M / 2)) for side in (-1.0, 1.0)]
+    parts += [((half_m, width, RIM_M / 2), (x_m + side * (length + half_m), 0.0, RIM_M / 2)) for side in rims]
+    for size, centre in parts:
+        geom = world.worldbody.add_geom(type=_BOX, size=size, pos=centre, rgba=colour)
+        geom.priority, geom.friction = 1, _SMOOTH
+
+
+def _add_chute(world: mujoco.MjSpec) -> None:
+    """A smooth slope from the left tray's floor up to the ridge, and the ridge's steep other side."""
+    start = np.array([TRAY_HALF_M[0] - TRAY_X_M, 0.0])
+    along = np.array(_RIDGE_M) - start
+    length = float(np.linalg.norm(along))
+    pitch = -math.atan2(along[1], along[0])
+    normal = np.array([-along[1], along[0]]) / length
+    half_m = 0.004
+    x, z = start + along / 2 - half_m * normal
+    chute = world.worldbody.add_geom(type=_BOX, size=[length / 2, _CHUTE_HALF_M, half_m], pos=[x, 0.0, z], rgba=_CHUTE)
+    chute.quat = [math.cos(pitch / 2), 0.0, math.sin(pitch / 2), 0.0]
+    side = world.worldbody.add_geom(type=_BOX, size=[half_m, _CHUTE_HALF_M, _RIDGE_M[1] / 2], rgba=_CHUTE)
+    side.pos = [_RIDGE_M[0] - half_m, 0.0, _RIDGE_M[1] / 2 - 2 * half_m]
+    for geom in (chute, side):
+        geom.priority, geom.friction = 1, _SMOOTH

@@ -1,0 +1,211 @@
+"""Insert USB: take a plug from its tray, carry it to a port, and push it in."""
+
+import math
+
+import mujoco
+import numpy as np
+
+from hilserl.experience import entry
+from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
+from hilserl.sim.control import POSE_MOVES, UPRIGHT_WXYZ, ArmSetup, Impedance, PoseControl, turn_between, turned
+from hilserl.sim.environment import towards
+from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.scene import ROBOT_PREFIX, CameraView
+from hilserl.sim.simulation import Simulation
+from hilserl.sim.slot import Slot, add_solid
+from hilserl.sim.task import Preset, Task
+
+PLUG, PORT = "plug", "port"
+SHELL_HALF_M = (0.007, 0.006, 0.00225)
+"""Of the plug's metal shell (USB 2.0 specification, series A: 12 mm x 4.5 mm)."""
+GRIP_HALF_M = (0.016, 0.008, 0.01)
+"""Of the part that is held; the plug's origin is its middle."""
+TIP_M = GRIP_HALF_M[0] + 2 * SHELL_HALF_M[0]
+"""From the origin to the shell's end, along +x."""
+DEPTH_M, CHAMFER_M = 0.012, 0.0015
+PORT_M = (0.56, 0.06, 0.06)
+"""The middle of the port's inner end in the world; its mouth looks along -x."""
+TRAY_M = (0.46, -0.06, 0.03)
+"""The middle of the tray's floor."""
+TRAY_PLAY_M = (0.008, 0.008)
+"""How far the plug may lie from there."""
+GRASP_M = 0.006
+"""The tool's height above the plug's middle."""
+SEATED_M = 0.0008
+"""How far the tip may be from the port's inner end."""
+
+_BOX = mujoco.mjtGeom.mjGEOM_BOX
+_STEEL, _RED, _BLUE, _GREY = (
+    (0.75, 0.77, 0.8, 1.0),
+    (0.7, 0.15, 0.12, 1.0),
+    (0.15, 0.3, 0.7, 1.0),
+    (0.8, 0.8, 0.78, 1.0),
+)
+_GENTLE = Impedance(max_wrench=(30.0, 30.0, 30.0, 5.0, 5.0, 5.0))
+_CARRY_M, _BEFORE_M, _ALIGNED_M = 0.02, 0.006, 0.002
+
+
+class InsertUsb(Task):
+    """Success: the plug is in the port up to `SEATED_M` and still held."""
+
+    name = "insert_usb"
+    summary = "take a USB plug from a tray and push it into a port 0.5 mm wider than the plug"
+    published = "100 % after 50,000 steps, 2.5 h (HIL-SERL)"
+    preset = Preset(discount=0.95, max_env_steps=20_000, demonstrations=20)
+    max_episode_steps = 120
+    clearance_m = 0.0005
+    """How much wider and higher than the plug's shell the port is."""
+    arms = (
+        ArmSetup(
+            control=PoseControl(POSE_MOVES, 0.015, max_step_rad=0.1, max_turn_rad=(0.1, 0.2, 0.3), impedance=_GENTLE),
+            home_m=(TRAY_M[0], TRAY_M[1], 0.1),
+            workspace_low_m=(0.42, -0.12, TRAY_M[2] + 0.0145),
+            workspace_high_m=(0.56, 0.12, 0.14),
+        ),
+    )
+    frame = "tool"
+    cameras = ("side", "wrist_1", "wrist_2")
+    reward_cameras = ("side", "wrist_1")
+    views = (
+        CameraView("side", (0.5, -0.42, 0.22), (0.5, 0.0, 0.05), 36.0),
+        CameraView("wrist_1", (0.085, 0.0, 0.02), (0.02, 0.0, 0.115), 60.0, (1.0, 0.0, 0.0), ROBOT_PREFIX + "hand"),
+        CameraView("wrist_2", (0.06, 0.12, 0.08), (0.03, 0.0, 0.112), 40.0, (0.0, 0.0, -1.0), ROBOT_PREFIX + "hand"),
+        CameraView("overview", (0.95, -0.5, 0.42), (0.48, 0.0, 0.08), 32.0),
+    )
+    state = (
+        entry("plug_from_tcp_m", 3, scale=0.01),
+        entry("plug_from_port_m", 3, (-0.05, -0.05, 0.0), 0.015),
+        entry("plug_turn_rad", 3, scale=0.05),
+    )
+    randomisation = Randomisation(bodies=(PLUG, PORT), size_factor=(1.0, 1.0))
+
+    def build(self, world: mujoco.MjSpec) -> None:
+        _add_tray(world)
+        x, y, z = PORT_M
+        block = world.worldbody.add_body(name="block", pos=[x + 0.002, y, (z - 0.0065) / 2])
+        add_solid(block, _BOX, (0.013, 0.03, (z - 0.0065) / 2), (0.0, 0.0, 0.0), _GREY)
+        port = world.worldbody.add_body(name=PORT, pos=PORT_M, quat=[1.0, 0.0, -1.0, 0.0])
+        width, height = (2 * half + self.clearance_m for half in SHELL_HALF_M[1:])
+        # Out of the port is -x: the slot's x is the world's z.
+        Slot(height, width, DEPTH_M, 0.004, CHAMFER_M).add_to(port, _BLUE)
+        plug = world.worldbody.add_body(name=PLUG, pos=TRAY_M)
+        plug.add_freejoint()
+        add_solid(plug, _BOX, GRIP_HALF_M, (0.0, 0.0, 0.0), _RED, 0.012)
+        shell = (GRIP_HALF_M[0] + SHELL_HALF_M[0], 0.0, 0.0)
+        add_solid(plug, _BOX, SHELL_HALF_M, shell, _STEEL, 0.004)
+
+    def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
+        tool_m = np.array(self.arms[0].home_m) + rng.uniform(-0.02, 0.02, 3)
+        turn = rng.uniform(-1.0, 1.0, 3) * (0.03, 0.03, 0.1)
+        sim.arm.place(tool_m, turned(np.array(self.arms[0].tool_wxyz), turn))
+        plug_m = np.array(TRAY_M) + np.array([*(rng.uniform(-1.0, 1.0, 2) * TRAY_PLAY_M), GRIP_HALF_M[2]])
+        sim.place(PLUG, plug_m, yaw_rad=rng.uniform(-0.15, 0.15))
+
+    def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
+        tip_m, turn_rad = _tip(sim)
+        return {
+            "plug_from_tcp_m": sim.position_m(PLUG) - sim.arm.tcp_position_m,
+            "plug_from_port_m": tip_m,
+            "plug_turn_rad": turn_rad,
+        }
+
+    def success(self, sim: Simulation) -> bool:
+        return _seated(sim, self.clearance_m) and sim.held(PLUG)
+
+    def expert(self, sim: Simulation) -> np.ndarray:
+        return self._insert(sim) if sim.held(PLUG) else self._grasp(sim)
+
+    def _grasp(self, sim: Simulation) -> np.ndarray:
+        arm, plug = sim.arm, sim.position_m(PLUG)
+        tool, _, turn_rad = arm.tcp_position_m, *_tip(sim)
+        goal_wxyz = turned(np.array(arm.setup.tool_wxyz), turn_rad * (0.0, 0.0, 1.0))
+        goal = plug + np.array([0.0, 0.0, GRASP_M])
+        sideways = float(np.abs((goal - tool)[:2]).max())
+        if arm.gripper_command == GRIPPER_CLOSED:
+            closing = arm.gripper_width_m > 2 * GRIP_HALF_M[1] - 0.002 and sideways < 0.012
+            return towards(arm, tool, GRIPPER_CLOSED if closing else GRIPPER_OPEN)
+        if sideways < 0.006 and abs(tool[2] - goal[2]) < 0.004:
+            return towards(arm, goal, GRIPPER_CLOSED, goal_wxyz)
+        # Down only over the plug, so that the fingers never push it.
+        goal[2] += np.clip(4.0 * (sideways - 0.004), 0.0, 0.03)
+        if tool[2] < goal[2] - 0.005:
+            goal[:2] = tool[:2]
+        return towards(arm, goal, 0.0 if arm.gripper_width_m > 0.07 else GRIPPER_OPEN, goal_wxyz)
+
+    def _insert(self, sim: Simulation) -> np.ndarray:
+        arm = sim.arm
+        tip_m, turn_rad = _tip(sim)
+        goal_wxyz = turned(arm.tcp_quaternion_wxyz, -turn_rad)
+        goal = arm.tcp_position_m - tip_m
+        # The tip's way: up out of the tray, over to the mouth, and in.
+        sideways = float(np.abs(tip_m[1:]).max()) + TIP_M * float(np.abs(turn_rad[1:]).max())
+        in_mouth = tip_m[0] > CHAMFER_M - DEPTH_M
+        if in_mouth or (sideways < _ALIGNED_M and tip_m[0] > -DEPTH_M - 3 * _BEFORE_M):
+            goal[0] += 0.01
+        else:
+            goal[0] -= DEPTH_M + _BEFORE_M
+            if tip_m[2] < -0.005 and tip_m[0] > -DEPTH_M - _BEFORE_M:
+                goal[2] = arm.tcp_position_m[2]
+            elif sim.position_m(PLUG)[2] < TRAY_M[2] + _CARRY_M:
+                goal[:2] = arm.tcp_position_m[:2]
+        return towards(arm, goal, GRIPPER_CLOSED, goal_wxyz)
+
+    def progress(self, sim: Simulation) -> float:
+        tip_m, turn_rad = _tip(sim)
+        if not sim.held(PLUG):
+            return 0.25 * math.exp(-10.0 * float(np.linalg.norm(sim.position_m(PLUG) - sim.arm.tcp_position_m)))
+        inserted = float(np.clip(1.0 + tip_m[0] / DEPTH_M, 0.0, 1.0)) if _in_line(tip_m) else 0.0
+        mouth_m = tip_m + np.array([DEPTH_M, 0.0, 0.0])
+        near = math.exp(-10.0 * float(np.linalg.norm(np.minimum(mouth_m, (0.0, np.inf, np.inf)))))
+        return 0.3 + 0.4 * near * math.exp(-3.0 * float(np.linalg.norm(turn_rad))) + 0.3 * inserted
+
+    def harm(self, sim: Simulation) -> bool:
+        """The plug was knocked over or out of the hand's reach."""
+        plug, arm = sim.position_m(PLUG), self.arms[0]
+        upright = sim.data.body(PLUG).xmat[8] > 0.7
+        near = (plug[:2] > np.array(arm.workspace_low_m)[:2]) & (plug[:2] < np.array(arm.workspace_high_m)[:2])
+        return not (upright and near.all() and plug[2] > TRAY_M[2] - 0.005)
+
+
+class InsertUsbTight(InsertUsb):
+    """The same with a port that is hardly wider."""
+
+    name = "insert_usb_tight"
+    summary = "insert_usb with a port only 0.2 mm wider than the plug"
+    clearance_m = 0.0002
+
+
+class InsertUsbLoose(InsertUsb):
+    """The same with more room."""
+
+    name = "insert_usb_loose"
+    summary = "insert_usb with a port 1 mm wider than the plug"
+    clearance_m = 0.001
+
+
+def _add_tray(world: mujoco.MjSpec) -> None:
+    """With a lip at each end and none at the sides, where the fingers come in."""
+    x, y, z = TRAY_M
+    tray = world.worldbody.add_body(name="tray", pos=[x, y, 0.0])
+    half_x, half_y, lip = TIP_M + TRAY_PLAY_M[0] + 0.004, GRIP_HALF_M[1] + TRAY_PLAY_M[1] + 0.004, 0.002
+    add_solid(tray, _BOX, (half_x + 2 * lip, half_y, z / 2), (0.0, 0.0, z / 2), _GREY)
+    for side in (-1.0, 1.0):
+        add_solid(tray, _BOX, (lip, half_y, lip), (side * (half_x + lip), 0.0, z + lip), _BLUE)
+
+
+def _tip(sim: Simulation) -> tuple[np.ndarray, np.ndarray]:
+    """Of the plug: its tip from the port's inner end (m), and its turn from how it fits (rad); float64 [3]."""
+    along = sim.data.body(PLUG).xmat.reshape(3, 3)[:, 0]
+    return sim.position_m(PLUG) + TIP_M * along - PORT_M, turn_between(
+        np.array(UPRIGHT_WXYZ), sim.quaternion_wxyz(PLUG)
+    )
+
+
+def _in_line(tip_m: np.ndarray) -> bool:
+    """Whether the tip is over the mouth, or in it."""
+    return bool(np.abs(tip_m[1:]).max() < CHAMFER_M)
+
+
+def _seated(sim: Simulation, clearance_m: float) -> bool:
+    tip_m, _ = _tip(sim)
+    return bool(tip_m[0] > -SEATED_M and np.abs(tip_m[1:]).max() < clearance_m)

@@ -1,0 +1,46 @@
+"""Every task's preset begins to train, from its own cameras, in its own frame, with its own discount."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from hilserl import tasks
+from hilserl.agents.agent import AgentConfig
+from hilserl.training.config import load_config, preset
+from hilserl.training.rundir import RunDir
+from hilserl.training.train import train
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_two_steps_of_every_preset(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(tasks.find(name), "max_episode_steps", 60)
+    chosen, task = preset(name), tasks.find(name)
+    assert (chosen.cameras, chosen.frame, chosen.agent.discount) == (task.cameras, task.frame, task.preset.discount)
+    tiny = AgentConfig(
+        hidden=(16,),
+        critics=2,
+        utd_ratio=2,
+        batch_size=8,
+        discount=chosen.agent.discount,
+        vision=dataclasses.replace(chosen.agent.vision, width=8),
+    )
+    config = dataclasses.replace(
+        chosen,
+        image_size=32,
+        demonstrations=1,
+        max_env_steps=2,
+        training_starts=1,
+        eval_episodes=1,
+        final_eval_episodes=1,
+        agent=tiny,
+    )
+    run = RunDir(tmp_path / "run")
+    result = train(config, run)
+    assert result is not None
+    assert (result["task"], result["env_steps"]) == (name, 2)
+    assert result["updates"] > 0
+    assert load_config(run.config) == config
+    assert json.loads(run.result.read_text())["evaluation"]["episodes"] == 1
