@@ -336,7 +336,7 @@ def test_another_runs_learner_gets_no_steps(site: Site, tmp_path: Path) -> None:
 def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
     room = 2_000_000
     learner, actor = site.learner(), site.actor(spool_bytes=room)
-    arrived(actor, 100, learner)
+    arrived(actor, 500, learner)
     learner.kill()
     stalled_at, since = -1, time.monotonic()
 
@@ -348,14 +348,15 @@ def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
 
     until(stands_still, "the spool is full", actor)
     assert actor.waiting > 50
-    taken = sum(path.stat().st_size for path in actor.folder.glob("spool.sqlite*"))
+    journal_bytes = (actor.folder / "spool.sqlite-wal").stat().st_size
     learner = site.learner(resume=True)
     arrived(actor, actor.waiting + 100, learner)
     leave(actor)
     leave(learner)
     (balance,) = site.check()
     assert balance.waiting == 0
-    assert taken <= room + 5_000_000, "its journal, which is beside it, does not grow for ever"
+    # SQLite's thousand pages, and what came while the sender was busy with something else: a whole room of it twice.
+    assert journal_bytes <= 4_200_000 + 2 * room, "its journal, which is beside it, does not grow for ever"
 
 
 def test_a_learner_without_room_waits_and_goes_on(site: Site) -> None:
