@@ -23,6 +23,7 @@ from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Rollout
 from hilserl.training.station import Station
+from hilserl.training.world import make_env
 
 PATIENCE_S = 60.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""
@@ -75,9 +76,14 @@ def open_page(browser: Browser, url: str, *, present: Callable[[], bool] | None 
 
 
 class Loop:
-    """An environment, a person and a policy that holds still, stepped in a thread like a verb steps them."""
+    """An environment, a person and a policy that holds still, stepped in a thread like a verb steps them.
 
-    def __init__(self, *, drives: bool, obs: Literal["state", "pixels"] = "pixels", task: Task | None = None) -> None:
+    The task is one of ours, or the name of an environment of another package.
+    """
+
+    def __init__(
+        self, *, drives: bool, obs: Literal["state", "pixels"] = "pixels", task: Task | str | None = None
+    ) -> None:
         self._drives, self._obs, self._task = drives, obs, task or PickCube()
         self.steps: list[Any] = []
         self.tally = Tally()
@@ -91,8 +97,10 @@ class Loop:
 
     def _run(self) -> None:
         try:
-            env = ManipulationEnv(self._task, obs=self._obs, max_episode_steps=100_000)
-            self.env = env
+            options: dict[str, Any] = {"obs": self._obs, "max_episode_steps": 100_000}
+            task = self._task
+            self.env: Any = make_env(task, **options) if isinstance(task, str) else ManipulationEnv(task, **options)
+            env = self.env
             self.station = Station(env, Role(drives=self._drives), seat=Seat(console="web"))
             self.person = self.station.person
             rollout = Rollout(env, env.experience, self.person, [self.tally, self, self.station], 0, "test")

@@ -23,7 +23,7 @@ PARTS = {
     "rewards": {"experience", "vision", "arrays", "statistics"},
     "replay": {"experience"},
     "robot": {"address", "pace", "experience", "sim"},
-    "interop": {"experience"},
+    "interop": {"experience", "sim"},
 }
 BELOW_TRAINING = set(PARTS)
 PARTS |= {"training": BELOW_TRAINING, "cli": BELOW_TRAINING | {"training"}, "__main__": {"cli"}}

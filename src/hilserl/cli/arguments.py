@@ -1,5 +1,6 @@
 """What the verbs' command lines share."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -8,6 +9,7 @@ import tyro
 
 from hilserl import tasks
 from hilserl.errors import HilserlError
+from hilserl.training import world
 from hilserl.training.config import TrainConfig, load_config, preset
 from hilserl.training.rundir import RunDir
 
@@ -15,14 +17,22 @@ _T = TypeVar("_T")
 
 
 def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
-    """The task that a command line begins with, checked, and the rest of the line; help asks about any task."""
+    """The task that a command line begins with, checked, and the rest of the line; help asks about any task.
+
+    `--env PACKAGE:ENV_ID`, wherever it stands, is a task as well; `--env sim` and `--env robot` are not.
+    """
     if words and words[0] in ("-h", "--help"):
         return tasks.names()[0], ["--help"]
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--env=") else [word])]
+    for at, word in enumerate(words[1:], 1):
+        if words[at - 1] == "--env" and world.is_foreign(word):
+            return world.named(word), [*words[: at - 1], *words[at + 1 :]]
     if not words or words[0].startswith("-"):
         raise HilserlError(
-            f"hilserl {verb} needs a task first: hilserl {verb} TASK. There is: {', '.join(tasks.names())}."
+            f"hilserl {verb} needs a task first: hilserl {verb} TASK. There is: {', '.join(tasks.names())}; "
+            "and --env PACKAGE:ENV_ID for an environment of another package."
         )
-    return tasks.find(words[0]).name, list(words[1:])
+    return world.named(words[0]), list(words[1:])
 
 
 def parse_verb(verb: str, task: str, words: Sequence[str], default: _T) -> _T:
@@ -64,7 +74,8 @@ def show_kept(run: RunDir) -> None:
 def run_folder(given: Path | None, config: TrainConfig) -> RunDir:
     """Where a run is kept, unless told otherwise: by task, observation, seed and, but for rlpd, algorithm."""
     other = "" if config.algorithm == "rlpd" else f"-{config.algorithm}"
-    return RunDir(given or Path("runs") / f"{config.task}-{config.obs}-seed{config.seed}{other}")
+    name = re.sub(r"[^\w.-]+", "-", config.task)
+    return RunDir(given or Path("runs") / f"{name}-{config.obs}-seed{config.seed}{other}")
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:

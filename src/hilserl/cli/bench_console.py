@@ -108,7 +108,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     config = replace(preset("pick_cube"), obs=obs, training_starts=20)
     learner, tally = Learner(env.experience, config, []), Tally()
     link = Alongside(learner)
-    dashboard = Dashboard(tally, lambda: learner.facts, lambda: "in this process", judged=False)
+    dashboard = Dashboard(tally, lambda: learner.facts, lambda: "in this process", config)
     import jax
 
     def policy(observation: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:

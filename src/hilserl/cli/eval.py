@@ -42,7 +42,6 @@ def run(words: Sequence[str]) -> int:
     if arguments.video and arguments.where.env == "robot":
         raise HilserlError("Drawing a film takes longer than a step in real time: --video needs --env sim.")
     from hilserl.robot.env import RobotEnv
-    from hilserl.sim.environment import ManipulationEnv
     from hilserl.training.evaluation import evaluate
     from hilserl.training.rundir import RunDir
     from hilserl.training.trained import open_trained
@@ -67,7 +66,7 @@ def run(words: Sequence[str]) -> int:
             print(_sentence(figures["timing"]))
         if arguments.json:
             atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
-        if arguments.video and isinstance(trained.env, ManipulationEnv):
+        if arguments.video:
             filmed = min(FILMED_EPISODES, arguments.episodes)
             film(arguments.video, trained.env, trained.player, range(arguments.seed, arguments.seed + filmed))
             print(f"Film: {arguments.video}")

@@ -14,7 +14,8 @@ from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
-from hilserl.sim.interface import TaskEnv, steps_of
+from hilserl.sim.drivable import DrivableEnv
+from hilserl.sim.interface import steps_of
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.labels import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.training.station import Report, Station
@@ -78,7 +79,7 @@ def _collect(task: str, arguments: Arguments, show: Callable[[LabelKeeper], None
         env.close()
 
 
-def _scripted(env: TaskEnv, keeper: LabelKeeper, arguments: Arguments, show: Callable[[LabelKeeper], None]) -> bool:
+def _scripted(env: DrivableEnv, keeper: LabelKeeper, arguments: Arguments, show: Callable[[LabelKeeper], None]) -> bool:
     interrupt = Interrupt()
     with interrupt.armed():
 
@@ -91,7 +92,7 @@ def _scripted(env: TaskEnv, keeper: LabelKeeper, arguments: Arguments, show: Cal
 
 
 def _driven(
-    env: TaskEnv,
+    env: DrivableEnv,
     keeper: LabelKeeper,
     device: Device,
     arguments: Arguments,

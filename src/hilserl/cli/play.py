@@ -13,8 +13,9 @@ from hilserl.cli.seated import seated
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.sim.frames import FrameName
-from hilserl.sim.interface import TaskEnv, steps_of
+from hilserl.sim.interface import steps_of
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Policy, Rollout
@@ -60,7 +61,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _drive(env: TaskEnv, policy: Policy, arguments: Arguments) -> None:
+def _drive(env: DrivableEnv, policy: Policy, arguments: Arguments) -> None:
     tally = Tally()
 
     def report() -> Report:
@@ -74,7 +75,7 @@ def _drive(env: TaskEnv, policy: Policy, arguments: Arguments) -> None:
             rollout.step(policy)
 
 
-def _trained(task: str, arguments: Arguments, run: Path, limit: int) -> tuple[TaskEnv, Policy]:
+def _trained(task: str, arguments: Arguments, run: Path, limit: int) -> tuple[DrivableEnv, Policy]:
     from hilserl.training.rundir import RunDir
     from hilserl.training.trained import open_trained
 

@@ -14,8 +14,9 @@ from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.sim.frames import FrameName
-from hilserl.sim.interface import TaskEnv, steps_of
+from hilserl.sim.interface import steps_of
 from hilserl.training.record import Keeper, record, record_demonstrations
 from hilserl.training.where import Where
 
@@ -75,14 +76,14 @@ def run(words: Sequence[str]) -> int:
     return 0 if keeper.successes >= arguments.successes else 130
 
 
-def _environment(task: str, arguments: Arguments) -> TaskEnv:
+def _environment(task: str, arguments: Arguments) -> DrivableEnv:
     limit = None if arguments.operator == "scripted" else steps_of(arguments.episode_seconds)
     return arguments.where.open(
         task, obs=arguments.obs, cameras=arguments.cameras, frame=arguments.frame, max_episode_steps=limit
     )
 
 
-def _scripted(env: TaskEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+def _scripted(env: DrivableEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
     return record_demonstrations(
         env,
         arguments.out,
@@ -94,7 +95,7 @@ def _scripted(env: TaskEnv, arguments: Arguments, show: Callable[[Keeper], None]
     )
 
 
-def _driven(env: TaskEnv, device: Device, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+def _driven(env: DrivableEnv, device: Device, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
     from hilserl.cli.seated import seated
     from hilserl.training.station import Report, Station
 

@@ -24,9 +24,12 @@ class Kind(Enum):
     POSE = ""
     FORCE = "force "
     TORQUE = "torque to "
+    NUMBER = "number "
+    """Of an environment of another package, which does not say what its numbers do."""
 
 
 _MOVE = re.compile(r"(?:(\w+)_)?tcp_(dr|d|f|t)([xyz])")
+_NUMBER = re.compile(r"action_(\d)")
 _GRIPPER = re.compile(r"(?:(\w+)_)?gripper")
 _KINDS = {"d": Kind.POSE, "dr": Kind.POSE, "f": Kind.FORCE, "t": Kind.TORQUE}
 _TURNS = dict(zip("xyz", AXES[3:], strict=True))
@@ -42,7 +45,13 @@ class Move:
 
 
 def move_called(name: str) -> Move | None:
-    """What a name says; None where it names no move of an arm."""
+    """What a name says; None where it names no move of an arm.
+
+    Numbers without a meaning, `action_0` and so on, take the axes in order, as far as they go.
+    """
+    number = _NUMBER.fullmatch(name)
+    if number is not None and int(number[1]) < len(AXES):
+        return Move("", AXES[int(number[1])], Kind.NUMBER)
     match = _MOVE.fullmatch(name)
     if match is None:
         return None

@@ -7,7 +7,7 @@ from enum import Enum
 import numpy as np
 
 from hilserl.experience import ActionLayout
-from hilserl.operators.arms import AXES, arms_of, axes_of, kinds_along
+from hilserl.operators.arms import AXES, Kind, arms_of, axes_of, kinds_along
 
 
 class Command(Enum):
@@ -99,7 +99,11 @@ def _worded(key: Key, layout: ActionLayout) -> Key:
     """The key with what it means in this layout, which is nothing where no action has the axis that it moves."""
     if key.moves is None:
         return key
-    return replace(key, meaning=" / ".join(kind.value + key.meaning for kind in kinds_along(key.moves[0], layout)))
+    axis, way = key.moves
+    kinds = kinds_along(axis, layout)
+    if Kind.NUMBER in kinds:
+        return replace(key, meaning=f"action_{AXES.index(axis)} {'up' if way > 0 else 'down'}")
+    return replace(key, meaning=" / ".join(kind.value + key.meaning for kind in kinds))
 
 
 def motion(held: Iterable[str], layout: ActionLayout) -> tuple[float, ...]:

@@ -274,7 +274,10 @@ class RobotEnv(TaskEnv):
 
     def render(self) -> np.ndarray:
         """The arm as it was last seen, drawn, uint8 [height, width, 3]."""
-        return self._pictures.render(self.simulation.data, OVERVIEW.name, *self._size, for_people=True)
+        return self.picture(*self._size)
+
+    def picture(self, height: int, width: int) -> np.ndarray:
+        return self._pictures.render(self.simulation.data, OVERVIEW.name, height, width, for_people=True)
 
     def timing(self) -> dict[str, float]:
         """How well the last steps kept time, in milliseconds, and how many were late by a whole step."""

@@ -1,17 +1,16 @@
 """What the policy and the person see and do of a task, be its arm simulated or real."""
 
-import contextlib
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, Literal
 
 import gymnasium
+import mujoco
 import numpy as np
 
 from hilserl.errors import HilserlError, unknown
 from hilserl.experience import ExperienceSpec, StateLayout
 from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl, action_layout, turn_between
+from hilserl.sim.drivable import DrivableEnv, nobody
 from hilserl.sim.frames import ArmView, FrameName
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task
@@ -50,7 +49,7 @@ def motion_towards(
     return move
 
 
-class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
+class TaskEnv(DrivableEnv):
     """The arms of one task. An action is numbers in [-1, 1], named in `experience.action` (`sim/control.py` says what
     they do: by default [dx, dy, dz, gripper]); a gripper closes at -1 and opens at +1.
 
@@ -64,10 +63,6 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_DT_S)}  # noqa: RUF012 (Gymnasium's own)
-    in_real_time = False
-    """Whether a step lasts 0.1 s for everybody, and not only in the simulation."""
-    ask: Callable[[], object]
-    """Of a real arm: has a person set the scene up, and returns when they have."""
     simulation: Simulation
     """What is to be seen; of a real arm it is a drawing, in which nothing moves by itself."""
 
@@ -84,7 +79,7 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
     ) -> None:
         if obs not in ("state", "pixels"):
             raise HilserlError(f"obs={obs!r} does not exist; there is 'state' and 'pixels'.")
-        self.task, self.ask = task, _nobody
+        self.task, self.ask = task, nobody
         self._max_steps = task.max_episode_steps if max_episode_steps is None else max_episode_steps
         self._ends_on_success = ends_on_success
         self._steps = 0
@@ -138,10 +133,6 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         return own
 
     def seen_by_tool(self, motion: tuple[float, ...]) -> tuple[float, ...]:
-        """What of an action makes a motion along the world's axes, no faster than one full step.
-
-        Both are one number for each continuous action.
-        """
         own: list[float] = []
         for arm in self._arms:
             part = motion[len(own) : len(own) + len(arm.setup.axes)]
@@ -149,8 +140,6 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
         return tuple(own)
 
     def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
-        """What of an action leads the tool of the arm of this name straight to a point of the world, no faster than one
-        full step; the others hold still. Raises HilserlError where no arm has it."""
         tools = self.tcp_positions_m
         if arm not in tools:
             raise unknown("arm", arm, tools)
@@ -160,45 +149,15 @@ class TaskEnv(gymnasium.Env[Any, np.ndarray], ABC):
             own.extend(view.motion(motion_towards(view.setup, tools[arm], np.array(goal_m)) if led else np.zeros(6)))
         return tuple(own)
 
-    @abstractmethod
-    def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:
-        """Calls `on_frame` at `frames` evenly spread moments of every control step."""
-
-    @abstractmethod
-    def images(self) -> dict[str, np.ndarray]:
-        """What the policy's cameras see now, each uint8 [image_size, image_size, 3]; none where `obs="state"`."""
-
     @property
     def tcp_position_m(self) -> np.ndarray:
         """Where the first arm's tool is (world frame), float64 [3]."""
         return self.tcp_positions_m[self.task.arms[0].name]
 
     @property
-    @abstractmethod
-    def tcp_positions_m(self) -> dict[str, np.ndarray]:
-        """Where the tool of the arm of each name is (world frame), float64 [3]."""
+    def scene(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        return self.simulation.model, self.simulation.data
 
     @property
     def is_supervised(self) -> bool:
-        """Whether script, progress, success and harm are known."""
         return True
-
-    @abstractmethod
-    def expert_action(self) -> np.ndarray:
-        """What the task's script would do now, float64 [n] in [-1, 1]."""
-
-    @abstractmethod
-    def progress(self) -> float:
-        """How far the task has come, 0 to 1."""
-
-    @abstractmethod
-    def succeeded(self) -> bool:
-        """Whether the task is done now."""
-
-    @abstractmethod
-    def harm(self) -> bool:
-        """Whether a person would stop the robot now."""
-
-
-def _nobody() -> None:
-    """The scene is as it is."""

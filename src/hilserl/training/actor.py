@@ -13,7 +13,7 @@ from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.robot.backend import LostError, RefusedError
-from hilserl.sim.interface import TaskEnv
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.config import TrainConfig, make_acting_env
 from hilserl.training.judge import reward_judge
 from hilserl.training.links import Link
@@ -135,7 +135,7 @@ class ActorLoop:
 class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment whose steps, simulation and cameras, are timed."""
 
-    def __init__(self, env: TaskEnv, stopwatch: Stopwatch) -> None:
+    def __init__(self, env: DrivableEnv, stopwatch: Stopwatch) -> None:
         super().__init__(env)
         self._step = stopwatch.timed("environment", env.step)
 
@@ -143,7 +143,7 @@ class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._step(action)
 
 
-def _unattended(config: TrainConfig, env: TaskEnv) -> Operator:
+def _unattended(config: TrainConfig, env: DrivableEnv) -> Operator:
     if config.operator == "none":
         return Nobody()
     judges = config.reward == "human"

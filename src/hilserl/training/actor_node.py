@@ -131,9 +131,7 @@ class ActorNode:
                 place.learner, place.credentials, self._spool, spec, self._hello, agent.actor, self._numbers
             )
             unless_opened.callback(self._link.stop)
-            self._dashboard = Dashboard(
-                self._tally, lambda: self._link.facts, lambda: self._link.state, judged=config.judged
-            )
+            self._dashboard = Dashboard(self._tally, lambda: self._link.facts, lambda: self._link.state, config)
             self._open = unless_opened.pop_all()
 
     def _hello(self) -> Hello:

@@ -102,8 +102,8 @@ def best_in(folder: Path) -> int | None:
     for step in steps_in(folder):
         evaluation = _read_state(folder / str(step))[0].evaluation
         if evaluation is not None:
-            scored.append((evaluation["success_rate"], step))
-    return max(scored)[1] if scored else None
+            scored.append((evaluation["success_rate"], evaluation.get("mean_return") or 0.0, step))
+    return max(scored)[-1] if scored else None
 
 
 def choose(folder: Path, which: str) -> Path:

@@ -16,11 +16,13 @@ from hilserl.errors import HilserlError, unknown
 from hilserl.experience import ExperienceSpec
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.sim.frames import FrameName
-from hilserl.sim.interface import TaskEnv
+from hilserl.training import world
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 from hilserl.training.where import Where
+
+_FOREIGN_ENV_STEPS, _FOREIGN_DISCOUNT = 20_000, 0.98
 
 OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 
@@ -58,7 +60,8 @@ class TrainConfig:
     cloning_updates: int = 10_000
     """Updates of hg-dagger before it acts, and of bc in all."""
     reward: Literal["success", "dense", "classifier", "human"] = "success"
-    """What says that the task is done: the task itself, plainly or in a shaped number, a classifier of camera images,
+    """What says that the task is done: the task itself, plainly or in a shaped number (another package's environment:
+    in its own), a classifier of camera images,
     or the operator. Evaluations count what the task itself says, whatever is learned from."""
     classifier: Path | None = None
     """The classifier's file, as `hilserl classifier` wrote it."""
@@ -99,6 +102,8 @@ class TrainConfig:
         for name in ("max_minutes", "actor_hz", "max_rounds_per_step"):
             if getattr(self, name) <= 0:
                 raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
+        if world.is_foreign(self.task):
+            self._check_foreign()
         if (self.reward == "classifier") != (self.classifier is not None):
             raise HilserlError(
                 f"--reward classifier and --classifier FILE go together, got reward {self.reward!r} and classifier "
@@ -124,14 +129,31 @@ class TrainConfig:
         if not algorithm.acts and (self.free_running or self.operator not in ("scripted", "none")):
             raise HilserlError(f"{self.algorithm} does not act: it takes neither async nor operator {self.operator!r}.")
 
+    def _check_foreign(self) -> None:
+        """What needs a script, or a task's own cameras, is not to be had in an environment of another package."""
+        if self.operator == "scripted":
+            raise HilserlError(f"{self.task} has no script that could operate; take --operator none, or a person.")
+        if self.demonstrations and not self.demos:
+            raise HilserlError(
+                f"{self.task} has no script that could demonstrate, got demonstrations {self.demonstrations}: record "
+                f"some with hilserl record --env {self.task} --operator console, and name them with --demos."
+            )
+        if self.reward == "classifier":
+            raise HilserlError(f"{self.task} is no task that a classifier was labelled for; take another --reward.")
+
     @property
     def _reward_cameras(self) -> tuple[str, ...]:
         return tasks.find(self.task).reward_cameras if self.reward == "classifier" else ()
 
     @property
+    def _seen_cameras(self) -> tuple[str, ...]:
+        """What the policy sees; none named is what the task shows, or all that another package's environment does."""
+        return self.cameras or (() if world.is_foreign(self.task) else tasks.find(self.task).cameras)
+
+    @property
     def recorded_cameras(self) -> tuple[str, ...]:
         """What the policy sees, and what a classifier judges by beside it."""
-        return tuple(dict.fromkeys((*self.cameras, *self._reward_cameras)))
+        return tuple(dict.fromkeys((*self._seen_cameras, *self._reward_cameras)))
 
     def judges(self, spec: ExperienceSpec) -> ExperienceSpec:
         """What of the recorded experience a classifier sees; all of it where there is none."""
@@ -139,7 +161,7 @@ class TrainConfig:
 
     def policys(self, spec: ExperienceSpec) -> ExperienceSpec:
         """What of the recorded experience the policy sees."""
-        return spec.only(self.cameras)
+        return spec.only(self._seen_cameras) if self._seen_cameras else spec
 
     @property
     def judged(self) -> bool:
@@ -162,6 +184,19 @@ CHANGEABLE_ON_RESUME = (
 
 def preset(task: str) -> TrainConfig:
     """The settings a task is trained with unless told otherwise."""
+    if world.is_foreign(task):
+        return TrainConfig(
+            task=world.named(task),
+            obs="state",
+            cameras=(),
+            operator="none",
+            demonstrations=0,
+            reward="dense",
+            max_env_steps=_FOREIGN_ENV_STEPS,
+            eval_every=1_000,
+            eval_episodes=20,
+            agent=AgentConfig(discount=_FOREIGN_DISCOUNT),
+        )
     entry = tasks.find(task)
     values = entry.preset
     return TrainConfig(
@@ -174,12 +209,12 @@ def preset(task: str) -> TrainConfig:
     )
 
 
-def make_env(config: TrainConfig, **changes: Any) -> ManipulationEnv:
+def make_env(config: TrainConfig, **changes: Any) -> DrivableEnv:
     """The simulated environment of a run, but for the options of `ManipulationEnv` that are named."""
-    return tasks.make_env(config.task, **(_options(config) | changes))
+    return world.make_env(config.task, **(_options(config) | changes))
 
 
-def make_acting_env(config: TrainConfig, **changes: Any) -> TaskEnv:
+def make_acting_env(config: TrainConfig, **changes: Any) -> DrivableEnv:
     """The environment that a run acts in, but for the options that are named."""
     return config.where.open(config.task, **(_options(config) | changes))
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import gymnasium
 import jax
 import numpy as np
 
 from hilserl.agents.agent import Actor, Agent, act
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.statistics import wilson_interval
 from hilserl.vision.frames import FrameEncoder
 
@@ -22,6 +22,10 @@ class Evaluation:
     mean_episode_steps: float
     mean_episode_seconds: float
     """Simulated seconds, failures included at their full length."""
+    mean_return: float | None = None
+    """Undiscounted, where the reward is something else than the success."""
+    tells_success: bool = True
+    """Whether there is such a thing as a success."""
 
     @property
     def success_rate(self) -> float:
@@ -34,12 +38,20 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "success_rate": self.success_rate, "wilson_95": list(self.wilson_95)}
 
+    @property
+    def is_perfect(self) -> bool:
+        """Whether there was nothing left to learn."""
+        return self.successes == self.episodes
+
     def __str__(self) -> str:
         low, high = self.wilson_95
-        return (
-            f"{self.successes} of {self.episodes} episodes succeed "
-            f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %), {self.mean_episode_seconds:.1f} s an episode"
-        )
+        parts = [f"{self.mean_episode_seconds:.1f} s an episode"]
+        if self.mean_return is not None:
+            parts.insert(0, f"mean return {self.mean_return:.4g}")
+        if self.tells_success:
+            interval = f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"
+            return ", ".join([f"{self.successes} of {self.episodes} episodes succeed ({interval})", *parts])
+        return f"{self.episodes} episodes: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class Player:
 
 
 def evaluate(
-    env: gymnasium.Env[Any, Any],
+    env: DrivableEnv,
     player: Player,
     episodes: int,
     first_seed: int,
@@ -71,22 +83,30 @@ def evaluate(
 
     `after_episode` is told each seed and whether it succeeded.
     """
-    successes, steps = 0, []
+    successes, steps, returns = 0, [], []
     for seed in range(first_seed, first_seed + episodes):
-        success, length = play_episode(env, player, seed)
+        success, length, episode_return = play_episode(env, player, seed)
         successes += success
         steps.append(length)
+        returns.append(episode_return)
         if after_episode:
             after_episode(seed, success)
-    return Evaluation(successes, episodes, float(np.mean(steps)), float(np.mean(steps)) * control_dt_s)
+    return Evaluation(
+        successes,
+        episodes,
+        float(np.mean(steps)),
+        float(np.mean(steps)) * control_dt_s,
+        float(np.mean(returns)) if env.is_judged_by_return else None,
+        env.tells_success,
+    )
 
 
-def play_episode(env: gymnasium.Env[Any, Any], player: Player, seed: int) -> tuple[bool, int]:
-    """One autonomous episode: whether it succeeded, and its length in steps."""
+def play_episode(env: DrivableEnv, player: Player, seed: int) -> tuple[bool, int, float]:
+    """One autonomous episode: whether it succeeded, its length in steps, and its return, undiscounted."""
     observation, _ = env.reset(seed=seed)
-    steps = 0
+    steps, episode_return = 0, 0.0
     while True:
-        observation, _, terminated, truncated, info = env.step(player.act(observation))
-        steps += 1
+        observation, reward, terminated, truncated, info = env.step(player.act(observation))
+        steps, episode_return = steps + 1, episode_return + float(reward)
         if terminated or truncated:
-            return bool(info["success"]), steps
+            return bool(info["success"]), steps, episode_return

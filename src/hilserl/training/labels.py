@@ -8,7 +8,7 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.operators.labeller import Labeller
 from hilserl.operators.operator import Operator
-from hilserl.sim.interface import TaskEnv
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import EpisodeSummary, Rollout, Subscriber, summarise
 from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes
@@ -62,7 +62,7 @@ class LabelKeeper:
 
 
 def label(
-    env: TaskEnv,
+    env: DrivableEnv,
     operator: Operator,
     keeper: LabelKeeper,
     successes: int,
@@ -85,7 +85,7 @@ def label(
 
 
 def label_by_script(
-    env: TaskEnv, keeper: LabelKeeper, successes: int, seed: int, *, stop: Callable[[LabelKeeper], bool]
+    env: DrivableEnv, keeper: LabelKeeper, successes: int, seed: int, *, stop: Callable[[LabelKeeper], bool]
 ) -> None:
     """Lets the simulated labeller drive; the environment's own predicate is the label.
 

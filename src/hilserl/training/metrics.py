@@ -115,6 +115,11 @@ class Tally:
         return sum(e.autonomous_success for e in self.recent) / max(1, len(self.recent))
 
     @property
+    def mean_return(self) -> float:
+        """Of recent training episodes."""
+        return sum(e.episode_return for e in self.recent) / max(1, len(self.recent))
+
+    @property
     def agreement(self) -> float:
         """Of recent training steps, the part in which the reward said what the environment knows."""
         return sum(e.agreeing_steps for e in self.recent) / max(1, sum(e.steps for e in self.recent))
@@ -126,10 +131,10 @@ class Tally:
 
 
 class Progress:
-    """The bar a person watches, once there is progress."""
+    """The bar a person watches, once there is progress; `by_return` where a return says more than successes do."""
 
-    def __init__(self, label: str, tally: Tally, max_env_steps: int) -> None:
-        self._label, self._tally, self._max_env_steps = label, tally, max_env_steps
+    def __init__(self, label: str, tally: Tally, max_env_steps: int, *, by_return: bool = False) -> None:
+        self._label, self._tally, self._max_env_steps, self._by_return = label, tally, max_env_steps, by_return
         self._bar: tqdm[NoReturn] | None = None
 
     def show(self, rounds_per_s: float, more: str = "") -> None:
@@ -137,8 +142,9 @@ class Progress:
         if self._bar is None:
             self._bar = tqdm(total=total, initial=tally.env_steps, desc=self._label, unit="step", dynamic_ncols=True)
         self._bar.n = min(tally.env_steps, total)
+        alone = f"return {tally.mean_return:.4g}, " if self._by_return else ""
         self._bar.set_postfix_str(
-            f"alone {100 * tally.autonomous_success_rate:.0f}%, human {100 * tally.intervention_rate:.0f}%, "
+            f"{alone}alone {100 * tally.autonomous_success_rate:.0f}%, human {100 * tally.intervention_rate:.0f}%, "
             f"{rounds_per_s:.0f} rounds/s{more}"
         )
 

@@ -1,7 +1,7 @@
 """What runs came to: learning curves, drawn from their own metrics files, and a table over seeds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -28,19 +28,34 @@ _HEADER = (
 
 
 def plot_curve(metrics: Path, target: Path, title: str) -> None:
-    """Success with its interval, interventions and return, over environment steps and over human steps."""
+    """Success with its interval, interventions and return, over environment steps and over human steps.
+
+    Where policies are judged by their return as well, a row of its own shows that. What there was none of is left out:
+    success where an environment does not speak of it, human steps where nobody helped.
+    """
     episodes = read_metrics(metrics, "episode")
     evaluations = read_metrics(metrics, "evaluation")
-    figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharey="row", constrained_layout=True)
-    for column, (axis, label) in enumerate((("env_steps", "environment steps"), ("human_steps", "human steps"))):
-        _draw_success(axes[0, column], evaluations, episodes, axis)
-        _draw_effort(axes[1, column], episodes, axis)
-        for row in axes[:, column]:
-            _tidy(row, label)
-    axes[0, 0].set_ylabel("success rate")
-    axes[1, 0].set_ylabel(f"mean of the last {RECENT_EPISODES} episodes")
-    axes[0, 0].legend(loc="lower right", frameon=False)
-    axes[1, 0].legend(loc="center right", frameon=False)
+    by_return = any(e.get("mean_return") is not None for e in evaluations)
+    helped = any(e["human_steps"] for e in episodes)
+    columns = [("env_steps", "environment steps"), ("human_steps", "human steps")][: 1 + helped]
+    rows: list[tuple[str, str, Callable[[Axes, str], None]]] = []
+    if all(e.get("tells_success", True) for e in evaluations):
+        rows.append(("success rate", "lower right", lambda axes, x: _draw_success(axes, evaluations, episodes, x)))
+    if by_return:
+        rows.append(("return", "lower right", lambda axes, x: _draw_return(axes, evaluations, episodes, x)))
+    if helped or not by_return:
+        over = f"mean of the last {RECENT_EPISODES} episodes"
+        rows.append((over, "center right", lambda axes, x: _draw_effort(axes, episodes, x, with_return=not by_return)))
+    size = (5.5 * len(columns), 3.5 * len(rows))
+    figure, axes = plt.subplots(
+        len(rows), len(columns), figsize=size, sharey="row", squeeze=False, layout="constrained"
+    )
+    for row, (label, place, draw) in zip(axes, rows, strict=True):
+        for each, (x, x_label) in zip(row, columns, strict=True):
+            draw(each, x)
+            _tidy(each, x_label)
+        row[0].set_ylabel(label)
+        row[0].legend(loc=place, frameon=False)
     figure.suptitle(title)
     _save(figure, target)
 
@@ -140,7 +155,16 @@ def _draw_evaluations(axes: Axes, evaluations: list[dict[str, Any]], axis: str) 
     axes.set_ylim(-0.03, 1.03)
 
 
-def _draw_effort(axes: Axes, episodes: list[dict[str, Any]], axis: str) -> None:
+def _draw_return(axes: Axes, evaluations: list[dict[str, Any]], episodes: list[dict[str, Any]], axis: str) -> None:
+    returns = _running_mean([e["episode_return"] for e in episodes])
+    axes.plot([e[axis] for e in episodes], returns, color=_BLUE, alpha=0.6, lw=1.2, label="training episodes")
+    judged = [e for e in evaluations if e.get("mean_return") is not None]
+    axes.plot(
+        [e[axis] for e in judged], [e["mean_return"] for e in judged], "o-", color=_GREEN, ms=4, label="evaluation"
+    )
+
+
+def _draw_effort(axes: Axes, episodes: list[dict[str, Any]], axis: str, *, with_return: bool) -> None:
     x = [e[axis] for e in episodes]
     human = _running_mean([e["intervened_steps"] for e in episodes])
     steps = _running_mean([e["steps"] for e in episodes])
@@ -148,7 +172,8 @@ def _draw_effort(axes: Axes, episodes: list[dict[str, Any]], axis: str) -> None:
     agreement = [e.get("agreement", 1.0) for e in episodes]
     if min(agreement) < 1:
         axes.plot(x, agreement, color=_GREEN, lw=1.2, label="reward is true")
-    axes.plot(x, _running_mean([e["episode_return"] for e in episodes]), color=_BLUE, lw=1.5, label="return")
+    if with_return:
+        axes.plot(x, _running_mean([e["episode_return"] for e in episodes]), color=_BLUE, lw=1.5, label="return")
 
 
 def _running_mean(values: list[Any]) -> np.ndarray:

@@ -9,7 +9,7 @@ from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
-from hilserl.sim.interface import TaskEnv
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.rollout import EpisodeSummary, Judge, Policy, Rollout, Subscriber, summarise
 from hilserl.training.rundir import EpisodeWriter, read_episodes
 
@@ -52,7 +52,7 @@ def hold_still(layout_size: int) -> Policy:
 
 
 def record(
-    env: TaskEnv,
+    env: DrivableEnv,
     operator: Operator,
     keeper: Keeper,
     successes: int,
@@ -75,7 +75,7 @@ def record(
 
 
 def record_demonstrations(
-    env: TaskEnv,
+    env: DrivableEnv,
     folder: Path,
     successes: int,
     seed: int,

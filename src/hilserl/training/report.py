@@ -8,6 +8,8 @@ import numpy as np
 
 from hilserl.experience import Step
 from hilserl.operators.console.messages import Curve
+from hilserl.training import world
+from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.metrics import RECENT_EPISODES, Tally
 from hilserl.training.rollout import EpisodeSummary
@@ -22,9 +24,10 @@ class Dashboard:
     """A run's curves and counters: a rollout's subscriber that comes after those that count."""
 
     def __init__(
-        self, tally: Tally, learner: Callable[[], LearnerFacts], where: Callable[[], str], *, judged: bool
+        self, tally: Tally, learner: Callable[[], LearnerFacts], where: Callable[[], str], config: TrainConfig
     ) -> None:
-        self._tally, self._learner, self._where, self._judged = tally, learner, where, judged
+        self._tally, self._learner, self._where, self._judged = tally, learner, where, config.judged
+        self._by_return = world.is_foreign(config.task)
         self._episodes: deque[tuple[int, float, float, float]] = deque(maxlen=_KEPT_EPISODES)
         self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
         self._moments: deque[float] = deque()
@@ -59,6 +62,8 @@ class Dashboard:
             ("replay, prior data", f"{learner.online}, {learner.prior} steps"),
             ("learner", self._where()),
         )
+        if self._by_return:
+            facts = (*facts, (f"mean return, last {RECENT_EPISODES}", f"{tally.mean_return:.4g}"))
         if self._judged:
             wrong = f"{tally.fooled} of {tally.called_successes} were none, {tally.denied_steps} denied"
             facts = (*facts, ("successes by the reward", wrong))

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from hilserl.agents.agent import Agent
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, atomically, write_episode
-from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.drivable import DrivableEnv
+from hilserl.training import world
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
@@ -103,11 +104,11 @@ class Run:
         self.tally = Tally()
         self._started, self._earlier_seconds = time.monotonic(), 0.0
         self._solved = 0
-        self._env: ManipulationEnv | None = None
+        self._env: DrivableEnv | None = None
         self.restored: list[EpisodeSummary] = self._restore()
         self.log = MetricsLog(folder.metrics)
         self._next_eval = self._eval_after(self.tally.env_steps)
-        self.progress = Progress(config.task, self.tally, config.max_env_steps)
+        self.progress = Progress(config.task, self.tally, config.max_env_steps, by_return=world.is_foreign(config.task))
 
     def close(self) -> None:
         """Lets everything go; by the thread that evaluated."""
@@ -247,7 +248,7 @@ class Run:
         self._next_eval = self._eval_after(state.env_steps)
         first_seed = seed_for(self.config.seed, "evaluation", 0)
         result = evaluate(self._judging(), Player.of(agent), self.config.eval_episodes, first_seed, self._control_dt_s)
-        self._solved = self._solved + 1 if result.successes == result.episodes else 0
+        self._solved = self._solved + 1 if result.is_perfect else 0
         outcome = result.as_dict()
         self._note("evaluation", state.env_steps, {"rounds": state.rounds, "human_steps": state.human_steps, **outcome})
         done = (
@@ -267,7 +268,7 @@ class Run:
     def _control_dt_s(self) -> float:
         return self._learner.spec.control_dt_s
 
-    def _judging(self) -> ManipulationEnv:
+    def _judging(self) -> DrivableEnv:
         """The environment of evaluations, made by the thread that evaluates: OpenGL wants it so."""
         if self._env is None:
             self._env = make_env(self.config)

@@ -16,7 +16,7 @@ from hilserl.operators.keys import keys_for
 from hilserl.operators.person import Person, Role
 from hilserl.operators.seat import Device, Seat, open_devices
 from hilserl.operators.takeover import Control
-from hilserl.sim.interface import TaskEnv
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.rollout import EpisodeSummary, Observation
 
@@ -52,7 +52,7 @@ class Station:
 
     def __init__(
         self,
-        env: TaskEnv,
+        env: DrivableEnv,
         role: Role,
         *,
         seat: Seat,
@@ -82,8 +82,7 @@ class Station:
     def _open_console(self, seat: Seat, role: Role) -> Console:
         env, layout = self._env, self._env.experience.action
         return Console(
-            env.simulation.model,
-            env.simulation.data,
+            *env.scene,
             layout,
             lambda arm: env.tcp_positions_m[arm],
             view=seat.console,
@@ -155,7 +154,7 @@ class Station:
             self._best, self._since_progress = progress, 0
         else:
             self._since_progress += 1
-        self._console.on_step(step)
+        self._console.on_step(step, self._env.drawing)
         self._show_now_and_then()
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:

@@ -45,9 +45,7 @@ class Training:
             unless_opened.callback(self._link.stop)
             self._open = unless_opened.pop_all()
         self._actor.remember((episode.success, episode.intervened_steps > 0) for episode in self._run.restored)
-        self._dashboard = Dashboard(
-            self._run.tally, lambda: self._learner.facts, lambda: "in this process", judged=config.judged
-        )
+        self._dashboard = Dashboard(self._run.tally, lambda: self._learner.facts, lambda: "in this process", config)
         watching = [self._dashboard] if self._actor.station else []
         self._actor.begin(
             self._link,

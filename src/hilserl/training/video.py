@@ -7,8 +7,7 @@ import av
 import numpy as np
 
 from hilserl.experience import atomically
-from hilserl.sim.environment import ManipulationEnv
-from hilserl.sim.interface import CONTROL_DT_S
+from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.evaluation import Player, play_episode
 
 FILMED_EPISODES = 6
@@ -21,15 +20,16 @@ _CAMERA_BORDER_PX = 2
 _CAMERA_COLOURS = ((214, 158, 46), (49, 130, 206))
 
 
-def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height: int = 480, width: int = 640) -> None:
-    """Plays the deterministic policy and writes one MP4 in real time; a border at each episode's end tells its outcome.
+def film(path: Path, env: DrivableEnv, player: Player, seeds: range, height: int = 480, width: int = 640) -> None:
+    """Plays the deterministic policy and writes one MP4 in real time; a border at each episode's end tells its outcome,
+    where there is such a thing.
 
     The scene is `height` x `width`, both even. What a policy from pixels sees stands in a column to its right: the
     first camera on top with an amber border, the second below with a blue one, and so on by turns.
 
     Ends after the last seed, or with the episode in which the film gets long, as it does where a policy fails.
     """
-    fps = round(_FRAMES_PER_STEP / CONTROL_DT_S)
+    fps = round(_FRAMES_PER_STEP / env.experience.control_dt_s)
 
     def write(part: Path) -> None:
         with av.open(str(part), "w", format="mp4") as container:
@@ -45,8 +45,10 @@ def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height:
 
             for seed in seeds:
                 with env.watched(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP):
-                    success, _ = play_episode(env, player, seed)
-                last = _framed(_picture(env, height, width), _GREEN if success else _RED)
+                    success, *_ = play_episode(env, player, seed)
+                last = _picture(env, height, width)
+                if env.tells_success:
+                    last = _framed(last, _GREEN if success else _RED)
                 for _ in range(round(_LAST_PICTURE_S * fps)):
                     show(last)
                 if shown > _MAX_FILM_S * fps:
@@ -56,13 +58,13 @@ def film(path: Path, env: ManipulationEnv, player: Player, seeds: range, height:
     atomically(path, write)
 
 
-def _column_px(env: ManipulationEnv, height: int) -> int:
+def _column_px(env: DrivableEnv, height: int) -> int:
     """The width of the policy's pictures: as many as there are fill the height, at most half of it each; even."""
     cameras = len(env.experience.images)
     return height // max(2, cameras) // 2 * 2 if cameras else 0
 
 
-def _picture(env: ManipulationEnv, height: int, width: int) -> np.ndarray:
+def _picture(env: DrivableEnv, height: int, width: int) -> np.ndarray:
     """The scene, and beside it what the policy's cameras see at this very moment.
 
     Between two control steps the policy sees nothing; there the cameras are drawn all the same, as a picture that

@@ -9,7 +9,8 @@ from hilserl import tasks
 from hilserl.errors import HilserlError
 from hilserl.robot.config import RobotConfig
 from hilserl.robot.env import RobotEnv
-from hilserl.sim.interface import TaskEnv
+from hilserl.sim.drivable import DrivableEnv
+from hilserl.training import world
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,15 @@ class Where:
     """The simulation, or an arm behind a robot server, simulated or real, in real time."""
     robot: Annotated[RobotConfig, tyro.conf.arg(name="")] = field(default_factory=RobotConfig)
 
-    def open(self, task: str, *, randomise: bool = False, **options: Any) -> TaskEnv:
+    def open(self, task: str, *, randomise: bool = False, **options: Any) -> DrivableEnv:
         """The environment of a task; the options are those that `ManipulationEnv` and `RobotEnv` share.
 
-        Raises HilserlError for randomisation where there is nothing to randomise.
+        Raises HilserlError for randomisation where there is nothing to randomise, and for an arm in a foreign task.
         """
         if self.env == "sim":
-            return tasks.make_env(task, randomise=randomise, **options)
+            return world.make_env(task, randomise=randomise, **options)
+        if world.is_foreign(task):
+            raise HilserlError(f"{task} has no arm behind a robot server; take --env sim.")
         if randomise:
             raise HilserlError("An arm behind a robot server cannot be drawn anew: --randomise needs --env sim.")
         return RobotEnv(tasks.find(task)(), self.robot, **options)

@@ -142,13 +142,13 @@ class Console:
         self._sync()
         time.sleep(self._frame_s)
 
-    def on_step(self, step: Step) -> None:
-        """Shows what the policy's cameras saw, as often as an eye can use it."""
+    def on_step(self, step: Step, drawing: Callable[[], np.ndarray | None] = lambda: None) -> None:
+        """Shows what the policy's cameras saw and the drawing, if there is one, as often as an eye can use them."""
         now = time.monotonic()
-        images = {name: image for name, image in step.observation.items() if image.dtype == np.uint8}
-        if images and now - self._pictured >= _PICTURE_S:
+        if now - self._pictured >= _PICTURE_S:
             self._pictured = now
-            self.send(Pictures(images))
+            images = {name: image for name, image in step.observation.items() if image.dtype == np.uint8}
+            self.send(Pictures(images, drawing()))
 
     def _sync(self) -> None:
         self._shown = time.monotonic()

@@ -74,6 +74,8 @@ class Pictures(messages.Snapshot):
     """What the policy's cameras see, each uint8 [height, width, 3]."""
 
     images: dict[str, np.ndarray] = field(default_factory=dict)
+    drawing: np.ndarray | None = None
+    """What stands in the place of a scene, uint8 [height, width, 3]."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ class Panel(plugin.ViewerPlugin):
         self._status, self._hand = Status(), Hand((0.0, 0.0, 0.0), driven=False, smooth=False)
         self._pictures: Pictures | None = None
         self._textures: dict[str, int] = {}
+        self._drawing, self._drawing_px = 0, (1, 1)
+        """The texture that stands in the place of a scene, 0 where there is none, and its height and width."""
         self._hands, self._told_s = Hands(), 0.0
         self._goal_m: np.ndarray | None = None
         self._led_arm = ""
@@ -142,7 +144,10 @@ class Panel(plugin.ViewerPlugin):
         self._draw_plots()
         self._draw_keys()
         imgui.End()
-        self._draw_marker()
+        if self._drawing:
+            self._draw_drawing()
+        else:
+            self._draw_marker()
 
     def _draw_control(self) -> None:
         status = self._status
@@ -179,10 +184,10 @@ class Panel(plugin.ViewerPlugin):
         if self._pictures is not None:
             pictures, self._pictures = self._pictures, None
             for name, image in pictures.images.items():
-                height, width, channels = image.shape
-                self._textures[name] = self.viewer.upload_image(
-                    self._textures.get(name, 0), np.ascontiguousarray(image).tobytes(), width, height, channels
-                )
+                self._textures[name] = self._upload(self._textures.get(name, 0), image)
+            if pictures.drawing is not None:
+                self._drawing = self._upload(self._drawing, pictures.drawing)
+                self._drawing_px = pictures.drawing.shape[:2]
         if not self._textures:
             return
         imgui.SeparatorText("What the policy sees")
@@ -193,6 +198,29 @@ class Panel(plugin.ViewerPlugin):
             imgui.Image(texture, imgui.Vec2(_PICTURE_PX, _PICTURE_PX))
             imgui.Text(name)
             imgui.EndGroup()
+
+    def _upload(self, texture: int, image: np.ndarray) -> int:
+        height, width, channels = image.shape
+        return self.viewer.upload_image(texture, np.ascontiguousarray(image).tobytes(), width, height, channels)
+
+    def _draw_drawing(self) -> None:
+        """As large as there is room beside the panel, at its own proportions."""
+        room, (height, width) = imgui.GetIO().DisplaySize, self._drawing_px
+        part = min((room.x - PANEL_WIDTH_PX) / width, room.y / height)
+        if part <= 0:
+            return
+        size = imgui.Vec2(part * width, part * height)
+        flags = int(imgui.WindowFlags.NoDecoration) | int(imgui.WindowFlags.NoBackground)
+        flags |= int(imgui.WindowFlags.NoInputs) | int(imgui.WindowFlags.NoSavedSettings)
+        flags |= int(imgui.WindowFlags.NoBringToFrontOnFocus)
+        imgui.PushStyleVar(imgui.StyleVar.WindowPadding, imgui.Vec2(0, 0))
+        left = PANEL_WIDTH_PX + (room.x - PANEL_WIDTH_PX - size.x) / 2
+        imgui.SetNextWindowPos(imgui.Vec2(left, (room.y - size.y) / 2))
+        imgui.SetNextWindowSize(size)
+        imgui.Begin("drawing", None, flags)
+        imgui.Image(self._drawing, size)
+        imgui.End()
+        imgui.PopStyleVar()
 
     def _draw_facts(self) -> None:
         if self._status.facts and imgui.BeginTable("facts", 2):
@@ -225,7 +253,7 @@ class Panel(plugin.ViewerPlugin):
                 imgui.TableNextColumn()
                 imgui.TextUnformatted(key.meaning)
             imgui.EndTable()
-        if any(key.moves for key in self._keys):
+        if any(key.moves for key in self._keys) and not self._drawing:
             imgui.TextWrapped(
                 "Drag the orange marker to lead the hand; with Shift, up and down. Drag the scene to look around."
             )

@@ -1,0 +1,265 @@
+"""Any Gymnasium environment with a Box of actions, made one that policies learn and people drive here."""
+
+import contextlib
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.envs.registration import load_env_creator
+
+from hilserl.errors import HilserlError
+from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout
+from hilserl.interop.observations import explored, leaves
+from hilserl.interop.pictures import letterboxed, resized
+from hilserl.sim.drivable import DrivableEnv, nobody
+
+RENDERED = "rendered"
+"""The camera of an environment whose observations have no picture: what it draws for people."""
+_SUCCESS = ("is_success", "success")
+"""What `info` calls it, in Gymnasium-Robotics and those that follow it, and elsewhere."""
+_USUAL_FPS = 10.0
+
+
+class ForeignEnv(DrivableEnv):
+    """An environment of another package.
+
+    Its numbers become the state, each Box an entry; its pictures become cameras, and where it has none, what it draws
+    for people is one, `rendered`. Actions are [-1, 1], over the whole range of its Box, without grippers. A step's
+    length is what its `render_fps` says.
+
+    Args:
+        name: `PACKAGE:ENV_ID`; importing the package registers the id.
+        obs: "state" for the numbers alone, "pixels" for pictures beside them.
+        reward: "dense" for its own, "sparse" for 1 at a success, which then ends the episode.
+        image_size: height and width of what each camera gives.
+        cameras: some of its pictures; by default all.
+        max_episode_steps: instead of its own limit.
+        ends_on_success: False lets episodes go on until a limit, whatever it says.
+
+    Raises HilserlError where there is no such package or environment, or where it is of another form than these.
+    """
+
+    is_judged_by_return = True
+
+    def __init__(
+        self,
+        name: str,
+        obs: Literal["state", "pixels"] = "state",
+        reward: Literal["sparse", "dense"] = "dense",
+        image_size: int = 128,
+        cameras: tuple[str, ...] = (),
+        max_episode_steps: int | None = None,
+        ends_on_success: bool = True,
+    ) -> None:
+        if obs not in ("state", "pixels"):
+            raise HilserlError(f"obs={obs!r} does not exist; there is 'state' and 'pixels'.")
+        self.name, self.ask, self.render_mode = name, nobody, "rgb_array"
+        self._sparse, self._ends_on_success = reward == "sparse", ends_on_success
+        self._env = _made(name, max_episode_steps)
+        with contextlib.ExitStack() as unless_opened:
+            unless_opened.callback(self._env.close)
+            box = self._env.action_space
+            if not isinstance(box, gymnasium.spaces.Box) or not np.issubdtype(box.dtype, np.floating):
+                raise HilserlError(f"Actions of {name} are {box}; expected a Box of floats.")
+            if not box.is_bounded():
+                raise HilserlError(f"Actions of {name} are {box}; expected one that is bounded.")
+            self._box = box
+            size = int(np.prod(box.shape))
+            self._numbers, images = leaves(name, self._env.observation_space)
+            entries, told = self._explored(size)
+            self.tells_success = any(key in told for key in _SUCCESS)
+            if self._sparse and not self.tells_success:
+                raise HilserlError(
+                    f"{name} does not say what a success is: none of {', '.join(_SUCCESS)} is in its info. "
+                    "Take its own reward, --reward dense."
+                )
+            self._cameras = {leaf.name or "pixels": leaf for leaf in images}
+            self._shots = self._shots_of(obs, cameras)
+            unless_opened.pop_all()
+        shape = (image_size, image_size, 3)
+        fps = float(self._env.metadata.get("render_fps") or _USUAL_FPS)
+        self.experience = ExperienceSpec(
+            name,
+            StateLayout(entries),
+            ActionLayout(tuple(f"action_{i}" for i in range(size))),
+            tuple((camera, shape) for camera in self._shots),
+            1 / fps,
+        )
+        self.metadata = {"render_modes": ["rgb_array"] if self._env.render_mode else [], "render_fps": fps}
+        observed: dict[str, gymnasium.Space[Any]] = {
+            "state": gymnasium.spaces.Box(-np.inf, np.inf, (self.experience.state.size,), np.float32)
+        }
+        observed |= {camera: gymnasium.spaces.Box(0, 255, shape, np.uint8) for camera in self._shots}
+        self.observation_space = gymnasium.spaces.Dict(observed)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (size,), np.float32)
+        model = mujoco.MjSpec().compile()
+        self._scene = model, mujoco.MjData(model)
+        self._seen: Any = None
+        self._drawn: np.ndarray | None = None
+        self._succeeded = False
+        self._on_frame: tuple[Callable[[], object], int] = (nobody, 0)
+
+    def _explored(self, size: int) -> Any:
+        try:
+            return explored(self._env, self._numbers, self._its_own, size)
+        except Exception as error:
+            raise HilserlError(_in_words(f"{self.name} cannot be stepped", error)) from error
+
+    def _shots_of(self, obs: str, cameras: tuple[str, ...]) -> tuple[str, ...]:
+        if obs == "state":
+            return ()
+        there = tuple(self._cameras) or ((RENDERED,) if self._env.render_mode else ())
+        if not there:
+            raise HilserlError(f"{self.name} shows no picture and draws none; take obs='state'.")
+        if missing := [camera for camera in cameras if camera not in there]:
+            raise HilserlError(f"{self.name} has no camera {', '.join(missing)}; there is {', '.join(there)}.")
+        return cameras or there
+
+    def _its_own(self, action: np.ndarray) -> np.ndarray:
+        """An action in [-1, 1] over the range of the foreign Box."""
+        low, high = self._box.low.ravel(), self._box.high.ravel()
+        own = low + (np.asarray(action, np.float64) + 1) / 2 * (high - low)
+        return np.clip(own, low, high).astype(self._box.dtype).reshape(self._box.shape)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        super().reset(seed=seed)
+        self._see(self._env.reset(seed=seed, options=options)[0])
+        self._succeeded = False
+        return self._observe(), {"success": False}
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        action = np.asarray(action, dtype=np.float64)
+        layout = self.experience.action
+        if action.shape != (layout.size,) or not np.isfinite(action).all():
+            raise HilserlError(f"An action is {layout.size} finite numbers {layout.names}, got {action}.")
+        observation, reward, terminated, truncated, info = self._env.step(self._its_own(np.clip(action, -1, 1)))
+        self._see(observation)
+        self._succeeded = any(bool(info.get(key)) for key in _SUCCESS)
+        if self._sparse:
+            reward, terminated = float(self._succeeded), terminated or self._succeeded
+        on_frame, frames = self._on_frame
+        for _ in range(frames):
+            on_frame()
+        terminated = bool(terminated) and self._ends_on_success
+        return self._observe(), float(reward), terminated, bool(truncated), {"success": self._succeeded}
+
+    def _see(self, observation: Any) -> None:
+        self._seen, self._drawn = observation, None
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        values = {leaf.name or "state": leaf.of(self._seen).ravel() for leaf in self._numbers}
+        return {"state": self.experience.state.pack(values), **self.images()}
+
+    def images(self) -> dict[str, np.ndarray]:
+        return {
+            name: resized(self._draw() if name == RENDERED else self._cameras[name].of(self._seen), height, width)
+            for name, (height, width, _) in self.experience.images
+        }
+
+    def render(self) -> np.ndarray:
+        """What the environment draws for people, uint8 [h, w, 3]. Raises HilserlError where it draws nothing."""
+        return self._draw()
+
+    def _draw(self) -> np.ndarray:
+        if self._env.render_mode is None:
+            raise HilserlError(f"{self.name} draws nothing: it has no render mode rgb_array.")
+        if self._drawn is None:
+            try:
+                self._drawn = np.asarray(self._env.render(), np.uint8)
+            except gymnasium.error.Error as error:
+                raise HilserlError(_in_words(f"{self.name} cannot draw", error)) from error
+        return self._drawn
+
+    def picture(self, height: int, width: int) -> np.ndarray:
+        return letterboxed(self._draw(), height, width)
+
+    def drawing(self) -> np.ndarray | None:
+        return None if self._env.render_mode is None else self._draw()
+
+    @property
+    def scene(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """An empty one."""
+        return self._scene
+
+    @contextlib.contextmanager
+    def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
+        before, self._on_frame = self._on_frame, (on_frame, frames)
+        try:
+            yield
+        finally:
+            self._on_frame = before
+
+    def close(self) -> None:
+        self._env.close()
+
+    def seen_by_tool(self, motion: tuple[float, ...]) -> tuple[float, ...]:
+        return motion
+
+    def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
+        del goal_m, arm
+        return (0.0,) * self.experience.action.size
+
+    @property
+    def tcp_positions_m(self) -> dict[str, np.ndarray]:
+        """Nobody knows; the marker of the console's only arm stays where it is."""
+        return {"": np.zeros(3)}
+
+    @property
+    def is_supervised(self) -> bool:
+        return False
+
+    def expert_action(self) -> np.ndarray:
+        raise HilserlError(f"{self.name} has no script: it needs a person, or nobody.")
+
+    def progress(self) -> float:
+        return 0.0
+
+    def succeeded(self) -> bool:
+        return self._succeeded
+
+    def harm(self) -> bool:
+        return False
+
+
+def _made(name: str, max_episode_steps: int | None) -> gymnasium.Env[Any, Any]:
+    package, _, env_id = name.partition(":")
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise HilserlError(f"{name}: the package {package!r} cannot be imported: {error}.") from error
+    try:
+        spec = gymnasium.spec(env_id)
+        if spec.entry_point is None:
+            raise HilserlError(f"{name} is registered without an entry point.")
+        maker = spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
+        modes = getattr(maker, "metadata", {}).get("render_modes", ())
+        draws = "rgb_array" in modes and "render_mode" in _parameters(maker)
+        # Its checker speaks of habits, which are the package's own business; what matters is looked at here.
+        limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+        return gymnasium.make(spec, render_mode="rgb_array" if draws else None, disable_env_checker=True, **limit)
+    except HilserlError:
+        raise
+    except Exception as error:
+        raise HilserlError(_in_words(f"{name} cannot be made", error)) from error
+
+
+def _parameters(maker: Any) -> set[str]:
+    """The names that may be given to it; a maker that takes any keyword takes this one."""
+    given = inspect.signature(maker).parameters.values()
+    open_to_all = any(each.kind is each.VAR_KEYWORD for each in given)
+    return {each.name for each in given} | ({"render_mode"} if open_to_all else set())
+
+
+def _in_words(what: str, error: Exception) -> str:
+    """A sentence for what another package raised; where that says nothing, the line that did it."""
+    said = " ".join(str(error).split())
+    if not said and error.__traceback__:
+        last = inspect.getinnerframes(error.__traceback__)[-1]
+        said = f"at {last.filename}:{last.lineno}: {(last.code_context or ['?'])[0].strip()}"
+    return f"{what}: {type(error).__name__}: {said}"

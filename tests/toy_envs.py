@@ -1,0 +1,105 @@
+"""Environments as another package brings them: importing this registers them with Gymnasium."""
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+LIMIT = 8
+
+
+class Slide(gymnasium.Env[Any, Any]):
+    """A bead on a line; its action is a speed from -2 to +4. It is a success to be near the end, which ends nothing."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    action_space = spaces.Box(np.array([-2.0], np.float32), np.array([4.0], np.float32))
+    observation_space: spaces.Space[Any] = spaces.Dict(
+        {
+            "agent_pos": spaces.Box(-np.inf, np.inf, (2,), np.float64),
+            "goal": spaces.Box(-10, 10, (), np.float32),
+            "pixels": spaces.Dict({"top": spaces.Box(0, 255, (30, 40, 3), np.uint8)}),
+        }
+    )
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+        self.at, self.speeds = 0.0, []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        del options
+        super().reset(seed=seed)
+        self.at, self.speeds = float(self.np_random.uniform(-1, 0)), []
+        return self._observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        assert self.action_space.contains(action), action
+        self.speeds.append(float(action[0]))
+        self.at = float(np.clip(self.at + 0.1 * action[0], -1, 1))
+        return self._observe(), self.at - 1, False, False, {"is_success": self.at > 0.9}
+
+    def _observe(self) -> Any:
+        return {"agent_pos": np.array([self.at, 100 * self.at]), "goal": np.float32(1), "pixels": {"top": self.draw()}}
+
+    def draw(self) -> np.ndarray:
+        picture = np.zeros((30, 40, 3), np.uint8)
+        picture[:, : round(20 * (self.at + 1)), 0] = 255
+        return picture
+
+    def render(self) -> Any:
+        return self.draw()
+
+
+class Bare(Slide):
+    """The same as a row of numbers, without a word on success; one fall ends it."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
+
+    def _observe(self) -> Any:
+        return np.array([self.at])
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        observation, reward, _, _, _ = super().step(action)
+        return observation, reward, self.at <= -1, False, {}
+
+
+class Blind(Bare):
+    """Draws nothing."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "render_fps": 20}
+
+
+class Discrete(Bare):
+    action_space = spaces.Discrete(3)
+
+
+class Unbounded(Bare):
+    action_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+
+class PicturesAlone(Bare):
+    observation_space = spaces.Box(0, 255, (30, 40, 3), np.uint8)
+
+
+class Words(Bare):
+    observation_space = spaces.Dict({"state": spaces.Box(0, 1, (1,)), "said": spaces.Text(5)})
+
+
+class Twins(Bare):
+    observation_space = spaces.Dict({"a_b": spaces.Box(0, 1, (1,)), "a": spaces.Dict({"b": spaces.Box(0, 1, (1,))})})
+
+
+class Broken(Bare):
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        del seed, options
+        assert not LIMIT
+
+
+class Unmakeable(Bare):
+    def __init__(self, render_mode: str | None = None) -> None:
+        del render_mode
+        raise KeyError("a file that is not there")
+
+
+for kind in (Slide, Bare, Blind, Discrete, Unbounded, PicturesAlone, Words, Twins, Broken, Unmakeable):
+    gymnasium.register(f"toys/{kind.__name__}-v0", entry_point=kind, max_episode_steps=LIMIT)
