@@ -19,6 +19,7 @@ from hilserl.operators.keys import Command, Key
 from hilserl.operators.seat import Seat
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.frames import frame_of
+from hilserl.training import world
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _FAITHFUL_M = 1e-4
@@ -86,6 +87,11 @@ class Projector:
         if not self._paths:
             raise HilserlError(f"There are no recorded episodes (*.parquet) in {folder}.")
         _, spec = read_episode(self._paths[0])
+        if world.is_foreign(spec.task):
+            raise HilserlError(
+                f"The episodes in {folder} are of {spec.task}, whose scene nobody here can put back as it was; "
+                "`hilserl eval RUN_DIR --video FILM` films a policy."
+            )
         # Of what the world was drawn with, only the seed is recorded; which of the two it was shows in the motion.
         self._envs = [
             tasks.make_env(spec.task, frame=frame_of(spec), randomise=randomise, **_ENDLESS)
