@@ -15,7 +15,8 @@ PARTS = {
     "address": set(),
     "pace": set(),
     "experience": {"errors"},
-    "sim": {"experience"},
+    "drivable": {"experience"},
+    "sim": {"experience", "drivable"},
     "tasks": {"experience", "sim"},
     "operators": {"experience"},
     "agents": {"experience", "vision"},
@@ -23,7 +24,7 @@ PARTS = {
     "rewards": {"experience", "vision", "arrays", "statistics"},
     "replay": {"experience"},
     "robot": {"address", "pace", "experience", "sim"},
-    "interop": {"experience", "sim"},
+    "interop": {"experience", "drivable"},
 }
 BELOW_TRAINING = set(PARTS)
 PARTS |= {"training": BELOW_TRAINING, "cli": BELOW_TRAINING | {"training"}, "__main__": {"cli"}}

@@ -10,10 +10,10 @@ import tyro
 
 from hilserl.cli.arguments import split_task
 from hilserl.cli.seated import seated
+from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
-from hilserl.sim.drivable import DrivableEnv
 from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import steps_of
 from hilserl.training.metrics import Tally

@@ -10,11 +10,11 @@ import tyro
 from tqdm import tqdm
 
 from hilserl.cli.arguments import check_folder, split_task
+from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.sim.drivable import DrivableEnv
 from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import steps_of
 from hilserl.training.record import Keeper, record, record_demonstrations

@@ -11,11 +11,11 @@ import mujoco
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
+from hilserl.drivable import DrivableEnv, nobody
 from hilserl.errors import HilserlError
 from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout
 from hilserl.interop.observations import explored, leaves
 from hilserl.interop.pictures import letterboxed, resized
-from hilserl.sim.drivable import DrivableEnv, nobody
 
 RENDERED = "rendered"
 """The camera of an environment whose observations have no picture: what it draws for people."""

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 
 from hilserl.agents.agent import act
+from hilserl.drivable import DrivableEnv
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.robot.backend import LostError, RefusedError
-from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.config import TrainConfig, make_acting_env
 from hilserl.training.judge import reward_judge
 from hilserl.training.links import Link

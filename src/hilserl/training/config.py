@@ -12,11 +12,11 @@ import tyro
 
 from hilserl import tasks
 from hilserl.agents.agent import AgentConfig
+from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError, unknown
 from hilserl.experience import ExperienceSpec
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.sim.drivable import DrivableEnv
 from hilserl.sim.frames import FrameName
 from hilserl.training import world
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName

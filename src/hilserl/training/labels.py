@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.operators.labeller import Labeller
 from hilserl.operators.operator import Operator
-from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import EpisodeSummary, Rollout, Subscriber, summarise
 from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes

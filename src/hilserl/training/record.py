@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec, Step
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
-from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.rollout import EpisodeSummary, Judge, Policy, Rollout, Subscriber, summarise
 from hilserl.training.rundir import EpisodeWriter, read_episodes
 

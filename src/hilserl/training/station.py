@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from hilserl.drivable import DrivableEnv
 from hilserl.experience import Step
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Curve, Status
@@ -16,7 +17,6 @@ from hilserl.operators.keys import keys_for
 from hilserl.operators.person import Person, Role
 from hilserl.operators.seat import Device, Seat, open_devices
 from hilserl.operators.takeover import Control
-from hilserl.sim.drivable import DrivableEnv
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.rollout import EpisodeSummary, Observation
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hilserl.sim.drivable import DrivableEnv
+from hilserl.drivable import DrivableEnv
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import choose, load_checkpoint
 from hilserl.training.config import TrainConfig, load_config, make_acting_env

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from hilserl import tasks
+from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.robot.config import RobotConfig
 from hilserl.robot.env import RobotEnv
-from hilserl.sim.drivable import DrivableEnv
 from hilserl.training import world
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from hilserl import tasks
+from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.sim.drivable import DrivableEnv
 
 _OF_TASKS = {"frame": ("world", None), "crop": ({}, None), "randomise": (False,)}
 """What a foreign environment knows nothing of, and what then means nothing."""
