@@ -146,7 +146,7 @@ def test_train_resume_and_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str
     written = json.loads(figures.read_text())
     assert set(written) == {
         "successes", "episodes", "success_rate", "wilson_95", "mean_episode_steps", "mean_episode_seconds",
-        "mean_return", "tells_success",
+        "mean_return", "tells_success", "return_to_reach", "solved",
     }  # fmt: skip
     assert film.stat().st_size > 1000
     assert main(words) == 0

@@ -296,6 +296,21 @@ def test_an_evaluation_says_what_there_is_to_say() -> None:
     assert "return" not in str(Evaluation(5, 5, 10.0, 0.5))
 
 
+def test_solved_is_no_failure_or_the_return_that_was_asked_for() -> None:
+    assert Evaluation(5, 5, 10.0, 0.5).is_solved
+    assert not Evaluation(4, 5, 10.0, 0.5).is_solved
+    assert not Evaluation(4, 5, 10.0, 0.5, 99.0, return_to_reach=10.0).is_solved
+    for reached, wanted, solved in ((9.9, 10.0, False), (10.0, 10.0, True), (99.0, None, False)):
+        assert Evaluation(0, 5, 1.0, 0.1, reached, tells_success=False, return_to_reach=wanted).is_solved == solved
+
+
+def test_a_run_ends_with_the_return_that_it_was_registered_with(tmp_path: Path) -> None:
+    """Nothing that a bead does is worse than -2 a step."""
+    result = train(config(BARE, max_env_steps=80), RunDir(tmp_path / "run"))
+    assert result is not None
+    assert (result["ended"], result["env_steps"]) == ("solved", 16)
+
+
 def test_keys_drive_the_first_six_numbers() -> None:
     layout = ActionLayout(tuple(f"action_{i}" for i in range(8)))
     (arm,) = arms_of(layout)

@@ -102,4 +102,6 @@ class Unmakeable(Bare):
 
 
 for kind in (Slide, Bare, Blind, Discrete, Unbounded, PicturesAlone, Words, Twins, Broken, Unmakeable):
-    gymnasium.register(f"toys/{kind.__name__}-v0", entry_point=kind, max_episode_steps=LIMIT)
+    gymnasium.register(
+        f"toys/{kind.__name__}-v0", entry_point=kind, max_episode_steps=LIMIT, reward_threshold=-2.1 * LIMIT
+    )

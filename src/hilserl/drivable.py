@@ -22,6 +22,8 @@ class DrivableEnv(gymnasium.Env[Any, np.ndarray], ABC):
     """Whether it says what a success is."""
     is_judged_by_return = False
     """Whether its reward is something else than the success, so that a policy is judged by its return as well."""
+    return_to_reach: float | None = None
+    """The mean return at which it counts as solved, where somebody has said so."""
     ask: Callable[[], object]
     """Of a real arm: has a person set the scene up, and returns when they have."""
 

@@ -62,6 +62,8 @@ class ForeignEnv(DrivableEnv):
         self._env = _made(name, max_episode_steps)
         with contextlib.ExitStack() as unless_opened:
             unless_opened.callback(self._env.close)
+            if self._env.spec is not None:
+                self.return_to_reach = self._env.spec.reward_threshold
             box = self._env.action_space
             if not isinstance(box, gymnasium.spaces.Box) or not np.issubdtype(box.dtype, np.floating):
                 raise HilserlError(f"Actions of {name} are {box}; expected a Box of floats.")

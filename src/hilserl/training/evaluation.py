@@ -26,6 +26,8 @@ class Evaluation:
     """Undiscounted, where the reward is something else than the success."""
     tells_success: bool = True
     """Whether there is such a thing as a success."""
+    return_to_reach: float | None = None
+    """At which it counts as solved where there is not."""
 
     @property
     def success_rate(self) -> float:
@@ -36,12 +38,17 @@ class Evaluation:
         return wilson_interval(self.successes, self.episodes)
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "success_rate": self.success_rate, "wilson_95": list(self.wilson_95)}
+        figures = {"success_rate": self.success_rate, "wilson_95": list(self.wilson_95), "solved": self.is_solved}
+        return {**asdict(self), **figures}
 
     @property
-    def is_perfect(self) -> bool:
-        """Whether there was nothing left to learn."""
-        return self.successes == self.episodes
+    def is_solved(self) -> bool:
+        """Whether no episode failed or, where there is no success, whether the return is as high as was asked for."""
+        if self.tells_success:
+            return self.successes == self.episodes
+        if self.mean_return is None or self.return_to_reach is None:
+            return False
+        return self.mean_return >= self.return_to_reach
 
     def __str__(self) -> str:
         low, high = self.wilson_95
@@ -98,6 +105,7 @@ def evaluate(
         float(np.mean(steps)) * control_dt_s,
         float(np.mean(returns)) if env.is_judged_by_return else None,
         env.tells_success,
+        env.return_to_reach,
     )
 
 

@@ -124,7 +124,7 @@ class Run:
             self._learner.restore(agent, state.rounds)
             self._earlier_seconds = state.wall_seconds
             for record in read_metrics(self.dir.metrics, "evaluation"):
-                self._solved = self._solved + 1 if record["success_rate"] == 1.0 else 0
+                self._solved = self._solved + 1 if record.get("solved", record["success_rate"] == 1.0) else 0
         for record in read_metrics(self.dir.metrics, "discard") if self.dir.metrics.exists() else ():
             self.tally.count_discarded(record)
             self._learner.online_steps += record["steps"]
@@ -248,7 +248,7 @@ class Run:
         self._next_eval = self._eval_after(state.env_steps)
         first_seed = seed_for(self.config.seed, "evaluation", 0)
         result = evaluate(self._judging(), Player.of(agent), self.config.eval_episodes, first_seed, self._control_dt_s)
-        self._solved = self._solved + 1 if result.is_perfect else 0
+        self._solved = self._solved + 1 if result.is_solved else 0
         outcome = result.as_dict()
         self._note("evaluation", state.env_steps, {"rounds": state.rounds, "human_steps": state.human_steps, **outcome})
         done = (
