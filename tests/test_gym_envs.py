@@ -256,11 +256,13 @@ class Pusher:
         return True
 
 
-def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path) -> None:
-    with closing(make_env(SLIDE)) as env:
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) -> None:
+    """Pictures that the policy does not see may be in what was recorded, as they are unless told otherwise."""
+    with closing(make_env(SLIDE, obs=obs)) as env:
         keeper = Keeper(tmp_path / "demos", env.experience)
         record(env, Pusher(), keeper, 2, 0)
-        recorded = read_episodes(tmp_path / "demos", env.experience)
+        recorded = list(read_episodes(tmp_path / "demos", env.experience))
     assert [(len(steps) - 1, steps[-1].success) for steps in recorded] == [(toy_envs.LIMIT, True)] * 2
     folder = RunDir(tmp_path / "run")
     assert train(config(SLIDE, demos=(tmp_path / "demos",)), folder) is not None
@@ -270,6 +272,12 @@ def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path) -> None:
     result = train(cloning, cloned)
     assert result is not None
     assert result["evaluation"]["successes"] == 2, "what was always done is done"
+
+
+def test_a_person_may_judge_what_nothing_else_does() -> None:
+    with closing(ForeignEnv(BARE, reward="sparse", ends_on_success=False)) as env:
+        env.reset(seed=0)
+        assert env.step(np.zeros(1, np.float32))[1:4] == (0.0, False, False)
 
 
 def test_a_simulated_person_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ class ForeignEnv(DrivableEnv):
         image_size: height and width of what each camera gives.
         cameras: some of its pictures; by default all.
         max_episode_steps: instead of its own limit.
-        ends_on_success: False lets episodes go on until a limit, whatever it says.
+        ends_on_success: False lets episodes go on until a limit, whatever it says, for somebody else to judge.
 
     Raises HilserlError where there is no such package or environment, or where it is of another form than these.
     """
@@ -74,7 +74,7 @@ class ForeignEnv(DrivableEnv):
             self._numbers, images = leaves(name, self._env.observation_space)
             entries, told = self._explored(size)
             self.tells_success = any(key in told for key in _SUCCESS)
-            if self._sparse and not self.tells_success:
+            if self._sparse and ends_on_success and not self.tells_success:
                 raise HilserlError(
                     f"{name} does not say what a success is: none of {', '.join(_SUCCESS)} is in its info. "
                     "Take its own reward, --reward dense."

@@ -60,8 +60,8 @@ class TrainConfig:
     cloning_updates: int = 10_000
     """Updates of hg-dagger before it acts, and of bc in all."""
     reward: Literal["success", "dense", "classifier", "human"] = "success"
-    """What says that the task is done: the task itself, plainly or in a shaped number (another package's environment:
-    in its own), a classifier of camera images,
+    """What says that the task is done: the task itself, plainly or in a shaped number (of another package's
+    environment: its own reward), a classifier of camera images,
     or the operator. Evaluations count what the task itself says, whatever is learned from."""
     classifier: Path | None = None
     """The classifier's file, as `hilserl classifier` wrote it."""

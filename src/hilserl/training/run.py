@@ -74,7 +74,7 @@ def demonstrations(config: TrainConfig, folder: RunDir, spec: ExperienceSpec) ->
     What is recorded here is judged by the run's own reward.
     """
     if config.demos:
-        recorded = [episode for given in config.demos for episode in read_episodes(given, spec)]
+        recorded = [episode for given in config.demos for episode in read_episodes(given, spec, more_cameras=True)]
         if not recorded:
             raise HilserlError(f"There is no recorded episode in {', '.join(map(str, config.demos))}.")
     elif not config.demonstrations or ALGORITHMS[config.algorithm].draws == "online":

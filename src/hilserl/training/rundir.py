@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +129,23 @@ class EpisodeWriter:
         write_episode(self._folder / f"{steps[0].episode:06d}.parquet", steps, self._spec)
 
 
-def read_episodes(folder: Path, spec: ExperienceSpec) -> Iterator[list[Step]]:
+def read_episodes(folder: Path, spec: ExperienceSpec, *, more_cameras: bool = False) -> Iterator[list[Step]]:
     """All episodes of a folder, in order, one at a time: their images may take more memory than there is.
 
-    Raises HilserlError for one that is damaged or of another spec.
+    With `more_cameras` they may have been recorded with cameras that the spec does not have, which are left out. Raises
+    HilserlError for one that is damaged or of another spec.
     """
     for path in episode_files(folder):
         steps, found = read_episode(path)
-        if found != spec:
+        cameras = [name for name, _ in spec.images]
+        if (found.only(cameras) if more_cameras else found) != spec:
             raise HilserlError(
                 f"{path} was recorded as task {found.task!r} with state {list(found.state.names)} and cameras "
                 f"{[name for name, _ in found.images]}; this run is task {spec.task!r} with state "
-                f"{list(spec.state.names)} and cameras {[name for name, _ in spec.images]}."
+                f"{list(spec.state.names)} and cameras {cameras}."
             )
-        yield steps
+        yield steps if found == spec else [_seen_by(cameras, step) for step in steps]
+
+
+def _seen_by(cameras: Sequence[str], step: Step) -> Step:
+    return replace(step, observation={name: step.observation[name] for name in ("state", *cameras)})
