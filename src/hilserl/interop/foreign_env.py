@@ -29,7 +29,8 @@ class ForeignEnv(DrivableEnv):
 
     Its numbers become the state, each Box an entry; its pictures become cameras, and where it has none, what it draws
     for people is one, `rendered`. Actions are [-1, 1], over the whole range of its Box, without grippers. A step's
-    length is what its `render_fps` says. Making one acts in it at random (`observations.explored`), so it must be simulated.
+    length is what its `render_fps` says. Making one acts in it at random (`observations.explored`), so it must be
+    simulated.
 
     Args:
         name: `PACKAGE:ENV_ID`; importing the package registers the id.
