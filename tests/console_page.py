@@ -1,5 +1,6 @@
 """A console in a thread of its own, and the browser that opens it: what the tests of the console share."""
 
+import contextlib
 import gc
 import shutil
 import threading
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
+import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from hilserl.operators.console import viewers
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Seat
 from hilserl.operators.takeover import Control
@@ -151,6 +154,18 @@ class Loop:
         self._thread.join(PATIENCE_S)
         collect_viewer()
         self._raise()
+
+
+@contextmanager
+def driven(task: Task | str) -> Iterator[tuple[Loop, Page]]:
+    """A loop whose person has taken over, at a page that may be slow to answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(viewers, "SILENCE_S", 8.0)
+        loop = Loop(drives=False, obs="state", task=task)
+        with contextlib.closing(loop), chromium() as browser:
+            page = open_page(browser, loop.url, present=loop.present)
+            press_until(page, ";", lambda: loop.driven, "the person drives")
+            yield loop, page
 
 
 def collect_viewer() -> None:

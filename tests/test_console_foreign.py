@@ -8,27 +8,25 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from console_page import Loop, chromium, open_page, press_until, wait_until
-from hilserl.operators.console import viewers
+from console_page import Loop, driven, wait_until
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(viewers, "SILENCE_S", 8.0)
-        loop = Loop(drives=False, obs="state", task="toy_envs:toys/Slide-v0")
-        yield loop
-        loop.close()
+def console() -> Iterator[tuple[Loop, Page]]:
+    with driven("toy_envs:toys/Slide-v0") as console:
+        yield console
 
 
-@pytest.fixture(scope="module")
-def page(loop: Loop) -> Iterator[Page]:
-    with chromium() as browser:
-        page = open_page(browser, loop.url, present=loop.present)
-        press_until(page, ";", lambda: loop.driven, "the person drives")
-        yield page
+@pytest.fixture
+def loop(console: tuple[Loop, Page]) -> Loop:
+    return console[0]
+
+
+@pytest.fixture
+def page(console: tuple[Loop, Page]) -> Page:
+    return console[1]
 
 
 def speed(loop: Loop) -> float:

@@ -6,28 +6,26 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from console_page import Loop, chromium, open_page, press_until, wait_until
-from hilserl.operators.console import viewers
+from console_page import Loop, driven, press_until, wait_until
 from test_devices_in_sim import Both
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(viewers, "SILENCE_S", 8.0)
-        loop = Loop(drives=False, obs="state", task=Both())
-        yield loop
-        loop.close()
+def console() -> Iterator[tuple[Loop, Page]]:
+    with driven(Both()) as console:
+        yield console
 
 
-@pytest.fixture(scope="module")
-def page(loop: Loop) -> Iterator[Page]:
-    with chromium() as browser:
-        page = open_page(browser, loop.url, present=loop.present)
-        press_until(page, ";", lambda: loop.driven, "the person drives")
-        yield page
+@pytest.fixture
+def loop(console: tuple[Loop, Page]) -> Loop:
+    return console[0]
+
+
+@pytest.fixture
+def page(console: tuple[Loop, Page]) -> Page:
+    return console[1]
 
 
 def tools(loop: Loop) -> np.ndarray:
