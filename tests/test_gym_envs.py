@@ -86,6 +86,15 @@ def test_one_seed_is_one_episode_and_every_maker_expects_the_same_numbers(name: 
     assert all(np.array_equal(a, b) for a, b in zip(told[0][1:], told[1][1:], strict=True))
 
 
+def test_what_is_expected_of_the_numbers_does_not_hang_on_the_limit() -> None:
+    """Else what a person recorded in a minute would be refused by a run with the environment's own limit."""
+    told = set()
+    for limit in (None, 2, 600):
+        with closing(make_env(SLIDE, max_episode_steps=limit)) as env:
+            told.add(env.experience.to_json())
+    assert len(told) == 1
+
+
 def test_actions_span_the_range_of_the_box(slide: ForeignEnv) -> None:
     slide.reset(seed=0)
     for action in (-1.0, 0.0, 1.0, 5.0):

@@ -9,6 +9,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
+from hilserl.errors import HilserlError
 from hilserl.experience import ExperienceSpec
 
 
@@ -26,6 +27,24 @@ class DrivableEnv(gymnasium.Env[Any, np.ndarray], ABC):
     """The mean return at which it counts as solved, where somebody has said so."""
     ask: Callable[[], object]
     """Of a real arm: has a person set the scene up, and returns when they have."""
+
+    def _declare_spaces(self, low: np.ndarray | float, high: np.ndarray | float) -> None:
+        """The spaces of `experience`, whose state lies between two bounds, float32 [n] or one number for all."""
+        spec = self.experience
+        spaces: dict[str, gymnasium.Space[Any]] = {
+            "state": gymnasium.spaces.Box(low, high, (spec.state.size,), np.float32)
+        }
+        spaces |= {name: gymnasium.spaces.Box(0, 255, shape, np.uint8) for name, shape in spec.images}
+        self.observation_space = gymnasium.spaces.Dict(spaces)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (spec.action.size,), np.float32)
+
+    def _checked(self, action: np.ndarray) -> np.ndarray:
+        """An action, float64 [n] in [-1, 1], whatever is beyond cut off. Raises HilserlError where it is none."""
+        layout = self.experience.action
+        action = np.asarray(action, dtype=np.float64)
+        if action.shape != (layout.size,) or not np.isfinite(action).all():
+            raise HilserlError(f"An action is {layout.size} finite numbers {layout.names}, got {action}.")
+        return np.clip(action, -1.0, 1.0)
 
     @property
     @abstractmethod

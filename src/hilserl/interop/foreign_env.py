@@ -1,9 +1,11 @@
 """Any Gymnasium environment with a Box of actions, made one that policies learn and people drive here."""
 
 import contextlib
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import gymnasium
@@ -13,8 +15,8 @@ from gymnasium.envs.registration import load_env_creator
 
 from hilserl.drivable import DrivableEnv, nobody
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout
-from hilserl.interop.observations import explored, leaves
+from hilserl.experience import ActionLayout, Entry, ExperienceSpec, StateLayout
+from hilserl.interop.observations import Leaf, explored, leaves
 from hilserl.interop.pictures import letterboxed, resized
 
 RENDERED = "rendered"
@@ -22,6 +24,33 @@ RENDERED = "rendered"
 _SUCCESS = ("is_success", "success")
 """What `info` calls it, in Gymnasium-Robotics and those that follow it, and elsewhere."""
 _USUAL_FPS = 10.0
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What there is to know of an environment before anything is done in it."""
+
+    box: gymnasium.spaces.Box
+    """Its actions."""
+    numbers: tuple[Leaf, ...]
+    images: tuple[Leaf, ...]
+    entries: tuple[Entry, ...]
+    """Of the state that the numbers make."""
+    told: frozenset[str]
+    """What its `info` speaks of."""
+    draws: bool
+    """Whether it draws for people."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers an action has."""
+        return int(np.prod(self.box.shape))
+
+    def its_own(self, action: np.ndarray) -> np.ndarray:
+        """An action in [-1, 1] over the range of its Box."""
+        low, high = self.box.low.ravel(), self.box.high.ravel()
+        own = low + (action + 1) / 2 * (high - low)
+        return np.clip(own, low, high).astype(self.box.dtype).reshape(self.box.shape)
 
 
 class ForeignEnv(DrivableEnv):
@@ -60,45 +89,28 @@ class ForeignEnv(DrivableEnv):
             raise HilserlError(f"obs={obs!r} does not exist; there is 'state' and 'pixels'.")
         self.name, self.ask, self.render_mode = name, nobody, "rgb_array"
         self._sparse, self._ends_on_success = reward == "sparse", ends_on_success
+        self._form = _form_of(name)
+        self.tells_success = any(key in self._form.told for key in _SUCCESS)
+        if self._sparse and ends_on_success and not self.tells_success:
+            raise HilserlError(
+                f"{name} does not say what a success is: none of {', '.join(_SUCCESS)} is in its info. "
+                "Take its own reward, --reward dense."
+            )
+        self._cameras = {leaf.name: leaf for leaf in self._form.images}
+        shots = self._shots_of(obs, cameras)
         self._env = _made(name, max_episode_steps)
-        with contextlib.ExitStack() as unless_opened:
-            unless_opened.callback(self._env.close)
-            if self._env.spec is not None:
-                self.return_to_reach = self._env.spec.reward_threshold
-            box = self._env.action_space
-            if not isinstance(box, gymnasium.spaces.Box) or not np.issubdtype(box.dtype, np.floating):
-                raise HilserlError(f"Actions of {name} are {box}; expected a Box of floats.")
-            if not box.is_bounded():
-                raise HilserlError(f"Actions of {name} are {box}; expected one that is bounded.")
-            self._box = box
-            size = int(np.prod(box.shape))
-            self._numbers, images = leaves(name, self._env.observation_space)
-            entries, told = self._explored(size)
-            self.tells_success = any(key in told for key in _SUCCESS)
-            if self._sparse and ends_on_success and not self.tells_success:
-                raise HilserlError(
-                    f"{name} does not say what a success is: none of {', '.join(_SUCCESS)} is in its info. "
-                    "Take its own reward, --reward dense."
-                )
-            self._cameras = {leaf.name or "pixels": leaf for leaf in images}
-            self._shots = self._shots_of(obs, cameras)
-            unless_opened.pop_all()
-        shape = (image_size, image_size, 3)
+        if self._env.spec is not None:
+            self.return_to_reach = self._env.spec.reward_threshold
         fps = float(self._env.metadata.get("render_fps") or _USUAL_FPS)
         self.experience = ExperienceSpec(
             name,
-            StateLayout(entries),
-            ActionLayout(tuple(f"action_{i}" for i in range(size))),
-            tuple((camera, shape) for camera in self._shots),
+            StateLayout(self._form.entries),
+            ActionLayout(tuple(f"action_{i}" for i in range(self._form.size))),
+            tuple((camera, (image_size, image_size, 3)) for camera in shots),
             1 / fps,
         )
-        self.metadata = {"render_modes": ["rgb_array"] if self._env.render_mode else [], "render_fps": fps}
-        observed: dict[str, gymnasium.Space[Any]] = {
-            "state": gymnasium.spaces.Box(-np.inf, np.inf, (self.experience.state.size,), np.float32)
-        }
-        observed |= {camera: gymnasium.spaces.Box(0, 255, shape, np.uint8) for camera in self._shots}
-        self.observation_space = gymnasium.spaces.Dict(observed)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (size,), np.float32)
+        self.metadata = {"render_modes": ["rgb_array"] if self._form.draws else [], "render_fps": fps}
+        self._declare_spaces(-np.inf, np.inf)
         model = mujoco.MjSpec().compile()
         self._scene = model, mujoco.MjData(model)
         self._seen: Any = None
@@ -106,27 +118,15 @@ class ForeignEnv(DrivableEnv):
         self._succeeded = False
         self._on_frame: tuple[Callable[[], object], int] = (nobody, 0)
 
-    def _explored(self, size: int) -> Any:
-        try:
-            return explored(self._env, self._numbers, self._its_own, size)
-        except Exception as error:
-            raise HilserlError(_in_words(f"{self.name} cannot be stepped", error)) from error
-
     def _shots_of(self, obs: str, cameras: tuple[str, ...]) -> tuple[str, ...]:
         if obs == "state":
             return ()
-        there = tuple(self._cameras) or ((RENDERED,) if self._env.render_mode else ())
+        there = tuple(self._cameras) or ((RENDERED,) if self._form.draws else ())
         if not there:
             raise HilserlError(f"{self.name} shows no picture and draws none; take obs='state'.")
         if missing := [camera for camera in cameras if camera not in there]:
             raise HilserlError(f"{self.name} has no camera {', '.join(missing)}; there is {', '.join(there)}.")
         return cameras or there
-
-    def _its_own(self, action: np.ndarray) -> np.ndarray:
-        """An action in [-1, 1] over the range of the foreign Box."""
-        low, high = self._box.low.ravel(), self._box.high.ravel()
-        own = low + (np.asarray(action, np.float64) + 1) / 2 * (high - low)
-        return np.clip(own, low, high).astype(self._box.dtype).reshape(self._box.shape)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -137,11 +137,8 @@ class ForeignEnv(DrivableEnv):
         return self._observe(), {"success": False}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        action = np.asarray(action, dtype=np.float64)
-        layout = self.experience.action
-        if action.shape != (layout.size,) or not np.isfinite(action).all():
-            raise HilserlError(f"An action is {layout.size} finite numbers {layout.names}, got {action}.")
-        observation, reward, terminated, truncated, info = self._env.step(self._its_own(np.clip(action, -1, 1)))
+        its_own = self._form.its_own(self._checked(action))
+        observation, reward, terminated, truncated, info = self._env.step(its_own)
         self._see(observation)
         self._succeeded = any(bool(info.get(key)) for key in _SUCCESS)
         if self._sparse:
@@ -156,7 +153,7 @@ class ForeignEnv(DrivableEnv):
         self._seen, self._drawn = observation, None
 
     def _observe(self) -> dict[str, np.ndarray]:
-        values = {leaf.name or "state": leaf.of(self._seen).ravel() for leaf in self._numbers}
+        values = {leaf.name: leaf.of(self._seen).ravel() for leaf in self._form.numbers}
         return {"state": self.experience.state.pack(values), **self.images()}
 
     def images(self) -> dict[str, np.ndarray]:
@@ -170,7 +167,7 @@ class ForeignEnv(DrivableEnv):
         return self._draw()
 
     def _draw(self) -> np.ndarray:
-        if self._env.render_mode is None:
+        if not self._form.draws:
             raise HilserlError(f"{self.name} draws nothing: it has no render mode rgb_array.")
         if self._drawn is None:
             try:
@@ -183,7 +180,7 @@ class ForeignEnv(DrivableEnv):
         return letterboxed(self._draw(), height, width)
 
     def drawing(self) -> np.ndarray | None:
-        return None if self._env.render_mode is None else self._draw()
+        return self._draw() if self._form.draws else None
 
     @property
     def scene(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
@@ -230,7 +227,28 @@ class ForeignEnv(DrivableEnv):
         return False
 
 
-def _made(name: str, max_episode_steps: int | None) -> gymnasium.Env[Any, Any]:
+@functools.cache
+def _form_of(name: str) -> _Form:
+    """Found out once, in an environment with its own limit: what is expected of its numbers depends on nothing else.
+
+    Raises as `ForeignEnv`.
+    """
+    with contextlib.closing(_made(name)) as env:
+        box = env.action_space
+        if not isinstance(box, gymnasium.spaces.Box) or not np.issubdtype(box.dtype, np.floating):
+            raise HilserlError(f"Actions of {name} are {box}; expected a Box of floats.")
+        if not box.is_bounded():
+            raise HilserlError(f"Actions of {name} are {box}; expected one that is bounded.")
+        numbers, images = leaves(name, env.observation_space)
+        form = _Form(box, numbers, images, (), frozenset(), env.render_mode is not None)
+        try:
+            entries, told = explored(env, numbers, form.its_own, form.size)
+        except Exception as error:
+            raise HilserlError(_in_words(f"{name} cannot be stepped", error)) from error
+        return replace(form, entries=entries, told=frozenset(told))
+
+
+def _made(name: str, max_episode_steps: int | None = None) -> gymnasium.Env[Any, Any]:
     package, _, env_id = name.partition(":")
     try:
         importlib.import_module(package)

@@ -26,7 +26,8 @@ class Leaf:
 
     @property
     def name(self) -> str:
-        return "_".join(self.path)
+        """Its keys, or what it is where there are none."""
+        return "_".join(self.path) or ("pixels" if self.is_image else "state")
 
     def of(self, observation: Any) -> np.ndarray:
         for key in self.path:
@@ -44,7 +45,7 @@ def leaves(env_name: str, space: spaces.Space[Any]) -> tuple[tuple[Leaf, ...], t
     images = tuple(leaf for leaf in found if leaf.is_image)
     if not numbers:
         raise HilserlError(f"{env_name} shows pictures alone; a policy here needs some numbers beside them.")
-    names = [leaf.name or "state" for leaf in found]
+    names = [leaf.name for leaf in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise HilserlError(f"Two parts of what {env_name} shows would both be called {', '.join(twice)}.")
     return numbers, images
@@ -91,7 +92,7 @@ def explored(
     for leaf in numbers:
         size = int(np.prod(leaf.shape))
         part = slice(start, start + size)
-        entries.append(Entry(leaf.name or "state", size, _rounded(mean[part]), _rounded(scale[part])))
+        entries.append(Entry(leaf.name, size, _rounded(mean[part]), _rounded(scale[part])))
         start += size
     return tuple(entries), told
 

@@ -1,9 +1,8 @@
 """What the policy and the person see and do of a task, be its arm simulated or real."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
-import gymnasium
 import mujoco
 import numpy as np
 
@@ -90,23 +89,14 @@ class TaskEnv(DrivableEnv):
         images = tuple((name, shape) for name in cameras) if obs == "pixels" else ()
         self.experience = ExperienceSpec(task.name, layout, action_layout(task.arms), images, CONTROL_DT_S)
         bound = _STATE_BOUND * layout.scale
-        spaces: dict[str, gymnasium.Space[Any]] = {
-            "state": gymnasium.spaces.Box(layout.centre - bound, layout.centre + bound, dtype=np.float32)
-        }
-        spaces |= {name: gymnasium.spaces.Box(0, 255, shape, np.uint8) for name, shape in images}
-        self.observation_space = gymnasium.spaces.Dict(spaces)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.experience.action.size,), np.float32)
+        self._declare_spaces(layout.centre - bound, layout.centre + bound)
 
     def _moves(self, action: np.ndarray) -> list[tuple[np.ndarray, float]]:
         """What an action asks of each arm: a move along and about the world's axes, float64 [6], and of its gripper.
 
         Raises HilserlError where it is none.
         """
-        layout = self.experience.action
-        action = np.asarray(action, dtype=np.float64)
-        if action.shape != (layout.size,) or not np.isfinite(action).all():
-            raise HilserlError(f"An action is {layout.size} finite numbers {layout.names}, got {action}.")
-        return [arm.move(part) for arm, part in self._parts(np.clip(action, -1.0, 1.0))]
+        return [arm.move(part) for arm, part in self._parts(self._checked(action))]
 
     def _parts(self, action: np.ndarray) -> list[tuple[ArmView, np.ndarray]]:
         """Each arm with its part of an action."""
