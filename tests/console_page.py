@@ -28,7 +28,7 @@ from hilserl.training.rollout import Rollout
 from hilserl.training.station import Station
 from hilserl.training.world import make_env
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""
 _PRESS_MS = 400
 _WATCHED_STEP_S = 0.02
@@ -39,7 +39,7 @@ def wait_until(condition: Callable[[], object], what: str, page: Page | None = N
     """Waits; a page that is named is kept awake meanwhile, as headless Chromium stops drawing for an idle driver."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < end, f"waited {PATIENCE_S} s in vain until {what}"
+        assert time.monotonic() < end, f"waited {PATIENCE_S:.0f} s in vain until {what}"
         if page is None:
             time.sleep(0.02)
         else:
@@ -47,11 +47,14 @@ def wait_until(condition: Callable[[], object], what: str, page: Page | None = N
 
 
 def press_until(page: Page, keys: Sequence[str], condition: Callable[[], object], what: str) -> None:
-    """Presses as a person does who sees that nothing has happened: a page that has just opened may not listen yet."""
-    for _ in range(8):
+    """Presses as a person does who sees that nothing has happened: a page that has just opened may not listen yet.
+
+    Again only after a while: a key that toggles, heard late and twice, would have done nothing.
+    """
+    for _ in range(5):
         for key in keys:
             page.keyboard.press(key, delay=_PRESS_MS)
-        for _ in range(50):
+        for _ in range(150):
             if condition():
                 return
             page.wait_for_timeout(100)

@@ -6,7 +6,7 @@ from typing import Any
 
 import hilserl.training.station as place
 from hilserl.cli.main import main
-from hilserl.operators.console import viewers
+from hilserl.operators.console import panel, viewers
 from hilserl.training import actor
 from hilserl.training import train as training
 
@@ -30,15 +30,21 @@ class Told(place.Station):
 
 
 class ToldTraining(training.Training):
-    """A run that tells at its end what its learner holds as prior data."""
+    """A run that tells when its loop is over, and at its end what its learner holds as prior data."""
+
+    def _reason_to_stop(self) -> str | None:
+        if reason := super()._reason_to_stop():
+            print(f"ends: {reason}", flush=True)
+        return reason
 
     def __exit__(self, *exception: object) -> None:
         super().__exit__(*exception)
         print(json.dumps({"prior": self._learner.facts.prior}), flush=True)
 
 
-# A page drawn in software on a busy machine may be silent for longer than a person's would.
+# A page drawn in software on a busy machine may be silent, and late, for longer than a person's would.
 viewers.SILENCE_S = 8.0
+panel.TWICE_WITHIN_S = 30.0
 place.Station = Told
 actor.Station = Told
 training.Training = ToldTraining

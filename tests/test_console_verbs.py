@@ -72,8 +72,8 @@ class Verb:
 
     @property
     def is_ending(self) -> bool:
-        """Whether its loop is over, though it still evaluates."""
-        return "prior" in self.told
+        """Whether its loop is over, though it still evaluates, which may take a busy machine a minute."""
+        return any(line.startswith("ends: ") for line in self.lines)
 
     @property
     def has_ended(self) -> bool:
@@ -141,21 +141,30 @@ def test_a_demonstration_is_recorded_by_pressing_keys_and_training_takes_it(tmp_
         def off() -> np.ndarray:
             return np.subtract(verb.told["cube"], verb.told["tcp"])[:2]
 
+        def grasp() -> bool:
+            """Comes down over the cube and closes; what is pressed late may miss it."""
+            for _ in range(40):
+                away = off()
+                axis = int(np.abs(away).argmax())
+                if abs(away[axis]) < ALIGNED_M:
+                    break
+                lead(verb, page, axis, away[axis])
+            for _ in range(20):
+                height = verb.told["tcp"][2] - verb.told["cube"][2]
+                if height < ALIGNED_M:
+                    break
+                lead(verb, page, 2, -height)
+            press_until(page, "l", lambda: verb.told["closed"], "the gripper closes")
+            for _ in range(100):
+                if verb.told["held"]:
+                    return True
+                page.wait_for_timeout(100)
+            press_until(page, "l", lambda: not verb.told["closed"], "the gripper opens again")
+            lead(verb, page, 2, FAR_M)
+            return False
+
         wait_until(lambda: verb.told, "the episode is there", page)
-        for _ in range(40):
-            away = off()
-            axis = int(np.abs(away).argmax())
-            if abs(away[axis]) < ALIGNED_M:
-                break
-            lead(verb, page, axis, away[axis])
-        assert np.abs(off()).max() < ALIGNED_M
-        for _ in range(20):
-            height = verb.told["tcp"][2] - verb.told["cube"][2]
-            if height < ALIGNED_M:
-                break
-            lead(verb, page, 2, -height)
-        press_until(page, "l", lambda: verb.told["closed"], "the gripper closes")
-        wait_until(lambda: verb.told["held"], "the cube is held", page)
+        assert any(grasp() for _ in range(4)), f"the cube is not held after four grasps: {verb.told}"
         page.keyboard.down("j")
         wait_until(lambda: verb.has_ended, "the cube is lifted and the recording ends by itself", page)
         assert verb.end() == 0, verb.errors
@@ -195,7 +204,9 @@ def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_pat
             episode = verb.told["episode"]
             wait_until(lambda episode=episode: verb.told["episode"] > episode, "the episode ends", page)
         press_until(page, ("Escape", "Escape"), lambda: verb.has_ended or verb.is_ending, "the run ends")
-        wait_until(lambda: verb.has_ended, "the run has ended", page)
+        # The run draws its film now, and so would the page, both in software.
+        page.close()
+        wait_until(lambda: verb.has_ended, "the run has ended")
         assert verb.end() == 0, verb.errors
         prior = verb.told["prior"]
     env = make_env("pick_cube", obs="state")

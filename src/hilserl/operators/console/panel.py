@@ -21,7 +21,8 @@ from hilserl.operators.keys import HELD, LABEL_KEY, PRESSED, Command, Key
 PANEL_WIDTH_PX = 340.0
 _PICTURE_PX = 156.0
 _PLOT_PX = 110.0
-_TWICE_WITHIN_S = 2.0
+TWICE_WITHIN_S = 4.0
+"""What only counts when asked for twice is forgotten after so long; a page drawn in software answers a second late."""
 _REMIND_S = 0.1
 """What is held is said again this often: the loop forgets it when it has not heard of the page for too long."""
 _MARKER_PX = 13.0
@@ -128,7 +129,7 @@ class Panel(plugin.ViewerPlugin):
 
     def _is_asked(self, command: Command) -> bool:
         """Whether a command that only counts when asked for twice has just been asked for once."""
-        return time.monotonic() - self._asked.get(command, -_TWICE_WITHIN_S) < _TWICE_WITHIN_S
+        return time.monotonic() - self._asked.get(command, -TWICE_WITHIN_S) < TWICE_WITHIN_S
 
     @messages.handler
     def on_gui(self, event: messages.BuildGuiEvent) -> None:
