@@ -13,7 +13,7 @@ train: setup  ## train pick_cube from nothing; ends by itself with a curve and a
 	$(BIN)/hilserl train pick_cube --seed $(SEED) --run-dir $(RUN_DIR)
 
 test: setup  ## everything but the learning runs, the browser and ROS
-	$(BIN)/python -m pytest -m "not slow and not chaos and not gpu and not browser and not ros"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not chaos and not gpu and not browser and not ros"
 
 test-browser: setup  ## the console in headless Chromium and in a window on a virtual display
 	@sh scripts/browser.sh

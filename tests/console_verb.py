@@ -1,4 +1,7 @@
-"""Runs a verb as the command line does, and tells on standard output, line by line, what its person's hand is doing."""
+"""Runs a verb as the command line does, and tells on standard output, line by line, what its person's hand is doing.
+
+It films nothing.
+"""
 
 import json
 import sys
@@ -7,7 +10,7 @@ from typing import Any
 import hilserl.training.station as place
 from hilserl.cli.main import main
 from hilserl.operators.console import panel, viewers
-from hilserl.training import actor
+from hilserl.training import actor, run
 from hilserl.training import train as training
 
 
@@ -48,4 +51,5 @@ panel.TWICE_WITHIN_S = 30.0
 place.Station = Told
 actor.Station = Told
 training.Training = ToldTraining
+run.film = lambda *_: None
 sys.exit(main(sys.argv[1:]))

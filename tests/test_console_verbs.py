@@ -204,7 +204,6 @@ def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_pat
             episode = verb.told["episode"]
             wait_until(lambda episode=episode: verb.told["episode"] > episode, "the episode ends", page)
         press_until(page, ("Escape", "Escape"), lambda: verb.has_ended or verb.is_ending, "the run ends")
-        # The run draws its film now, and so would the page, both in software.
         page.close()
         wait_until(lambda: verb.has_ended, "the run has ended")
         assert verb.end() == 0, verb.errors
