@@ -21,6 +21,8 @@ class Preset:
 
     discount: float = 0.97
     max_env_steps: int = 8_000
+    max_minutes: float = 60.0
+    eval_every: int = 500
     demonstrations: int = 20
 
 

@@ -205,6 +205,8 @@ def preset(task: str) -> TrainConfig:
         frame=entry.frame,
         demonstrations=values.demonstrations,
         max_env_steps=values.max_env_steps,
+        max_minutes=values.max_minutes,
+        eval_every=values.eval_every,
         agent=AgentConfig(discount=values.discount),
     )
 

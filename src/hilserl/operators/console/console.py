@@ -148,7 +148,9 @@ class Console:
         if now - self._pictured >= _PICTURE_S:
             self._pictured = now
             images = {name: image for name, image in step.observation.items() if image.dtype == np.uint8}
-            self.send(Pictures(images, drawing()))
+            drawn = drawing()
+            if images or drawn is not None:
+                self.send(Pictures(images, drawn))
 
     def _sync(self) -> None:
         self._shown = time.monotonic()
