@@ -20,6 +20,7 @@ class Preset:
     """What training should know of a task before it starts."""
 
     discount: float = 0.97
+    initial_temperature: float = 0.01
     max_env_steps: int = 8_000
     max_minutes: float = 60.0
     eval_every: int = 500

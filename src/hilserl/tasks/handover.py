@@ -96,7 +96,14 @@ class Handover(Task):
     name = "handover"
     summary = "take a bar from a tray, pass it in the air to a second arm, set it into the other tray"
     published = "100 % after 43,000 steps, 2.5 h (HIL-SERL)"
-    preset = Preset(discount=0.98, max_env_steps=40_000, max_minutes=240, eval_every=2_000, demonstrations=30)
+    preset = Preset(
+        discount=0.95,
+        initial_temperature=0.002,
+        max_env_steps=40_000,
+        max_minutes=240,
+        eval_every=2_000,
+        demonstrations=30,
+    )
     max_episode_steps = 150
     arms = (_LEFT, _RIGHT)
     views = (

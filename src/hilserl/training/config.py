@@ -207,7 +207,7 @@ def preset(task: str) -> TrainConfig:
         max_env_steps=values.max_env_steps,
         max_minutes=values.max_minutes,
         eval_every=values.eval_every,
-        agent=AgentConfig(discount=values.discount),
+        agent=AgentConfig(discount=values.discount, initial_temperature=values.initial_temperature),
     )
 
 
