@@ -34,6 +34,7 @@ def random_batches(spec: ExperienceSpec, batches: int, size: int, seed: int = 0)
         rng.integers(0, 2, (batches, size)).astype(np.float32),
         observation(),
         rng.integers(0, 2, (batches, size)).astype(np.float32),
+        rng.integers(0, 2, (batches, size)).astype(bool),
     )
 
 
@@ -116,7 +117,8 @@ def test_values_converge_to_the_known_ones(state_spec: ExperienceSpec, bootstrap
     for index in range(150):
         action = rng.uniform(-1, 1, (2, 8, 2)).astype(np.float32)
         action[..., 1] = rng.integers(-1, 2, (2, 8))
-        batch = Transitions(state, action, np.ones((2, 8), np.float32), state, np.full((2, 8), bootstrap, np.float32))
+        bootstraps = np.full((2, 8), bootstrap, np.float32)
+        batch = Transitions(state, action, np.ones((2, 8), np.float32), state, bootstraps, np.zeros((2, 8), bool))
         agent, metrics = update(agent, batch, jax.random.key(index))
     expected = 1.0 + bootstrap
     assert metrics["q"] == pytest.approx(expected, abs=0.1)
@@ -191,6 +193,7 @@ def test_huge_inputs_do_not_break_the_networks(state_spec: ExperienceSpec) -> No
         {"hidden": ()},
         {"target_rate": 0.0},
         {"averaging_rate": 1.5},
+        {"cloning_weight": -0.1},
     ],
 )
 def test_impossible_settings_are_refused(settings: dict) -> None:

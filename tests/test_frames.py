@@ -133,7 +133,12 @@ def test_without_cameras_the_vision_settings_change_nothing(state_spec: Experien
     rng = np.random.default_rng(0)
     observation = {"state": rng.normal(size=(2, 8, 3)).astype(np.float32)}
     batches = Transitions(
-        observation, rng.choice([-1.0, 1.0], (2, 8, 2)), rng.normal(size=(2, 8)), observation, np.ones((2, 8))
+        observation,
+        rng.choice([-1.0, 1.0], (2, 8, 2)),
+        rng.normal(size=(2, 8)),
+        observation,
+        np.ones((2, 8)),
+        np.ones((2, 8), bool),
     )
     weights = []
     for vision in (ONCE, EVERY_UPDATE):

@@ -35,7 +35,7 @@ class NaiveBuffer:
         value = np.array([r.observation["state"][0] for r in rows])
         done = np.array([r.ends_episode for r in rows[1:]], np.float32)
         return Transitions(
-            {"state": value[:-1, None]}, np.zeros(0), np.zeros(0), {"state": value[1:, None]}, 1.0 - done
+            {"state": value[:-1, None]}, np.zeros(0), np.zeros(0), {"state": value[1:, None]}, 1.0 - done, np.zeros(0)
         )
 
     def online(self) -> Transitions:

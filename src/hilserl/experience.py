@@ -213,6 +213,8 @@ class Transitions(NamedTuple):
     next_observation: dict[str, Any]
     bootstrap: Any
     """float32 [...]: 0 where the episode terminated, else 1."""
+    demonstrated: Any
+    """bool [...]: whether a person chose the action, in a demonstration or an intervention."""
 
 
 _SCALARS: tuple[tuple[str, pa.DataType], ...] = (

@@ -32,7 +32,7 @@ class Columns(NamedTuple):
     def nbytes(self) -> int:
         return sum(column.nbytes for column in (*self.observation.values(), self.action, self.reward, self.terminated))
 
-    def transitions(self, before: Any, rows: Any) -> Transitions:
+    def transitions(self, before: Any, rows: Any, demonstrated: Any) -> Transitions:
         """The transitions from the rows `before` to `rows`, with the rows' shape in front."""
         return Transitions(
             observation={name: column[before] for name, column in self.observation.items()},
@@ -41,6 +41,7 @@ class Columns(NamedTuple):
             next_observation={name: column[rows] for name, column in self.observation.items()},
             # A time limit says nothing about the value of the state it interrupts, so only termination counts.
             bootstrap=1.0 - self.terminated[rows].astype(np.float32),
+            demonstrated=demonstrated,
         )
 
 
@@ -56,7 +57,7 @@ class Store(Protocol):
         """Keeps steps in the rows from `row` on."""
         ...
 
-    def transitions(self, before: np.ndarray, rows: np.ndarray) -> Transitions:
+    def transitions(self, before: np.ndarray, rows: np.ndarray, demonstrated: np.ndarray) -> Transitions:
         """As `Columns.transitions`."""
         ...
 
@@ -78,8 +79,8 @@ class HostStore:
                 column[at] = step.observation[name]
             columns.action[at], columns.reward[at], columns.terminated[at] = step.action, step.reward, step.terminated
 
-    def transitions(self, before: np.ndarray, rows: np.ndarray) -> Transitions:
-        return self._columns.transitions(before, rows)
+    def transitions(self, before: np.ndarray, rows: np.ndarray, demonstrated: np.ndarray) -> Transitions:
+        return self._columns.transitions(before, rows, demonstrated)
 
 
 class Replay:
@@ -218,4 +219,4 @@ class Replay:
 
     def transitions(self, rows: np.ndarray) -> Transitions:
         """The transitions that end in these rows, with the rows' shape in front."""
-        return self._store.transitions(self._before[rows], rows)
+        return self._store.transitions(self._before[rows], rows, self._prior[rows])

@@ -49,6 +49,8 @@ class AgentConfig:
     """Part of the way that the averaged actor, which is what a run is judged by, moves to the actor in each round."""
     initial_temperature: float = 0.01
     target_entropy_per_action: float = -0.5
+    cloning_weight: float = 0.0
+    """Of the imitation of a person's actions beside the losses of soft actor-critic; 0 leaves these alone."""
     gripper_penalty: float = 0.02
     """Taken from the gripper's reward for each gripper that an action sets moving."""
     vision: VisionConfig = field(default_factory=VisionConfig)
@@ -56,6 +58,8 @@ class AgentConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.target_critics <= self.critics:
             raise HilserlError(f"target_critics must be 1 to critics={self.critics}, got {self.target_critics}.")
+        if self.cloning_weight < 0:
+            raise HilserlError(f"cloning_weight must not be negative, got {self.cloning_weight}.")
         if not 0 <= self.discount <= 1:
             raise HilserlError(f"discount must lie in [0, 1], got {self.discount}.")
         for name in ("target_rate", "averaging_rate"):

@@ -2,7 +2,8 @@
 
 One class serves arms without a learned gripper, with one, and with two: the action layout says which actions are
 grippers. A round is `utd_ratio` updates of encoder, critics and gripper, each on its own batch, then one of policy and
-temperature.
+temperature. With a `cloning_weight` each of the former also brings encoder, policy and gripper nearer to what people
+did.
 """
 
 import dataclasses
@@ -29,6 +30,7 @@ from hilserl.agents.agent import (
     track,
 )
 from hilserl.agents.gripper import changes, to_choice
+from hilserl.agents.imitation import imitation_loss
 from hilserl.agents.networks import Critic, GripperHead, Policy, critic_ensemble, ensemble_values, sample_squashed
 from hilserl.experience import ExperienceSpec, Transitions
 from hilserl.vision.frames import FrameEncoder
@@ -146,32 +148,43 @@ def _update_values(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) ->
     then moves, and the policy does both for ever.
     """
     config, layout = agent.config, agent.actor.action
+    clones = config.cloning_weight > 0
     goals = _goals(agent, batch, key)
     noise_key = jax.random.fold_in(key, NOISE_KEYS + 1)
 
-    def loss(values: Values) -> tuple[Array, Metrics]:
+    def loss(trained: tuple[Values, Policy]) -> tuple[Array, Metrics]:
+        values, policy = trained
         features = values.encoder(batch.observation, noise_key)
         q = ensemble_values(values.critics, features, batch.action)
-        critic_loss = jnp.mean((q - goals.critic) ** 2)
+        total = critic_loss = jnp.mean((q - goals.critic) ** 2)
         metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": goals.critic.mean()}
+        if clones:
+            actor = dataclasses.replace(agent.actor, policy=policy, gripper=values.gripper)
+            imitation, imitation_metrics = imitation_loss(actor, features, batch)
+            total += config.cloning_weight * imitation
+            metrics |= imitation_metrics
         if values.gripper is None or goals.gripper is None:
-            return critic_loss, metrics
+            return total, metrics
         taken = to_choice(part(batch.action, layout.grippers))[:, None]
         choice_values = jax.vmap(values.gripper)(features, part(batch.action, layout.continuous))
         gripper_q = jnp.take_along_axis(choice_values, taken, -1)[:, 0]
         gripper_loss = jnp.mean((gripper_q - goals.gripper) ** 2)
-        return critic_loss + gripper_loss, metrics | {"gripper_loss": gripper_loss, "gripper_q": gripper_q.mean()}
+        return total + gripper_loss, metrics | {"gripper_loss": gripper_loss, "gripper_q": gripper_q.mean()}
 
-    values = Values(agent.actor.encoder, agent.critics, agent.actor.gripper)
-    gradient, metrics = eqx.filter_grad(loss, has_aux=True)(values)
+    values, policy = Values(agent.actor.encoder, agent.critics, agent.actor.gripper), agent.actor.policy
+    (gradient, policy_gradient), metrics = eqx.filter_grad(loss, has_aux=True)((values, policy))
     values, state = descend(values, gradient, agent.optimizers.values, config)
-    actor = dataclasses.replace(agent.actor, encoder=values.encoder, gripper=values.gripper)
+    optimizers = dataclasses.replace(agent.optimizers, values=state)
+    if clones:
+        policy, state = descend(policy, policy_gradient, optimizers.policy, config)
+        optimizers = dataclasses.replace(optimizers, policy=state)
+    actor = dataclasses.replace(agent.actor, encoder=values.encoder, policy=policy, gripper=values.gripper)
     return dataclasses.replace(
         agent,
         actor=actor,
         critics=values.critics,
         targets=track(agent.targets, values, config.target_rate),
-        optimizers=dataclasses.replace(agent.optimizers, values=state),
+        optimizers=optimizers,
     ), metrics
 
 

@@ -21,6 +21,7 @@ class Preset:
 
     discount: float = 0.97
     initial_temperature: float = 0.01
+    cloning_weight: float = 0.0
     max_env_steps: int = 8_000
     max_minutes: float = 60.0
     eval_every: int = 500

@@ -99,9 +99,10 @@ class Handover(Task):
     preset = Preset(
         discount=0.95,
         initial_temperature=0.002,
+        cloning_weight=0.01,
         max_env_steps=40_000,
         max_minutes=240,
-        eval_every=2_000,
+        eval_every=1_000,
         demonstrations=30,
     )
     max_episode_steps = 150

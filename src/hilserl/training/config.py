@@ -58,7 +58,7 @@ class TrainConfig:
     demonstrations: int = 20
     """Where `demos` names none: how many successful episodes the simulated operator records first; sac takes none."""
     cloning_updates: int = 10_000
-    """Updates of hg-dagger before it acts, and of bc in all."""
+    """Updates of hg-dagger before it acts, and of rlpd where `agent.cloning_weight` is not 0; of bc in all."""
     reward: Literal["success", "dense", "classifier", "human"] = "success"
     """What says that the task is done: the task itself, plainly or in a shaped number (of another package's
     environment: its own reward), a classifier of camera images,
@@ -207,7 +207,11 @@ def preset(task: str) -> TrainConfig:
         max_env_steps=values.max_env_steps,
         max_minutes=values.max_minutes,
         eval_every=values.eval_every,
-        agent=AgentConfig(discount=values.discount, initial_temperature=values.initial_temperature),
+        agent=AgentConfig(
+            discount=values.discount,
+            initial_temperature=values.initial_temperature,
+            cloning_weight=values.cloning_weight,
+        ),
     )
 
 

@@ -75,6 +75,7 @@ class Learner:
         prior = [self.seen(step) for step in prior]
         self.demonstration_seconds = sum(step.human_seconds for step in prior)
         """Of a person's time that the demonstrations took, those kept out included."""
+        self._clones_first = self._algorithm.clones or bool(config.agent.cloning_weight and prior)
         prior, held_out = _held_out(prior) if self._algorithm.clones else (prior, [])
         self._replay = Replay(seen, config.replay_capacity, prior, self.frames.stored, self._placement.store)
         self._held_out = Replay(seen, 2, held_out, self.frames.stored)
@@ -119,8 +120,8 @@ class Learner:
 
     @property
     def cloning_rounds(self) -> int:
-        """Rounds that an algorithm which clones does before anything is done in the environment."""
-        return math.ceil(self._config.cloning_updates / self._config.agent.utd_ratio) if self._algorithm.clones else 0
+        """Rounds on demonstrations before anything is done in the environment, where there is something to clone."""
+        return math.ceil(self._config.cloning_updates / self._config.agent.utd_ratio) if self._clones_first else 0
 
     def value(self, observation: dict[str, np.ndarray], action: np.ndarray) -> float:
         """What the critics expect of an action; only an algorithm that does not clone has any."""
@@ -176,6 +177,9 @@ class Learner:
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:
             raise DivergenceError(f"Training diverged in round {rounds}: {', '.join(bad)} is not finite.")
+        if rounds + 1 == self.cloning_rounds and not self._algorithm.clones:
+            # The average still remembers how it began, and would for another thousand rounds.
+            agent = dataclasses.replace(agent, averaged=agent.actor)
         self.snapshot, self.metrics = (self._placement.agent(agent), rounds + 1), metrics
 
 

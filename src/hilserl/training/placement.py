@@ -118,8 +118,8 @@ class DeviceStore:
             block = _stacked(steps[start : start + _BLOCK], self._columns)
             self._columns = _written(self._columns, row + start, block)
 
-    def transitions(self, before: np.ndarray, rows: np.ndarray) -> Transitions:
-        return _transitions(self._columns, before, rows)
+    def transitions(self, before: np.ndarray, rows: np.ndarray, demonstrated: np.ndarray) -> Transitions:
+        return _transitions(self._columns, before, rows, demonstrated)
 
 
 def _stacked(steps: Sequence[Step], like: Columns) -> Columns:
