@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from hands import successes_by_hand
+from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.control import turned
-from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.environment import ManipulationEnv, towards
 from hilserl.tasks import find, make_env
 from hilserl.tasks.insert_ram import DEPTH_M, LENGTH_M, MODULE, SEATED_M, SLOT_M, InsertRam
 from hilserl.tasks.insert_usb import DEPTH_M as USB_DEPTH_M
-from hilserl.tasks.insert_usb import PLUG, PORT_M, TIP_M, TRAY_M
+from hilserl.tasks.insert_usb import GRASP_M, PLUG, PORT_M, TIP_M, TRAY_M
 
 RAM, USB = "insert_ram", "insert_usb"
 EVERY = tuple(f"{task}{world}" for task in (RAM, USB) for world in ("", "_tight", "_loose"))
@@ -197,6 +198,53 @@ def test_a_seated_plug_has_to_be_held(envs: dict[str, ManipulationEnv]) -> None:
     tip_m = env.simulation.position_m(PLUG) + np.array([TIP_M, 0.0, 0.0])
     assert np.abs(tip_m - PORT_M).max() < 0.002, "it stays in the port"
     assert not env.succeeded()
+
+
+def guide(env: ManipulationEnv, goal_m: np.ndarray, gripper: float, steps: int) -> None:
+    """The tool to a place in the world, for so many steps."""
+    for _ in range(steps):
+        action = towards(env.simulation.arm, goal_m, gripper)
+        env.step(np.append(env.seen_by_tool(tuple(action[:6])), action[6]))
+
+
+@pytest.mark.parametrize("tip_mm", [(10, -20, 3), (10, 37, 8), (0, 0, 30), (-11, -4, -12)])
+def test_from_beside_the_port_the_script_goes_around_its_edge(
+    envs: dict[str, ManipulationEnv], tip_mm: tuple[int, int, int]
+) -> None:
+    env = envs[USB]
+    env.reset(seed=0)
+    sim = env.simulation
+    while not (sim.held(PLUG) and sim.position_m(PLUG)[2] > TRAY_M[2] + 0.025):
+        env.step(env.expert_action())
+    for _ in range(25):
+        tip_m = sim.position_m(PLUG) + TIP_M * sim.data.body(PLUG).xmat.reshape(3, 3)[:, 0] - PORT_M
+        guide(env, sim.arm.tcp_position_m + np.array(tip_mm) / 1e3 - tip_m, GRIPPER_CLOSED, 1)
+    assert sim.held(PLUG)
+    assert not env.succeeded()
+    assert any(env.step(env.expert_action())[4]["success"] for _ in range(15))
+
+
+@pytest.mark.parametrize("ahead_mm", [-18, -8, 10, 13])
+@pytest.mark.parametrize("lifted", [True, False])
+def test_a_bad_grip_is_let_go_and_taken_anew(envs: dict[str, ManipulationEnv], ahead_mm: int, lifted: bool) -> None:
+    """Held too far ahead the fingers meet the port before the plug is home."""
+    env = envs[USB]
+    env.reset(seed=0)
+    grasp_m = env.simulation.position_m(PLUG) + np.array([ahead_mm / 1e3, 0.0, GRASP_M])
+    above_m = grasp_m + np.array([0.0, 0.0, 0.03])
+    guide(env, above_m, GRIPPER_OPEN, 8)
+    guide(env, grasp_m, GRIPPER_OPEN, 6)
+    guide(env, grasp_m, GRIPPER_CLOSED, 4)
+    if lifted:
+        guide(env, above_m, GRIPPER_CLOSED, 4)
+    assert env.simulation.held(PLUG)
+    commands = []
+    for _ in range(40):
+        commands.append(env.simulation.arm.gripper_command)
+        if env.step(env.expert_action())[4]["success"]:
+            break
+    assert env.succeeded()
+    assert (GRIPPER_OPEN in commands) == (ahead_mm > 0 or (ahead_mm < -12 and not lifted))
 
 
 def test_a_plug_that_was_knocked_off_its_tray_is_harm(envs: dict[str, ManipulationEnv]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from hilserl import tasks
-from hilserl.agents.agent import AgentConfig
 from hilserl.training.config import load_config, preset
 from hilserl.training.rundir import RunDir
 from hilserl.training.train import train
@@ -19,18 +18,13 @@ def test_two_steps_of_every_preset(name: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(tasks.find(name), "max_episode_steps", 60)
     chosen, task = preset(name), tasks.find(name)
     assert (chosen.cameras, chosen.frame, chosen.agent.discount) == (task.cameras, task.frame, task.preset.discount)
-    tiny = AgentConfig(
-        hidden=(16,),
-        critics=2,
-        utd_ratio=2,
-        batch_size=8,
-        discount=chosen.agent.discount,
-        vision=dataclasses.replace(chosen.agent.vision, width=8),
-    )
+    vision = dataclasses.replace(chosen.agent.vision, width=8)
+    tiny = dataclasses.replace(chosen.agent, hidden=(16,), critics=2, utd_ratio=2, batch_size=8, vision=vision)
     config = dataclasses.replace(
         chosen,
         image_size=32,
         demonstrations=1,
+        cloning_updates=4,
         max_env_steps=2,
         training_starts=1,
         eval_episodes=1,
@@ -41,6 +35,6 @@ def test_two_steps_of_every_preset(name: str, tmp_path: Path, monkeypatch: pytes
     result = train(config, run)
     assert result is not None
     assert (result["task"], result["env_steps"]) == (name, 2)
-    assert result["updates"] > 0
+    assert result["updates"] > (4 if chosen.agent.cloning_weight else 0)
     assert load_config(run.config) == config
     assert json.loads(run.result.read_text())["evaluation"]["episodes"] == 1

@@ -21,6 +21,7 @@ class Preset:
 
     discount: float = 0.97
     initial_temperature: float = 0.01
+    target_entropy_per_action: float = -0.5
     cloning_weight: float = 0.0
     max_env_steps: int = 8_000
     max_minutes: float = 60.0

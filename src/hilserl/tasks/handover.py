@@ -99,6 +99,7 @@ class Handover(Task):
     preset = Preset(
         discount=0.95,
         initial_temperature=0.002,
+        target_entropy_per_action=-2.0,
         cloning_weight=0.01,
         max_env_steps=40_000,
         max_minutes=240,

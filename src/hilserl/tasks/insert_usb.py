@@ -31,6 +31,9 @@ TRAY_PLAY_M = (0.008, 0.008)
 """How far the plug may lie from there."""
 GRASP_M = 0.006
 """The tool's height above the plug's middle."""
+FINGERS_STOP_M = 0.0065
+"""How far ahead of the plug's middle the tool may hold it: the fingers, 2 cm wide, would meet the port before the plug
+is home."""
 SEATED_M = 0.0008
 """How far the tip may be from the port's inner end."""
 
@@ -51,7 +54,16 @@ class InsertUsb(Task):
     name = "insert_usb"
     summary = "take a USB plug from a tray and push it into a port 0.5 mm wider than the plug"
     published = "100 % after 50,000 steps, 2.5 h (HIL-SERL)"
-    preset = Preset(discount=0.95, max_env_steps=20_000, max_minutes=240, eval_every=1_000, demonstrations=20)
+    preset = Preset(
+        discount=0.95,
+        initial_temperature=0.002,
+        target_entropy_per_action=-2.0,
+        cloning_weight=0.01,
+        max_env_steps=20_000,
+        max_minutes=240,
+        eval_every=1_000,
+        demonstrations=20,
+    )
     max_episode_steps = 120
     clearance_m = 0.0005
     """How much wider and higher than the plug's shell the port is."""
@@ -113,7 +125,11 @@ class InsertUsb(Task):
         return _seated(sim, self.clearance_m) and sim.held(PLUG)
 
     def expert(self, sim: Simulation) -> np.ndarray:
-        return self._insert(sim) if sim.held(PLUG) else self._grasp(sim)
+        if not sim.held(PLUG):
+            return self._grasp(sim)
+        if _is_badly_held(sim):
+            return towards(sim.arm, sim.arm.tcp_position_m, GRIPPER_OPEN)
+        return self._insert(sim)
 
     def _grasp(self, sim: Simulation) -> np.ndarray:
         arm, plug = sim.arm, sim.position_m(PLUG)
@@ -139,7 +155,7 @@ class InsertUsb(Task):
         goal = arm.tcp_position_m - tip_m
         # The tip's way: up out of the tray, over to the mouth, and in.
         sideways = float(np.abs(tip_m[1:]).max()) + TIP_M * float(np.abs(turn_rad[1:]).max())
-        in_mouth = tip_m[0] > CHAMFER_M - DEPTH_M
+        in_mouth = tip_m[0] > CHAMFER_M - DEPTH_M and _in_line(tip_m)
         if in_mouth or (sideways < _ALIGNED_M and tip_m[0] > -DEPTH_M - 3 * _BEFORE_M):
             goal[0] += 0.01
         else:
@@ -199,6 +215,17 @@ def _tip(sim: Simulation) -> tuple[np.ndarray, np.ndarray]:
     return sim.position_m(PLUG) + TIP_M * along - PORT_M, turn_between(
         np.array(UPRIGHT_WXYZ), sim.quaternion_wxyz(PLUG)
     )
+
+
+def _is_badly_held(sim: Simulation) -> bool:
+    """Whether the plug is held where it cannot be pushed home or may slip, and can be let go of to be grasped anew: on
+    the tray, or in the port as far as the fingers let it in."""
+    tip_m, _ = _tip(sim)
+    behind_m = sim.position_m(PLUG)[0] - sim.arm.tcp_position_m[0]
+    lies = sim.position_m(PLUG)[2] < TRAY_M[2] + GRIP_HALF_M[2] + 0.002
+    stops_m = behind_m + FINGERS_STOP_M
+    is_stopped = _in_line(tip_m) and max(stops_m, CHAMFER_M - DEPTH_M) < tip_m[0] < -SEATED_M
+    return is_stopped or (lies and not -FINGERS_STOP_M < behind_m < GRIP_HALF_M[0] - 0.004)
 
 
 def _in_line(tip_m: np.ndarray) -> bool:

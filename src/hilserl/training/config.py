@@ -210,6 +210,7 @@ def preset(task: str) -> TrainConfig:
         agent=AgentConfig(
             discount=values.discount,
             initial_temperature=values.initial_temperature,
+            target_entropy_per_action=values.target_entropy_per_action,
             cloning_weight=values.cloning_weight,
         ),
     )
