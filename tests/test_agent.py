@@ -194,6 +194,7 @@ def test_huge_inputs_do_not_break_the_networks(state_spec: ExperienceSpec) -> No
         {"target_rate": 0.0},
         {"averaging_rate": 1.5},
         {"cloning_weight": -0.1},
+        {"cloning_half_life": 0},
     ],
 )
 def test_impossible_settings_are_refused(settings: dict) -> None:

@@ -116,6 +116,24 @@ def test_without_a_weight_it_does_not_matter_who_acted(state_spec: ExperienceSpe
     assert moved(*(update(agent, each, jax.random.key(0))[0] for each in (mine, theirs)))
 
 
+def test_imitation_fades(state_spec: ExperienceSpec) -> None:
+    fading = dataclasses.replace(CLONES, cloning_half_life=4)
+    agent, weights = create_agent(state_spec, fading, 0), []
+    for number in range(5):
+        weights.append(float(agent.cloning_weight))
+        agent, _ = update(agent, random_batches(state_spec, 2, 8), jax.random.key(number))
+    np.testing.assert_allclose(weights, 0.5 ** (np.arange(5) / 2), rtol=1e-5)
+    assert create_agent(state_spec, CLONES, 0).cloning_weight == agent.config.cloning_weight == 1
+    mine, theirs = (
+        random_batches(state_spec, 2, 8)._replace(demonstrated=np.full((2, 8), who)) for who in (True, False)
+    )
+    for _ in range(60):
+        agent, _ = update(agent, mine, jax.random.key(0))
+    ends = [update(agent, each, jax.random.key(0))[0].actor.policy for each in (mine, theirs)]
+    for one, other in zip(jax.tree.leaves(ends[0]), jax.tree.leaves(ends[1]), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
 def test_camera_heads_learn_to_see_what_a_person_acted_upon(state_spec: ExperienceSpec) -> None:
     spec = with_camera(state_spec)
     batches = camera_batches(spec)._replace(demonstrated=np.ones((2, 8), bool))

@@ -51,6 +51,9 @@ class AgentConfig:
     target_entropy_per_action: float = -0.5
     cloning_weight: float = 0.0
     """Of the imitation of a person's actions beside the losses of soft actor-critic; 0 leaves these alone."""
+    cloning_half_life: int | None = None
+    """After so many updates of the values the weight is half of what it was, so that these have their way in the end
+    (as DAPG's, arXiv 1709.10087); None leaves it as it is."""
     gripper_penalty: float = 0.02
     """Taken from the gripper's reward for each gripper that an action sets moving."""
     vision: VisionConfig = field(default_factory=VisionConfig)
@@ -60,6 +63,8 @@ class AgentConfig:
             raise HilserlError(f"target_critics must be 1 to critics={self.critics}, got {self.target_critics}.")
         if self.cloning_weight < 0:
             raise HilserlError(f"cloning_weight must not be negative, got {self.cloning_weight}.")
+        if self.cloning_half_life is not None and self.cloning_half_life < 1:
+            raise HilserlError(f"cloning_half_life must be at least 1, got {self.cloning_half_life}.")
         if not 0 <= self.discount <= 1:
             raise HilserlError(f"discount must lie in [0, 1], got {self.discount}.")
         for name in ("target_rate", "averaging_rate"):

@@ -64,6 +64,15 @@ class ActorCritic(Agent):
     gripper_state: tuple[int, ...] = eqx.field(static=True)
     """Where the state tells the grippers' commands."""
 
+    @property
+    def cloning_weight(self) -> Array | float:
+        """What imitation weighs by now."""
+        weight, half_life = self.config.cloning_weight, self.config.cloning_half_life
+        if half_life is None:
+            return weight
+        updates = optax.tree.get(self.optimizers.values, "count")
+        return weight * 0.5 ** (updates / half_life)
+
     def round(self, batches: Transitions, key: PRNGKeyArray) -> tuple["ActorCritic", Metrics]:
         """As many updates of the values as there are batches, then one of the policy on the last of them."""
         arrays, static = eqx.partition(self, eqx.is_array)
@@ -161,7 +170,7 @@ def _update_values(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) ->
         if clones:
             actor = dataclasses.replace(agent.actor, policy=policy, gripper=values.gripper)
             imitation, imitation_metrics = imitation_loss(actor, features, batch)
-            total += config.cloning_weight * imitation
+            total += agent.cloning_weight * imitation
             metrics |= imitation_metrics
         if values.gripper is None or goals.gripper is None:
             return total, metrics

@@ -101,8 +101,8 @@ class Handover(Task):
         initial_temperature=0.002,
         target_entropy_per_action=-2.0,
         cloning_weight=0.01,
-        max_env_steps=40_000,
-        max_minutes=240,
+        max_env_steps=3_000,
+        max_minutes=90,
         eval_every=1_000,
         demonstrations=30,
     )

@@ -57,8 +57,9 @@ class InsertUsb(Task):
     preset = Preset(
         discount=0.95,
         initial_temperature=0.002,
-        target_entropy_per_action=-2.0,
-        cloning_weight=0.01,
+        target_entropy_per_action=-1.5,
+        cloning_weight=0.02,
+        cloning_half_life=10_000,
         max_env_steps=20_000,
         max_minutes=240,
         eval_every=1_000,
