@@ -57,8 +57,8 @@ class InsertUsb(Task):
     preset = Preset(
         discount=0.95,
         initial_temperature=0.002,
-        target_entropy_per_action=-1.5,
-        cloning_weight=0.02,
+        target_entropy_per_action=-2.5,
+        cloning_weight=0.1,
         cloning_half_life=10_000,
         max_env_steps=20_000,
         max_minutes=240,
