@@ -60,8 +60,8 @@ class InsertUsb(Task):
         target_entropy_per_action=-2.5,
         cloning_weight=0.1,
         cloning_half_life=10_000,
-        max_env_steps=20_000,
-        max_minutes=240,
+        max_env_steps=4_000,
+        max_minutes=90,
         eval_every=1_000,
         demonstrations=20,
     )
