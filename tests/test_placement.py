@@ -67,7 +67,7 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
 def test_one_cpu_leaves_everything_where_it_is(state_spec: ExperienceSpec) -> None:
     placement = Placement(jax.devices()[:1], 7)
     agent = taught(state_spec, placement, 0).snapshot[0]
-    batches = Transitions({}, np.zeros((2, 7)), np.zeros((2, 7)), {}, np.zeros((2, 7)))
+    batches = Transitions({}, np.zeros((2, 7)), np.zeros((2, 7)), {}, np.zeros((2, 7)), np.zeros((2, 7), bool))
     assert placement.agent(agent) is agent
     assert placement.batches(batches) is batches
     assert isinstance(Replay(state_spec, 50, store=placement.store)._store, HostStore)
