@@ -50,6 +50,19 @@ def test_pick_cube_is_learned_from_images_within_2700_steps(tmp_path: Path) -> N
     assert result["human_steps"] <= 1000
 
 
+def test_with_imitation_it_begins_where_cloning_ends(tmp_path: Path) -> None:
+    usual = preset("pick_cube")
+    agent = dataclasses.replace(
+        usual.agent, cloning_weight=0.03, initial_temperature=0.002, target_entropy_per_action=-2.0
+    )
+    limits = {"cloning_updates": 4000, "max_env_steps": 300, "eval_every": 300, "final_eval_episodes": 50}
+    config = dataclasses.replace(usual, obs="state", agent=agent, eval_episodes=25, **limits)
+    result = train(config, RunDir(tmp_path / "run"))
+    assert result is not None
+    assert result["evaluation"]["successes"] >= 35
+    assert result["human_steps"] <= 150
+
+
 def test_without_demonstrations_and_interventions_nothing_is_learned_as_fast(tmp_path: Path) -> None:
     config = dataclasses.replace(
         preset("pick_cube"), obs="state", max_env_steps=1500, eval_every=1500, operator="none", demonstrations=0
