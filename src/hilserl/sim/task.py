@@ -23,6 +23,7 @@ class Preset:
     initial_temperature: float = 0.01
     target_entropy_per_action: float = -0.5
     cloning_weight: float = 0.0
+    cloning_half_life: int | None = None
     max_env_steps: int = 8_000
     max_minutes: float = 60.0
     eval_every: int = 500

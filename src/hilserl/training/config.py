@@ -212,6 +212,7 @@ def preset(task: str) -> TrainConfig:
             initial_temperature=values.initial_temperature,
             target_entropy_per_action=values.target_entropy_per_action,
             cloning_weight=values.cloning_weight,
+            cloning_half_life=values.cloning_half_life,
         ),
     )
 
