@@ -5,13 +5,13 @@ gradient before them, so that they stay as they were drawn. A round is as many u
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hilserl.agents.agent import (
     NOISE_KEYS,
@@ -61,25 +61,43 @@ def create_cloner(spec: ExperienceSpec, config: AgentConfig, seed: int) -> Clone
     return Cloner(actor=actor, averaged=actor, config=config, frames=frames, optimizer=optimizer)
 
 
+class Compared(NamedTuple):
+    """What an actor makes of actions that were demonstrated."""
+
+    log_density: Float[Array, "batch"]
+    """Of the motions."""
+    error: Float[Array, "batch motions"]
+    """Of the motions that it would choose."""
+    choices: Float[Array, "batch choices"] | None
+    """Its number for every gripper choice beside the motion that it would choose, as it is asked when it acts. Beside
+    the demonstrated one it would learn to read the hand's tremble, which it never sees again."""
+    taken: Int[Array, "batch"] | None
+    """The choice that was demonstrated."""
+
+
+def compared(actor: Actor, features: Float[Array, "batch features"], action: Float[Array, "batch action"]) -> Compared:
+    """Asks an actor about demonstrated actions. What its gripper learns of them does not bend its motion."""
+    output = jax.vmap(actor.policy)(features)
+    motion, chosen = part(action, actor.action.continuous), jnp.tanh(output.mean)
+    log_density, error = squashed_log_density(output, motion), chosen - motion
+    if actor.gripper is None:
+        return Compared(log_density, error, None, None)
+    choices = jax.vmap(actor.gripper)(features, jax.lax.stop_gradient(chosen))
+    return Compared(log_density, error, choices, to_choice(part(action, actor.action.grippers)))
+
+
 def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = None) -> tuple[Array, Metrics]:
     """How unexpected demonstrated actions are, in nats: -log p(motion | s) - log p(gripper | s, the policy's motion).
 
-    The gripper is asked beside the motion that the actor would choose, as it is when it acts. Beside the demonstrated
-    one it would learn to read the hand's tremble, which it never sees again. A key decides the noise on what the
-    cameras see.
+    A key decides the noise on what the cameras see.
     """
-    features = actor.encoder(batch.observation, key)
-    output = jax.vmap(actor.policy)(features)
-    motion = part(batch.action, actor.action.continuous)
-    chosen = jnp.tanh(output.mean)
-    motion_loss = -squashed_log_density(output, motion).mean()
-    metrics = {"motion_loss": motion_loss, "motion_error": jnp.sqrt(jnp.mean((chosen - motion) ** 2))}
-    if actor.gripper is None:
+    log_density, error, logits, taken = compared(actor, actor.encoder(batch.observation, key), batch.action)
+    motion_loss = -log_density.mean()
+    metrics = {"motion_loss": motion_loss, "motion_error": jnp.sqrt(jnp.mean(error**2))}
+    if logits is None or taken is None:
         return motion_loss, metrics | {"cloning_loss": motion_loss}
-    demonstrated = to_choice(part(batch.action, actor.action.grippers))
-    logits = jax.vmap(actor.gripper)(features, jax.lax.stop_gradient(chosen))
-    gripper_loss = optax.softmax_cross_entropy_with_integer_labels(logits, demonstrated).mean()
-    agreed = jnp.mean(logits.argmax(-1) == demonstrated)
+    gripper_loss = optax.softmax_cross_entropy_with_integer_labels(logits, taken).mean()
+    agreed = jnp.mean(logits.argmax(-1) == taken)
     loss = motion_loss + gripper_loss
     return loss, metrics | {"gripper_loss": gripper_loss, "gripper_agreement": agreed, "cloning_loss": loss}
 

@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hilserl.agents.agent import Actor, Metrics, part
-from hilserl.agents.gripper import to_choice
-from hilserl.agents.networks import squashed_log_density
+from hilserl.agents.agent import Actor, Metrics
+from hilserl.agents.cloning import compared
 from hilserl.experience import Transitions
 
 GRIPPER_MARGIN = 0.05
@@ -24,8 +23,7 @@ def imitation_loss(
     """The mean over the batch's demonstrated transitions; 0 where it has none.
 
     Of the motion, how unexpected it is, in nats. Of the grippers, by how many margins the person's choice falls short
-    of the best other one and a margin (DQfD, arXiv 1704.03732), beside the motion that the policy would choose, as
-    they are asked when the actor acts.
+    of the best other one and a margin (DQfD, arXiv 1704.03732).
 
     Args:
         actor: whose policy and gripper are asked.
@@ -33,13 +31,10 @@ def imitation_loss(
         batch: transitions with one leading axis.
     """
     weight = batch.demonstrated / jnp.maximum(1, batch.demonstrated.sum())
-    output = jax.vmap(actor.policy)(features)
-    motion, chosen = part(batch.action, actor.action.continuous), jnp.tanh(output.mean)
-    loss = -(weight * squashed_log_density(output, motion)).sum()
-    metrics = {"motion_error": jnp.sqrt((weight * jnp.mean((chosen - motion) ** 2, -1)).sum())}
-    if actor.gripper is not None:
-        values = jax.vmap(actor.gripper)(features, jax.lax.stop_gradient(chosen))
-        taken = to_choice(part(batch.action, actor.action.grippers))
+    log_density, error, values, taken = compared(actor, features, batch.action)
+    loss = -(weight * log_density).sum()
+    metrics = {"motion_error": jnp.sqrt((weight * jnp.mean(error**2, -1)).sum())}
+    if values is not None and taken is not None:
         is_taken = jax.nn.one_hot(taken, values.shape[-1])
         shortfall = (values + GRIPPER_MARGIN * (1 - is_taken)).max(-1) - (values * is_taken).sum(-1)
         loss += (weight * shortfall).sum() / GRIPPER_MARGIN
