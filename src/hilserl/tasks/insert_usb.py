@@ -45,7 +45,7 @@ _STEEL, _RED, _BLUE, _GREY = (
     (0.8, 0.8, 0.78, 1.0),
 )
 _GENTLE = Impedance(max_wrench=(30.0, 30.0, 30.0, 5.0, 5.0, 5.0))
-_CARRY_M, _BEFORE_M, _ALIGNED_M = 0.02, 0.006, 0.002
+_CARRY_M, _BEFORE_M, _ALIGNED_M, _AGAINST_M = 0.02, 0.006, 0.002, 0.001
 
 
 class InsertUsb(Task):
@@ -177,11 +177,13 @@ class InsertUsb(Task):
         return 0.3 + 0.4 * near * math.exp(-3.0 * float(np.linalg.norm(turn_rad))) + 0.3 * inserted
 
     def harm(self, sim: Simulation) -> bool:
-        """The plug was knocked over or out of the hand's reach."""
+        """The plug was knocked over or out of the hand's reach, or stands against the port beside its mouth."""
         plug, arm = sim.position_m(PLUG), self.arms[0]
         upright = sim.data.body(PLUG).xmat[8] > 0.7
         near = (plug[:2] > np.array(arm.workspace_low_m)[:2]) & (plug[:2] < np.array(arm.workspace_high_m)[:2])
-        return not (upright and near.all() and plug[2] > TRAY_M[2] - 0.005)
+        lost = not (upright and near.all() and plug[2] > TRAY_M[2] - 0.005)
+        tip_m, _ = _tip(sim)
+        return lost or (tip_m[0] > -DEPTH_M - _AGAINST_M and not _in_line(tip_m))
 
 
 class InsertUsbTight(InsertUsb):
