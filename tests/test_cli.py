@@ -1,6 +1,8 @@
 """The command line: what exists is named, what is wrong is said, what is asked for is done."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,6 +56,19 @@ def test_the_installed_command_runs() -> None:
         check=True,
     )
     assert done.stdout.startswith("hilserl 0.")
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_who_reads_may_leave_early(buffered: str) -> None:
+    """As `hilserl tasks | head -1` does; there is nobody to tell, and no traceback."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "hilserl", "--version"],
+        stdout=writing, stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": buffered}, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 def test_a_run_that_goes_on_may_be_told_again_what_it_is(tmp_path: Path) -> None:

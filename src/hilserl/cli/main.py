@@ -1,6 +1,9 @@
 """The command `hilserl`: finds the verb and shows errors as sentences."""
 
 import importlib
+import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -56,7 +59,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command() -> NoReturn:
     """Runs the command line that the process was started with, and ends the process."""
     listen()
-    leave(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if _has_reader():
+            raise
+        # Python flushes once more as it ends (its documentation of signal, "Note on SIGPIPE").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 128 + signal.SIGPIPE
+    leave(status)
+
+
+def _has_reader() -> bool:
+    """Whether what is printed can reach anybody; `head` leaves early."""
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)
+    return not pipe.poll(0)
 
 
 def _usage() -> str:
