@@ -63,7 +63,7 @@ class InsertUsb(Task):
         max_env_steps=4_000,
         max_minutes=90,
         eval_every=1_000,
-        demonstrations=40,
+        demonstrations=80,
     )
     max_episode_steps = 120
     clearance_m = 0.0005
