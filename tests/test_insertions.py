@@ -247,6 +247,28 @@ def test_a_bad_grip_is_let_go_and_taken_anew(envs: dict[str, ManipulationEnv], a
     assert (GRIPPER_OPEN in commands) == (ahead_mm > 0 or (ahead_mm < -12 and not lifted))
 
 
+@pytest.mark.parametrize(
+    ("tip_mm", "harms"),
+    [
+        ((-12.5, 0.0, -4.0), True),
+        ((-12.5, 3.0, 0.0), True),
+        ((-12.5, 1.0, -1.0), False),
+        ((-22.0, 0.0, -4.0), False),
+        ((-6.0, 0.0, 0.0), False),
+        ((0.0, 0.0, 0.0), False),
+    ],
+    ids=["below", "beside", "over the mouth", "on the way", "half in", "seated"],
+)
+def test_a_plug_that_stands_against_the_port_beside_its_mouth_is_harm(
+    envs: dict[str, ManipulationEnv], tip_mm: tuple[float, float, float], harms: bool
+) -> None:
+    env = envs[USB]
+    env.reset(seed=0)
+    env.simulation.place(PLUG, np.array(PORT_M) + np.array(tip_mm) / 1000 - np.array([TIP_M, 0.0, 0.0]), 0.0)
+    env.simulation.settle()
+    assert env.harm() == harms
+
+
 def test_a_plug_that_was_knocked_off_its_tray_is_harm(envs: dict[str, ManipulationEnv]) -> None:
     env = envs[USB]
     env.reset(seed=0)
