@@ -266,7 +266,7 @@ def test_a_plug_that_stands_against_the_port_beside_its_mouth_is_harm(
     env.reset(seed=0)
     env.simulation.place(PLUG, np.array(PORT_M) + np.array(tip_mm) / 1000 - np.array([TIP_M, 0.0, 0.0]), 0.0)
     env.simulation.settle()
-    assert env.harm() == harms
+    assert env.harm() is harms
 
 
 def test_a_plug_that_was_knocked_off_its_tray_is_harm(envs: dict[str, ManipulationEnv]) -> None:

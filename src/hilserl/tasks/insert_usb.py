@@ -181,9 +181,10 @@ class InsertUsb(Task):
         plug, arm = sim.position_m(PLUG), self.arms[0]
         upright = sim.data.body(PLUG).xmat[8] > 0.7
         near = (plug[:2] > np.array(arm.workspace_low_m)[:2]) & (plug[:2] < np.array(arm.workspace_high_m)[:2])
-        lost = not (upright and near.all() and plug[2] > TRAY_M[2] - 0.005)
+        reachable = near.all() and plug[2] > TRAY_M[2] - 0.005
         tip_m, _ = _tip(sim)
-        return lost or (tip_m[0] > -DEPTH_M - _AGAINST_M and not _in_line(tip_m))
+        is_against = tip_m[0] > -DEPTH_M - _AGAINST_M and not _in_line(tip_m)
+        return bool(not (upright and reachable) or is_against)
 
 
 class InsertUsbTight(InsertUsb):
