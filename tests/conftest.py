@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
+from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 

@@ -16,7 +16,7 @@ from conftest import make_episode
 from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig
 from hilserl.agents.sac import create_agent
-from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
+from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
 from hilserl.training.client import RemoteLink
 from hilserl.training.credentials import Credentials
 from hilserl.training.exchange import Exchange

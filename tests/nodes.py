@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hilserl.experience import ExperienceSpec, Step, read_episode
+from hilserl.data.experience import ExperienceSpec, Step, read_episode
 from hilserl.training.wire import EPISODES_PER_ACTOR, unpack
 
 DEADLINE_S = 180.0

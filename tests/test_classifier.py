@@ -11,10 +11,10 @@ from safetensors import safe_open
 from safetensors.numpy import load, save
 
 from hilserl import tasks
-from hilserl.arrays import named_arrays
 from hilserl.cli.main import main
+from hilserl.data.arrays import named_arrays
+from hilserl.data.experience import ExperienceSpec, StateLayout, Step, write_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, StateLayout, Step, write_episode
 from hilserl.rewards.classifier import RewardClassifier
 from hilserl.rewards.dataset import LabelledImages, read_labels, split_by_episode
 from hilserl.rewards.fit import calibration, threshold_for

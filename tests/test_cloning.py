@@ -17,8 +17,8 @@ from hilserl.agents.agent import act, update
 from hilserl.agents.cloning import cloning_loss, create_cloner, unexpectedness
 from hilserl.agents.networks import PolicyOutput, sample_squashed, squashed_log_density
 from hilserl.cli.main import main
+from hilserl.data.experience import ExperienceSpec, Step, Transitions, write_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, Transitions, write_episode
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hilserl.experience import read_episode
+from hilserl.data.experience import read_episode
 from hilserl.training.wire import EPISODES_PER_ACTOR
 
 pytestmark = pytest.mark.chaos

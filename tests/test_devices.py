@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from hilserl.cli import doctor
+from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout
 from hilserl.operators import devices, gamepad, keys, spacemouse
 from hilserl.operators.arms import AXES, arms_of, axes_of
 from hilserl.operators.gamepad import Gamepad, GamepadConfig, PadState, _SdlPad, open_gamepad

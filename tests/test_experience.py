@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import make_episode, make_step
-from hilserl.errors import HilserlError
-from hilserl.experience import (
+from hilserl.data.experience import (
     FORMAT_VERSION,
     ExperienceSpec,
     StateLayout,
@@ -21,6 +20,7 @@ from hilserl.experience import (
     to_table,
     write_episode,
 )
+from hilserl.errors import HilserlError
 
 
 def same(a: Step, b: Step) -> bool:

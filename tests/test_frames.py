@@ -10,8 +10,8 @@ import pytest
 
 from hilserl.agents.agent import AgentConfig, update
 from hilserl.agents.sac import create_agent
+from hilserl.data.experience import ExperienceSpec, Step, Transitions
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, Transitions
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.training.config import TrainConfig

@@ -16,8 +16,8 @@ from gymnasium.utils.env_checker import check_env
 import toy_envs
 from hilserl.cli.arguments import split_task
 from hilserl.cli.main import main
+from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout
 from hilserl.interop.foreign_env import RENDERED, ForeignEnv
 from hilserl.interop.pictures import letterboxed, resized
 from hilserl.operators import keys

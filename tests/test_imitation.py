@@ -15,8 +15,8 @@ from hilserl.agents.agent import Actor, AgentConfig, act, update
 from hilserl.agents.gripper import to_choice
 from hilserl.agents.imitation import GRIPPER_MARGIN, imitation_loss
 from hilserl.agents.sac import create_agent
-from hilserl.experience import ExperienceSpec, Transitions
-from hilserl.replay import Replay
+from hilserl.data.experience import ExperienceSpec, Transitions
+from hilserl.data.replay import Replay
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.learner import Learner

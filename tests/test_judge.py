@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hilserl.agents.agent import AgentConfig
+from hilserl.data.experience import ExperienceSpec, Step, read_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, read_episode
 from hilserl.operators.keys import Command
 from hilserl.operators.operator import Nobody
 from hilserl.operators.person import Person, Role

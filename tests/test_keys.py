@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
-from hilserl.experience import ActionLayout
+from hilserl.data.experience import ActionLayout
 from hilserl.operators import keys
 from hilserl.operators.arms import AXES, Kind, arms_of, axes_of, kinds_along, move_called
 from hilserl.operators.keys import HELD, KEYS, LABEL_KEY, PRESSED, SPEED, Command, keys_for

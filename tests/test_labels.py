@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hilserl.cli.main import main
+from hilserl.data.experience import Step
 from hilserl.errors import HilserlError
-from hilserl.experience import Step
 from hilserl.operators.labeller import Labeller
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env

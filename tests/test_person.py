@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from hilserl.experience import ActionLayout
+from hilserl.data.experience import ActionLayout
 from hilserl.operators.keys import Command
 from hilserl.operators.person import Person, Role
 from hilserl.operators.source import Reading

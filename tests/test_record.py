@@ -11,8 +11,8 @@ import pytest
 
 from conftest import make_episode
 from hilserl.cli.main import main
+from hilserl.data.experience import ExperienceSpec, Step, read_episode, write_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, read_episode, write_episode
 from hilserl.operators.console.console import FRAMES_PER_STEP
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from hilserl.data.experience import StateLayout
 from hilserl.errors import HilserlError
-from hilserl.experience import StateLayout
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
 from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.environment import ManipulationEnv

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from conftest import make_episode, make_step
+from hilserl.data.experience import ExperienceSpec, Step, Transitions
+from hilserl.data.replay import Replay
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, Transitions
-from hilserl.replay import Replay
 from hilserl.tasks import make_env
 from hilserl.training.placement import DeviceStore
 from hilserl.vision.frames import FrameEncoder, VisionConfig

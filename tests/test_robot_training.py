@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hilserl.cli.main import main
+from hilserl.data.experience import read_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import read_episode
 from hilserl.robot.config import RobotConfig
 from hilserl.robot.env import RobotEnv
 from hilserl.sim.environment import ManipulationEnv

@@ -20,8 +20,8 @@ from pyarrow import flight
 
 from conftest import make_episode, make_step
 from hilserl.address import Address
+from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Step, arrow_schema, entry
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, Step, arrow_schema, entry
 from hilserl.training import client as client_module
 from hilserl.training import exchange as exchange_module
 from hilserl.training import line as line_module

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from conftest import make_episode, make_step
+from hilserl.data.experience import ExperienceSpec, Step
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step
 from hilserl.training.spool import Entry, Spool, SpoolFullError
 from loopback import key, until
 
@@ -137,7 +137,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from conftest import make_step
-from hilserl.experience import ActionLayout, ExperienceSpec, StateLayout, entry
+from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, entry
 from hilserl.training.spool import Spool
 state = StateLayout((entry("position_m", 2), entry("gripper_command", 1)))
 spool = Spool(Path(sys.argv[1]), ExperienceSpec("toy", state, ActionLayout(("dx", "gripper"), grippers=(1,))), 10**9)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from conftest import make_step
+from hilserl.data.experience import ExperienceSpec, Step
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step
 from hilserl.training.store import MAX_EPISODE_STEPS, Cursor, Store
 from hilserl.training.wire import EPISODES_PER_ACTOR, RefusedError, UnreachableError, batch_of
 from loopback import key, keys

@@ -17,8 +17,8 @@ import pytest
 
 from conftest import make_episode
 from hilserl.agents.agent import AgentConfig
+from hilserl.data.experience import ExperienceSpec, read_episode, write_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, read_episode, write_episode
 from hilserl.tasks import pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.checkpoint import choose, load_checkpoint, steps_in

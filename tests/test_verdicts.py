@@ -14,9 +14,9 @@ import pytest
 
 from conftest import make_episode, make_step
 from hilserl.agents.agent import AgentConfig
-from hilserl.experience import ExperienceSpec, Step, Transitions, read_episode, write_episode
+from hilserl.data.experience import ExperienceSpec, Step, Transitions, read_episode, write_episode
+from hilserl.data.replay import Replay
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
-from hilserl.replay import Replay
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.training.links import Alongside

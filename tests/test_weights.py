@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hilserl.arrays import named_arrays
+from hilserl.data.arrays import named_arrays
 from hilserl.training.weights import SCHEMA, Weights, from_batches, to_table, weights_of, with_weights
 from hilserl.training.wire import RefusedError
 from loopback import toy_actor, toy_weights

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from conftest import make_episode, make_step
+from hilserl.data.experience import ExperienceSpec, StateLayout, Step, entry
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, StateLayout, Step, entry
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.wire import (
     MAX_MESSAGE_BYTES,

@@ -9,8 +9,8 @@ import gymnasium
 import mujoco
 import numpy as np
 
+from hilserl.data.experience import ExperienceSpec
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec
 
 
 class DrivableEnv(gymnasium.Env[Any, np.ndarray], ABC):

@@ -19,8 +19,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hilserl.agents.gripper import choices
 from hilserl.agents.networks import GripperHead, Policy, sample_squashed
+from hilserl.data.experience import ActionLayout, ExperienceSpec, Transitions
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout, ExperienceSpec, Transitions
 from hilserl.vision.frames import FrameEncoder, VisionConfig
 from hilserl.vision.heads import ObservationEncoder
 

@@ -28,7 +28,7 @@ from hilserl.agents.agent import (
 )
 from hilserl.agents.gripper import to_choice
 from hilserl.agents.networks import squashed_log_density
-from hilserl.experience import ExperienceSpec, Transitions
+from hilserl.data.experience import ExperienceSpec, Transitions
 from hilserl.vision.frames import FrameEncoder
 
 

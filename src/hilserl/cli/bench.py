@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
+from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError, unknown
-from hilserl.experience import atomically
 
 if TYPE_CHECKING:
     from hilserl.agents.agent import AgentConfig
@@ -119,7 +119,7 @@ class _LearnerBench:
 
     def __init__(self, obs: str, config: "AgentConfig") -> None:
         from hilserl.agents.sac import create_agent
-        from hilserl.replay import Replay
+        from hilserl.data.replay import Replay
         from hilserl.tasks import make_env
 
         env = make_env("pick_cube", obs=obs)
@@ -207,7 +207,7 @@ def _bench_encoder(arguments: Arguments) -> dict[str, float]:
 
 
 def _random_episode(env: Any, observe: Callable[[dict[str, Any]], dict[str, Any]], episode: int) -> list[Any]:
-    from hilserl.experience import Step
+    from hilserl.data.experience import Step
 
     rng = np.random.default_rng(episode)
     observation, _ = env.reset(seed=episode)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig, act
 from hilserl.agents.sac import create_agent
-from hilserl.experience import ExperienceSpec, Step, arrow_schema
+from hilserl.data.experience import ExperienceSpec, Step, arrow_schema
 from hilserl.pace import Pace
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env

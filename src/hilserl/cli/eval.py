@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError
-from hilserl.experience import atomically
 from hilserl.training.where import Where
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from hilserl import tasks
-from hilserl.experience import atomically
+from hilserl.data.experience import atomically
 from hilserl.robot.pictures import as_png
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.interface import CONTROL_DT_S

@@ -13,9 +13,9 @@ import mujoco
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
+from hilserl.data.experience import ActionLayout, Entry, ExperienceSpec, StateLayout
 from hilserl.drivable import DrivableEnv, nobody
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout, Entry, ExperienceSpec, StateLayout
 from hilserl.interop.observations import Leaf, explored, leaves
 from hilserl.interop.pictures import letterboxed, resized
 

@@ -8,8 +8,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from hilserl.data.experience import Entry
 from hilserl.errors import HilserlError
-from hilserl.experience import Entry
 
 _EPISODES, _STEPS, _SEED = 20, 50, 0
 _LEAST_SPREAD = 1e-4

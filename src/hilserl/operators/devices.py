@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout
 from hilserl.operators import gamepad, puck, spacemouse
 from hilserl.operators.arms import AXES
 from hilserl.operators.gamepad import GamepadConfig, open_gamepad

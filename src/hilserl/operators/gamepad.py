@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout
 from hilserl.operators.keys import Command
 from hilserl.operators.source import Reading
 from hilserl.operators.sticks import Control, check_stick, deflection, motion

@@ -6,7 +6,7 @@ from enum import Enum
 
 import numpy as np
 
-from hilserl.experience import ActionLayout
+from hilserl.data.experience import ActionLayout
 from hilserl.operators.arms import AXES, Kind, arms_of, axes_of, kinds_along
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hilserl.experience import ActionLayout
+from hilserl.data.experience import ActionLayout
 from hilserl.operators.arms import arms_of
 from hilserl.operators.keys import Command
 from hilserl.operators.source import Reading, Source

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hilserl.experience import ActionLayout
+from hilserl.data.experience import ActionLayout
 from hilserl.operators.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.source import Source
 from hilserl.operators.spacemouse import SpaceMouseConfig, open_spacemice

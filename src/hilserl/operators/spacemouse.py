@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout
 from hilserl.operators.arms import AXES, arms_of
 from hilserl.operators.keys import Command
 from hilserl.operators.puck import Puck, Pucks, PuckState, spacemice

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout
 from hilserl.operators.arms import AXES, axes_of
 from hilserl.operators.keys import KEYS, LABEL_KEY, Command
 

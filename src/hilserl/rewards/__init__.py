@@ -1,1 +1,1 @@
-"""What is rewarded where nobody knows the truth: a classifier of camera images."""
+"""The reward classifier."""

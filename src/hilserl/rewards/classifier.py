@@ -14,9 +14,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from hilserl.arrays import named_arrays, with_arrays
+from hilserl.data.arrays import named_arrays, with_arrays
+from hilserl.data.experience import ExperienceSpec, atomically
 from hilserl.errors import HilserlError, unknown
-from hilserl.experience import ExperienceSpec, atomically
 from hilserl.rewards.dataset import describe
 from hilserl.rewards.fit import log_odds_of_success
 from hilserl.rewards.network import ClassifierConfig, ClassifierNetwork

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.vision.frames import FrameEncoder, VisionConfig
 from hilserl.vision.heads import STATE_CLIP
 

@@ -1,1 +1,1 @@
-"""The HTTP robot server and the arms it stands in front of."""
+"""Arms behind an HTTP robot server."""

@@ -1,1 +1,1 @@
-"""The simulated robot, its scene and cameras, and the Gymnasium environment around them."""
+"""Simulated arms in MuJoCo."""

@@ -11,8 +11,8 @@ from functools import cached_property
 import mujoco
 import numpy as np
 
+from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.experience import ActionLayout
 from hilserl.sim.panda import HOME_JOINTS_RAD
 
 Vec3 = tuple[float, float, float]

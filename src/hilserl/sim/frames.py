@@ -11,8 +11,8 @@ from typing import Literal, Protocol
 import mujoco
 import numpy as np
 
+from hilserl.data.experience import Entry, ExperienceSpec, entry
 from hilserl.errors import unknown
-from hilserl.experience import Entry, ExperienceSpec, entry
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, rotation_matrix
 
 FrameName = Literal["world", "tool"]

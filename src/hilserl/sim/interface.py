@@ -6,9 +6,9 @@ from typing import Literal
 import mujoco
 import numpy as np
 
+from hilserl.data.experience import ExperienceSpec, StateLayout
 from hilserl.drivable import DrivableEnv, nobody
 from hilserl.errors import HilserlError, unknown
-from hilserl.experience import ExperienceSpec, StateLayout
 from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl, action_layout, turn_between
 from hilserl.sim.frames import ArmView, FrameName
 from hilserl.sim.simulation import Simulation

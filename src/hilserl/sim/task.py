@@ -7,7 +7,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from hilserl.experience import Entry
+from hilserl.data.experience import Entry
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.frames import FrameName
 from hilserl.sim.randomisation import Randomisation

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from hilserl.agents.agent import Agent
-from hilserl.arrays import named_arrays, with_arrays
+from hilserl.data.arrays import named_arrays, with_arrays
+from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError
-from hilserl.experience import atomically
 
 _AGENT, _STATE = "agent.safetensors", "state.json"
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hilserl.address import Address
 from hilserl.agents.agent import Actor
-from hilserl.experience import ExperienceSpec, Step, arrow_schema
+from hilserl.data.experience import ExperienceSpec, Step, arrow_schema
 from hilserl.training.credentials import Credentials
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.line import CALL_S, TOGETHER_BYTES, Backoff, Line

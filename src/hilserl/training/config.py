@@ -12,9 +12,9 @@ import tyro
 
 from hilserl import tasks
 from hilserl.agents.agent import AgentConfig
+from hilserl.data.experience import ExperienceSpec
 from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError, unknown
-from hilserl.experience import ExperienceSpec
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.frames import FrameName

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from hilserl.experience import ExperienceSpec, Step
+from hilserl.data.experience import ExperienceSpec, Step
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.store import Store
 from hilserl.training.weights import Arrays, Weights

@@ -1,6 +1,6 @@
 """What says in training that a task is done, where it is not the task itself."""
 
-from hilserl.experience import ExperienceSpec
+from hilserl.data.experience import ExperienceSpec
 from hilserl.rewards.classifier import RewardClassifier
 from hilserl.training.config import TrainConfig
 from hilserl.training.rollout import Judge, Observation

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.operators.labeller import Labeller
 from hilserl.operators.operator import Operator
 from hilserl.training.record import hold_still

@@ -12,9 +12,9 @@ import numpy as np
 from hilserl.agents.agent import Agent, update
 from hilserl.agents.cloning import Cloner, unexpectedness
 from hilserl.agents.sac import ActorCritic, value
+from hilserl.data.experience import ExperienceSpec, Step, Transitions
+from hilserl.data.replay import Replay
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, Transitions
-from hilserl.replay import Replay
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.placement import Placement

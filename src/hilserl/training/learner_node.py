@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from hilserl.address import Address
+from hilserl.data.experience import ExperienceSpec, Step, write_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, write_episode
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, make_env, to_json
 from hilserl.training.credentials import Credentials

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hilserl.agents.agent import Actor
-from hilserl.experience import Step
+from hilserl.data.experience import Step
 from hilserl.training.learner import Learner
 from hilserl.training.rollout import EpisodeSummary
 

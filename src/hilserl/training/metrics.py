@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from hilserl.data.experience import Step
 from hilserl.errors import HilserlError
-from hilserl.experience import Step
 from hilserl.training.rollout import EpisodeSummary
 
 RECENT_EPISODES = 20

@@ -15,9 +15,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from hilserl.agents.agent import Agent
+from hilserl.data.experience import Step, Transitions
+from hilserl.data.replay import Columns, HostStore, Store
 from hilserl.errors import HilserlError
-from hilserl.experience import Step, Transitions
-from hilserl.replay import Columns, HostStore, Store
 
 _BATCH = "batch"
 _BLOCK = 256

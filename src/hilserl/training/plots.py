@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hilserl.experience import atomically
+from hilserl.data.experience import atomically
 from hilserl.statistics import wilson_interval
 from hilserl.training.metrics import RECENT_EPISODES, read_metrics
 from hilserl.training.rundir import RunDir

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hilserl.data.experience import ExperienceSpec, Step
 from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
 from hilserl.training.rollout import EpisodeSummary, Judge, Policy, Rollout, Subscriber, summarise

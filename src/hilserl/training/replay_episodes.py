@@ -10,8 +10,8 @@ import numpy as np
 from mujoco.studio import messages, plugin
 
 from hilserl import tasks
+from hilserl.data.experience import Step, read_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import Step, read_episode
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Status
 from hilserl.operators.console.timeline import Seek, Timeline, Track

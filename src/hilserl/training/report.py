@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hilserl.experience import Step
+from hilserl.data.experience import Step
 from hilserl.operators.console.messages import Curve
 from hilserl.training import world
 from hilserl.training.config import TrainConfig

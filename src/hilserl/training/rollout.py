@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import gymnasium
 import numpy as np
 
-from hilserl.experience import ExperienceSpec, Step
+from hilserl.data.experience import ExperienceSpec, Step
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent, Takeover, Verdict
 

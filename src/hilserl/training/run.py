@@ -10,9 +10,9 @@ from typing import Any
 from tqdm import tqdm
 
 from hilserl.agents.agent import Agent
+from hilserl.data.experience import ExperienceSpec, Step, atomically, write_episode
 from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, atomically, write_episode
 from hilserl.training import world
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in

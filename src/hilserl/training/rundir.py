@@ -10,8 +10,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode, write_episode
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, episode_files, read_episode, write_episode
 
 LOCK = ".lock"
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 from pyarrow import flight
 
 from hilserl.address import Address
+from hilserl.data.experience import ExperienceSpec
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec
 from hilserl.training.credentials import Credentials, check_listening
 from hilserl.training.exchange import Exchange
 from hilserl.training.interrupt import HANGING_UP

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hilserl.data.experience import ExperienceSpec, Step
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step
 from hilserl.training.wire import batch_of, check_numbers, pack, unpack
 
 _SCHEMA = """

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from hilserl.data.experience import Step
 from hilserl.drivable import DrivableEnv
-from hilserl.experience import Step
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Curve, Status
 from hilserl.operators.keys import keys_for

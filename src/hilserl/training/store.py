@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from hilserl.data.experience import ExperienceSpec, Step
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step
 from hilserl.training.wire import EPISODES_PER_ACTOR, RefusedError, UnreachableError, by_episode, pack, unpack
 
 _SCHEMA = """

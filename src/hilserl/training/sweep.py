@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import tyro
 
+from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError, unknown
-from hilserl.experience import atomically
 from hilserl.training.cluster import Cluster, RunOnRay, absolute, attended
 from hilserl.training.config import TrainConfig, differences, load_config
 from hilserl.training.interrupt import Interrupt

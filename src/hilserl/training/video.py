@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from hilserl.data.experience import atomically
 from hilserl.drivable import DrivableEnv
-from hilserl.experience import atomically
 from hilserl.training.evaluation import Player, play_episode
 
 FILMED_EPISODES = 6

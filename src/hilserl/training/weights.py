@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from hilserl.agents.agent import Actor
-from hilserl.arrays import named_arrays, with_arrays
+from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.errors import HilserlError
 from hilserl.training.wire import RefusedError
 

@@ -14,8 +14,16 @@ import pyarrow as pa
 from msgspec import Meta
 
 from hilserl import __version__
+from hilserl.data.experience import (
+    METADATA_KEY,
+    ExperienceSpec,
+    Step,
+    arrow_schema,
+    from_table,
+    rows_to_steps,
+    to_table,
+)
 from hilserl.errors import HilserlError
-from hilserl.experience import METADATA_KEY, ExperienceSpec, Step, arrow_schema, from_table, rows_to_steps, to_table
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts, finite
 

@@ -1,1 +1,1 @@
-"""Encoders of camera images, and where their weights come from."""
+"""Camera image encoders."""

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float16, PRNGKeyArray, UInt8
 
+from hilserl.data.experience import ExperienceSpec
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec
 from hilserl.vision.encoders import FROZEN, EncoderName, feature_shape
 
 FEATURE_DTYPE = np.float16

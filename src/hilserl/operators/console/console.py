@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from mujoco.studio import messages, plugin
 
-from hilserl.experience import ActionLayout, Step
+from hilserl.data.experience import ActionLayout, Step
 from hilserl.operators.arms import arms_of
 from hilserl.operators.console import viewers
 from hilserl.operators.console.messages import Hand, Hands, Pictures, Presence, Pressed

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from hilserl.data.experience import ExperienceSpec, Step, Transitions
 from hilserl.errors import HilserlError
-from hilserl.experience import ExperienceSpec, Step, Transitions
 
 _NONE = -1
 Source = Literal["both", "online", "prior"]

@@ -1,0 +1,1 @@
+"""Experience as steps, episodes, Arrow tables."""
