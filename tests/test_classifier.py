@@ -21,7 +21,7 @@ from hilserl.rewards.fit import calibration, threshold_for
 from hilserl.rewards.network import ClassifierConfig
 from hilserl.rewards.report import report, roc_area
 from hilserl.rewards.train import train_classifier
-from hilserl.sim.frames import World
+from hilserl.sim.reference_frame import World
 from hilserl.vision.frames import FrameEncoder, VisionConfig
 from layouts import ACTION
 

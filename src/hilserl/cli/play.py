@@ -14,8 +14,8 @@ from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
-from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import steps_of
+from hilserl.sim.reference_frame import FrameName
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Policy, Rollout

@@ -15,8 +15,8 @@ from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import steps_of
+from hilserl.sim.reference_frame import FrameName
 from hilserl.training.record import Keeper, record, record_demonstrations
 from hilserl.training.where import Where
 

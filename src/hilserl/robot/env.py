@@ -23,9 +23,9 @@ from hilserl.robot.timekeeping import WINDOW, percentiles_ms
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
 from hilserl.sim.cameras import Cameras, checked_crops
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl, turned
-from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import CONTROL_DT_S, TaskEnv
 from hilserl.sim.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M, TCP_FROM_WRIST_M
+from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.scene import OVERVIEW, ROBOT_PREFIX
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, scene_of

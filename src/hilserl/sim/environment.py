@@ -9,9 +9,9 @@ import numpy as np
 from hilserl.errors import HilserlError
 from hilserl.sim.arm import Arm
 from hilserl.sim.cameras import Cameras, checked_crops
-from hilserl.sim.frames import FrameName
 from hilserl.sim.interface import CONTROL_DT_S, TaskEnv, motion_towards
 from hilserl.sim.randomisation import Randomiser
+from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.scene import OVERVIEW
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, scene_of

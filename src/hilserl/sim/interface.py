@@ -10,7 +10,7 @@ from hilserl.data.experience import ExperienceSpec, StateLayout
 from hilserl.drivable import DrivableEnv, nobody
 from hilserl.errors import HilserlError, unknown
 from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl, action_layout, turn_between
-from hilserl.sim.frames import ArmView, FrameName
+from hilserl.sim.reference_frame import ArmView, FrameName
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from hilserl.data.experience import Entry
 from hilserl.sim.control import ArmSetup
-from hilserl.sim.frames import FrameName
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.scene import FRONT, VIEWS, WRIST, CameraView, world
 from hilserl.sim.simulation import Simulation
 

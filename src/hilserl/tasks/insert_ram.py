@@ -11,8 +11,8 @@ from hilserl.sim.environment import towards
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.slot import Latch, Slot, add_solid
 from hilserl.sim.task import Preset, Task
+from hilserl.tasks.fixtures import Latch, Slot, add_solid
 
 MODULE, SLOT = "module", "slot"
 LENGTH_M, EDGE_M = 0.133, 0.0014

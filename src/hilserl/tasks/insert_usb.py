@@ -12,8 +12,8 @@ from hilserl.sim.environment import towards
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.slot import Slot, add_solid
 from hilserl.sim.task import Preset, Task
+from hilserl.tasks.fixtures import Slot, add_solid
 
 PLUG, PORT = "plug", "port"
 SHELL_HALF_M = (0.007, 0.006, 0.00225)

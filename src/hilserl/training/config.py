@@ -17,7 +17,7 @@ from hilserl.drivable import DrivableEnv
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.sim.frames import FrameName
+from hilserl.sim.reference_frame import FrameName
 from hilserl.training import world
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 from hilserl.training.where import Where

@@ -18,7 +18,7 @@ from hilserl.operators.console.timeline import Seek, Timeline, Track
 from hilserl.operators.keys import Command, Key
 from hilserl.operators.seat import Seat
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.sim.frames import frame_of
+from hilserl.sim.reference_frame import frame_of
 from hilserl.training import world
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
