@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from hilserl.envs.make import make_env
 from hilserl.operators.console import viewers
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Seat
@@ -26,7 +27,6 @@ from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Rollout
 from hilserl.training.station import Station
-from hilserl.training.world import make_env
 
 PATIENCE_S = 180.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""

@@ -17,9 +17,11 @@ import toy_envs
 from hilserl.cli.arguments import split_task
 from hilserl.cli.main import main
 from hilserl.data.experience import ActionLayout
+from hilserl.envs.config import Where
+from hilserl.envs.gymnasium_env import RENDERED, ForeignEnv
+from hilserl.envs.images import letterboxed, resized
+from hilserl.envs.make import make_env, named
 from hilserl.errors import HilserlError
-from hilserl.interop.foreign_env import RENDERED, ForeignEnv
-from hilserl.interop.pictures import letterboxed, resized
 from hilserl.operators import keys
 from hilserl.operators.arms import AXES, arms_of
 from hilserl.operators.takeover import Intent
@@ -30,8 +32,6 @@ from hilserl.training.metrics import read_metrics
 from hilserl.training.record import Keeper, record
 from hilserl.training.rundir import RunDir, read_episodes
 from hilserl.training.train import train
-from hilserl.training.where import Where
-from hilserl.training.world import make_env, named
 from test_training import SMALL_AGENT, same_weights, weights
 
 SLIDE, BARE, BLIND = (f"toy_envs:toys/{kind}-v0" for kind in ("Slide", "Bare", "Blind"))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from hilserl import tasks
+from hilserl.envs.robot_env import RobotEnv, wrist_wrench
 from hilserl.errors import HilserlError
 from hilserl.robot.backend import LostError, RefusedError
 from hilserl.robot.cameras import open_camera, resized
 from hilserl.robot.client import RobotClient
 from hilserl.robot.config import RobotConfig
-from hilserl.robot.env import RobotEnv, wrist_wrench
 from hilserl.robot.limits import Box, Limits
 from hilserl.robot.sim_arm import SimArm
 from hilserl.robot.sim_backend import SimBackend

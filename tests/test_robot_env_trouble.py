@@ -8,12 +8,12 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Seat
 from hilserl.robot.backend import RefusedError
 from hilserl.robot.config import RobotConfig
-from hilserl.robot.env import RobotEnv
 from hilserl.tasks.pick_cube import PickCube
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.station import Station

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 import tyro
 
 from hilserl import tasks
+from hilserl.envs import make as world
 from hilserl.errors import HilserlError
-from hilserl.training import world
 from hilserl.training.config import TrainConfig, load_config, preset
 from hilserl.training.rundir import RunDir
 

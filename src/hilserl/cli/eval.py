@@ -11,8 +11,8 @@ import tyro
 from tqdm import tqdm
 
 from hilserl.data.experience import atomically
+from hilserl.envs.config import Where
 from hilserl.errors import HilserlError
-from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> int:
         raise HilserlError(f"--episodes must be at least 1, got {arguments.episodes}.")
     if arguments.video and arguments.where.env == "robot":
         raise HilserlError("Drawing a film takes longer than a step in real time: --video needs --env sim.")
-    from hilserl.robot.env import RobotEnv
+    from hilserl.envs.robot_env import RobotEnv
     from hilserl.training.evaluation import evaluate
     from hilserl.training.rundir import RunDir
     from hilserl.training.trained import open_trained

@@ -11,7 +11,8 @@ from tqdm import tqdm
 from hilserl import tasks
 from hilserl.cli.arguments import check_folder, split_task
 from hilserl.cli.seated import seated
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.config import Where
+from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
@@ -19,7 +20,6 @@ from hilserl.sim.interface import steps_of
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.labels import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.training.station import Report, Station
-from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import tyro
 
 from hilserl.cli.arguments import split_task
 from hilserl.cli.seated import seated
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.config import Where
+from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
@@ -20,7 +21,6 @@ from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Policy, Rollout
 from hilserl.training.station import Report, Station
-from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)

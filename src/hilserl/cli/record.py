@@ -10,7 +10,8 @@ import tyro
 from tqdm import tqdm
 
 from hilserl.cli.arguments import check_folder, split_task
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.config import Where
+from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.person import Role
 from hilserl.operators.seat import Device, Seat
@@ -18,7 +19,6 @@ from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
 from hilserl.training.record import Keeper, record, record_demonstrations
-from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)

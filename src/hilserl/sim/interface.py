@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 
 from hilserl.data.experience import ExperienceSpec, StateLayout
-from hilserl.drivable import DrivableEnv, nobody
+from hilserl.envs.env import DrivableEnv, nobody
 from hilserl.errors import HilserlError, unknown
 from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl, action_layout, turn_between
 from hilserl.sim.reference_frame import ArmView, FrameName

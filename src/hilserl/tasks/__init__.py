@@ -35,7 +35,7 @@ def register(task: type[Task]) -> type[Task]:
     _announce(task.name)
     # Named as a text, since tasks know nothing of robots.
     real = gymnasium_id(task.name, "Franka")
-    gymnasium.register(real, entry_point="hilserl.robot.env:make_robot_env", kwargs={"task": task})
+    gymnasium.register(real, entry_point="hilserl.envs.robot_env:make_robot_env", kwargs={"task": task})
     return task
 
 

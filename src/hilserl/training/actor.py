@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from hilserl.agents.agent import act
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.env import DrivableEnv
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator

@@ -13,14 +13,14 @@ import tyro
 from hilserl import tasks
 from hilserl.agents.agent import AgentConfig
 from hilserl.data.experience import ExperienceSpec
-from hilserl.drivable import DrivableEnv
+from hilserl.envs import make as world
+from hilserl.envs.config import Where
+from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.seat import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.reference_frame import FrameName
-from hilserl.training import world
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
-from hilserl.training.where import Where
 
 _FOREIGN_ENV_STEPS, _FOREIGN_DISCOUNT = 20_000, 0.98
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from hilserl.agents.agent import Actor, Agent, act
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.env import DrivableEnv
 from hilserl.statistics import wilson_interval
 from hilserl.vision.frames import FrameEncoder
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.labeller import Labeller
 from hilserl.operators.operator import Operator

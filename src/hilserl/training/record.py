@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hilserl.data.experience import ExperienceSpec, Step
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig

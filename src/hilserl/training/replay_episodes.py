@@ -11,6 +11,7 @@ from mujoco.studio import messages, plugin
 
 from hilserl import tasks
 from hilserl.data.experience import Step, read_episode
+from hilserl.envs import make as world
 from hilserl.errors import HilserlError
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Status
@@ -19,7 +20,6 @@ from hilserl.operators.keys import Command, Key
 from hilserl.operators.seat import Seat
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.reference_frame import frame_of
-from hilserl.training import world
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _FAITHFUL_M = 1e-4

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hilserl.data.experience import Step
+from hilserl.envs import make as world
 from hilserl.operators.console.messages import Curve
-from hilserl.training import world
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts
 from hilserl.training.metrics import RECENT_EPISODES, Tally

@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from hilserl.agents.agent import Agent
 from hilserl.data.experience import ExperienceSpec, Step, atomically, write_episode
-from hilserl.drivable import DrivableEnv
+from hilserl.envs import make as world
+from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.training import world
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config

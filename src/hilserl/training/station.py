@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from hilserl.data.experience import Step
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.env import DrivableEnv
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Curve, Status
 from hilserl.operators.keys import keys_for

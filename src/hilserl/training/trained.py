@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.config import Where
+from hilserl.envs.env import DrivableEnv
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import choose, load_checkpoint
 from hilserl.training.config import TrainConfig, load_config, make_acting_env
 from hilserl.training.evaluation import Player
 from hilserl.training.rundir import RunDir
-from hilserl.training.where import Where
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from hilserl.data.experience import atomically
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.env import DrivableEnv
 from hilserl.training.evaluation import Player, play_episode
 
 FILMED_EPISODES = 6

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hilserl import tasks
-from hilserl.drivable import DrivableEnv
+from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 
 _OF_TASKS = {"frame": ("world", None), "crop": ({}, None), "randomise": (False,)}
@@ -33,7 +33,7 @@ def make_env(name: str, **options: Any) -> DrivableEnv:
     if not is_foreign(name):
         return tasks.make_env(name, **options)
     # Imported here, as it takes libraries that a task has no use for.
-    from hilserl.interop.foreign_env import ForeignEnv
+    from hilserl.envs.gymnasium_env import ForeignEnv
 
     for option, neutral in _OF_TASKS.items():
         if (value := options.pop(option, neutral[0])) not in neutral:

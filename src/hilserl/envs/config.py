@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from hilserl import tasks
-from hilserl.drivable import DrivableEnv
+from hilserl.envs import make as world
+from hilserl.envs.env import DrivableEnv
+from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
 from hilserl.robot.config import RobotConfig
-from hilserl.robot.env import RobotEnv
-from hilserl.training import world
 
 
 @dataclass(frozen=True)

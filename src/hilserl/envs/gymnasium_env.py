@@ -14,10 +14,10 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from hilserl.data.experience import ActionLayout, Entry, ExperienceSpec, StateLayout
-from hilserl.drivable import DrivableEnv, nobody
+from hilserl.envs.env import DrivableEnv, nobody
+from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves
+from hilserl.envs.images import letterboxed, resized
 from hilserl.errors import HilserlError
-from hilserl.interop.observations import Leaf, explored, leaves
-from hilserl.interop.pictures import letterboxed, resized
 
 RENDERED = "rendered"
 """The camera of an environment whose observations have no picture: what it draws for people."""
