@@ -15,9 +15,10 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from hilserl.envs.make import make_env
+from hilserl.operators.config import Seat
 from hilserl.operators.console import viewers
-from hilserl.operators.person import Role
-from hilserl.operators.seat import Seat
+from hilserl.operators.console.session import Station
+from hilserl.operators.human import Role
 from hilserl.operators.takeover import Control
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.task import Task
@@ -26,7 +27,6 @@ from hilserl.training.interrupt import Interrupt
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Rollout
-from hilserl.training.station import Station
 
 PATIENCE_S = 180.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""

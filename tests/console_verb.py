@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-import hilserl.training.station as place
+import hilserl.operators.console.session as place
 from hilserl.cli.main import main
 from hilserl.operators.console import panel, viewers
 from hilserl.training import actor, run

@@ -16,7 +16,7 @@ from console_page import Loop, wait_until
 from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.operators.console import viewers
-from hilserl.operators.keys import keys_for
+from hilserl.operators.devices.key_map import keys_for
 from hilserl.training.metrics import Tally
 from layouts import ACTION, LAYOUTS
 

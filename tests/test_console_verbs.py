@@ -18,7 +18,7 @@ from playwright.sync_api import Page
 from console_page import chromium, open_page, press_until, wait_until
 from hilserl.cli.main import main
 from hilserl.data.replay import Replay
-from hilserl.operators.keys import SPEED
+from hilserl.operators.devices.key_map import SPEED
 from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env

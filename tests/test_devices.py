@@ -15,15 +15,17 @@ import pytest
 from hilserl.cli import doctor
 from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators import devices, gamepad, keys, spacemouse
-from hilserl.operators.arms import AXES, arms_of, axes_of
-from hilserl.operators.gamepad import Gamepad, GamepadConfig, PadState, _SdlPad, open_gamepad
-from hilserl.operators.keys import Command
-from hilserl.operators.person import Person, Role
-from hilserl.operators.puck import PuckState, _HidPuck
-from hilserl.operators.source import Reading
-from hilserl.operators.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
-from hilserl.operators.sticks import Control, deflection
+from hilserl.operators.action_axes import AXES, arms_of, axes_of
+from hilserl.operators.devices import discovery as devices
+from hilserl.operators.devices import gamepad, spacemouse
+from hilserl.operators.devices import key_map as keys
+from hilserl.operators.devices.axis_mapping import Control, deflection
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.gamepad import Gamepad, GamepadConfig, PadState, _SdlPad, open_gamepad
+from hilserl.operators.devices.key_map import Command
+from hilserl.operators.devices.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
+from hilserl.operators.devices.spacemouse_hid import PuckState, _HidPuck
+from hilserl.operators.human import Person, Role
 from layouts import ACTION, LAYOUTS, SEVEN, TWO
 
 CENTRED = {"LEFTX": 0.0, "LEFTY": 0.0, "RIGHTX": 0.0, "RIGHTY": 0.0}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.operators import gamepad, spacemouse
-from hilserl.operators.keys import KEYS, Command, motion
-from hilserl.operators.person import Person, Role
-from hilserl.operators.source import Reading
-from hilserl.operators.sticks import Control
+from hilserl.operators.devices import gamepad, spacemouse
+from hilserl.operators.devices.axis_mapping import Control
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.key_map import KEYS, Command, motion
+from hilserl.operators.human import Person, Role
 from hilserl.sim.control import (
     POSE_MOVES,
     WRENCH_MOVES,

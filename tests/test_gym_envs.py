@@ -22,8 +22,8 @@ from hilserl.envs.gymnasium_env import RENDERED, ForeignEnv
 from hilserl.envs.images import letterboxed, resized
 from hilserl.envs.make import make_env, named
 from hilserl.errors import HilserlError
-from hilserl.operators import keys
-from hilserl.operators.arms import AXES, arms_of
+from hilserl.operators.action_axes import AXES, arms_of
+from hilserl.operators.devices import key_map as keys
 from hilserl.operators.takeover import Intent
 from hilserl.training.checkpoint import best_in
 from hilserl.training.config import TrainConfig, load_config, preset, save_config

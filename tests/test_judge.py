@@ -12,11 +12,11 @@ import pytest
 from hilserl.agents.agent import AgentConfig
 from hilserl.data.experience import ExperienceSpec, Step, read_episode
 from hilserl.errors import HilserlError
-from hilserl.operators.keys import Command
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.key_map import Command
+from hilserl.operators.human import Person, Role
 from hilserl.operators.operator import Nobody
-from hilserl.operators.person import Person, Role
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
-from hilserl.operators.source import Reading
 from hilserl.operators.takeover import Intent, Verdict
 from hilserl.rewards.classifier import Judgement
 from hilserl.tasks import make_env

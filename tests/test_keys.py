@@ -8,9 +8,9 @@ import pytest
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from hilserl.data.experience import ActionLayout
-from hilserl.operators import keys
-from hilserl.operators.arms import AXES, Kind, arms_of, axes_of, kinds_along, move_called
-from hilserl.operators.keys import HELD, KEYS, LABEL_KEY, PRESSED, SPEED, Command, keys_for
+from hilserl.operators.action_axes import AXES, Kind, arms_of, axes_of, kinds_along, move_called
+from hilserl.operators.devices import key_map as keys
+from hilserl.operators.devices.key_map import HELD, KEYS, LABEL_KEY, PRESSED, SPEED, Command, keys_for
 from layouts import ACTION, LAYOUTS, SEVEN
 
 MOVES = {"W": (1, 0, 0), "S": (-1, 0, 0), "A": (0, 1, 0), "D": (0, -1, 0), "J": (0, 0, 1), "K": (0, 0, -1)}

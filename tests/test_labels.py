@@ -9,7 +9,7 @@ import pytest
 from hilserl.cli.main import main
 from hilserl.data.experience import Step
 from hilserl.errors import HilserlError
-from hilserl.operators.labeller import Labeller
+from hilserl.operators.simulated_labeller import Labeller
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.tasks.pick_cube import CUBE, HALF_M, PickCube

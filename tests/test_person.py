@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hilserl.data.experience import ActionLayout
-from hilserl.operators.keys import Command
-from hilserl.operators.person import Person, Role
-from hilserl.operators.source import Reading
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.key_map import Command
+from hilserl.operators.human import Person, Role
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
 from layouts import ACTION
 

@@ -10,13 +10,13 @@ import pytest
 
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.person import Role
-from hilserl.operators.seat import Seat
+from hilserl.operators.config import Seat
+from hilserl.operators.console.session import Station
+from hilserl.operators.human import Role
 from hilserl.robot.backend import RefusedError
 from hilserl.robot.config import RobotConfig
 from hilserl.tasks.pick_cube import PickCube
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.station import Station
 from robot_rig import Rig, serving, sim_backend
 
 

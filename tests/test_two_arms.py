@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.operators.arms import AXES, STILL, arms_of
+from hilserl.operators.action_axes import AXES, STILL, arms_of
+from hilserl.operators.config import Seat
+from hilserl.operators.console import session as station
 from hilserl.operators.console.messages import Status
-from hilserl.operators.keys import Command, motion
-from hilserl.operators.person import Person, Role
-from hilserl.operators.puck import Pucks, PuckState, spacemice
-from hilserl.operators.seat import Seat
-from hilserl.operators.source import Reading
-from hilserl.operators.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
+from hilserl.operators.console.session import Station
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.key_map import Command, motion
+from hilserl.operators.devices.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
+from hilserl.operators.devices.spacemouse_hid import Pucks, PuckState, spacemice
+from hilserl.operators.human import Person, Role
 from hilserl.operators.takeover import GripperRequest, Intent, Takeover
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.training import station
-from hilserl.training.station import Station
 from layouts import LAYOUTS, SEVEN, TWO
 from test_devices import FakePuck, wait_until
 from test_devices_in_sim import Both

@@ -13,12 +13,13 @@ from mujoco.studio import messages, plugin
 
 from hilserl.agents.agent import act
 from hilserl.errors import HilserlError
+from hilserl.operators.config import Seat
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Hands
-from hilserl.operators.keys import keys_for
+from hilserl.operators.console.session import Station
+from hilserl.operators.devices.key_map import keys_for
+from hilserl.operators.human import Person, Role
 from hilserl.operators.operator import Nobody
-from hilserl.operators.person import Person, Role
-from hilserl.operators.seat import Seat
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
@@ -29,7 +30,6 @@ from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.report import Dashboard
 from hilserl.training.rollout import Rollout
-from hilserl.training.station import Station
 
 _PRESSES = 40
 _BLOCKS = 3

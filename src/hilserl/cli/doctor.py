@@ -78,7 +78,7 @@ def _port() -> str:
 
 
 def _devices() -> str:
-    from hilserl.operators.devices import attached
+    from hilserl.operators.devices.discovery import attached
 
     return "; ".join(attached())
 
@@ -108,7 +108,7 @@ def _alone(name: str) -> tuple[bool, str]:
 
 
 def _live(seconds: float) -> int:
-    from hilserl.operators.devices import DEVICES, EVERY_MOTION, open_all, watch
+    from hilserl.operators.devices.discovery import DEVICES, EVERY_MOTION, open_all, watch
 
     opened, reasons = open_all(EVERY_MOTION)
     for reason in reasons:

@@ -14,12 +14,12 @@ from hilserl.cli.seated import seated
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.person import Role
-from hilserl.operators.seat import Device, Seat
+from hilserl.operators.config import Device, Seat
+from hilserl.operators.console.session import Report, Station
+from hilserl.operators.human import Role
 from hilserl.sim.interface import steps_of
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.labels import LabelKeeper, label, label_by_script, label_recorded
-from hilserl.training.station import Report, Station
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from hilserl.cli.seated import seated
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.person import Role
-from hilserl.operators.seat import Device, Seat
+from hilserl.operators.config import Device, Seat
+from hilserl.operators.console.session import Report, Station
+from hilserl.operators.human import Role
 from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
 from hilserl.training.metrics import Tally
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import Policy, Rollout
-from hilserl.training.station import Report, Station
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from hilserl.cli.arguments import check_folder, split_task
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.person import Role
-from hilserl.operators.seat import Device, Seat
+from hilserl.operators.config import Device, Seat
+from hilserl.operators.human import Role
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
@@ -97,7 +97,7 @@ def _scripted(env: DrivableEnv, arguments: Arguments, show: Callable[[Keeper], N
 
 def _driven(env: DrivableEnv, device: Device, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
     from hilserl.cli.seated import seated
-    from hilserl.training.station import Report, Station
+    from hilserl.operators.console.session import Report, Station
 
     keeper = Keeper(arguments.out, env.experience, failures=arguments.keep_failures)
     show(keeper)

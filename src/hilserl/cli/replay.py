@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.operators.seat import Seat
+from hilserl.operators.config import Seat
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.replay_episodes import Projector
 

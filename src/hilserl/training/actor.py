@@ -10,15 +10,15 @@ import numpy as np
 
 from hilserl.agents.agent import act
 from hilserl.envs.env import DrivableEnv
+from hilserl.operators.console.session import Report, Station
+from hilserl.operators.human import Role
 from hilserl.operators.operator import Nobody, Operator
-from hilserl.operators.person import Role
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.robot.backend import LostError, RefusedError
 from hilserl.training.config import TrainConfig, make_acting_env
 from hilserl.training.judge import reward_judge
 from hilserl.training.links import Link
 from hilserl.training.rollout import Observation, Rollout, Subscriber
-from hilserl.training.station import Report, Station
 from hilserl.training.stopwatch import Stopwatch
 
 _ACTING_KEYS = 2

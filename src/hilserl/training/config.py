@@ -17,7 +17,7 @@ from hilserl.envs import make as world
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError, unknown
-from hilserl.operators.seat import Seat
+from hilserl.operators.config import Seat
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.reference_frame import FrameName
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName

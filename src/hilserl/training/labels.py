@@ -7,8 +7,8 @@ from pathlib import Path
 from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.labeller import Labeller
 from hilserl.operators.operator import Operator
+from hilserl.operators.simulated_labeller import Labeller
 from hilserl.training.record import hold_still
 from hilserl.training.rollout import EpisodeSummary, Rollout, Subscriber, summarise
 from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes

@@ -13,11 +13,11 @@ from hilserl import tasks
 from hilserl.data.experience import Step, read_episode
 from hilserl.envs import make as world
 from hilserl.errors import HilserlError
+from hilserl.operators.config import Seat
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Status
 from hilserl.operators.console.timeline import Seek, Timeline, Track
-from hilserl.operators.keys import Command, Key
-from hilserl.operators.seat import Seat
+from hilserl.operators.devices.key_map import Command, Key
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.reference_frame import frame_of
 

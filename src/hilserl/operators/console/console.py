@@ -11,13 +11,13 @@ import numpy as np
 from mujoco.studio import messages, plugin
 
 from hilserl.data.experience import ActionLayout, Step
-from hilserl.operators.arms import arms_of
+from hilserl.operators.action_axes import arms_of
+from hilserl.operators.config import View
 from hilserl.operators.console import viewers
 from hilserl.operators.console.messages import Hand, Hands, Pictures, Presence, Pressed
 from hilserl.operators.console.panel import Panel
-from hilserl.operators.keys import LABEL_KEY, Command, Key, motion
-from hilserl.operators.seat import View
-from hilserl.operators.source import Reading
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.key_map import LABEL_KEY, Command, Key, motion
 
 FRAMES_PER_STEP = 6
 """The scene moves at 60 Hz between control steps of 0.1 s."""

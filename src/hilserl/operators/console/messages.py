@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from mujoco.studio import messages
 
-from hilserl.operators.keys import Command
+from hilserl.operators.devices.key_map import Command
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from mujoco.studio.implot import implot
 
 from hilserl.operators.console.marker import PinHole, dragged, screen_of
 from hilserl.operators.console.messages import Hand, Hands, Pictures, Presence, Pressed, Status
-from hilserl.operators.keys import HELD, LABEL_KEY, PRESSED, Command, Key
+from hilserl.operators.devices.key_map import HELD, LABEL_KEY, PRESSED, Command, Key
 
 PANEL_WIDTH_PX = 340.0
 _PICTURE_PX = 156.0

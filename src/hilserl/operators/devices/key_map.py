@@ -7,7 +7,7 @@ from enum import Enum
 import numpy as np
 
 from hilserl.data.experience import ActionLayout
-from hilserl.operators.arms import AXES, Kind, arms_of, axes_of, kinds_along
+from hilserl.operators.action_axes import AXES, Kind, arms_of, axes_of, kinds_along
 
 
 class Command(Enum):

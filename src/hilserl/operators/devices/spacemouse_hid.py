@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hilserl.errors import HilserlError
-from hilserl.operators.arms import AXES, STILL
+from hilserl.operators.action_axes import AXES, STILL
 
 _BUTTONS = ((1, 0), (1, 1))
 """Byte and bit of the two buttons in a report. Models without a left and a right one have MENU and FIT, or 1 and 2."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators.arms import AXES, arms_of
-from hilserl.operators.keys import Command
-from hilserl.operators.puck import Puck, Pucks, PuckState, spacemice
-from hilserl.operators.source import Reading
-from hilserl.operators.sticks import Control, check_stick, deflection, motion
+from hilserl.operators.action_axes import AXES, arms_of
+from hilserl.operators.devices.axis_mapping import Control, check_stick, deflection, motion
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.key_map import Command
+from hilserl.operators.devices.spacemouse_hid import Puck, Pucks, PuckState, spacemice
 
 CONTROLS = (
     Control("push away", axis=("x", 1.0), moves=("x", 1.0)),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hilserl.data.experience import ActionLayout
-from hilserl.operators.arms import arms_of
-from hilserl.operators.keys import Command
-from hilserl.operators.source import Reading, Source
+from hilserl.operators.action_axes import arms_of
+from hilserl.operators.devices.device import Reading, Source
+from hilserl.operators.devices.key_map import Command
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
 
 _VERDICTS = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from hilserl.operators.keys import Command
+from hilserl.operators.devices.key_map import Command
 
 
 @dataclass(frozen=True)

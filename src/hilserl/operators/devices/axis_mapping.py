@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators.arms import AXES, axes_of
-from hilserl.operators.keys import KEYS, LABEL_KEY, Command
+from hilserl.operators.action_axes import AXES, axes_of
+from hilserl.operators.devices.key_map import KEYS, LABEL_KEY, Command
 
 _MEANINGS = {key.moves: key.meaning for key in KEYS if key.moves is not None}
 

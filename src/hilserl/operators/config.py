@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hilserl.data.experience import ActionLayout
-from hilserl.operators.gamepad import GamepadConfig, open_gamepad
-from hilserl.operators.source import Source
-from hilserl.operators.spacemouse import SpaceMouseConfig, open_spacemice
+from hilserl.operators.devices.device import Source
+from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
+from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
 
 View = Literal["auto", "web", "native"]
 Device = Literal["console", "gamepad", "spacemouse"]

@@ -11,11 +11,11 @@ import numpy as np
 
 from hilserl.data.experience import Step
 from hilserl.envs.env import DrivableEnv
+from hilserl.operators.config import Device, Seat, open_devices
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Curve, Status
-from hilserl.operators.keys import keys_for
-from hilserl.operators.person import Person, Role
-from hilserl.operators.seat import Device, Seat, open_devices
+from hilserl.operators.devices.key_map import keys_for
+from hilserl.operators.human import Person, Role
 from hilserl.operators.takeover import Control
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.rollout import EpisodeSummary, Observation

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators import gamepad, puck, spacemouse
-from hilserl.operators.arms import AXES
-from hilserl.operators.gamepad import GamepadConfig, open_gamepad
-from hilserl.operators.source import Source
-from hilserl.operators.spacemouse import SpaceMouseConfig, open_spacemice
-from hilserl.operators.sticks import Control
+from hilserl.operators.action_axes import AXES
+from hilserl.operators.devices import gamepad, spacemouse
+from hilserl.operators.devices import spacemouse_hid as puck
+from hilserl.operators.devices.axis_mapping import Control
+from hilserl.operators.devices.device import Source
+from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
+from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
 
 _MOVES = ("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz", "gripper")
 EVERY_MOTION = ActionLayout(tuple(f"{arm}_{name}" for arm in ("left", "right") for name in _MOVES), grippers=(6, 13))

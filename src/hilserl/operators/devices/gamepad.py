@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from hilserl.data.experience import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators.keys import Command
-from hilserl.operators.source import Reading
-from hilserl.operators.sticks import Control, check_stick, deflection, motion
+from hilserl.operators.devices.axis_mapping import Control, check_stick, deflection, motion
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.key_map import Command
 
 # SDL counts right and down as positive.
 CONTROLS = (
