@@ -22,7 +22,7 @@ from hilserl.rewards.network import ClassifierConfig
 from hilserl.rewards.report import report, roc_area
 from hilserl.rewards.train import train_classifier
 from hilserl.sim.reference_frame import World
-from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from layouts import ACTION
 
 SIZE = 32

@@ -17,7 +17,7 @@ from hilserl.tasks import make_env
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.vision import encoders
-from hilserl.vision.frames import FrameEncoder, VisionConfig, random_shift
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig, random_shift
 from hilserl.vision.heads import CameraHead
 
 ONCE = VisionConfig()

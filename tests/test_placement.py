@@ -21,7 +21,7 @@ from hilserl.training.checkpoint import RunState, load_checkpoint, save_checkpoi
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.training.placement import DeviceStore, Placement
-from hilserl.vision.frames import VisionConfig
+from hilserl.vision.frame_encoder import VisionConfig
 
 SIZE, ROUNDS = 8, 3
 

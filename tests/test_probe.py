@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hilserl.tasks import make_env
-from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from hilserl.data.replay import Replay
 from hilserl.errors import HilserlError
 from hilserl.tasks import make_env
 from hilserl.training.placement import DeviceStore
-from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 
 
 class NaiveBuffer:

@@ -27,7 +27,7 @@ from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.links import Alongside
 from hilserl.training.rundir import RunDir, read_episodes
 from hilserl.training.train import Training, train
-from hilserl.vision.frames import VisionConfig
+from hilserl.vision.frame_encoder import VisionConfig
 
 SMALL_AGENT = AgentConfig(hidden=(16, 16), critics=2, target_critics=2, utd_ratio=2, batch_size=8)
 
@@ -183,7 +183,7 @@ sys.path.insert(0, {tests!r})
 from test_training import config
 from hilserl.training.rundir import RunDir
 from hilserl.training.train import Training, train
-from hilserl.vision.frames import VisionConfig
+from hilserl.vision.frame_encoder import VisionConfig
 train(config(max_env_steps=100_000, eval_every=60, demonstrations=1), RunDir(Path({run!r})))
 """
 

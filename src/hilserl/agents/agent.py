@@ -21,7 +21,7 @@ from hilserl.agents.gripper import choices
 from hilserl.agents.networks import GripperHead, Policy, sample_squashed
 from hilserl.data.experience import ActionLayout, ExperienceSpec, Transitions
 from hilserl.errors import HilserlError
-from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.heads import ObservationEncoder
 
 Metrics = dict[str, Array]

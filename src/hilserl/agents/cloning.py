@@ -29,7 +29,7 @@ from hilserl.agents.agent import (
 from hilserl.agents.gripper import to_choice
 from hilserl.agents.networks import squashed_log_density
 from hilserl.data.experience import ExperienceSpec, Transitions
-from hilserl.vision.frames import FrameEncoder
+from hilserl.vision.frame_encoder import FrameEncoder
 
 
 class Cloner(Agent):

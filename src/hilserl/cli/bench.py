@@ -159,7 +159,7 @@ def _bench_vision(arguments: Arguments) -> dict[str, float]:
     from hilserl.agents.agent import AgentConfig
     from hilserl.training.config import preset
     from hilserl.vision.encoders import FROZEN
-    from hilserl.vision.frames import VisionConfig
+    from hilserl.vision.frame_encoder import VisionConfig
     from hilserl.vision.resnet10 import untrained
 
     # What the weights are makes no difference to the time.
@@ -196,7 +196,7 @@ def _bench_vision(arguments: Arguments) -> dict[str, float]:
 def _bench_encoder(arguments: Arguments) -> dict[str, float]:
     del arguments
     from hilserl.tasks import make_env
-    from hilserl.vision.frames import FrameEncoder, VisionConfig
+    from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 
     env = make_env("pick_cube", obs="pixels")
     frames = FrameEncoder(env.experience, VisionConfig())

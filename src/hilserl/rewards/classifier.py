@@ -21,7 +21,7 @@ from hilserl.rewards.dataset import describe
 from hilserl.rewards.fit import log_odds_of_success
 from hilserl.rewards.network import ClassifierConfig, ClassifierNetwork
 from hilserl.vision.encoders import FROZEN
-from hilserl.vision.frames import FrameEncoder
+from hilserl.vision.frame_encoder import FrameEncoder
 
 FORMAT_VERSION = 1
 _METADATA = "hilserl.classifier"

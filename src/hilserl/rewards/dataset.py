@@ -9,7 +9,7 @@ import numpy as np
 
 from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode
 from hilserl.errors import HilserlError
-from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.heads import STATE_CLIP
 
 _PARTS = ("train", "validation", "test")

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hilserl.errors import HilserlError
 from hilserl.vision.encoders import EncoderName
-from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.heads import CameraHead
 
 

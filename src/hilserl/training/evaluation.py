@@ -10,7 +10,7 @@ import numpy as np
 from hilserl.agents.agent import Actor, Agent, act
 from hilserl.envs.env import DrivableEnv
 from hilserl.statistics import wilson_interval
-from hilserl.vision.frames import FrameEncoder
+from hilserl.vision.frame_encoder import FrameEncoder
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from hilserl.data.experience import ExperienceSpec
-from hilserl.vision.frames import FrameEncoder, VisionConfig
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.small_cnn import SmallCNN
 
 STATE_CLIP = 10.0
