@@ -258,7 +258,7 @@ class EveryFifth:
 def test_a_run_learns_from_what_its_classifier_says_and_keeps_what_fooled_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hilserl.training.judge.RewardClassifier", EveryFifth)
+    monkeypatch.setattr("hilserl.rewards.reward_fn.RewardClassifier", EveryFifth)
     monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
     monkeypatch.setattr("hilserl.tasks.pick_cube.PickCube.max_episode_steps", 8)
     config = replace(

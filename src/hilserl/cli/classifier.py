@@ -33,7 +33,7 @@ def run(words: Sequence[str]) -> int:
     task, rest = split_task("classifier", words)
     arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl classifier {task}")
     from hilserl.rewards.dataset import read_labels
-    from hilserl.rewards.pictures import plot_mistakes, plot_report
+    from hilserl.rewards.figures import plot_mistakes, plot_report
     from hilserl.rewards.train import train_classifier
 
     config, out = arguments.config, arguments.out

@@ -14,9 +14,9 @@ from hilserl.operators.console.session import Report, Station
 from hilserl.operators.human import Role
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.simulated import SimulatedOperator
+from hilserl.rewards.reward_fn import reward_judge
 from hilserl.robot.backend import LostError, RefusedError
 from hilserl.training.config import TrainConfig, make_acting_env
-from hilserl.training.judge import reward_judge
 from hilserl.training.links import Link
 from hilserl.training.rollout import Observation, Rollout, Subscriber
 from hilserl.training.stopwatch import Stopwatch

@@ -14,11 +14,11 @@ from hilserl.data.experience import ExperienceSpec, Step, atomically, write_epis
 from hilserl.envs import make as world
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
+from hilserl.rewards.reward_fn import reward_judge
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
 from hilserl.training.evaluation import Player, evaluate
-from hilserl.training.judge import reward_judge
 from hilserl.training.learner import Learner
 from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
 from hilserl.training.plots import plot_cloning, plot_curve
