@@ -20,13 +20,13 @@ from hilserl.operators.console import viewers
 from hilserl.operators.console.session import Station
 from hilserl.operators.human import Role
 from hilserl.operators.takeover import Control
+from hilserl.rollout.recording import hold_still
+from hilserl.rollout.rollout import Rollout
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.task import Task
 from hilserl.tasks.pick_cube import PickCube
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.metrics import Tally
-from hilserl.training.record import hold_still
-from hilserl.training.rollout import Rollout
 
 PATIENCE_S = 180.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""

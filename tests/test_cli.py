@@ -15,9 +15,9 @@ from hilserl.cli.arguments import parse_run
 from hilserl.cli.main import VERBS, main
 from hilserl.cli.train import Arguments
 from hilserl.data.experience import read_episode
+from hilserl.rollout.evaluation import Evaluation
 from hilserl.statistics import wilson_interval
 from hilserl.training.config import preset, save_config
-from hilserl.training.evaluation import Evaluation
 
 TINY = {
     "--image-size": "32",
@@ -38,7 +38,7 @@ TINY_WORDS = [word for pair in TINY.items() for word in pair]
 @pytest.fixture(autouse=True)
 def short_film(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hilserl.training.video._MAX_FILM_S", 0.1)
+    monkeypatch.setattr("hilserl.rollout.video._MAX_FILM_S", 0.1)
     monkeypatch.setattr("hilserl.tasks.pick_cube.PickCube.max_episode_steps", 40)
 
 

@@ -17,11 +17,11 @@ from hilserl.agents.imitation import GRIPPER_MARGIN, imitation_loss
 from hilserl.agents.sac import create_agent
 from hilserl.data.experience import ExperienceSpec, Transitions
 from hilserl.data.replay import Replay
+from hilserl.rollout.recording import record_demonstrations
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.learner import Learner
 from hilserl.training.placement import DeviceStore
-from hilserl.training.record import record_demonstrations
 from hilserl.training.rundir import RunDir
 from hilserl.training.train import train
 from test_agent import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers

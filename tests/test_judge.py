@@ -19,10 +19,10 @@ from hilserl.operators.operator import Nobody
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Intent, Verdict
 from hilserl.rewards.classifier import Judgement
+from hilserl.rollout.rollout import EpisodeSummary, Rollout
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.metrics import Tally
-from hilserl.training.rollout import EpisodeSummary, Rollout
 from hilserl.training.rundir import RunDir, read_episodes
 from hilserl.training.train import train
 

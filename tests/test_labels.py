@@ -10,12 +10,12 @@ from hilserl.cli.main import main
 from hilserl.data.experience import Step
 from hilserl.errors import HilserlError
 from hilserl.operators.simulated_labeller import Labeller
+from hilserl.rollout.labelling import LabelKeeper, label_by_script, label_recorded
+from hilserl.rollout.recording import hold_still
+from hilserl.rollout.rollout import Rollout
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.tasks.pick_cube import CUBE, HALF_M, PickCube
-from hilserl.training.labels import LabelKeeper, label_by_script, label_recorded
-from hilserl.training.record import hold_still
-from hilserl.training.rollout import Rollout
 from hilserl.training.rundir import read_episodes
 
 EPISODES = 27
@@ -103,7 +103,7 @@ def test_a_seed_repeats_and_another_does_not(env: ManipulationEnv) -> None:
 def test_a_labeller_who_never_succeeds_is_an_error(
     env: ManipulationEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hilserl.training.labels._EPISODES_WITHOUT_SUCCESS", 3)
+    monkeypatch.setattr("hilserl.rollout.labelling._EPISODES_WITHOUT_SUCCESS", 3)
     monkeypatch.setattr(env.task, "success", lambda sim: False)  # noqa: ARG005
     keeper = LabelKeeper(tmp_path, env.experience)
     with pytest.raises(HilserlError, match="No success in 3 episodes"):

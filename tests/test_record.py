@@ -16,13 +16,13 @@ from hilserl.errors import HilserlError
 from hilserl.operators.console.console import FRAMES_PER_STEP
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
+from hilserl.rollout.labelling import LabelKeeper, label
+from hilserl.rollout.playback import enact
+from hilserl.rollout.recording import Keeper, record, record_demonstrations
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.interface import CONTROL_DT_S, steps_of
 from hilserl.tasks import make_env
 from hilserl.tasks.pick_cube import PickCube
-from hilserl.training.labels import LabelKeeper, label
-from hilserl.training.record import Keeper, record, record_demonstrations
-from hilserl.training.replay_episodes import enact
 from hilserl.training.rundir import read_episodes
 
 HANDS = SimulatedOperatorConfig()

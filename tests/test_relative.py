@@ -10,12 +10,12 @@ from gymnasium.utils.env_checker import check_env
 from hilserl.data.experience import StateLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
+from hilserl.rollout.rollout import Rollout
 from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.reference_frame import Tool, World, frame_of, make_frame
 from hilserl.tasks.pick_cube import PickCube
 from hilserl.training.config import TrainConfig, make_acting_env, make_env
-from hilserl.training.rollout import Rollout
 from layouts import ACTION
 
 VECTORS = (

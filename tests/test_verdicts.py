@@ -17,10 +17,10 @@ from hilserl.agents.agent import AgentConfig
 from hilserl.data.experience import ExperienceSpec, Step, Transitions, read_episode, write_episode
 from hilserl.data.replay import Replay
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
+from hilserl.rollout.rollout import EpisodeSummary, Rollout, seed_for
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.training.links import Alongside
-from hilserl.training.rollout import EpisodeSummary, Rollout, seed_for
 from hilserl.training.rundir import EpisodeWriter
 
 SEED = 5

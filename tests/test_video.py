@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
+from hilserl.rollout import video
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
-from hilserl.training import video
 
 STEPS = 3
 

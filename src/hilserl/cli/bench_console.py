@@ -20,6 +20,8 @@ from hilserl.operators.console.session import Station
 from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import Person, Role
 from hilserl.operators.operator import Nobody
+from hilserl.rollout.recording import hold_still
+from hilserl.rollout.rollout import Rollout
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
@@ -27,9 +29,7 @@ from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import Learner
 from hilserl.training.links import Alongside, Sender
 from hilserl.training.metrics import Tally
-from hilserl.training.record import hold_still
 from hilserl.training.report import Dashboard
-from hilserl.training.rollout import Rollout
 
 _PRESSES = 40
 _BLOCKS = 3

@@ -42,10 +42,10 @@ def run(words: Sequence[str]) -> int:
     if arguments.video and arguments.where.env == "robot":
         raise HilserlError("Drawing a film takes longer than a step in real time: --video needs --env sim.")
     from hilserl.envs.robot_env import RobotEnv
-    from hilserl.training.evaluation import evaluate
+    from hilserl.rollout.evaluation import evaluate
+    from hilserl.rollout.video import FILMED_EPISODES, film
     from hilserl.training.rundir import RunDir
     from hilserl.training.trained import open_trained
-    from hilserl.training.video import FILMED_EPISODES, film
 
     changes = {} if arguments.randomise == "as-trained" else {"randomise": arguments.randomise == "on"}
     trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint, arguments.where, **changes)

@@ -17,9 +17,9 @@ from hilserl.errors import HilserlError
 from hilserl.operators.config import Device, Seat
 from hilserl.operators.console.session import Report, Station
 from hilserl.operators.human import Role
+from hilserl.rollout.labelling import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.sim.interface import steps_of
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.labels import LabelKeeper, label, label_by_script, label_recorded
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from hilserl.errors import HilserlError
 from hilserl.operators.config import Device, Seat
 from hilserl.operators.console.session import Report, Station
 from hilserl.operators.human import Role
+from hilserl.rollout.recording import hold_still
+from hilserl.rollout.rollout import Policy, Rollout
 from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
 from hilserl.training.metrics import Tally
-from hilserl.training.record import hold_still
-from hilserl.training.rollout import Policy, Rollout
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from hilserl.errors import HilserlError
 from hilserl.operators.config import Device, Seat
 from hilserl.operators.human import Role
 from hilserl.operators.simulated import SimulatedOperatorConfig
+from hilserl.rollout.recording import Keeper, record, record_demonstrations
 from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
-from hilserl.training.record import Keeper, record, record_demonstrations
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from hilserl.operators.config import Seat
+from hilserl.rollout.playback import Projector
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.replay_episodes import Projector
 
 
 @dataclass(frozen=True)

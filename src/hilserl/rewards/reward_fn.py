@@ -2,8 +2,8 @@
 
 from hilserl.data.experience import ExperienceSpec
 from hilserl.rewards.classifier import RewardClassifier
+from hilserl.rollout.rollout import Judge, Observation
 from hilserl.training.config import TrainConfig
-from hilserl.training.rollout import Judge, Observation
 
 
 def reward_judge(config: TrainConfig, spec: ExperienceSpec) -> Judge | None:

@@ -16,10 +16,10 @@ from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.rewards.reward_fn import reward_judge
 from hilserl.robot.backend import LostError, RefusedError
+from hilserl.rollout.rollout import Observation, Rollout, Subscriber
+from hilserl.rollout.timers import Stopwatch
 from hilserl.training.config import TrainConfig, make_acting_env
 from hilserl.training.links import Link
-from hilserl.training.rollout import Observation, Rollout, Subscriber
-from hilserl.training.stopwatch import Stopwatch
 
 _ACTING_KEYS = 2
 _ASK_AGAIN_S, _MOMENT_S = 1.0, 0.05

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hilserl.address import Address
 from hilserl.pace import Pace
+from hilserl.rollout.timers import Stopwatch
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.client import RemoteLink
@@ -23,7 +24,6 @@ from hilserl.training.metrics import Tally
 from hilserl.training.report import Dashboard
 from hilserl.training.rundir import locked
 from hilserl.training.spool import Spool
-from hilserl.training.stopwatch import Stopwatch
 from hilserl.training.wire import Hello, UnreachableError, Welcome, encoder_of
 
 MAX_SPOOL_BYTES = 10_000_000_000

@@ -15,10 +15,10 @@ from hilserl.agents.sac import ActorCritic, value
 from hilserl.data.experience import ExperienceSpec, Step, Transitions
 from hilserl.data.replay import Replay
 from hilserl.errors import HilserlError
+from hilserl.rollout.timers import Stopwatch
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.placement import Placement
-from hilserl.training.stopwatch import Stopwatch
 
 _DRAWN_KEYS = 1
 _HELD_OUT = 10

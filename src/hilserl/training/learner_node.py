@@ -10,6 +10,7 @@ from typing import Any
 from hilserl.address import Address
 from hilserl.data.experience import ExperienceSpec, Step, write_episode
 from hilserl.errors import HilserlError
+from hilserl.rollout.rollout import EpisodeSummary, summarise
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, make_env, to_json
 from hilserl.training.credentials import Credentials
@@ -17,7 +18,6 @@ from hilserl.training.exchange import Arrived, Exchange
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.metrics import RECENT_EPISODES
-from hilserl.training.rollout import EpisodeSummary, summarise
 from hilserl.training.run import Run, demonstrations, open_run
 from hilserl.training.rundir import RunDir
 from hilserl.training.service import Service, check_address

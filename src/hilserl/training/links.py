@@ -8,8 +8,8 @@ from typing import Protocol
 
 from hilserl.agents.agent import Actor
 from hilserl.data.experience import Step
+from hilserl.rollout.rollout import EpisodeSummary
 from hilserl.training.learner import Learner
-from hilserl.training.rollout import EpisodeSummary
 
 _IDLE_S = 0.002
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from hilserl.data.experience import Step
 from hilserl.errors import HilserlError
-from hilserl.training.rollout import EpisodeSummary
+from hilserl.rollout.rollout import EpisodeSummary
 
 RECENT_EPISODES = 20
 _COUNTED = ("steps", "human_steps", "human_seconds")

@@ -15,17 +15,17 @@ from hilserl.envs import make as world
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.rewards.reward_fn import reward_judge
+from hilserl.rollout.evaluation import Player, evaluate
+from hilserl.rollout.recording import record_demonstrations
+from hilserl.rollout.rollout import EpisodeSummary, seed_for, summarise
+from hilserl.rollout.video import FILMED_EPISODES, film
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
-from hilserl.training.evaluation import Player, evaluate
 from hilserl.training.learner import Learner
 from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
 from hilserl.training.plots import plot_cloning, plot_curve
-from hilserl.training.record import record_demonstrations
-from hilserl.training.rollout import EpisodeSummary, seed_for, summarise
 from hilserl.training.rundir import RunDir, read_episodes
-from hilserl.training.video import FILMED_EPISODES, film
 
 FINAL_EVAL_SEED = 10_000
 _CLONING_EVALUATIONS = 4

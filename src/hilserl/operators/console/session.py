@@ -17,8 +17,8 @@ from hilserl.operators.console.messages import Curve, Status
 from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import Person, Role
 from hilserl.operators.takeover import Control
+from hilserl.rollout.rollout import EpisodeSummary, Observation
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.rollout import EpisodeSummary, Observation
 
 _STATUS_S = 0.1
 _NOTICEABLE_PROGRESS = 0.02

@@ -9,8 +9,8 @@ from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated_labeller import Labeller
-from hilserl.training.record import hold_still
-from hilserl.training.rollout import EpisodeSummary, Rollout, Subscriber, summarise
+from hilserl.rollout.recording import hold_still
+from hilserl.rollout.rollout import EpisodeSummary, Rollout, Subscriber, summarise
 from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes
 
 _EPISODES_WITHOUT_SUCCESS = 50

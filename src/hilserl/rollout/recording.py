@@ -10,7 +10,7 @@ from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
-from hilserl.training.rollout import EpisodeSummary, Judge, Policy, Rollout, Subscriber, summarise
+from hilserl.rollout.rollout import EpisodeSummary, Judge, Policy, Rollout, Subscriber, summarise
 from hilserl.training.rundir import EpisodeWriter, read_episodes
 
 _TRIES_PER_SUCCESS = 5

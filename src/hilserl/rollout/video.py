@@ -8,7 +8,7 @@ import numpy as np
 
 from hilserl.data.experience import atomically
 from hilserl.envs.env import DrivableEnv
-from hilserl.training.evaluation import Player, play_episode
+from hilserl.rollout.evaluation import Player, play_episode
 
 FILMED_EPISODES = 6
 _FRAMES_PER_STEP = 2

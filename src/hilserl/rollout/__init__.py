@@ -1,0 +1,1 @@
+"""Episodes driven by a policy under an operator."""
