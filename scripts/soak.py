@@ -207,7 +207,7 @@ def report(soak: Soak, minutes: float, balances: Sequence[Balance]) -> str:
 
 def services_of(site: Site) -> Counter[str]:
     """The learner's counters, over all its lives."""
-    from hilserl.training.metrics import drop_torn_line, read_metrics
+    from hilserl.runs.metrics import drop_torn_line, read_metrics
 
     drop_torn_line(site.run / "metrics.jsonl")
     total, last = Counter(), Counter({"refused": 0, "repeated_steps": 0})

@@ -22,11 +22,11 @@ from hilserl.operators.human import Role
 from hilserl.operators.takeover import Control
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
+from hilserl.runs.metrics import Tally
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.task import Task
 from hilserl.tasks.pick_cube import PickCube
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.metrics import Tally
 
 PATIENCE_S = 180.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""

@@ -19,16 +19,16 @@ from hilserl.agents.networks import PolicyOutput, sample_squashed, squashed_log_
 from hilserl.cli.main import main
 from hilserl.data.experience import ExperienceSpec, Step, Transitions, write_episode
 from hilserl.errors import HilserlError
+from hilserl.runs.checkpoint import steps_in
+from hilserl.runs.metrics import read_metrics
+from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
-from hilserl.training.checkpoint import steps_in
 from hilserl.training.comparison import contestants
 from hilserl.training.config import TrainConfig, from_json, preset, to_json
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import Learner
-from hilserl.training.metrics import read_metrics
-from hilserl.training.rundir import RunDir
 from hilserl.training.train import train
 from hilserl.training.trained import open_trained
 from test_agent import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
@@ -219,7 +219,7 @@ def test_cloning_that_was_interrupted_goes_on(tmp_path: Path, demos: Path) -> No
 
 
 def steps_of(folder: Path) -> Sequence[Step]:
-    from hilserl.training.rundir import read_episodes
+    from hilserl.runs.run_dir import read_episodes
 
     env = make_env("pick_cube", obs="state")
     return [step for episode in read_episodes(folder, env.experience) for step in episode]

@@ -17,7 +17,7 @@ from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.operators.console import viewers
 from hilserl.operators.devices.key_map import keys_for
-from hilserl.training.metrics import Tally
+from hilserl.runs.metrics import Tally
 from layouts import ACTION, LAYOUTS
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -19,11 +19,11 @@ from console_page import chromium, open_page, press_until, wait_until
 from hilserl.cli.main import main
 from hilserl.data.replay import Replay
 from hilserl.operators.devices.key_map import SPEED
+from hilserl.runs.metrics import read_metrics
+from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
-from hilserl.training.metrics import read_metrics
-from hilserl.training.rundir import RunDir, read_episodes
 from loopback import free_port
 from robot_rig import ask, running_robot_server
 

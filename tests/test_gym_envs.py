@@ -27,10 +27,10 @@ from hilserl.operators.devices import key_map as keys
 from hilserl.operators.takeover import Intent
 from hilserl.rollout.evaluation import Evaluation
 from hilserl.rollout.recording import Keeper, record
-from hilserl.training.checkpoint import best_in
+from hilserl.runs.checkpoint import best_in
+from hilserl.runs.metrics import read_metrics
+from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.config import TrainConfig, load_config, preset, save_config
-from hilserl.training.metrics import read_metrics
-from hilserl.training.rundir import RunDir, read_episodes
 from hilserl.training.train import train
 from test_training import SMALL_AGENT, same_weights, weights
 

@@ -18,11 +18,11 @@ from hilserl.agents.sac import create_agent
 from hilserl.data.experience import ExperienceSpec, Transitions
 from hilserl.data.replay import Replay
 from hilserl.rollout.recording import record_demonstrations
+from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.learner import Learner
 from hilserl.training.placement import DeviceStore
-from hilserl.training.rundir import RunDir
 from hilserl.training.train import train
 from test_agent import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
 from test_training import config, same_weights, weights

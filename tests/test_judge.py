@@ -20,10 +20,10 @@ from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConf
 from hilserl.operators.takeover import Intent, Verdict
 from hilserl.rewards.classifier import Judgement
 from hilserl.rollout.rollout import EpisodeSummary, Rollout
+from hilserl.runs.metrics import Tally
+from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
-from hilserl.training.metrics import Tally
-from hilserl.training.rundir import RunDir, read_episodes
 from hilserl.training.train import train
 
 LIMIT = 6

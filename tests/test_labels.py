@@ -13,10 +13,10 @@ from hilserl.operators.simulated_labeller import Labeller
 from hilserl.rollout.labelling import LabelKeeper, label_by_script, label_recorded
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
+from hilserl.runs.run_dir import read_episodes
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.tasks.pick_cube import CUBE, HALF_M, PickCube
-from hilserl.training.rundir import read_episodes
 
 EPISODES = 27
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hilserl.cli.main import main
+from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.run import FINAL_EVAL_SEED
-from hilserl.training.rundir import RunDir
 from hilserl.training.train import train
 from robot_rig import running_robot_server
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hilserl.address import Address
-from hilserl.training.checkpoint import choose, steps_in
+from hilserl.runs.checkpoint import choose, steps_in
 from hilserl.training.credentials import Credentials
 from hilserl.training.line import CALL_S, Line
 from nodes import OTHER_TASK, Actor, Node, Proxy, Site, Spooled, until

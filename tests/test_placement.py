@@ -17,7 +17,7 @@ from hilserl.agents.agent import Agent, AgentConfig, act
 from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Transitions, entry
 from hilserl.data.replay import HostStore, Replay
 from hilserl.errors import HilserlError
-from hilserl.training.checkpoint import RunState, load_checkpoint, save_checkpoint
+from hilserl.runs.checkpoint import RunState, load_checkpoint, save_checkpoint
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.training.placement import DeviceStore, Placement

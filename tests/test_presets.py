@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hilserl import tasks
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import load_config, preset
-from hilserl.training.rundir import RunDir
 from hilserl.training.train import train
 
 

@@ -19,11 +19,11 @@ from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 from hilserl.rollout.labelling import LabelKeeper, label
 from hilserl.rollout.playback import enact
 from hilserl.rollout.recording import Keeper, record, record_demonstrations
+from hilserl.runs.run_dir import read_episodes
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.interface import CONTROL_DT_S, steps_of
 from hilserl.tasks import make_env
 from hilserl.tasks.pick_cube import PickCube
-from hilserl.training.rundir import read_episodes
 
 HANDS = SimulatedOperatorConfig()
 PUSH = Intent(True, (0.6, -0.4, -0.2), (GripperRequest.HOLD,))

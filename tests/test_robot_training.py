@@ -17,9 +17,9 @@ from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.console.session import Station
 from hilserl.robot.config import RobotConfig
+from hilserl.runs.run_dir import RunDir
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.config import from_json, make_acting_env, make_env, to_json
-from hilserl.training.rundir import RunDir
 from hilserl.training.train import Training, train
 from loopback import until
 from robot_rig import Rig, serving, sim_backend

@@ -8,8 +8,8 @@ import pytest
 
 from hilserl.cli.main import main
 from hilserl.errors import HilserlError
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import preset, save_config
-from hilserl.training.rundir import RunDir
 from hilserl.training.sweep import (
     BASE,
     Member,

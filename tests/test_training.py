@@ -19,13 +19,13 @@ from conftest import make_episode
 from hilserl.agents.agent import AgentConfig
 from hilserl.data.experience import ExperienceSpec, read_episode, write_episode
 from hilserl.errors import HilserlError
+from hilserl.runs.checkpoint import choose, load_checkpoint, steps_in
+from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import pick_cube
 from hilserl.training import learner as learner_module
-from hilserl.training.checkpoint import choose, load_checkpoint, steps_in
 from hilserl.training.config import TrainConfig, load_config, preset, save_config
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.links import Alongside
-from hilserl.training.rundir import RunDir, read_episodes
 from hilserl.training.train import Training, train
 from hilserl.vision.frame_encoder import VisionConfig
 
@@ -181,7 +181,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_training import config
-from hilserl.training.rundir import RunDir
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.train import Training, train
 from hilserl.vision.frame_encoder import VisionConfig
 train(config(max_env_steps=100_000, eval_every=60, demonstrations=1), RunDir(Path({run!r})))

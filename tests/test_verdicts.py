@@ -18,10 +18,10 @@ from hilserl.data.experience import ExperienceSpec, Step, Transitions, read_epis
 from hilserl.data.replay import Replay
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 from hilserl.rollout.rollout import EpisodeSummary, Rollout, seed_for
+from hilserl.runs.run_dir import EpisodeWriter
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.training.links import Alongside
-from hilserl.training.rundir import EpisodeWriter
 
 SEED = 5
 WATCH, DRIVE, HOLD = Intent(False), Intent(True, (0.25,), (GripperRequest.HOLD,)), Intent(True, hold=True)

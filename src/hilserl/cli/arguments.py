@@ -10,8 +10,8 @@ import tyro
 from hilserl import tasks
 from hilserl.envs import make as world
 from hilserl.errors import HilserlError
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig, load_config, preset
-from hilserl.training.rundir import RunDir
 
 _T = TypeVar("_T")
 

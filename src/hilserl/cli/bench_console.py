@@ -22,13 +22,13 @@ from hilserl.operators.human import Person, Role
 from hilserl.operators.operator import Nobody
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
+from hilserl.runs.metrics import Tally
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import Learner
 from hilserl.training.links import Alongside, Sender
-from hilserl.training.metrics import Tally
 from hilserl.training.report import Dashboard
 
 _PRESSES = 40

@@ -44,7 +44,7 @@ def run(words: Sequence[str]) -> int:
     from hilserl.envs.robot_env import RobotEnv
     from hilserl.rollout.evaluation import evaluate
     from hilserl.rollout.video import FILMED_EPISODES, film
-    from hilserl.training.rundir import RunDir
+    from hilserl.runs.run_dir import RunDir
     from hilserl.training.trained import open_trained
 
     changes = {} if arguments.randomise == "as-trained" else {"randomise": arguments.randomise == "on"}

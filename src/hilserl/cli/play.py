@@ -18,9 +18,9 @@ from hilserl.operators.console.session import Report, Station
 from hilserl.operators.human import Role
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Policy, Rollout
+from hilserl.runs.metrics import Tally
 from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
-from hilserl.training.metrics import Tally
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _drive(env: DrivableEnv, policy: Policy, arguments: Arguments) -> None:
 
 
 def _trained(task: str, arguments: Arguments, run: Path, limit: int) -> tuple[DrivableEnv, Policy]:
-    from hilserl.training.rundir import RunDir
+    from hilserl.runs.run_dir import RunDir
     from hilserl.training.trained import open_trained
 
     trained = open_trained(RunDir(run), arguments.checkpoint, arguments.where, max_episode_steps=limit)

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from hilserl.errors import HilserlError
-from hilserl.training.rundir import RunDir
+from hilserl.runs.run_dir import RunDir
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def run(words: Sequence[str]) -> int:
     groups = dict(_group(text) for text in arguments.groups)
     if not groups:
         raise HilserlError("There is nothing to plot: name groups of runs as LABEL=RUN_DIR,RUN_DIR.")
-    from hilserl.training.plots import plot_groups, table
+    from hilserl.runs.plots import plot_groups, table
 
     plot_groups(groups, arguments.out, arguments.title)
     print("| | seed | env steps | human steps | minutes | evaluation |\n| --- | --- | --- | --- | --- | --- |")

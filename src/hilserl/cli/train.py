@@ -9,8 +9,8 @@ import tyro
 
 from hilserl.cli.arguments import parse_run, run_folder, show_kept, split_task
 from hilserl.errors import HilserlError
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
-from hilserl.training.rundir import RunDir
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hilserl.operators.operator import Operator
 from hilserl.operators.simulated_labeller import Labeller
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import EpisodeSummary, Rollout, Subscriber, summarise
-from hilserl.training.rundir import EpisodeWriter, RunDir, read_episodes
+from hilserl.runs.run_dir import EpisodeWriter, RunDir, read_episodes
 
 _EPISODES_WITHOUT_SUCCESS = 50
 

@@ -11,7 +11,7 @@ from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
 from hilserl.rollout.rollout import EpisodeSummary, Judge, Policy, Rollout, Subscriber, summarise
-from hilserl.training.rundir import EpisodeWriter, read_episodes
+from hilserl.runs.run_dir import EpisodeWriter, read_episodes
 
 _TRIES_PER_SUCCESS = 5
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from hilserl.address import Address
 from hilserl.pace import Pace
 from hilserl.rollout.timers import Stopwatch
+from hilserl.runs.metrics import Tally
+from hilserl.runs.run_dir import locked
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.client import RemoteLink
@@ -20,9 +22,7 @@ from hilserl.training.credentials import Credentials
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.line import Backoff, Line
 from hilserl.training.links import Sender
-from hilserl.training.metrics import Tally
 from hilserl.training.report import Dashboard
-from hilserl.training.rundir import locked
 from hilserl.training.spool import Spool
 from hilserl.training.wire import Hello, UnreachableError, Welcome, encoder_of
 

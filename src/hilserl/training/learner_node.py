@@ -11,15 +11,15 @@ from hilserl.address import Address
 from hilserl.data.experience import ExperienceSpec, Step, write_episode
 from hilserl.errors import HilserlError
 from hilserl.rollout.rollout import EpisodeSummary, summarise
+from hilserl.runs.metrics import RECENT_EPISODES
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, make_env, to_json
 from hilserl.training.credentials import Credentials
 from hilserl.training.exchange import Arrived, Exchange
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import DivergenceError, Learner
-from hilserl.training.metrics import RECENT_EPISODES
 from hilserl.training.run import Run, demonstrations, open_run
-from hilserl.training.rundir import RunDir
 from hilserl.training.service import Service, check_address
 from hilserl.training.store import Store
 from hilserl.training.weights import Arrays, weights_of

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hilserl.address import Address
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
 from hilserl.training.credentials import Credentials, make_credentials
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.rundir import RunDir
 from hilserl.training.wire import UnreachableError
 
 _GIVE_UP_S = 60.0

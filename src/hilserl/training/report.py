@@ -11,9 +11,9 @@ from hilserl.envs import make as world
 from hilserl.operators.console.messages import Curve
 from hilserl.operators.console.session import Report
 from hilserl.rollout.rollout import EpisodeSummary
+from hilserl.runs.metrics import RECENT_EPISODES, Tally
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts
-from hilserl.training.metrics import RECENT_EPISODES, Tally
 
 _KEPT_EPISODES = 200
 _LOSSES = ("critic_loss", "motion_loss", "gripper_loss")

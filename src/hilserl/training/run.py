@@ -19,13 +19,13 @@ from hilserl.rollout.evaluation import Player, evaluate
 from hilserl.rollout.recording import record_demonstrations
 from hilserl.rollout.rollout import EpisodeSummary, seed_for, summarise
 from hilserl.rollout.video import FILMED_EPISODES, film
+from hilserl.runs.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
+from hilserl.runs.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
+from hilserl.runs.plots import plot_cloning, plot_curve
+from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
 from hilserl.training.learner import Learner
-from hilserl.training.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
-from hilserl.training.plots import plot_cloning, plot_curve
-from hilserl.training.rundir import RunDir, read_episodes
 
 FINAL_EVAL_SEED = 10_000
 _CLONING_EVALUATIONS = 4

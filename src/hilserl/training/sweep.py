@@ -12,11 +12,11 @@ import tyro
 
 from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError, unknown
+from hilserl.runs.plots import plot_groups, table
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.cluster import Cluster, RunOnRay, absolute, attended
 from hilserl.training.config import TrainConfig, differences, load_config
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.plots import plot_groups, table
-from hilserl.training.rundir import RunDir
 
 BASE = "as it is"
 """The label of runs whose settings are not varied."""

@@ -3,6 +3,7 @@
 import contextlib
 from typing import Any
 
+from hilserl.runs.run_dir import EpisodeWriter, RunDir
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
@@ -11,7 +12,6 @@ from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.links import Alongside, Link, Lockstep, Sender
 from hilserl.training.report import Dashboard
 from hilserl.training.run import Run, demonstrations, open_run
-from hilserl.training.rundir import EpisodeWriter, RunDir
 
 
 def train(

@@ -7,10 +7,10 @@ from typing import Any
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.rollout.evaluation import Player
+from hilserl.runs.checkpoint import choose, load_checkpoint
+from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.checkpoint import choose, load_checkpoint
 from hilserl.training.config import TrainConfig, load_config, make_acting_env
-from hilserl.training.rundir import RunDir
 
 
 @dataclass(frozen=True)
