@@ -17,15 +17,15 @@ from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig
 from hilserl.agents.sac import create_agent
 from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
-from hilserl.training.client import RemoteLink
-from hilserl.training.credentials import Credentials
-from hilserl.training.exchange import Exchange
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.exchange import Exchange
+from hilserl.distributed.flight_server import Service
+from hilserl.distributed.protocol import Hello
+from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.spool import Spool
+from hilserl.distributed.store import Store
+from hilserl.distributed.weights import Arrays, weights_of
 from hilserl.training.learner import LearnerFacts
-from hilserl.training.service import Service
-from hilserl.training.spool import Spool
-from hilserl.training.store import Store
-from hilserl.training.weights import Arrays, weights_of
-from hilserl.training.wire import Hello
 
 DEADLINE_S = 60.0
 """Of everything that is waited for; a machine may be slow."""

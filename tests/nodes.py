@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from hilserl.data.experience import ExperienceSpec, Step, read_episode
-from hilserl.training.wire import EPISODES_PER_ACTOR, unpack
+from hilserl.distributed.protocol import EPISODES_PER_ACTOR, unpack
 
 DEADLINE_S = 180.0
 """Of everything that is waited for; a machine may be slow."""
@@ -478,9 +478,11 @@ def _note(record: Path, spool_bytes: int) -> None:
     import functools
 
     from hilserl import tasks
+    from hilserl.distributed import actor_node
+    from hilserl.distributed import actor_process as crew
+    from hilserl.distributed.spool import Spool
     from hilserl.tasks.pick_cube import PickCube
-    from hilserl.training import actor_node, crew, run
-    from hilserl.training.spool import Spool
+    from hilserl.training import run
 
     faulthandler.register(signal.SIGUSR1)
     tasks.register(type("PickOther", (PickCube,), {"name": OTHER_TASK}))

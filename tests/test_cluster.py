@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hilserl.data.experience import read_episode
-from hilserl.training.wire import EPISODES_PER_ACTOR
+from hilserl.distributed.protocol import EPISODES_PER_ACTOR
 
 pytestmark = pytest.mark.chaos
 DEADLINE_S = 420.0

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from hilserl.errors import HilserlError
-from hilserl.training.credentials import (
+from hilserl.distributed.credentials import (
     Address,
     Credentials,
     check_listening,
     load_credentials,
     make_credentials,
 )
+from hilserl.errors import HilserlError
 
 
 @pytest.fixture(autouse=True)

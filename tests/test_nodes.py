@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from hilserl.address import Address
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.flight_client import CALL_S, Line
 from hilserl.runs.checkpoint import choose, steps_in
-from hilserl.training.credentials import Credentials
-from hilserl.training.line import CALL_S, Line
 from nodes import OTHER_TASK, Actor, Node, Proxy, Site, Spooled, until
 
 pytestmark = pytest.mark.chaos

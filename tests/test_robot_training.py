@@ -176,6 +176,6 @@ def test_one_arm_is_not_shared_by_several_actors(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hilserl.training.cluster.connected", lambda _: pytest.fail("it began"))
+    monkeypatch.setattr("hilserl.distributed.ray_cluster.connected", lambda _: pytest.fail("it began"))
     assert main([*words, "--env", "robot"]) == 1
     assert "room for one actor" in capsys.readouterr().err

@@ -21,19 +21,14 @@ from pyarrow import flight
 from conftest import make_episode, make_step
 from hilserl.address import Address
 from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Step, arrow_schema, entry
-from hilserl.errors import HilserlError
-from hilserl.training import client as client_module
-from hilserl.training import exchange as exchange_module
-from hilserl.training import line as line_module
-from hilserl.training.actor_node import Place, learners_config
-from hilserl.training.client import RemoteLink
-from hilserl.training.config import preset, to_json
-from hilserl.training.credentials import Credentials, make_credentials
-from hilserl.training.learner import LearnerFacts
-from hilserl.training.line import Line
-from hilserl.training.service import Service
-from hilserl.training.spool import Spool, SpoolFullError
-from hilserl.training.wire import (
+from hilserl.distributed import exchange as exchange_module
+from hilserl.distributed import flight_client as line_module
+from hilserl.distributed import remote_learner as client_module
+from hilserl.distributed.actor_node import Place, learners_config
+from hilserl.distributed.credentials import Credentials, make_credentials
+from hilserl.distributed.flight_client import Line
+from hilserl.distributed.flight_server import Service
+from hilserl.distributed.protocol import (
     EPISODES_PER_ACTOR,
     MAX_MESSAGE_BYTES,
     MAX_ROWS,
@@ -47,6 +42,11 @@ from hilserl.training.wire import (
     empty_batch,
     encode,
 )
+from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.spool import Spool, SpoolFullError
+from hilserl.errors import HilserlError
+from hilserl.training.config import preset, to_json
+from hilserl.training.learner import LearnerFacts
 from loopback import Proxy, ToyLearner, free_port, hello_of, key, keys, linked, toy_weights, until
 from loopback import toy_episode as episode
 
@@ -577,7 +577,7 @@ def test_two_processes_with_one_stream_take_turns(learner: ToyLearner) -> None:
 def test_a_process_that_was_killed_is_followed_once_it_is_silent(
     learner: ToyLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hilserl.training.exchange.ALIVE_S", 0.05)
+    monkeypatch.setattr("hilserl.distributed.exchange.ALIVE_S", 0.05)
     with calling(learner) as line:
         assert line.hello(hello_of(learner.spec, A, process="killed")).session == 1
         time.sleep(0.1)

@@ -15,8 +15,8 @@ import pytest
 
 from conftest import make_episode, make_step
 from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.distributed.spool import Entry, Spool, SpoolFullError
 from hilserl.errors import HilserlError
-from hilserl.training.spool import Entry, Spool, SpoolFullError
 from loopback import key, until
 
 LARGE = 50_000_000
@@ -138,7 +138,7 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from conftest import make_step
 from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, entry
-from hilserl.training.spool import Spool
+from hilserl.distributed.spool import Spool
 state = StateLayout((entry("position_m", 2), entry("gripper_command", 1)))
 spool = Spool(Path(sys.argv[1]), ExperienceSpec("toy", state, ActionLayout(("dx", "gripper"), grippers=(1,))), 10**9)
 for index in range(10**9):

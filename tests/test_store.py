@@ -12,9 +12,9 @@ import pytest
 
 from conftest import make_step
 from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.distributed.protocol import EPISODES_PER_ACTOR, RefusedError, UnreachableError, batch_of
+from hilserl.distributed.store import MAX_EPISODE_STEPS, Cursor, Store
 from hilserl.errors import HilserlError
-from hilserl.training.store import MAX_EPISODE_STEPS, Cursor, Store
-from hilserl.training.wire import EPISODES_PER_ACTOR, RefusedError, UnreachableError, batch_of
 from loopback import key, keys
 from loopback import toy_episode as episode
 

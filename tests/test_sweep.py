@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from hilserl.cli.main import main
-from hilserl.errors import HilserlError
-from hilserl.runs.run_dir import RunDir
-from hilserl.training.config import preset, save_config
-from hilserl.training.sweep import (
+from hilserl.distributed.sweep import (
     BASE,
     Member,
     combinations,
@@ -20,6 +17,9 @@ from hilserl.training.sweep import (
     with_setting,
     write_report,
 )
+from hilserl.errors import HilserlError
+from hilserl.runs.run_dir import RunDir
+from hilserl.training.config import preset, save_config
 
 USUAL = preset("pick_cube")
 
@@ -189,7 +189,7 @@ def test_a_cluster_address_without_actors_is_refused(capsys: pytest.CaptureFixtu
 def test_without_ray_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hilserl.training.cluster.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("hilserl.distributed.ray_cluster.importlib.util.find_spec", lambda _: None)
     assert main(["train", "pick_cube", "--actors", "1", "--run-dir", "nowhere"]) == 1
     assert "hilserl[ray]" in capsys.readouterr().err
     assert not Path("nowhere").exists()

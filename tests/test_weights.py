@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from hilserl.data.arrays import named_arrays
-from hilserl.training.weights import SCHEMA, Weights, from_batches, to_table, weights_of, with_weights
-from hilserl.training.wire import RefusedError
+from hilserl.distributed.protocol import RefusedError
+from hilserl.distributed.weights import SCHEMA, Weights, from_batches, to_table, weights_of, with_weights
 from loopback import toy_actor, toy_weights
 
 Change = Callable[[np.ndarray], np.ndarray]

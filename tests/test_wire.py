@@ -11,9 +11,7 @@ import pytest
 
 from conftest import make_episode, make_step
 from hilserl.data.experience import ExperienceSpec, StateLayout, Step, entry
-from hilserl.errors import HilserlError
-from hilserl.training.learner import LearnerFacts
-from hilserl.training.wire import (
+from hilserl.distributed.protocol import (
     MAX_MESSAGE_BYTES,
     MAX_ROWS,
     Description,
@@ -38,6 +36,8 @@ from hilserl.training.wire import (
     steps_in,
     unpack,
 )
+from hilserl.errors import HilserlError
+from hilserl.training.learner import LearnerFacts
 from loopback import hello_of, key
 
 STREAM = "0123456789abcdef" * 2

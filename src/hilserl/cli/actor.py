@@ -42,9 +42,9 @@ def run(words: Sequence[str]) -> int:
             "or name another directory with --run-dir."
         )
     from hilserl.address import Address
-    from hilserl.training.actor_node import Place, act, learners_config
-    from hilserl.training.credentials import load_credentials
-    from hilserl.training.wire import RefusedError
+    from hilserl.distributed.actor_node import Place, act, learners_config
+    from hilserl.distributed.credentials import load_credentials
+    from hilserl.distributed.protocol import RefusedError
 
     place = Place(
         Address.parse(arguments.learner),

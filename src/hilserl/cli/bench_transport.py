@@ -18,19 +18,19 @@ from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig, act
 from hilserl.agents.sac import create_agent
 from hilserl.data.experience import ExperienceSpec, Step, arrow_schema
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.exchange import Exchange
+from hilserl.distributed.flight_client import Line
+from hilserl.distributed.flight_server import Service
+from hilserl.distributed.protocol import EntryHeader, Hello, PutHeader, batch_of
+from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.spool import Spool
+from hilserl.distributed.store import Store
+from hilserl.distributed.weights import weights_of
 from hilserl.pace import Pace
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
-from hilserl.training.client import RemoteLink
-from hilserl.training.credentials import Credentials
-from hilserl.training.exchange import Exchange
 from hilserl.training.learner import LearnerFacts
-from hilserl.training.line import Line
-from hilserl.training.service import Service
-from hilserl.training.spool import Spool
-from hilserl.training.store import Store
-from hilserl.training.weights import weights_of
-from hilserl.training.wire import EntryHeader, Hello, PutHeader, batch_of
 
 _BATCH = 20
 _SINGLES, _BATCHES, _FETCHES = 1_000, 200, 20

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tyro
 
-from hilserl.training.credentials import CERTIFICATE_FILE, KEY_FILE, TOKEN_FILE, VALID_DAYS, make_credentials
+from hilserl.distributed.credentials import CERTIFICATE_FILE, KEY_FILE, TOKEN_FILE, VALID_DAYS, make_credentials
 
 
 @dataclass(frozen=True)

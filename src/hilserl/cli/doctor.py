@@ -137,8 +137,8 @@ def _live(seconds: float) -> int:
 def _learner(address: str, credentials: Path | None) -> int:
     """Asks a learner who it is, as an actor would."""
     from hilserl.address import Address
-    from hilserl.training.credentials import load_credentials
-    from hilserl.training.line import Line
+    from hilserl.distributed.credentials import load_credentials
+    from hilserl.distributed.flight_client import Line
 
     line = Line(Address.parse(address), load_credentials(credentials))
     with contextlib.closing(line):

@@ -33,8 +33,8 @@ def run(words: Sequence[str]) -> int:
     arguments = parse_run("learner", task, rest, Arguments)
     folder = run_folder(arguments.run_dir, arguments.config)
     from hilserl.address import Address
-    from hilserl.training.credentials import load_credentials
-    from hilserl.training.learner_node import serve
+    from hilserl.distributed.credentials import load_credentials
+    from hilserl.distributed.learner_node import serve
 
     result = serve(
         arguments.config,

@@ -13,7 +13,7 @@ from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig, preset
 
 if TYPE_CHECKING:
-    from hilserl.training.sweep import Member
+    from hilserl.distributed.sweep import Member
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def run(words: Sequence[str]) -> int:
         raise HilserlError(f"--actors must not be negative, got {arguments.actors}.")
     folder = arguments.out or Path("runs") / f"{task}-sweep"
     check_folder(folder, resume=arguments.resume)
-    from hilserl.training.sweep import combinations, members, parse_seeds, parse_settings
+    from hilserl.distributed.sweep import combinations, members, parse_seeds, parse_settings
 
     configs = combinations(arguments.config, parse_settings(arguments.set))
     runs = members(folder, configs, parse_seeds(arguments.seeds))
@@ -54,8 +54,8 @@ def bring_about(runs: "Sequence[Member]", folder: Path, title: str, ray: str | N
     servers = [member.config.where.robot.server for member in runs if member.config.where.env == "robot"]
     if len(set(servers)) < len(servers) or (servers and actors > 1):
         raise HilserlError("One arm has room for one actor, and the runs go on side by side: they need --env sim.")
-    from hilserl.training.cluster import connected
-    from hilserl.training.sweep import sweep, write_report
+    from hilserl.distributed.ray_cluster import connected
+    from hilserl.distributed.sweep import sweep, write_report
 
     with connected(ray) as cluster:
         folder.mkdir(parents=True, exist_ok=True)

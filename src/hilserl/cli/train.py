@@ -54,12 +54,12 @@ def _train(arguments: Arguments, folder: RunDir) -> dict[str, Any] | None:
     if arguments.actors > 1 and config.where.env == "robot":
         raise HilserlError(f"One arm has room for one actor: --env robot needs --actors 1, got {arguments.actors}.")
     if arguments.actors:
-        from hilserl.training.cluster import connected, train_on_ray
+        from hilserl.distributed.ray_cluster import connected, train_on_ray
 
         with connected(arguments.ray) as cluster:
             return train_on_ray(cluster, config, folder, arguments.actors, resume=resume)
     if config.free_running:
-        from hilserl.training.crew import train_async
+        from hilserl.distributed.actor_process import train_async
 
         return train_async(config, folder, resume=resume)
     from hilserl.training.train import train

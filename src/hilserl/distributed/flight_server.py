@@ -18,12 +18,9 @@ from pyarrow import flight
 
 from hilserl.address import Address
 from hilserl.data.experience import ExperienceSpec
-from hilserl.errors import HilserlError
-from hilserl.training.credentials import Credentials, check_listening
-from hilserl.training.exchange import Exchange
-from hilserl.training.interrupt import HANGING_UP
-from hilserl.training.weights import to_table
-from hilserl.training.wire import (
+from hilserl.distributed.credentials import Credentials, check_listening
+from hilserl.distributed.exchange import Exchange
+from hilserl.distributed.protocol import (
     MAX_ROWS,
     EntryHeader,
     Hello,
@@ -37,6 +34,9 @@ from hilserl.training.wire import (
     decode,
     encode,
 )
+from hilserl.distributed.weights import to_table
+from hilserl.errors import HilserlError
+from hilserl.training.interrupt import HANGING_UP
 
 _LEAVING_S = 3.0
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import tyro
 
 from hilserl.data.experience import atomically
+from hilserl.distributed.ray_cluster import Cluster, RunOnRay, absolute, attended
 from hilserl.errors import HilserlError, unknown
 from hilserl.runs.plots import plot_groups, table
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.cluster import Cluster, RunOnRay, absolute, attended
 from hilserl.training.config import TrainConfig, differences, load_config
 from hilserl.training.interrupt import Interrupt
 

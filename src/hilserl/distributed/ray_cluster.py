@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from hilserl.distributed.ray_tasks import Board, act, learn, train
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.placed import Board, act, learn, train
 
 LEARNER_CPUS, ACTOR_CPUS = 1.0, 0.25
 """What each asks the cluster for; an actor at 20 steps a second takes less than a quarter of a core."""

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from hilserl.data.experience import ExperienceSpec, Step
-from hilserl.training.learner import LearnerFacts
-from hilserl.training.store import Store
-from hilserl.training.weights import Arrays, Weights
-from hilserl.training.wire import (
+from hilserl.distributed.protocol import (
     Description,
     EntryHeader,
     Hello,
@@ -28,6 +25,9 @@ from hilserl.training.wire import (
     differences,
     steps_in,
 )
+from hilserl.distributed.store import Store
+from hilserl.distributed.weights import Arrays, Weights
+from hilserl.training.learner import LearnerFacts
 
 ALIVE_S = 10.0
 """An actor that has been silent for longer counts as gone."""

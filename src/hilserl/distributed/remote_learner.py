@@ -12,12 +12,9 @@ import pyarrow as pa
 from hilserl.address import Address
 from hilserl.agents.agent import Actor
 from hilserl.data.experience import ExperienceSpec, Step, arrow_schema
-from hilserl.training.credentials import Credentials
-from hilserl.training.learner import LearnerFacts
-from hilserl.training.line import CALL_S, TOGETHER_BYTES, Backoff, Line
-from hilserl.training.spool import Entry, Spool, SpoolFullError
-from hilserl.training.weights import with_weights
-from hilserl.training.wire import (
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.flight_client import CALL_S, TOGETHER_BYTES, Backoff, Line
+from hilserl.distributed.protocol import (
     MAX_ROWS,
     EntryHeader,
     Hello,
@@ -29,6 +26,9 @@ from hilserl.training.wire import (
     batch_of,
     empty_batch,
 )
+from hilserl.distributed.spool import Entry, Spool, SpoolFullError
+from hilserl.distributed.weights import with_weights
+from hilserl.training.learner import LearnerFacts
 
 _HEARTBEAT_S = 1.0
 _WEIGHTS_WAIT_S = 1.0

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from hilserl.agents.agent import Actor
 from hilserl.data.arrays import named_arrays, with_arrays
+from hilserl.distributed.protocol import RefusedError
 from hilserl.errors import HilserlError
-from hilserl.training.wire import RefusedError
 
 Arrays = Mapping[str, np.ndarray]
 SCHEMA = pa.schema(

@@ -9,21 +9,21 @@ from typing import Any
 
 from hilserl.address import Address
 from hilserl.data.experience import ExperienceSpec, Step, write_episode
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.exchange import Arrived, Exchange
+from hilserl.distributed.flight_server import Service, check_address
+from hilserl.distributed.protocol import EPISODES_PER_ACTOR, Hello, encoder_of
+from hilserl.distributed.store import Store
+from hilserl.distributed.weights import Arrays, weights_of
 from hilserl.errors import HilserlError
 from hilserl.rollout.rollout import EpisodeSummary, summarise
 from hilserl.runs.metrics import RECENT_EPISODES
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, make_env, to_json
-from hilserl.training.credentials import Credentials
-from hilserl.training.exchange import Arrived, Exchange
 from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.run import Run, demonstrations, open_run
-from hilserl.training.service import Service, check_address
-from hilserl.training.store import Store
-from hilserl.training.weights import Arrays, weights_of
-from hilserl.training.wire import EPISODES_PER_ACTOR, Hello, encoder_of
 
 _IDLE_S = 0.05
 _FAREWELL_S = 30.0

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hilserl.address import Address
+from hilserl.distributed.credentials import Credentials, make_credentials
+from hilserl.distributed.protocol import UnreachableError
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
-from hilserl.training.credentials import Credentials, make_credentials
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.wire import UnreachableError
 
 _GIVE_UP_S = 60.0
 _POLL_S = 1.0
@@ -90,7 +90,7 @@ def train(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str
 
 def learn(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str, Any] | None:
     """The learner's task; begun a second time it goes on with what it has."""
-    from hilserl.training.learner_node import serve
+    from hilserl.distributed.learner_node import serve
 
     folder, errand = RunDir(path), _Errand(path, board)
     address, credentials = _listen_on(errand.was)
@@ -154,7 +154,7 @@ def act(run: str, folder: Path, board: Any) -> str:
     """An actor's task: acts for the learner, wherever that is, until there is a reason to stop."""
     import ray
 
-    from hilserl.training import actor_node
+    from hilserl.distributed import actor_node
 
     while True:
         if (found := ray.get(board.learner.remote(run))) is None:

@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hilserl.address import Address
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.flight_client import Backoff, Line
+from hilserl.distributed.protocol import Hello, UnreachableError, Welcome, encoder_of
+from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.spool import Spool
 from hilserl.pace import Pace
 from hilserl.rollout.timers import Stopwatch
 from hilserl.runs.metrics import Tally
 from hilserl.runs.run_dir import locked
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.client import RemoteLink
 from hilserl.training.config import TrainConfig, from_json
-from hilserl.training.credentials import Credentials
 from hilserl.training.interrupt import Interrupt
-from hilserl.training.line import Backoff, Line
 from hilserl.training.links import Sender
 from hilserl.training.report import Dashboard
-from hilserl.training.spool import Spool
-from hilserl.training.wire import Hello, UnreachableError, Welcome, encoder_of
 
 MAX_SPOOL_BYTES = 10_000_000_000
 _ORPHANED = "the process that started it has ended"

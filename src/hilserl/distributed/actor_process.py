@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hilserl.address import Address
+from hilserl.distributed.credentials import TOKEN_VARIABLE, Credentials
+from hilserl.distributed.learner_node import serve
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
-from hilserl.training.credentials import TOKEN_VARIABLE, Credentials
-from hilserl.training.learner_node import serve
 
 MAX_RESTARTS = 5
 """Of one actor; a crew whose actors die more often than this has something to mend."""

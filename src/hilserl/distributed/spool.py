@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.distributed.protocol import batch_of, check_numbers, pack, unpack
 from hilserl.errors import HilserlError
-from hilserl.training.wire import batch_of, check_numbers, pack, unpack
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS stream (id TEXT, run TEXT, acknowledged INTEGER);

@@ -11,9 +11,8 @@ import pyarrow as pa
 from pyarrow import flight
 
 from hilserl.address import Address
-from hilserl.training.credentials import Credentials
-from hilserl.training.weights import Weights, from_batches
-from hilserl.training.wire import (
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.protocol import (
     Description,
     EntryHeader,
     Hello,
@@ -28,6 +27,7 @@ from hilserl.training.wire import (
     decode,
     encode,
 )
+from hilserl.distributed.weights import Weights, from_batches
 
 CALL_S = 10.0
 """Deadline of every call."""

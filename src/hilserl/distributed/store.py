@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.distributed.protocol import EPISODES_PER_ACTOR, RefusedError, UnreachableError, by_episode, pack, unpack
 from hilserl.errors import HilserlError
-from hilserl.training.wire import EPISODES_PER_ACTOR, RefusedError, UnreachableError, by_episode, pack, unpack
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS run (id TEXT);

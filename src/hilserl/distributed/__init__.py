@@ -1,0 +1,1 @@
+"""Training across processes over a network."""
