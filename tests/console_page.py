@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from hilserl.envs.make import make_env
+from hilserl.interrupt import Interrupt
 from hilserl.operators.config import Seat
 from hilserl.operators.console import viewers
 from hilserl.operators.console.session import Station
@@ -26,7 +27,6 @@ from hilserl.runs.metrics import Tally
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.task import Task
 from hilserl.tasks.pick_cube import PickCube
-from hilserl.training.interrupt import Interrupt
 
 PATIENCE_S = 180.0
 """How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""

@@ -11,7 +11,7 @@ import hilserl.operators.console.session as place
 from hilserl.cli.main import main
 from hilserl.operators.console import panel, viewers
 from hilserl.training import actor, run
-from hilserl.training import train as training
+from hilserl.training import trainer as training
 
 
 class Told(place.Station):

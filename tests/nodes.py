@@ -513,7 +513,7 @@ def _note(record: Path, spool_bytes: int) -> None:
 
 if __name__ == "__main__":
     from hilserl.cli.main import main
-    from hilserl.training.interrupt import leave, listen
+    from hilserl.interrupt import leave, listen
 
     listen()
     _note(Path(sys.argv[1]), int(sys.argv[2]))

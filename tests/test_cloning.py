@@ -19,18 +19,18 @@ from hilserl.agents.networks import PolicyOutput, sample_squashed, squashed_log_
 from hilserl.cli.main import main
 from hilserl.data.experience import ExperienceSpec, Step, Transitions, write_episode
 from hilserl.errors import HilserlError
+from hilserl.interrupt import Interrupt
 from hilserl.runs.checkpoint import steps_in
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
-from hilserl.training.comparison import contestants
+from hilserl.training.baselines import contestants
 from hilserl.training.config import TrainConfig, from_json, preset, to_json
-from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import Learner
-from hilserl.training.train import train
-from hilserl.training.trained import open_trained
+from hilserl.training.policy_loading import open_trained
+from hilserl.training.trainer import train
 from test_agent import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
 from test_training import SMALL_AGENT, config, same_weights, weights
 

@@ -31,7 +31,7 @@ from hilserl.runs.checkpoint import best_in
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.config import TrainConfig, load_config, preset, save_config
-from hilserl.training.train import train
+from hilserl.training.trainer import train
 from test_training import SMALL_AGENT, same_weights, weights
 
 SLIDE, BARE, BLIND = (f"toy_envs:toys/{kind}-v0" for kind in ("Slide", "Bare", "Blind"))

@@ -21,9 +21,9 @@ from hilserl.rollout.recording import record_demonstrations
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.device_placement import DeviceStore
 from hilserl.training.learner import Learner
-from hilserl.training.placement import DeviceStore
-from hilserl.training.train import train
+from hilserl.training.trainer import train
 from test_agent import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
 from test_training import config, same_weights, weights
 

@@ -5,7 +5,7 @@ import sys
 
 SWALLOWED = """
 import os, signal
-from hilserl.training.interrupt import Interrupt, listen
+from hilserl.interrupt import Interrupt, listen
 
 listen()
 

@@ -24,7 +24,7 @@ from hilserl.runs.metrics import Tally
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
-from hilserl.training.train import train
+from hilserl.training.trainer import train
 
 LIMIT = 6
 

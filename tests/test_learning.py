@@ -12,7 +12,7 @@ from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.run import FINAL_EVAL_SEED
-from hilserl.training.train import train
+from hilserl.training.trainer import train
 from robot_rig import running_robot_server
 
 pytestmark = pytest.mark.slow

@@ -19,8 +19,8 @@ from hilserl.data.replay import HostStore, Replay
 from hilserl.errors import HilserlError
 from hilserl.runs.checkpoint import RunState, load_checkpoint, save_checkpoint
 from hilserl.training.config import TrainConfig
+from hilserl.training.device_placement import DeviceStore, Placement
 from hilserl.training.learner import Learner
-from hilserl.training.placement import DeviceStore, Placement
 from hilserl.vision.frame_encoder import VisionConfig
 
 SIZE, ROUNDS = 8, 3

@@ -9,7 +9,7 @@ import pytest
 from hilserl import tasks
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import load_config, preset
-from hilserl.training.train import train
+from hilserl.training.trainer import train
 
 
 @pytest.mark.parametrize("name", tasks.names())

@@ -15,7 +15,7 @@ from hilserl.data.experience import ExperienceSpec, Step, Transitions
 from hilserl.data.replay import Replay
 from hilserl.errors import HilserlError
 from hilserl.tasks import make_env
-from hilserl.training.placement import DeviceStore
+from hilserl.training.device_placement import DeviceStore
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
+from hilserl.interrupt import Interrupt
 from hilserl.operators.config import Seat
 from hilserl.operators.console.session import Station
 from hilserl.operators.human import Role
 from hilserl.robot.backend import RefusedError
 from hilserl.robot.config import RobotConfig
 from hilserl.tasks.pick_cube import PickCube
-from hilserl.training.interrupt import Interrupt
 from robot_rig import Rig, serving, sim_backend
 
 

@@ -20,7 +20,7 @@ from hilserl.robot.config import RobotConfig
 from hilserl.runs.run_dir import RunDir
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.config import from_json, make_acting_env, make_env, to_json
-from hilserl.training.train import Training, train
+from hilserl.training.trainer import Training, train
 from loopback import until
 from robot_rig import Rig, serving, sim_backend
 from test_training import config

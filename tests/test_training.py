@@ -25,8 +25,8 @@ from hilserl.tasks import pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.config import TrainConfig, load_config, preset, save_config
 from hilserl.training.learner import DivergenceError, Learner
-from hilserl.training.links import Alongside
-from hilserl.training.train import Training, train
+from hilserl.training.local_learner import Alongside
+from hilserl.training.trainer import Training, train
 from hilserl.vision.frame_encoder import VisionConfig
 
 SMALL_AGENT = AgentConfig(hidden=(16, 16), critics=2, target_critics=2, utd_ratio=2, batch_size=8)
@@ -182,7 +182,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_training import config
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.train import Training, train
+from hilserl.training.trainer import Training, train
 from hilserl.vision.frame_encoder import VisionConfig
 train(config(max_env_steps=100_000, eval_every=60, demonstrations=1), RunDir(Path({run!r})))
 """

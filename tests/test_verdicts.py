@@ -21,7 +21,7 @@ from hilserl.rollout.rollout import EpisodeSummary, Rollout, seed_for
 from hilserl.runs.run_dir import EpisodeWriter
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
-from hilserl.training.links import Alongside
+from hilserl.training.local_learner import Alongside
 
 SEED = 5
 WATCH, DRIVE, HOLD = Intent(False), Intent(True, (0.25,), (GripperRequest.HOLD,)), Intent(True, hold=True)

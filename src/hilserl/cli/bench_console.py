@@ -13,6 +13,7 @@ from mujoco.studio import messages, plugin
 
 from hilserl.agents.agent import act
 from hilserl.errors import HilserlError
+from hilserl.interrupt import Interrupt
 from hilserl.operators.config import Seat
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Hands
@@ -26,10 +27,9 @@ from hilserl.runs.metrics import Tally
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
-from hilserl.training.interrupt import Interrupt
+from hilserl.training.dashboard import Dashboard
 from hilserl.training.learner import Learner
-from hilserl.training.links import Alongside, Sender
-from hilserl.training.report import Dashboard
+from hilserl.training.local_learner import Alongside, Sender
 
 _PRESSES = 40
 _BLOCKS = 3

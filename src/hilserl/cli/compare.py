@@ -35,7 +35,7 @@ def run(words: Sequence[str]) -> int:
     folder = arguments.out or Path("runs") / f"{task}-{arguments.config.obs}-comparison"
     check_folder(folder, resume=arguments.resume)
     from hilserl.distributed.sweep import members, parse_seeds
-    from hilserl.training.comparison import contestants
+    from hilserl.training.baselines import contestants
 
     runs = members(folder, contestants(arguments.config, usual), parse_seeds(arguments.seeds))
     return bring_about(runs, folder, f"{task} from {arguments.config.obs}", arguments.ray, 0)

@@ -45,7 +45,7 @@ def run(words: Sequence[str]) -> int:
     from hilserl.rollout.evaluation import evaluate
     from hilserl.rollout.video import FILMED_EPISODES, film
     from hilserl.runs.run_dir import RunDir
-    from hilserl.training.trained import open_trained
+    from hilserl.training.policy_loading import open_trained
 
     changes = {} if arguments.randomise == "as-trained" else {"randomise": arguments.randomise == "on"}
     trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint, arguments.where, **changes)

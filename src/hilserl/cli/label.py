@@ -14,12 +14,12 @@ from hilserl.cli.seated import seated
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
+from hilserl.interrupt import Interrupt
 from hilserl.operators.config import Device, Seat
 from hilserl.operators.console.session import Report, Station
 from hilserl.operators.human import Role
 from hilserl.rollout.labelling import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.sim.interface import steps_of
-from hilserl.training.interrupt import Interrupt
 
 
 @dataclass(frozen=True)

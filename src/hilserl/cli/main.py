@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from hilserl import __version__
 from hilserl.errors import HilserlError, unknown
-from hilserl.training.interrupt import leave, listen
+from hilserl.interrupt import leave, listen
 
 VERBS = {
     "tasks": "what can be trained",

@@ -77,7 +77,7 @@ def _drive(env: DrivableEnv, policy: Policy, arguments: Arguments) -> None:
 
 def _trained(task: str, arguments: Arguments, run: Path, limit: int) -> tuple[DrivableEnv, Policy]:
     from hilserl.runs.run_dir import RunDir
-    from hilserl.training.trained import open_trained
+    from hilserl.training.policy_loading import open_trained
 
     trained = open_trained(RunDir(run), arguments.checkpoint, arguments.where, max_episode_steps=limit)
     if trained.config.task != task:

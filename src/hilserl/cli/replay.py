@@ -7,9 +7,9 @@ from typing import Annotated
 
 import tyro
 
+from hilserl.interrupt import Interrupt
 from hilserl.operators.config import Seat
 from hilserl.rollout.playback import Projector
-from hilserl.training.interrupt import Interrupt
 
 
 @dataclass(frozen=True)

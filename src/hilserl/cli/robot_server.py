@@ -56,8 +56,8 @@ class Arguments:
 def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=words, prog="hilserl robot-server")
     from hilserl.distributed.credentials import load_credentials
+    from hilserl.interrupt import Interrupt
     from hilserl.robot.server import RobotServer, check_listening
-    from hilserl.training.interrupt import Interrupt
 
     task = tasks.find(arguments.task)()
     arm = task.arms[0]

@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
+from hilserl.interrupt import Interrupt
 from hilserl.operators.console.session import Station
-from hilserl.training.interrupt import Interrupt
 
 
 @contextlib.contextmanager

@@ -62,6 +62,6 @@ def _train(arguments: Arguments, folder: RunDir) -> dict[str, Any] | None:
         from hilserl.distributed.actor_process import train_async
 
         return train_async(config, folder, resume=resume)
-    from hilserl.training.train import train
+    from hilserl.training.trainer import train
 
     return train(config, folder, resume=resume)

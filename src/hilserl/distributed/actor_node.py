@@ -15,6 +15,7 @@ from hilserl.distributed.flight_client import Backoff, Line
 from hilserl.distributed.protocol import Hello, UnreachableError, Welcome, encoder_of
 from hilserl.distributed.remote_learner import RemoteLink
 from hilserl.distributed.spool import Spool
+from hilserl.interrupt import Interrupt
 from hilserl.pace import Pace
 from hilserl.rollout.timers import Stopwatch
 from hilserl.runs.metrics import Tally
@@ -22,9 +23,8 @@ from hilserl.runs.run_dir import locked
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, from_json
-from hilserl.training.interrupt import Interrupt
-from hilserl.training.links import Sender
-from hilserl.training.report import Dashboard
+from hilserl.training.dashboard import Dashboard
+from hilserl.training.local_learner import Sender
 
 MAX_SPOOL_BYTES = 10_000_000_000
 _ORPHANED = "the process that started it has ended"

@@ -36,7 +36,7 @@ from hilserl.distributed.protocol import (
 )
 from hilserl.distributed.weights import to_table
 from hilserl.errors import HilserlError
-from hilserl.training.interrupt import HANGING_UP
+from hilserl.interrupt import HANGING_UP
 
 _LEAVING_S = 3.0
 

@@ -16,12 +16,12 @@ from hilserl.distributed.protocol import EPISODES_PER_ACTOR, Hello, encoder_of
 from hilserl.distributed.store import Store
 from hilserl.distributed.weights import Arrays, weights_of
 from hilserl.errors import HilserlError
+from hilserl.interrupt import Interrupt
 from hilserl.rollout.rollout import EpisodeSummary, summarise
 from hilserl.runs.metrics import RECENT_EPISODES
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, make_env, to_json
-from hilserl.training.interrupt import Interrupt
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.run import Run, demonstrations, open_run
 

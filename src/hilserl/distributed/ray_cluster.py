@@ -12,9 +12,9 @@ from typing import Any
 
 from hilserl.distributed.ray_tasks import Board, act, learn, train
 from hilserl.errors import HilserlError
+from hilserl.interrupt import Interrupt
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
-from hilserl.training.interrupt import Interrupt
 
 LEARNER_CPUS, ACTOR_CPUS = 1.0, 0.25
 """What each asks the cluster for; an actor at 20 steps a second takes less than a quarter of a core."""

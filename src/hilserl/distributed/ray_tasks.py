@@ -15,9 +15,9 @@ from typing import Any
 from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials, make_credentials
 from hilserl.distributed.protocol import UnreachableError
+from hilserl.interrupt import Interrupt
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
-from hilserl.training.interrupt import Interrupt
 
 _GIVE_UP_S = 60.0
 _POLL_S = 1.0
@@ -81,7 +81,7 @@ class _Errand:
 
 def train(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str, Any] | None:
     """The task of a run in lockstep; begun a second time it goes on with what it has."""
-    from hilserl.training import train as lockstep
+    from hilserl.training import trainer as lockstep
 
     folder, errand = RunDir(path), _Errand(path, board)
     resume = resume or (errand.begun and folder.config.exists())

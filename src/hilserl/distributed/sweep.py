@@ -13,10 +13,10 @@ import tyro
 from hilserl.data.experience import atomically
 from hilserl.distributed.ray_cluster import Cluster, RunOnRay, absolute, attended
 from hilserl.errors import HilserlError, unknown
+from hilserl.interrupt import Interrupt
 from hilserl.runs.plots import plot_groups, table
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig, differences, load_config
-from hilserl.training.interrupt import Interrupt
 
 BASE = "as it is"
 """The label of runs whose settings are not varied."""

@@ -19,7 +19,7 @@ from hilserl.robot.backend import LostError, RefusedError
 from hilserl.rollout.rollout import Observation, Rollout, Subscriber
 from hilserl.rollout.timers import Stopwatch
 from hilserl.training.config import TrainConfig, make_acting_env
-from hilserl.training.links import Link
+from hilserl.training.local_learner import Link
 
 _ACTING_KEYS = 2
 _ASK_AGAIN_S, _MOMENT_S = 1.0, 0.05

@@ -18,7 +18,7 @@ from hilserl.errors import HilserlError
 from hilserl.rollout.timers import Stopwatch
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
-from hilserl.training.placement import Placement
+from hilserl.training.device_placement import Placement
 
 _DRAWN_KEYS = 1
 _HELD_OUT = 10

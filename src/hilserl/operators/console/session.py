@@ -11,6 +11,7 @@ import numpy as np
 
 from hilserl.data.experience import Step
 from hilserl.envs.env import DrivableEnv
+from hilserl.interrupt import Interrupt
 from hilserl.operators.config import Device, Seat, open_devices
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Curve, Status
@@ -18,7 +19,6 @@ from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import Person, Role
 from hilserl.operators.takeover import Control
 from hilserl.rollout.rollout import EpisodeSummary, Observation
-from hilserl.training.interrupt import Interrupt
 
 _STATUS_S = 0.1
 _NOTICEABLE_PROGRESS = 0.02

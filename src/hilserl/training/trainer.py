@@ -3,14 +3,14 @@
 import contextlib
 from typing import Any
 
+from hilserl.interrupt import Interrupt
 from hilserl.runs.run_dir import EpisodeWriter, RunDir
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
-from hilserl.training.interrupt import Interrupt
+from hilserl.training.dashboard import Dashboard
 from hilserl.training.learner import DivergenceError, Learner
-from hilserl.training.links import Alongside, Link, Lockstep, Sender
-from hilserl.training.report import Dashboard
+from hilserl.training.local_learner import Alongside, Link, Lockstep, Sender
 from hilserl.training.run import Run, demonstrations, open_run
 
 
