@@ -17,17 +17,25 @@ from typing import Any
 
 import numpy as np
 
-from hilserl.robot.backend import Mode
-from hilserl.robot.compliance import Compliance, most
-from hilserl.robot.franka_arm import JOINTS
-from hilserl.robot.joints import JointDrive
-from hilserl.robot.limits import Box, Limits
-from hilserl.robot.loop import ask_for_real_time
-from hilserl.robot.poses import angle_rad, rotation_matrix, turned_towards
-from hilserl.robot.ros_messages import import_rospy, message
-from hilserl.robot.ros_node import JACOBIAN, RECOVERY, RESET_JOINTS, SET_COMPLIANCE, SET_LOAD, SET_POINT, STATES
-from hilserl.robot.sim_arm import TICK_S, SimArm
-from hilserl.robot.timekeeping import WINDOW, Beat
+from hilserl.robot.control.backend import Mode
+from hilserl.robot.control.impedance import Compliance, most
+from hilserl.robot.control.joint_space import JointDrive
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.control.loop import ask_for_real_time
+from hilserl.robot.control.poses import angle_rad, rotation_matrix, turned_towards
+from hilserl.robot.control.timing import WINDOW, Beat
+from hilserl.robot.drivers.franka.driver import JOINTS
+from hilserl.robot.drivers.ros1.messages import import_rospy, message
+from hilserl.robot.drivers.ros1.node import (
+    JACOBIAN,
+    RECOVERY,
+    RESET_JOINTS,
+    SET_COMPLIANCE,
+    SET_LOAD,
+    SET_POINT,
+    STATES,
+)
+from hilserl.robot.drivers.sim.driver import TICK_S, SimArm
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hilserl.robot.franka_backend import FrankaBackend, FrankaSettings
-from hilserl.robot.limits import Box, Limits
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.franka.backend import FrankaBackend, FrankaSettings
 from hilserl.sim.panda import HOME_JOINTS_RAD
 
 

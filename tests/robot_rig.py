@@ -15,11 +15,11 @@ import pytest
 
 from franka_rig import franka_backend
 from hilserl.address import Address
-from hilserl.robot.backend import Backend
-from hilserl.robot.limits import Box, Limits
-from hilserl.robot.ros_backend import RosBackend
-from hilserl.robot.server import RobotServer
-from hilserl.robot.sim_backend import SimBackend, SimSettings
+from hilserl.robot.control.backend import Backend
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.ros1.backend import RosBackend
+from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
+from hilserl.robot.http.server import RobotServer
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 from loopback import free_port

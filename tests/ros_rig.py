@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from hilserl.robot.limits import Box, Limits
-from hilserl.robot.ros_backend import RosBackend, RosSettings
-from hilserl.robot.ros_launch import RosOptions
-from hilserl.robot.ros_messages import DEBIAN
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.ros1.backend import RosBackend, RosSettings
+from hilserl.robot.drivers.ros1.launch import RosOptions
+from hilserl.robot.drivers.ros1.messages import DEBIAN
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from loopback import free_port, until
 

@@ -12,12 +12,12 @@ import pytest
 
 from franka_rig import franka_backend, franka_library
 from hilserl.errors import HilserlError
-from hilserl.robot.backend import Load, Mode, RefusedError
-from hilserl.robot.compliance import Compliance
-from hilserl.robot.franka_arm import JOINTS, MAX_TORQUE_STEP_NM, FrankaArm
-from hilserl.robot.franka_hand import HandLine
-from hilserl.robot.limits import Box, Limits
-from hilserl.robot.timekeeping import WINDOW, Beat
+from hilserl.robot.control.backend import Load, Mode, RefusedError
+from hilserl.robot.control.impedance import Compliance
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.control.timing import WINDOW, Beat
+from hilserl.robot.drivers.franka.driver import JOINTS, MAX_TORQUE_STEP_NM, FrankaArm
+from hilserl.robot.drivers.franka.hand import HandLine
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from loopback import until
 from robot_rig import HOME, serving
@@ -267,7 +267,7 @@ def test_the_hand_is_asked_for_what_hil_serl_asks(library: Any) -> None:
 
 def test_a_beat_that_is_the_robot_s_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("hilserl.robot.timekeeping.time.monotonic", lambda: now)
+    monkeypatch.setattr("hilserl.robot.control.timing.time.monotonic", lambda: now)
     late, busy = np.zeros(WINDOW), np.zeros(WINDOW)
     beat = Beat(0.001, late, busy)
     for waited_s, worked_s in ((0.0010, 0.0002), (0.0008, 0.0002), (0.0018, 0.0002)):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilserl.pace import Pace
+from hilserl.robot.control.rate_limiter import Pace
 
 
 class Clock:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from hilserl.robot.compliance import Compliance
+from hilserl.robot.control.impedance import Compliance
 from loopback import until
 from robot_rig import BACKENDS, HOME, MARKS, Rig, serving
 

@@ -13,13 +13,13 @@ import pytest
 from hilserl import tasks
 from hilserl.envs.robot_env import RobotEnv, wrist_wrench
 from hilserl.errors import HilserlError
-from hilserl.robot.backend import LostError, RefusedError
-from hilserl.robot.cameras import open_camera, resized
-from hilserl.robot.client import RobotClient
-from hilserl.robot.config import RobotConfig
-from hilserl.robot.limits import Box, Limits
-from hilserl.robot.sim_arm import SimArm
-from hilserl.robot.sim_backend import SimBackend
+from hilserl.robot.client.cameras import open_camera, resized
+from hilserl.robot.client.client import RobotClient
+from hilserl.robot.client.config import RobotConfig
+from hilserl.robot.control.backend import LostError, RefusedError
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.sim.backend import SimBackend
+from hilserl.robot.drivers.sim.driver import SimArm
 from hilserl.sim.cameras import Crop
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.panda import HOME_JOINTS_RAD

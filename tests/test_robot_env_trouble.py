@@ -14,8 +14,8 @@ from hilserl.interrupt import Interrupt
 from hilserl.operators.config import Seat
 from hilserl.operators.console.session import Station
 from hilserl.operators.human import Role
-from hilserl.robot.backend import RefusedError
-from hilserl.robot.config import RobotConfig
+from hilserl.robot.client.config import RobotConfig
+from hilserl.robot.control.backend import RefusedError
 from hilserl.tasks.pick_cube import PickCube
 from robot_rig import Rig, serving, sim_backend
 
@@ -46,8 +46,8 @@ def test_what_the_way_home_needs_does_not_stay_where_the_way_ends_early(
 ) -> None:
     usual = stiffness(rig)
     config = RobotConfig(f"http://127.0.0.1:{rig.port}", precision={"translational_stiffness": 2600.0})
-    monkeypatch.setattr("hilserl.robot.homing._NEAR_M", 0.0)
-    monkeypatch.setattr("hilserl.robot.homing._PATIENCE_STEPS", 2)
+    monkeypatch.setattr("hilserl.robot.client.homing._NEAR_M", 0.0)
+    monkeypatch.setattr("hilserl.robot.client.homing._PATIENCE_STEPS", 2)
     with contextlib.closing(RobotEnv(PickCube(), config)) as env:
         with pytest.raises(RefusedError, match="did not get to"):
             env.reset(seed=0)

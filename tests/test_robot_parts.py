@@ -8,16 +8,16 @@ from scipy.spatial.transform import Rotation
 
 from hilserl.address import Address
 from hilserl.errors import HilserlError
-from hilserl.robot.backend import GripperKind, LostError, Mode, RefusedError
-from hilserl.robot.board import Board
-from hilserl.robot.compliance import Compliance, ImpedanceLaw, pose_error
-from hilserl.robot.governor import Governor
-from hilserl.robot.lease import HeldError, Lease
-from hilserl.robot.limits import Box, Limits
-from hilserl.robot.poses import angle_rad, euler_xyz_rad, rotation_matrix, to_wxyz, to_xyzw, turned_towards
-from hilserl.robot.server import check_listening
-from hilserl.robot.sim_arm import TICK_S, SimArm
-from hilserl.robot.timekeeping import WINDOW, Beat
+from hilserl.robot.control.backend import GripperKind, LostError, Mode, RefusedError
+from hilserl.robot.control.command_limiter import Governor
+from hilserl.robot.control.impedance import Compliance, ImpedanceLaw, pose_error
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.control.poses import angle_rad, euler_xyz_rad, rotation_matrix, to_wxyz, to_xyzw, turned_towards
+from hilserl.robot.control.shared_state import Board
+from hilserl.robot.control.timing import WINDOW, Beat
+from hilserl.robot.drivers.sim.driver import TICK_S, SimArm
+from hilserl.robot.http.lease import HeldError, Lease
+from hilserl.robot.http.server import check_listening
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks import make_env
 from hilserl.tasks.pick_cube import PickCube
@@ -166,7 +166,7 @@ def test_the_impedance_is_the_task_s_own() -> None:
 def test_a_load_is_carried_where_it_hangs() -> None:
     arm = sim_arm()
     arm.sim.data.xfrc_applied[arm.sim.model.body("panda/hand").id, 2] = -0.5 * 9.81
-    from hilserl.robot.backend import Load
+    from hilserl.robot.control.backend import Load
 
     arm.set_load(Load(0.5, (0.0, 0.0, 0.03), (0.0,) * 9))
     run(arm, 1.0)
@@ -309,8 +309,8 @@ def test_a_beat_catches_up_or_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
         slept.append(seconds)
         now += seconds
 
-    monkeypatch.setattr("hilserl.robot.timekeeping.time.monotonic", lambda: now)
-    monkeypatch.setattr("hilserl.robot.timekeeping.time.sleep", sleep)
+    monkeypatch.setattr("hilserl.robot.control.timing.time.monotonic", lambda: now)
+    monkeypatch.setattr("hilserl.robot.control.timing.time.sleep", sleep)
     late = np.zeros(WINDOW)
     beat = Beat(0.001, late, np.zeros(WINDOW))
     beat.wait()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.robot.server import RobotServer
-from hilserl.robot.sim_backend import SimBackend
+from hilserl.robot.drivers.sim.backend import SimBackend
+from hilserl.robot.http.server import RobotServer
 from hilserl.sim.control import MAX_STEP_M
 from loopback import until
 from robot_rig import ANY_PORT, HOME, Rig, ask, running_robot_server, serving, sim_backend
@@ -123,7 +123,7 @@ def test_random_bodies_never_break_a_route(rig: Rig) -> None:
 
 
 def test_clients_that_dribble_do_not_keep_others_waiting(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilserl.robot.server._REQUEST_TIMEOUT_S", 1)
+    monkeypatch.setattr("hilserl.robot.http.server._REQUEST_TIMEOUT_S", 1)
     with serving(rig.backend) as patient, contextlib.ExitStack() as lines:
         slow = [lines.enter_context(socket.create_connection(("127.0.0.1", patient.port))) for _ in range(30)]
         head = b"POST /pose HTTP/1.1\r\nContent-Length: 5000\r\n\r\n"

@@ -16,7 +16,7 @@ from hilserl.envs.config import Where
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.console.session import Station
-from hilserl.robot.config import RobotConfig
+from hilserl.robot.client.config import RobotConfig
 from hilserl.runs.run_dir import RunDir
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.config import from_json, make_acting_env, make_env, to_json

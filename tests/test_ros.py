@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.robot import ros_messages
-from hilserl.robot.ros_launch import RosOptions
+from hilserl.robot.drivers.ros1 import messages as ros_messages
+from hilserl.robot.drivers.ros1.launch import RosOptions
 from loopback import free_port, until
 from robot_rig import HOME, Rig, ask, serving
 from ros_rig import Franka, RosWorld, ros_backend, ros_world, skip_without_ros
@@ -210,7 +210,7 @@ MD5 = {
 """As code that was generated from the packages has it; ROS connects nobody whose sum is another. Of ErrorRecovery no
 such code was found: its sum is that of every action with an empty goal; SetLoad's is made of two that were."""
 _PRINT_MD5 = """
-from hilserl.robot.ros_messages import import_rospy, message
+from hilserl.robot.drivers.ros1.messages import import_rospy, message
 import_rospy()
 for name in {names}:
     print(name, message(name, "srv" if name.endswith("Load") else "msg")._md5sum)

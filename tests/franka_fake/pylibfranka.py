@@ -12,8 +12,8 @@ import time as clock
 import mujoco
 import numpy as np
 
-from hilserl.robot.poses import rotation_matrix, to_xyzw
-from hilserl.robot.sim_arm import scene
+from hilserl.robot.control.poses import rotation_matrix, to_xyzw
+from hilserl.robot.drivers.sim.driver import scene
 from hilserl.sim.panda import ARM_JOINTS, TCP_SITE
 from hilserl.sim.scene import ROBOT_PREFIX
 from hilserl.tasks.pick_cube import PickCube

@@ -27,7 +27,7 @@ from hilserl.distributed.remote_learner import RemoteLink
 from hilserl.distributed.spool import Spool
 from hilserl.distributed.store import Store
 from hilserl.distributed.weights import weights_of
-from hilserl.pace import Pace
+from hilserl.robot.control.rate_limiter import Pace
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.training.learner import LearnerFacts

@@ -11,9 +11,9 @@ import tyro
 
 from hilserl import tasks
 from hilserl.address import Address
-from hilserl.robot.backend import Backend, GripperKind
-from hilserl.robot.limits import Box, Limits
-from hilserl.robot.ros_launch import RosOptions
+from hilserl.robot.control.backend import Backend, GripperKind
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.ros1.launch import RosOptions
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.sim.task import Task
 
@@ -57,7 +57,7 @@ def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=words, prog="hilserl robot-server")
     from hilserl.distributed.credentials import load_credentials
     from hilserl.interrupt import Interrupt
-    from hilserl.robot.server import RobotServer, check_listening
+    from hilserl.robot.http.server import RobotServer, check_listening
 
     task = tasks.find(arguments.task)()
     arm = task.arms[0]
@@ -86,14 +86,14 @@ def _backend(arguments: Arguments, box: Box, task: Task) -> Backend:
     """Imports only what was chosen."""
     common = box, arguments.limits, arguments.gripper, arguments.reset_joints_rad
     if arguments.backend == "libfranka":
-        from hilserl.robot.franka_backend import FrankaBackend, FrankaSettings
+        from hilserl.robot.drivers.franka.backend import FrankaBackend, FrankaSettings
 
         limits = (arguments.collision_torque_nm, arguments.collision_force)
         return FrankaBackend(FrankaSettings(*common, arguments.robot_ip, *limits))
     if arguments.backend == "ros":
-        from hilserl.robot.ros_backend import RosBackend, RosSettings
+        from hilserl.robot.drivers.ros1.backend import RosBackend, RosSettings
 
         return RosBackend(RosSettings(*common, arguments.robot_ip, arguments.ros))
-    from hilserl.robot.sim_backend import SimBackend, SimSettings
+    from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
 
     return SimBackend(SimSettings(*common, task))

@@ -8,7 +8,7 @@ import tyro
 
 from hilserl import tasks
 from hilserl.data.experience import atomically
-from hilserl.robot.pictures import as_png
+from hilserl.robot.http.images import as_png
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.sim.task import Task

@@ -16,7 +16,7 @@ from hilserl.distributed.protocol import Hello, UnreachableError, Welcome, encod
 from hilserl.distributed.remote_learner import RemoteLink
 from hilserl.distributed.spool import Spool
 from hilserl.interrupt import Interrupt
-from hilserl.pace import Pace
+from hilserl.robot.control.rate_limiter import Pace
 from hilserl.rollout.timers import Stopwatch
 from hilserl.runs.metrics import Tally
 from hilserl.runs.run_dir import locked

@@ -10,7 +10,7 @@ from hilserl.envs import make as world
 from hilserl.envs.env import DrivableEnv
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
-from hilserl.robot.config import RobotConfig
+from hilserl.robot.client.config import RobotConfig
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import mujoco
 import numpy as np
 
 from hilserl.errors import HilserlError
-from hilserl.pace import Pace
-from hilserl.robot.backend import halted
-from hilserl.robot.cameras import Camera, open_camera
-from hilserl.robot.client import RobotClient
-from hilserl.robot.config import RobotConfig
-from hilserl.robot.homing import Homing
-from hilserl.robot.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
-from hilserl.robot.timekeeping import WINDOW, percentiles_ms
+from hilserl.robot.client.cameras import Camera, open_camera
+from hilserl.robot.client.client import RobotClient
+from hilserl.robot.client.config import RobotConfig
+from hilserl.robot.client.homing import Homing
+from hilserl.robot.control.backend import halted
+from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
+from hilserl.robot.control.rate_limiter import Pace
+from hilserl.robot.control.timing import WINDOW, percentiles_ms
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
 from hilserl.sim.cameras import Cameras, checked_crops
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl, turned

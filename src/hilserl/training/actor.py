@@ -15,7 +15,7 @@ from hilserl.operators.human import Role
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.rewards.reward_fn import reward_judge
-from hilserl.robot.backend import LostError, RefusedError
+from hilserl.robot.control.backend import LostError, RefusedError
 from hilserl.rollout.rollout import Observation, Rollout, Subscriber
 from hilserl.rollout.timers import Stopwatch
 from hilserl.training.config import TrainConfig, make_acting_env

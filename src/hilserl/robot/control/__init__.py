@@ -1,0 +1,1 @@
+"""Control of an arm in real time."""

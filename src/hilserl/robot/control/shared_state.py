@@ -1,0 +1,58 @@
+"""The newest numbers of a loop in another process: one writer, any number of readers, and nobody waits."""
+
+import time
+from collections.abc import Mapping
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import numpy as np
+
+from hilserl.robot.control.backend import LostError
+
+_COUNTER, _WRITTEN = 0, 1
+_HEAD = 2
+_TRIES = 1000
+
+
+class Board:
+    """Named float64 vectors in shared memory.
+
+    The counter is odd while the writer is at work; a reader that saw it odd, or saw it change, reads again. A loop that
+    has not written for `stale_s` is taken for dead.
+    """
+
+    def __init__(self, memory: Any, layout: Mapping[str, int], stale_s: float = 1.0) -> None:
+        self._stale_s = stale_s
+        self._numbers = np.frombuffer(memory, dtype=np.float64)
+        self._slices, start = {}, _HEAD
+        for name, size in layout.items():
+            self._slices[name] = slice(start, start + size)
+            start += size
+
+    @staticmethod
+    def memory(context: BaseContext, layout: Mapping[str, int]) -> Any:
+        """Shared memory for a layout, to be handed to the process that writes."""
+        return context.RawArray("d", _HEAD + sum(layout.values()))
+
+    def write(self, values: Mapping[str, np.ndarray | float]) -> None:
+        numbers = self._numbers
+        numbers[_COUNTER] += 1
+        for name, value in values.items():
+            numbers[self._slices[name]] = value
+        numbers[_WRITTEN] = time.monotonic()
+        numbers[_COUNTER] += 1
+
+    def read(self) -> dict[str, np.ndarray]:
+        """All vectors as of one moment. Raises `LostError` where nothing has been written for `stale_s`."""
+        for _ in range(_TRIES):
+            before = self._numbers[_COUNTER]
+            numbers = self._numbers.copy()
+            if before % 2 == 0 and before == self._numbers[_COUNTER]:
+                break
+            time.sleep(0)
+        else:
+            raise LostError("The arm's loop stopped while it was writing its state.")
+        silent_s = time.monotonic() - numbers[_WRITTEN]
+        if silent_s > self._stale_s:
+            raise LostError(f"The arm's loop has been silent for {silent_s:.1f} s; restart the server.")
+        return {name: numbers[where] for name, where in self._slices.items()}

@@ -1,0 +1,1 @@
+"""Drivers of simulated or real arms."""

@@ -1,0 +1,1 @@
+"""A Franka through libfranka."""

@@ -1,0 +1,1 @@
+"""A Franka under ROS 1."""

@@ -1,0 +1,1 @@
+"""The simulated Franka Panda as a driver."""

@@ -1,0 +1,60 @@
+"""The simulated fingers, spoken to as a Franka hand, as a Robotiq gripper, or not at all."""
+
+import mujoco
+import numpy as np
+
+from hilserl.robot.control.backend import FRANKA_M_PER_UNIT, GripperKind, GripperVerb
+from hilserl.sim.panda import FINGER_JOINTS, FINGER_RANGE_M, GRIPPER_ACTUATOR
+from hilserl.sim.scene import ROBOT_PREFIX
+
+_SLOW_M_PER_S = 0.1
+_FULL = 255.0
+
+
+class SimGripper:
+    """Commands are widths between the fingers; normal speed is as fast as the drive goes, as in the tasks."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, kind: GripperKind) -> None:
+        self._data, self._kind = data, kind
+        self._fingers = np.array([model.joint(ROBOT_PREFIX + name).qposadr[0] for name in FINGER_JOINTS])
+        self._drive = model.actuator(ROBOT_PREFIX + GRIPPER_ACTUATOR).id
+        self._goal_m, self._speed_m_per_s = 2 * FINGER_RANGE_M, np.inf
+
+    @property
+    def position(self) -> float:
+        """1 open, 0 closed; 0 where there is no gripper."""
+        if self._kind == "none":
+            return 0.0
+        return float(np.clip(self._data.qpos[self._fingers].sum() / (2 * FINGER_RANGE_M), 0.0, 1.0))
+
+    def do(self, verb: GripperVerb) -> None:
+        if self._kind == "none":
+            return
+        if verb == "open":
+            self.command_open()
+        elif verb in ("close", "close_slow"):
+            self._go(0.0, _SLOW_M_PER_S if verb == "close_slow" else np.inf)
+
+    def move(self, position: float) -> None:
+        """To 0 ... 255, clipped: of a Robotiq gripper 255 is closed, of a Franka hand 0.1 m, more than it has."""
+        position = float(np.clip(position, 0.0, _FULL))
+        if self._kind == "robotiq":
+            self._go(2 * FINGER_RANGE_M * (1 - position / _FULL), np.inf)
+        elif self._kind == "franka":
+            self._go(position * FRANKA_M_PER_UNIT, np.inf)
+
+    def command_open(self) -> None:
+        self._go(2 * FINGER_RANGE_M, np.inf)
+
+    def adopt(self) -> None:
+        """Goes on to where the drive is told to be: a task may begin with something in the hand."""
+        self._go(2 * float(self._data.ctrl[self._drive]), np.inf)
+
+    def _go(self, width_m: float, speed_m_per_s: float) -> None:
+        self._goal_m, self._speed_m_per_s = min(width_m, 2 * FINGER_RANGE_M), speed_m_per_s
+
+    def tick(self, dt_s: float) -> None:
+        """Moves the drive's command towards the goal."""
+        now = 2 * float(self._data.ctrl[self._drive])
+        step = self._speed_m_per_s * dt_s
+        self._data.ctrl[self._drive] = (now + min(max(self._goal_m - now, -step), step)) / 2

@@ -1,0 +1,120 @@
+"""Routes beyond HIL-SERL's: what the server and the arm are up to, stopping, pictures, and the simulation's own."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from flask import Flask, Response, jsonify, request
+
+from hilserl import __version__
+from hilserl.errors import HilserlError
+from hilserl.robot.control.backend import Backend
+from hilserl.robot.drivers.sim.backend import SimBackend
+from hilserl.robot.http.hil_serl_routes import CONTROLLED
+from hilserl.robot.http.images import as_npy, as_png
+from hilserl.robot.http.lease import Lease
+from hilserl.robot.http.metrics import Tally
+from hilserl.robot.http.schemas import ReasonBody, SceneBody, decode
+
+TIME_HEADER = "X-Time-S"
+_PICTURE_PX = 128
+_FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
+    "npy": (as_npy, "application/octet-stream"),
+    "png": (as_png, "image/png"),
+}
+
+
+def add_typed_routes(app: Flask, backend: Backend, lease: Lease, tally: Tally, client: Callable[[], str]) -> None:
+    """`client` says who is asking."""
+    app.add_url_rule("/health", view_func=partial(_health, backend, lease), endpoint="health")
+    app.add_url_rule("/limits", view_func=partial(_limits, backend), endpoint="limits")
+    app.add_url_rule("/metrics", view_func=partial(_metrics, backend, tally), endpoint="metrics")
+    app.add_url_rule("/cameras", view_func=partial(_cameras, backend), endpoint="cameras")
+    app.add_url_rule("/cameras/<name>.<form>", view_func=partial(_picture, backend), endpoint="picture")
+    app.add_url_rule("/stop", view_func=partial(_stop, backend, client), endpoint="stop", methods=["POST"])
+    app.add_url_rule("/recover", view_func=partial(_recover, backend), endpoint="recover", methods=["POST"])
+    app.add_url_rule("/release", view_func=partial(_release, lease, client), endpoint="release", methods=["POST"])
+
+
+def add_sim_routes(app: Flask, backend: SimBackend) -> None:
+    """What only a simulated arm can do."""
+    app.add_url_rule("/sim/truth", view_func=lambda: jsonify(backend.truth()), endpoint="sim_truth")
+    for name, act in (("reset", _reset_scene), ("reflex", _reflex)):
+        app.add_url_rule(f"/sim/{name}", f"{CONTROLLED}sim_{name}", partial(act, backend), methods=["POST"])
+
+
+def _health(backend: Backend, lease: Lease) -> Response:
+    now = backend.snapshot()
+    return jsonify(
+        version=__version__,
+        time_s=now.time_s,
+        mode=now.mode.name.lower(),
+        halted_by=now.halted_by,
+        controller=lease.holder,
+        gripper=backend.gripper_kind,
+        scene=backend.scene if isinstance(backend, SimBackend) else None,
+        cameras=backend.cameras,
+        set_point=now.set_point.tolist(),
+    )
+
+
+def _limits(backend: Backend) -> Response:
+    return jsonify(
+        box=dataclasses.asdict(backend.box),
+        **dataclasses.asdict(backend.limits),
+        compliance=backend.compliance().as_dict(),
+    )
+
+
+def _metrics(backend: Backend, tally: Tally) -> Response:
+    return jsonify({**backend.metrics(), **tally.numbers()})
+
+
+def _cameras(backend: Backend) -> Response:
+    return jsonify(cameras=backend.cameras, formats=list(_FORMATS))
+
+
+def _picture(backend: Backend, name: str, form: str) -> Response | tuple[Response, int]:
+    if name not in backend.cameras or form not in _FORMATS:
+        known = ", ".join(f"/cameras/{camera}.{{{','.join(_FORMATS)}}}" for camera in backend.cameras)
+        return jsonify(error=f"There is no picture {name}.{form}; there is: {known or 'none'}."), 404
+    height, width = (_pixels(side) for side in ("height", "width"))
+    picture, time_s = backend.picture(name, height, width)
+    write, kind = _FORMATS[form]
+    return Response(write(picture), content_type=kind, headers={TIME_HEADER: f"{time_s:.3f}"})
+
+
+def _pixels(side: str) -> int:
+    text = request.args.get(side, str(_PICTURE_PX))
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+        raise HilserlError(f"{side}={text!r}: expected a number of pixels.")
+    return int(text)
+
+
+def _stop(backend: Backend, client: Callable[[], str]) -> Response:
+    body = request.get_data()
+    reason = decode(body, ReasonBody).reason if body else "no reason given"
+    backend.halt(f"stopped by {client()}: {reason}")
+    return jsonify(stopped=True)
+
+
+def _recover(backend: Backend) -> Response:
+    backend.recover()
+    return jsonify(mode=backend.snapshot().mode.name.lower())
+
+
+def _release(lease: Lease, client: Callable[[], str]) -> Response:
+    lease.release(client())
+    return jsonify(released=True)
+
+
+def _reset_scene(backend: SimBackend) -> Response:
+    wanted = decode(request.get_data(), SceneBody)
+    backend.reset_scene(wanted.seed, home=wanted.home)
+    return jsonify(reset=True)
+
+
+def _reflex(backend: SimBackend) -> Response:
+    backend.halt(f"reflex: {decode(request.get_data(), ReasonBody).reason}")
+    return jsonify(halted=True)
