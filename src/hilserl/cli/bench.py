@@ -223,21 +223,21 @@ def _random_episode(env: Any, observe: Callable[[dict[str, Any]], dict[str, Any]
 
 def _bench_console(arguments: Arguments) -> dict[str, float]:
     del arguments
-    from hilserl.cli.bench_console import figures
+    from hilserl.benchmarks.console import figures
 
     return figures()
 
 
 def _bench_transport(arguments: Arguments) -> dict[str, float]:
     del arguments
-    from hilserl.cli.bench_transport import figures
+    from hilserl.benchmarks.transport import figures
 
     return figures()
 
 
 def _bench_robot(arguments: Arguments) -> dict[str, float]:
     del arguments
-    from hilserl.cli.bench_robot import figures
+    from hilserl.benchmarks.robot import figures
 
     return figures()
 

@@ -155,7 +155,7 @@ def _big_actor(spec: ExperienceSpec) -> Actor:
 @contextlib.contextmanager
 def _learner(folder: Path, obs: str) -> Iterator[Address]:
     """The learner's side, without a learner, in a process of its own."""
-    command = [sys.executable, "-m", "hilserl.cli.bench_transport", str(folder), obs]
+    command = [sys.executable, "-m", "hilserl.benchmarks.transport", str(folder), obs]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout
         assert process.stdin

@@ -160,7 +160,7 @@ def figures() -> dict[str, float]:
     """Everything, each in a process of its own, as a process can open one console. Raises HilserlError on failure."""
     result: dict[str, float] = {}
     for what in ("key", *_COUNTS):
-        command = [sys.executable, "-m", "hilserl.cli.bench_console", what]
+        command = [sys.executable, "-m", "hilserl.benchmarks.console", what]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
         if done.returncode:
             raise HilserlError(f"The console's bench {what!r} did not run: {done.stderr.strip()[-500:]}")
