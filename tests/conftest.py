@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
+from hilserl.data.step import Step
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 

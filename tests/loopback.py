@@ -16,7 +16,8 @@ from conftest import make_episode
 from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig
 from hilserl.agents.sac import create_agent
-from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Step, entry
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
+from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.exchange import Exchange
 from hilserl.distributed.flight_server import Service

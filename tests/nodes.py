@@ -24,7 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hilserl.data.experience import ExperienceSpec, Step, read_episode
+from hilserl.data.episodes import read_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.protocol import EPISODES_PER_ACTOR, unpack
 
 DEADLINE_S = 180.0

@@ -12,7 +12,8 @@ from hilserl.agents.agent import Agent, AgentConfig, act, update
 from hilserl.agents.gripper import changes, choices, to_choice
 from hilserl.agents.networks import PolicyOutput, sample_squashed
 from hilserl.agents.sac import create_agent
-from hilserl.data.experience import ActionLayout, ExperienceSpec, Transitions, entry
+from hilserl.data.spec import ActionLayout, ExperienceSpec, entry
+from hilserl.data.step import Transitions
 from hilserl.errors import HilserlError
 
 SMALL = AgentConfig(hidden=(16, 16), critics=3, target_critics=2, utd_ratio=2, batch_size=8)

@@ -13,7 +13,9 @@ from safetensors.numpy import load, save
 from hilserl import tasks
 from hilserl.cli.main import main
 from hilserl.data.arrays import named_arrays
-from hilserl.data.experience import ExperienceSpec, StateLayout, Step, write_episode
+from hilserl.data.episodes import write_episode
+from hilserl.data.spec import ExperienceSpec, StateLayout
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.rewards.classifier import RewardClassifier
 from hilserl.rewards.dataset import LabelledImages, read_labels, split_by_episode

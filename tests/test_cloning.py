@@ -17,7 +17,9 @@ from hilserl.agents.agent import act, update
 from hilserl.agents.cloning import cloning_loss, create_cloner, unexpectedness
 from hilserl.agents.networks import PolicyOutput, sample_squashed, squashed_log_density
 from hilserl.cli.main import main
-from hilserl.data.experience import ExperienceSpec, Step, Transitions, write_episode
+from hilserl.data.episodes import write_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.runs.checkpoint import steps_in

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hilserl.data.experience import read_episode
+from hilserl.data.episodes import read_episode
 from hilserl.distributed.protocol import EPISODES_PER_ACTOR
 
 pytestmark = pytest.mark.chaos

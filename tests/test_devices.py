@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hilserl.cli import doctor
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, arms_of, axes_of
 from hilserl.operators.devices import discovery as devices

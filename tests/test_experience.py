@@ -8,19 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import make_episode, make_step
-from hilserl.data.experience import (
-    FORMAT_VERSION,
-    ExperienceSpec,
-    StateLayout,
-    Step,
-    atomically,
-    entry,
-    from_table,
-    read_episode,
-    to_table,
-    write_episode,
-)
+from hilserl.data.arrow import from_table, to_table
+from hilserl.data.episodes import read_episode, write_episode
+from hilserl.data.spec import FORMAT_VERSION, ExperienceSpec, StateLayout, entry
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
+from hilserl.files import atomically
 
 
 def same(a: Step, b: Step) -> bool:

@@ -10,7 +10,8 @@ import pytest
 
 from hilserl.agents.agent import AgentConfig, update
 from hilserl.agents.sac import create_agent
-from hilserl.data.experience import ExperienceSpec, Step, Transitions
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env

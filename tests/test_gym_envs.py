@@ -16,7 +16,7 @@ from gymnasium.utils.env_checker import check_env
 import toy_envs
 from hilserl.cli.arguments import split_task
 from hilserl.cli.main import main
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.envs.config import Where
 from hilserl.envs.gymnasium_env import RENDERED, ForeignEnv
 from hilserl.envs.images import letterboxed, resized

@@ -15,8 +15,9 @@ from hilserl.agents.agent import Actor, AgentConfig, act, update
 from hilserl.agents.gripper import to_choice
 from hilserl.agents.imitation import GRIPPER_MARGIN, imitation_loss
 from hilserl.agents.sac import create_agent
-from hilserl.data.experience import ExperienceSpec, Transitions
 from hilserl.data.replay import Replay
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Transitions
 from hilserl.rollout.recording import record_demonstrations
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env, pick_cube

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from hilserl.agents.agent import AgentConfig
-from hilserl.data.experience import ExperienceSpec, Step, read_episode
+from hilserl.data.episode_summary import EpisodeSummary
+from hilserl.data.episodes import read_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
@@ -19,7 +22,7 @@ from hilserl.operators.operator import Nobody
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Intent, Verdict
 from hilserl.rewards.classifier import Judgement
-from hilserl.rollout.rollout import EpisodeSummary, Rollout
+from hilserl.rollout.rollout import Rollout
 from hilserl.runs.metrics import Tally
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import make_env

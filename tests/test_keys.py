@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import AXES, Kind, arms_of, axes_of, kinds_along, move_called
 from hilserl.operators.devices import key_map as keys
 from hilserl.operators.devices.key_map import HELD, KEYS, LABEL_KEY, PRESSED, SPEED, Command, keys_for

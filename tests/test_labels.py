@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hilserl.cli.main import main
-from hilserl.data.experience import Step
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.operators.simulated_labeller import Labeller
 from hilserl.rollout.labelling import LabelKeeper, label_by_script, label_recorded

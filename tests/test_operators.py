@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.operators.simulated import Demonstrator, SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Takeover
 from hilserl.sim.environment import ManipulationEnv

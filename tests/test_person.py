@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.human import Person, Role

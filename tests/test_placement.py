@@ -14,8 +14,9 @@ import pytest
 
 from conftest import make_episode
 from hilserl.agents.agent import Agent, AgentConfig, act
-from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Transitions, entry
 from hilserl.data.replay import HostStore, Replay
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
+from hilserl.data.step import Transitions
 from hilserl.errors import HilserlError
 from hilserl.runs.checkpoint import RunState, load_checkpoint, save_checkpoint
 from hilserl.training.config import TrainConfig

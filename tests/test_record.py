@@ -11,7 +11,9 @@ import pytest
 
 from conftest import make_episode
 from hilserl.cli.main import main
-from hilserl.data.experience import ExperienceSpec, Step, read_episode, write_episode
+from hilserl.data.episodes import read_episode, write_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.operators.console.console import FRAMES_PER_STEP
 from hilserl.operators.simulated import SimulatedOperatorConfig

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from hilserl.data.experience import StateLayout
+from hilserl.data.spec import StateLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
 from hilserl.rollout.rollout import Rollout

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from conftest import make_episode, make_step
-from hilserl.data.experience import ExperienceSpec, Step, Transitions
 from hilserl.data.replay import Replay
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 from hilserl.tasks import make_env
 from hilserl.training.device_placement import DeviceStore

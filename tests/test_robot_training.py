@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hilserl.cli.main import main
-from hilserl.data.experience import read_episode
+from hilserl.data.episodes import read_episode
 from hilserl.envs.config import Where
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError

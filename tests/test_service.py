@@ -20,7 +20,9 @@ from pyarrow import flight
 
 from conftest import make_episode, make_step
 from hilserl.address import Address
-from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, Step, arrow_schema, entry
+from hilserl.data.arrow import arrow_schema
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
+from hilserl.data.step import Step
 from hilserl.distributed import exchange as exchange_module
 from hilserl.distributed import flight_client as line_module
 from hilserl.distributed import remote_learner as client_module

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from conftest import make_episode, make_step
-from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.spool import Entry, Spool, SpoolFullError
 from hilserl.errors import HilserlError
 from loopback import key, until
@@ -137,7 +138,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from conftest import make_step
-from hilserl.data.experience import ActionLayout, ExperienceSpec, StateLayout, entry
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
 from hilserl.distributed.spool import Spool
 state = StateLayout((entry("position_m", 2), entry("gripper_command", 1)))
 spool = Spool(Path(sys.argv[1]), ExperienceSpec("toy", state, ActionLayout(("dx", "gripper"), grippers=(1,))), 10**9)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from conftest import make_step
-from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.protocol import EPISODES_PER_ACTOR, RefusedError, UnreachableError, batch_of
 from hilserl.distributed.store import MAX_EPISODE_STEPS, Cursor, Store
 from hilserl.errors import HilserlError

@@ -17,7 +17,8 @@ import pytest
 
 from conftest import make_episode
 from hilserl.agents.agent import AgentConfig
-from hilserl.data.experience import ExperienceSpec, read_episode, write_episode
+from hilserl.data.episodes import read_episode, write_episode
+from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
 from hilserl.runs.checkpoint import choose, load_checkpoint, steps_in
 from hilserl.runs.run_dir import RunDir, read_episodes

@@ -14,10 +14,13 @@ import pytest
 
 from conftest import make_episode, make_step
 from hilserl.agents.agent import AgentConfig
-from hilserl.data.experience import ExperienceSpec, Step, Transitions, read_episode, write_episode
+from hilserl.data.episode_summary import EpisodeSummary
+from hilserl.data.episodes import read_episode, write_episode
 from hilserl.data.replay import Replay
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step, Transitions
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
-from hilserl.rollout.rollout import EpisodeSummary, Rollout, seed_for
+from hilserl.rollout.rollout import Rollout, seed_for
 from hilserl.runs.run_dir import EpisodeWriter
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from conftest import make_episode, make_step
-from hilserl.data.experience import ExperienceSpec, StateLayout, Step, entry
+from hilserl.data.spec import ExperienceSpec, StateLayout, entry
+from hilserl.data.step import Step
 from hilserl.distributed.protocol import (
     MAX_MESSAGE_BYTES,
     MAX_ROWS,

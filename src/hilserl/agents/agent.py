@@ -19,7 +19,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hilserl.agents.gripper import choices
 from hilserl.agents.networks import GripperHead, Policy, sample_squashed
-from hilserl.data.experience import ActionLayout, ExperienceSpec, Transitions
+from hilserl.data.spec import ActionLayout, ExperienceSpec
+from hilserl.data.step import Transitions
 from hilserl.errors import HilserlError
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.heads import ObservationEncoder

@@ -28,7 +28,8 @@ from hilserl.agents.agent import (
 )
 from hilserl.agents.gripper import to_choice
 from hilserl.agents.networks import squashed_log_density
-from hilserl.data.experience import ExperienceSpec, Transitions
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Transitions
 from hilserl.vision.frame_encoder import FrameEncoder
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from hilserl.agents.agent import Actor, Metrics
 from hilserl.agents.cloning import compared
-from hilserl.data.experience import Transitions
+from hilserl.data.step import Transitions
 
 GRIPPER_MARGIN = 0.05
 """By how much a person's choice for the grippers is to be worth more than any other: what one step of delay costs at a

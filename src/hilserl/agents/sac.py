@@ -32,7 +32,8 @@ from hilserl.agents.agent import (
 from hilserl.agents.gripper import changes, to_choice
 from hilserl.agents.imitation import imitation_loss
 from hilserl.agents.networks import Critic, GripperHead, Policy, critic_ensemble, ensemble_values, sample_squashed
-from hilserl.data.experience import ExperienceSpec, Transitions
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Transitions
 from hilserl.vision.frame_encoder import FrameEncoder
 from hilserl.vision.heads import ObservationEncoder
 

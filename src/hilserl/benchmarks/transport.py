@@ -17,7 +17,9 @@ import pyarrow as pa
 from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig, act
 from hilserl.agents.sac import create_agent
-from hilserl.data.experience import ExperienceSpec, Step, arrow_schema
+from hilserl.data.arrow import arrow_schema
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.exchange import Exchange
 from hilserl.distributed.flight_client import Line

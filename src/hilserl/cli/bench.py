@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError, unknown
+from hilserl.files import atomically
 
 if TYPE_CHECKING:
     from hilserl.agents.agent import AgentConfig
 
-_RIVAL_SCRIPT = Path(__file__).with_name("bench_gym_hil.py")
+_RIVAL_SCRIPT = Path(gym_hil.__file__)
 _PIXEL_STEPS = 100
 _STATE_STEPS = 1000
 _BATCH_SIZE = 256
@@ -207,7 +207,7 @@ def _bench_encoder(arguments: Arguments) -> dict[str, float]:
 
 
 def _random_episode(env: Any, observe: Callable[[dict[str, Any]], dict[str, Any]], episode: int) -> list[Any]:
-    from hilserl.data.experience import Step
+    from hilserl.data.step import Step
 
     rng = np.random.default_rng(episode)
     observation, _ = env.reset(seed=episode)

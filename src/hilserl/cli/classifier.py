@@ -10,8 +10,8 @@ import tyro
 from tqdm import tqdm
 
 from hilserl.cli.arguments import split_task
-from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError
+from hilserl.files import atomically
 from hilserl.rewards.network import ClassifierConfig
 
 

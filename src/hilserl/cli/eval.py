@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from hilserl.data.experience import atomically
 from hilserl.envs.config import Where
 from hilserl.errors import HilserlError
+from hilserl.files import atomically
 
 
 @dataclass(frozen=True)

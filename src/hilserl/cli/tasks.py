@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from hilserl import tasks
-from hilserl.data.experience import atomically
+from hilserl.files import atomically
 from hilserl.robot.http.images import as_png
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.interface import CONTROL_DT_S

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from hilserl.data.experience import ExperienceSpec, Step, Transitions
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 
 _NONE = -1

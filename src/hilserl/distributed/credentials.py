@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hilserl.address import Address
-from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError
+from hilserl.files import atomically
 
 TOKEN_VARIABLE = "HILSERL_TOKEN"  # noqa: S105 - the variable's name
 TOKEN_FILE, CERTIFICATE_FILE, KEY_FILE = "token", "certificate.pem", "key.pem"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.protocol import (
     Description,
     EntryHeader,

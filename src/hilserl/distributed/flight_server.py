@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from hilserl.address import Address
-from hilserl.data.experience import ExperienceSpec
+from hilserl.data.spec import ExperienceSpec
 from hilserl.distributed.credentials import Credentials, check_listening
 from hilserl.distributed.exchange import Exchange
 from hilserl.distributed.protocol import (

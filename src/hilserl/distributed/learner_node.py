@@ -8,7 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from hilserl.address import Address
-from hilserl.data.experience import ExperienceSpec, Step, write_episode
+from hilserl.data.episode_summary import EpisodeSummary, summarise
+from hilserl.data.episodes import write_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.exchange import Arrived, Exchange
 from hilserl.distributed.flight_server import Service, check_address
@@ -17,7 +20,6 @@ from hilserl.distributed.store import Store
 from hilserl.distributed.weights import Arrays, weights_of
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
-from hilserl.rollout.rollout import EpisodeSummary, summarise
 from hilserl.runs.metrics import RECENT_EPISODES
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS

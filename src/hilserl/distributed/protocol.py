@@ -14,15 +14,9 @@ import pyarrow as pa
 from msgspec import Meta
 
 from hilserl import __version__
-from hilserl.data.experience import (
-    METADATA_KEY,
-    ExperienceSpec,
-    Step,
-    arrow_schema,
-    from_table,
-    rows_to_steps,
-    to_table,
-)
+from hilserl.data.arrow import METADATA_KEY, arrow_schema, from_table, rows_to_steps, to_table
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts, finite

@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from hilserl.address import Address
 from hilserl.agents.agent import Actor
-from hilserl.data.experience import ExperienceSpec, Step, arrow_schema
+from hilserl.data.arrow import arrow_schema
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.flight_client import CALL_S, TOGETHER_BYTES, Backoff, Line
 from hilserl.distributed.protocol import (

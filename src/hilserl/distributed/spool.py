@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.protocol import batch_of, check_numbers, pack, unpack
 from hilserl.errors import HilserlError
 

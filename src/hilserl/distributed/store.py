@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.distributed.protocol import EPISODES_PER_ACTOR, RefusedError, UnreachableError, by_episode, pack, unpack
 from hilserl.errors import HilserlError
 

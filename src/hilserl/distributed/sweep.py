@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import tyro
 
-from hilserl.data.experience import atomically
 from hilserl.distributed.ray_cluster import Cluster, RunOnRay, absolute, attended
 from hilserl.errors import HilserlError, unknown
+from hilserl.files import atomically
 from hilserl.interrupt import Interrupt
 from hilserl.runs.plots import plot_groups, table
 from hilserl.runs.run_dir import RunDir

@@ -9,7 +9,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import ExperienceSpec
+from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
 
 

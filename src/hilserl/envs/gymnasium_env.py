@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
-from hilserl.data.experience import ActionLayout, Entry, ExperienceSpec, StateLayout
+from hilserl.data.spec import ActionLayout, Entry, ExperienceSpec, StateLayout
 from hilserl.envs.env import DrivableEnv, nobody
 from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves
 from hilserl.envs.images import letterboxed, resized

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from hilserl.data.experience import Entry
+from hilserl.data.spec import Entry
 from hilserl.errors import HilserlError
 
 _EPISODES, _STEPS, _SEED = 20, 50, 0

@@ -11,7 +11,7 @@ from enum import Enum
 
 import numpy as np
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 
 AXES: tuple[str, ...] = ("x", "y", "z", "roll", "pitch", "yaw")
 """Along the world's x (away from the person), y (left) and z (up), then right-handed turns about them."""

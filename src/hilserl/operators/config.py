@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.operators.devices.device import Source
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import arms_of
 from hilserl.operators.devices.device import Reading, Source
 from hilserl.operators.devices.key_map import Command

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 
 

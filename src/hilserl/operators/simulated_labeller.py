@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.operators.simulated import Supervised
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 

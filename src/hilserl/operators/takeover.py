@@ -10,7 +10,7 @@ from enum import Enum, IntEnum
 
 import numpy as np
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 
 
 class Control(Enum):

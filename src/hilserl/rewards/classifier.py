@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from hilserl.data.arrays import named_arrays, with_arrays
-from hilserl.data.experience import ExperienceSpec, atomically
+from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError, unknown
+from hilserl.files import atomically
 from hilserl.rewards.dataset import describe
 from hilserl.rewards.fit import log_odds_of_success
 from hilserl.rewards.network import ClassifierConfig, ClassifierNetwork

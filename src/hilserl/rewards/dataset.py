@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode
+from hilserl.data.episodes import episode_files, read_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.heads import STATE_CLIP

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from hilserl.data.experience import atomically
+from hilserl.files import atomically
 from hilserl.rewards.dataset import LabelledImages
 from hilserl.rewards.report import reliability, roc
 

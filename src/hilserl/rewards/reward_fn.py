@@ -1,8 +1,9 @@
 """What says in training that a task is done, where it is not the task itself."""
 
-from hilserl.data.experience import ExperienceSpec
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Observation
 from hilserl.rewards.classifier import RewardClassifier
-from hilserl.rollout.rollout import Judge, Observation
+from hilserl.rollout.rollout import Judge
 from hilserl.training.config import TrainConfig
 
 

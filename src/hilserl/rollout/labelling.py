@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode
+from hilserl.data.episode_summary import EpisodeSummary, summarise
+from hilserl.data.episodes import episode_files, read_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated_labeller import Labeller
 from hilserl.rollout.recording import hold_still
-from hilserl.rollout.rollout import EpisodeSummary, Rollout, Subscriber, summarise
+from hilserl.rollout.rollout import Rollout, Subscriber
 from hilserl.runs.run_dir import EpisodeWriter, RunDir, read_episodes
 
 _EPISODES_WITHOUT_SUCCESS = 50

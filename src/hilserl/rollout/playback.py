@@ -10,7 +10,8 @@ import numpy as np
 from mujoco.studio import messages, plugin
 
 from hilserl import tasks
-from hilserl.data.experience import Step, read_episode
+from hilserl.data.episodes import read_episode
+from hilserl.data.step import Step
 from hilserl.envs import make as world
 from hilserl.errors import HilserlError
 from hilserl.operators.config import Seat

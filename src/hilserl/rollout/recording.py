@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.data.episode_summary import EpisodeSummary, summarise
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
-from hilserl.rollout.rollout import EpisodeSummary, Judge, Policy, Rollout, Subscriber, summarise
+from hilserl.rollout.rollout import Judge, Policy, Rollout, Subscriber
 from hilserl.runs.run_dir import EpisodeWriter, read_episodes
 
 _TRIES_PER_SUCCESS = 5

@@ -1,52 +1,24 @@
 """The actor's loop: observe, propose, let the operator decide, act, tell everybody."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
 
-from hilserl.data.experience import ExperienceSpec, Step
+from hilserl.data.episode_summary import EpisodeSummary, summarise
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Observation, Step
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent, Takeover, Verdict
 
-Observation = dict[str, np.ndarray]
 Policy = Callable[[Observation], tuple[np.ndarray, int]]
 """The action a policy proposes, and the version of the weights that chose it."""
 
 
 Judge = Callable[[Observation], bool]
 """Whether what is seen is a success."""
-
-
-@dataclass(frozen=True)
-class EpisodeSummary:
-    """One finished episode in numbers."""
-
-    episode: int
-    steps: int
-    episode_return: float
-    success: bool
-    truth: bool
-    """Whether it was a success as far as the environment knows."""
-    agreeing_steps: int
-    """In which the reward said what the environment knows."""
-    denied_steps: int
-    """In which a person denied the success that the reward saw."""
-    intervened_steps: int
-    interventions: int
-    human_seconds: float
-
-    @property
-    def autonomous_success(self) -> bool:
-        return self.success and self.intervened_steps == 0
-
-    @property
-    def fooled(self) -> bool:
-        """Whether it ended as a success that was none."""
-        return self.success and not self.truth
 
 
 class Subscriber(Protocol):
@@ -212,20 +184,3 @@ class Rollout:
         self.episode += 1
         for subscriber in self._subscribers:
             subscriber.on_episode(steps, summary)
-
-
-def summarise(steps: Sequence[Step]) -> EpisodeSummary:
-    """The numbers of one episode's steps, its reset first."""
-    flags = [s.intervened for s in steps]
-    return EpisodeSummary(
-        episode=steps[0].episode,
-        steps=len(steps) - 1,
-        episode_return=sum(s.reward for s in steps),
-        success=steps[-1].success,
-        truth=steps[-1].truth,
-        agreeing_steps=sum(s.claimed == s.truth for s in steps[1:]),
-        denied_steps=sum(s.claimed and not s.success for s in steps),
-        intervened_steps=sum(flags),
-        interventions=sum(now and not before for before, now in pairwise(flags)),
-        human_seconds=sum(s.human_seconds for s in steps),
-    )

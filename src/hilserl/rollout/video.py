@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from hilserl.data.experience import atomically
 from hilserl.envs.env import DrivableEnv
+from hilserl.files import atomically
 from hilserl.rollout.evaluation import Player, play_episode
 
 FILMED_EPISODES = 6

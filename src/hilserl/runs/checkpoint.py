@@ -13,8 +13,8 @@ from safetensors.numpy import load, save
 
 from hilserl.agents.agent import Agent
 from hilserl.data.arrays import named_arrays, with_arrays
-from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError
+from hilserl.files import atomically
 
 _AGENT, _STATE = "agent.safetensors", "state.json"
 

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from hilserl.data.experience import Step
+from hilserl.data.episode_summary import EpisodeSummary
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
-from hilserl.rollout.rollout import EpisodeSummary
 
 RECENT_EPISODES = 20
 _COUNTED = ("steps", "human_steps", "human_seconds")

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hilserl.data.experience import atomically
+from hilserl.files import atomically
 from hilserl.runs.metrics import RECENT_EPISODES, read_metrics
 from hilserl.runs.run_dir import RunDir
 from hilserl.statistics import wilson_interval

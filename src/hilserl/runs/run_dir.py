@@ -10,7 +10,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hilserl.data.experience import ExperienceSpec, Step, episode_files, read_episode, write_episode
+from hilserl.data.episodes import episode_files, read_episode, write_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 
 LOCK = ".lock"

@@ -11,7 +11,7 @@ from functools import cached_property
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.sim.panda import HOME_JOINTS_RAD
 

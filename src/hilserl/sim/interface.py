@@ -6,7 +6,7 @@ from typing import Literal
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import ExperienceSpec, StateLayout
+from hilserl.data.spec import ExperienceSpec, StateLayout
 from hilserl.envs.env import DrivableEnv, nobody
 from hilserl.errors import HilserlError, unknown
 from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl, action_layout, turn_between

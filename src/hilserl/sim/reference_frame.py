@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import Entry, ExperienceSpec, entry
+from hilserl.data.spec import Entry, ExperienceSpec, entry
 from hilserl.errors import unknown
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, rotation_matrix
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import Entry
+from hilserl.data.spec import Entry
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.reference_frame import FrameName

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import entry
+from hilserl.data.spec import entry
 from hilserl.sim.control import TOOL_DOWN_WXYZ, UPRIGHT_WXYZ, ArmSetup, Impedance, WrenchControl, turned
 from hilserl.sim.panda import FINGER_RANGE_M, GRIPPER_ACTUATOR, TCP_FROM_WRIST_M
 from hilserl.sim.randomisation import Randomisation

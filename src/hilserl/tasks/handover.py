@@ -7,7 +7,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import entry
+from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, Arm
 from hilserl.sim.control import POSE_MOVES, ArmSetup, PoseControl, turned
 from hilserl.sim.environment import towards

@@ -5,7 +5,7 @@ import math
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import entry
+from hilserl.data.spec import entry
 from hilserl.sim.control import POSE_MOVES, TOOL_DOWN_WXYZ, UPRIGHT_WXYZ, ArmSetup, PoseControl, turn_between, turned
 from hilserl.sim.environment import towards
 from hilserl.sim.randomisation import Randomisation

@@ -5,7 +5,7 @@ import math
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import entry
+from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.control import POSE_MOVES, UPRIGHT_WXYZ, ArmSetup, Impedance, PoseControl, turn_between, turned
 from hilserl.sim.environment import towards

@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-from hilserl.data.experience import entry
+from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.environment import towards
 from hilserl.sim.randomisation import Randomisation

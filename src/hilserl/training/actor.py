@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from hilserl.agents.agent import act
+from hilserl.data.step import Observation
 from hilserl.envs.env import DrivableEnv
 from hilserl.operators.console.session import Report, Station
 from hilserl.operators.human import Role
@@ -16,7 +17,7 @@ from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.rewards.reward_fn import reward_judge
 from hilserl.robot.control.backend import LostError, RefusedError
-from hilserl.rollout.rollout import Observation, Rollout, Subscriber
+from hilserl.rollout.rollout import Rollout, Subscriber
 from hilserl.rollout.timers import Stopwatch
 from hilserl.training.config import TrainConfig, make_acting_env
 from hilserl.training.local_learner import Link

@@ -7,8 +7,8 @@ from typing import Literal
 from hilserl.agents.agent import Agent, AgentConfig
 from hilserl.agents.cloning import create_cloner
 from hilserl.agents.sac import ActorCritic, create_agent
-from hilserl.data.experience import ExperienceSpec
 from hilserl.data.replay import Source
+from hilserl.data.spec import ExperienceSpec
 
 AlgorithmName = Literal["rlpd", "sac", "hg-dagger", "bc"]
 

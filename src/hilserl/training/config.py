@@ -12,7 +12,7 @@ import tyro
 
 from hilserl import tasks
 from hilserl.agents.agent import AgentConfig
-from hilserl.data.experience import ExperienceSpec
+from hilserl.data.spec import ExperienceSpec
 from hilserl.envs import make as world
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv

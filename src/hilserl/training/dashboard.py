@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hilserl.data.experience import Step
+from hilserl.data.episode_summary import EpisodeSummary
+from hilserl.data.step import Step
 from hilserl.envs import make as world
 from hilserl.operators.console.messages import Curve
 from hilserl.operators.console.session import Report
-from hilserl.rollout.rollout import EpisodeSummary
 from hilserl.runs.metrics import RECENT_EPISODES, Tally
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts

@@ -15,8 +15,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from hilserl.agents.agent import Agent
-from hilserl.data.experience import Step, Transitions
 from hilserl.data.replay import Columns, HostStore, Store
+from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 
 _BATCH = "batch"

@@ -12,8 +12,9 @@ import numpy as np
 from hilserl.agents.agent import Agent, update
 from hilserl.agents.cloning import Cloner, unexpectedness
 from hilserl.agents.sac import ActorCritic, value
-from hilserl.data.experience import ExperienceSpec, Step, Transitions
 from hilserl.data.replay import Replay
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 from hilserl.rollout.timers import Stopwatch
 from hilserl.training.algorithms import ALGORITHMS

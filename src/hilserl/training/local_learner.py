@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hilserl.agents.agent import Actor
-from hilserl.data.experience import Step
-from hilserl.rollout.rollout import EpisodeSummary
+from hilserl.data.episode_summary import EpisodeSummary
+from hilserl.data.step import Step
 from hilserl.training.learner import Learner
 
 _IDLE_S = 0.002

@@ -10,14 +10,18 @@ from typing import Any
 from tqdm import tqdm
 
 from hilserl.agents.agent import Agent
-from hilserl.data.experience import ExperienceSpec, Step, atomically, write_episode
+from hilserl.data.episode_summary import EpisodeSummary, summarise
+from hilserl.data.episodes import write_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
 from hilserl.envs import make as world
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
+from hilserl.files import atomically
 from hilserl.rewards.reward_fn import reward_judge
 from hilserl.rollout.evaluation import Player, evaluate
 from hilserl.rollout.recording import record_demonstrations
-from hilserl.rollout.rollout import EpisodeSummary, seed_for, summarise
+from hilserl.rollout.rollout import seed_for
 from hilserl.rollout.video import FILMED_EPISODES, film
 from hilserl.runs.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.runs.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float16, PRNGKeyArray, UInt8
 
-from hilserl.data.experience import ExperienceSpec
+from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
 from hilserl.vision.encoders import FROZEN, EncoderName, feature_shape
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from hilserl.data.experience import ExperienceSpec
+from hilserl.data.spec import ExperienceSpec
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.small_cnn import SmallCNN
 

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from hilserl.data.experience import atomically
 from hilserl.errors import HilserlError
+from hilserl.files import atomically
 from hilserl.vision.pickle_file import read_pickle_file
 from hilserl.vision.pretrained import check_weights, standardised
 

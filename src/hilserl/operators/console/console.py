@@ -10,7 +10,8 @@ import mujoco
 import numpy as np
 from mujoco.studio import messages, plugin
 
-from hilserl.data.experience import ActionLayout, Step
+from hilserl.data.spec import ActionLayout
+from hilserl.data.step import Step
 from hilserl.operators.action_axes import arms_of
 from hilserl.operators.config import View
 from hilserl.operators.console import viewers

@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from hilserl.data.experience import Step
+from hilserl.data.episode_summary import EpisodeSummary
+from hilserl.data.step import Observation, Step
 from hilserl.envs.env import DrivableEnv
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import Device, Seat, open_devices
@@ -18,7 +19,6 @@ from hilserl.operators.console.messages import Curve, Status
 from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import Person, Role
 from hilserl.operators.takeover import Control
-from hilserl.rollout.rollout import EpisodeSummary, Observation
 
 _STATUS_S = 0.1
 _NOTICEABLE_PROGRESS = 0.02

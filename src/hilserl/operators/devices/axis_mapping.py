@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, axes_of
 from hilserl.operators.devices.key_map import KEYS, LABEL_KEY, Command

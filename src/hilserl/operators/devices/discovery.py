@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES
 from hilserl.operators.devices import gamepad, spacemouse

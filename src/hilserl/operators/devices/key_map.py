@@ -6,7 +6,7 @@ from enum import Enum
 
 import numpy as np
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import AXES, Kind, arms_of, axes_of, kinds_along
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hilserl.data.experience import ActionLayout
+from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, arms_of
 from hilserl.operators.devices.axis_mapping import Control, check_stick, deflection, motion

@@ -1,0 +1,97 @@
+"""The Arrow schema of experience, the same on disk and on the wire."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
+from hilserl.errors import HilserlError
+
+METADATA_KEY = b"hilserl"
+
+_SCALARS: tuple[tuple[str, pa.DataType], ...] = (
+    ("episode", pa.int64()),
+    ("index", pa.int32()),
+    ("reward", pa.float32()),
+    ("terminated", pa.bool_()),
+    ("truncated", pa.bool_()),
+    ("success", pa.bool_()),
+    ("claimed", pa.bool_()),
+    ("truth", pa.bool_()),
+    ("intervened", pa.bool_()),
+    ("policy_version", pa.int64()),
+    ("human_seconds", pa.float32()),
+    ("seed", pa.int64()),
+)
+
+
+def arrow_schema(spec: ExperienceSpec) -> pa.Schema:
+    """The one schema of experience; the spec travels in its metadata."""
+    fields = [pa.field(name, kind, nullable=False) for name, kind in _SCALARS]
+    fields.append(pa.field("action", pa.list_(pa.float32(), spec.action.size), nullable=False))
+    fields.append(pa.field("observation.state", pa.list_(pa.float32(), spec.state.size), nullable=False))
+    for name, shape in spec.images:
+        kind = pa.fixed_shape_tensor(pa.uint8(), shape, dim_names=("height", "width", "channel"))
+        fields.append(pa.field(f"observation.{name}", kind, nullable=False))
+    return pa.schema(fields, metadata={METADATA_KEY: spec.to_json().encode()})
+
+
+def to_table(steps: Sequence[Step], spec: ExperienceSpec) -> pa.Table:
+    """Steps as an Arrow table. Raises HilserlError where a step does not fit the spec or holds a NaN."""
+    schema = arrow_schema(spec)
+    columns: dict[str, pa.Array] = {name: pa.array([getattr(s, name) for s in steps], kind) for name, kind in _SCALARS}
+    columns["action"] = _vectors([s.action for s in steps], spec.action.size, "action")
+    columns["observation.state"] = _vectors([s.observation["state"] for s in steps], spec.state.size, "state")
+    for name, shape in spec.images:
+        frames = np.stack([s.observation[name] for s in steps])
+        if frames.shape[1:] != shape or frames.dtype != np.uint8:
+            raise HilserlError(f"Camera {name!r} gave {frames.dtype} {frames.shape[1:]}, expected uint8 {shape}.")
+        kind = schema.field(f"observation.{name}").type
+        storage = pa.FixedSizeListArray.from_arrays(pa.array(frames.reshape(-1)), int(np.prod(shape)))
+        columns[f"observation.{name}"] = pa.ExtensionArray.from_storage(kind, storage)
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _vectors(rows: Sequence[np.ndarray], size: int, what: str) -> pa.Array:
+    values = np.stack(rows).astype(np.float32)
+    if values.shape[1:] != (size,):
+        raise HilserlError(f"The {what} has shape {values.shape[1:]}, expected ({size},).")
+    if not np.isfinite(values).all():
+        raise HilserlError(f"The {what} holds a number that is not finite: {values[~np.isfinite(values)][0]}.")
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), size)
+
+
+def from_table(table: pa.Table) -> tuple[list[Step], ExperienceSpec]:
+    """The steps of a table that `to_table` made, with their spec. Raises HilserlError on any other table."""
+    metadata = table.schema.metadata or {}
+    if METADATA_KEY not in metadata:
+        raise HilserlError(f"This table is not hilserl experience; its columns are {', '.join(table.schema.names)}.")
+    spec = ExperienceSpec.from_json(metadata[METADATA_KEY])
+    if table.schema != arrow_schema(spec):
+        raise HilserlError(f"This table's columns {table.schema.names} are not those its own description demands.")
+    return rows_to_steps(table, spec), spec
+
+
+def rows_to_steps(table: pa.Table | pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
+    """The steps of a table whose schema is known to be `arrow_schema(spec)`."""
+    columns = {name: table[name].to_pylist() for name, _ in _SCALARS}
+    action = _matrix(table["action"], (spec.action.size,))
+    observations = {"state": _matrix(table["observation.state"], (spec.state.size,))}
+    for name, shape in spec.images:
+        observations[name] = _matrix(table[f"observation.{name}"], shape)
+    return [
+        Step(
+            action=action[i],
+            observation={key: value[i] for key, value in observations.items()},
+            **{name: column[i] for name, column in columns.items()},
+        )
+        for i in range(table.num_rows)
+    ]
+
+
+def _matrix(column: pa.ChunkedArray | pa.Array, shape: tuple[int, ...]) -> np.ndarray:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    storage = array.storage if isinstance(array, pa.ExtensionArray) else array
+    return storage.flatten().to_numpy(zero_copy_only=False).reshape(-1, *shape)
