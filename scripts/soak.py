@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nodes import Balance, Node, Site, Spooled, balance, until
+from tests.support.nodes import Balance, Node, Site, Spooled, balance, until
 
 SAMPLE_S = 1.0
 ACTOR_SETTLES, LEARNER_SETTLES = 300, 2000

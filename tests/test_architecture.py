@@ -8,26 +8,35 @@ import pytest
 import hilserl
 
 ROOT = Path(hilserl.__file__).parent
+DATA = {"errors", "files", "data"}
+BASE = DATA | {"vision", "envs.env", "sim", "address", "interrupt", "robot.control.rate_limiter"}
+ACTING = BASE | {"operators", "agents", "rewards", "tasks"}
+ROBOT = BASE | {"tasks", "robot", "envs"}
+RUNS = ACTING | ROBOT | {"runs", "rollout"}
 PARTS = {
     "errors": set(),
-    "arrays": set(),
-    "statistics": set(),
-    "address": set(),
-    "pace": set(),
-    "experience": {"errors"},
-    "drivable": {"experience"},
-    "sim": {"experience", "drivable"},
-    "tasks": {"experience", "sim"},
-    "operators": {"experience"},
-    "agents": {"experience", "vision"},
-    "vision": {"experience"},
-    "rewards": {"experience", "vision", "arrays", "statistics"},
-    "replay": {"experience"},
-    "robot": {"address", "pace", "experience", "sim"},
-    "interop": {"experience", "drivable"},
+    "files": {"errors"},
+    "address": {"errors"},
+    "interrupt": {"errors"},
+    "data": DATA,
+    "vision": DATA,
+    "envs.env": DATA,
+    "sim": DATA | {"envs.env"},
+    "operators": DATA | {"interrupt", "envs.env", "sim"},
+    "agents": DATA | {"vision"},
+    "rewards": DATA | {"vision", "rollout", "training"},
+    "tasks": DATA | {"sim", "envs.env"},
+    "robot": BASE | {"tasks"},
+    "envs": ROBOT,
+    "rollout": RUNS,
+    "runs": RUNS,
+    "training": RUNS | {"training"},
+    "distributed": RUNS | {"training"},
+    "benchmarks": RUNS | {"training", "distributed"},
+    "cli": RUNS | {"training", "distributed", "benchmarks"},
+    "__main__": {"cli"},
 }
-BELOW_TRAINING = set(PARTS)
-PARTS |= {"training": BELOW_TRAINING, "cli": BELOW_TRAINING | {"training"}, "__main__": {"cli"}}
+"""Each part's imports from below; a dotted name is one module of a part that stands lower than the rest."""
 FORBIDDEN_LIBRARIES = {
     "sim": {"jax", "equinox", "optax"},
     "tasks": {"jax", "equinox", "optax"},
@@ -36,14 +45,20 @@ FORBIDDEN_LIBRARIES = {
     "rewards": {"mujoco"},
     "vision": {"mujoco"},
     "robot": {"jax", "equinox", "optax"},
-    "experience": {"jax", "mujoco"},
+    "data": {"jax", "mujoco"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 
 
 def part_of(path: Path) -> str:
-    first = path.relative_to(ROOT).parts[0]
-    return first.removesuffix(".py")
+    return _part(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+def _part(dotted: str) -> str:
+    """The longest name in PARTS that a dotted name begins with."""
+    words = dotted.split(".")
+    names = (".".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((name for name in names if name in PARTS or name in BASE), words[0])
 
 
 def imports_of(path: Path) -> set[str]:
@@ -65,7 +80,7 @@ def test_arrows_point_one_way(path: Path) -> None:
     if part == "__init__":
         return
     allowed = PARTS[part] | {part, "errors", "__version__"}
-    used = {name.split(".")[1] for name in imports_of(path) if name.startswith("hilserl.")}
+    used = {_part(name.removeprefix("hilserl.")) for name in imports_of(path) if name.startswith("hilserl.")}
     assert used <= allowed, f"{part} must not import {used - allowed}"
 
 

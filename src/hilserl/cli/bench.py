@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
+from hilserl import benchmarks
 from hilserl.errors import HilserlError, unknown
 from hilserl.files import atomically
 
 if TYPE_CHECKING:
     from hilserl.agents.agent import AgentConfig
 
-_RIVAL_SCRIPT = Path(gym_hil.__file__)
+_RIVAL_SCRIPT = Path(benchmarks.__file__).with_name("gym_hil_speed.py")
 _PIXEL_STEPS = 100
 _STATE_STEPS = 1000
 _BATCH_SIZE = 256

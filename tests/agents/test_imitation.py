@@ -1,0 +1,196 @@
+"""Imitation beside soft actor-critic: it teaches what a person did, of that alone, and only where it is asked for."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hilserl.agents.agent import Actor, AgentConfig, act, update
+from hilserl.agents.gripper import to_choice
+from hilserl.agents.imitation import GRIPPER_MARGIN, imitation_loss
+from hilserl.agents.sac import create_agent
+from hilserl.data.replay import Replay
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Transitions
+from hilserl.rollout.recording import record_demonstrations
+from hilserl.runs.run_dir import RunDir
+from hilserl.tasks import make_env, pick_cube
+from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.device_placement import DeviceStore
+from hilserl.training.learner import Learner
+from hilserl.training.trainer import train
+from tests.agents.test_sac import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
+from tests.support.steps import make_episode
+from tests.training.test_trainer import config, same_weights, weights
+
+CLONES = dataclasses.replace(SMALL, cloning_weight=1.0)
+
+
+def loss(actor: Actor, batch: Transitions) -> jax.Array:
+    """Of an actor on what it sees itself."""
+    return imitation_loss(actor, actor.encoder(batch.observation), batch)[0]
+
+
+def one_batch(spec: ExperienceSpec, demonstrated: bool | np.ndarray) -> Transitions:
+    batch = jax.tree.map(lambda leaf: leaf[0], random_batches(spec, 1, 8))
+    return batch._replace(demonstrated=np.broadcast_to(demonstrated, (8,)))
+
+
+@pytest.mark.parametrize("grippers", [0, 1, 2])
+def test_nothing_is_imitated_of_what_no_person_did(state_spec: ExperienceSpec, grippers: int) -> None:
+    spec = with_grippers(state_spec, grippers)
+    actor = create_agent(spec, SMALL, 0).actor
+    value, gradient = eqx.filter_value_and_grad(loss)(actor, one_batch(spec, demonstrated=False))
+    assert value == 0
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient))
+    half = np.arange(8) < 4
+    batch = one_batch(spec, half)
+    others = np.where(half[:, None], batch.action, -batch.action)
+    assert loss(actor, batch) == loss(actor, batch._replace(action=others)) != 0
+
+
+def test_a_persons_choice_is_to_be_worth_a_margin_more_and_no_further(state_spec: ExperienceSpec) -> None:
+    spec = with_grippers(state_spec, 1)
+    batch = one_batch(spec, demonstrated=True)
+    batch = batch._replace(action=np.concatenate([batch.action[:, :3], np.ones((8, 1), np.float32)], -1))
+    actor = create_agent(spec, SMALL, 0).actor
+
+    def where_opening_is_worth(value: float) -> float:
+        head = actor.gripper
+        assert head is not None
+        last = (jnp.zeros_like(head.values.weight), jnp.array([0.0, 0.0, value]))
+        head = eqx.tree_at(lambda h: (h.values.weight, h.values.bias), head, last)
+        return float(loss(dataclasses.replace(actor, gripper=head), batch))
+
+    best = where_opening_is_worth(GRIPPER_MARGIN)
+    assert where_opening_is_worth(0.0) - best == pytest.approx(1, abs=1e-4)
+    assert where_opening_is_worth(-GRIPPER_MARGIN) - best == pytest.approx(2, abs=1e-4)
+    assert where_opening_is_worth(9.0) == pytest.approx(best, abs=1e-4)
+
+
+def test_the_gripper_does_not_bend_the_motion(state_spec: ExperienceSpec) -> None:
+    batch = one_batch(state_spec, demonstrated=True)
+    other = batch._replace(action=np.stack([batch.action[:, 0], -batch.action[:, 1]], -1))
+    actor = create_agent(state_spec, SMALL, 0).actor
+    gradients = [eqx.filter_grad(loss)(actor, each) for each in (batch, other)]
+    assert not moved(gradients[0].policy, gradients[1].policy)
+    assert moved(gradients[0].gripper, gradients[1].gripper)
+
+
+@pytest.mark.parametrize("grippers", [0, 1, 2])
+def test_what_is_always_demonstrated_is_done_though_nothing_is_rewarded(
+    state_spec: ExperienceSpec, grippers: int
+) -> None:
+    spec = with_grippers(state_spec, grippers)
+    batches = random_batches(spec, 2, 8)
+    shown = np.array([0.5, -0.3, 0.1, 1.0, -1.0][: 3 + grippers], np.float32)
+    batches = batches._replace(
+        action=np.broadcast_to(shown, batches.action.shape),
+        reward=np.zeros((2, 8), np.float32),
+        demonstrated=np.ones((2, 8), bool),
+    )
+
+    def learned(settings: AgentConfig) -> np.ndarray:
+        agent = create_agent(spec, dataclasses.replace(settings, learning_rate=3e-3), 0)
+        for index in range(150):
+            agent, metrics = update(agent, batches, jax.random.key(index))
+        assert ("gripper_agreement" in metrics) == (grippers > 0 and settings.cloning_weight > 0)
+        return act(agent.actor, {"state": batches.observation["state"][0, 0]}, jax.random.key(0), explore=False)
+
+    imitated = learned(CLONES)
+    np.testing.assert_allclose(imitated[:3], shown[:3], atol=0.1)
+    assert to_choice(imitated[3:]) == to_choice(shown[3:])
+    assert np.abs(learned(SMALL)[:3] - shown[:3]).max() > 0.1, "values alone say nothing of it"
+
+
+def test_without_a_weight_it_does_not_matter_who_acted(state_spec: ExperienceSpec) -> None:
+    batches = random_batches(state_spec, 2, 8)
+    mine, theirs = (batches._replace(demonstrated=np.full((2, 8), who)) for who in (False, True))
+    agent = create_agent(state_spec, SMALL, 0)
+    assert not moved(*(update(agent, each, jax.random.key(0))[0] for each in (mine, theirs)))
+    agent = create_agent(state_spec, CLONES, 0)
+    assert moved(*(update(agent, each, jax.random.key(0))[0] for each in (mine, theirs)))
+
+
+def test_imitation_fades(state_spec: ExperienceSpec) -> None:
+    fading = dataclasses.replace(CLONES, cloning_half_life=4)
+    agent, weights = create_agent(state_spec, fading, 0), []
+    for number in range(5):
+        weights.append(float(agent.cloning_weight))
+        agent, _ = update(agent, random_batches(state_spec, 2, 8), jax.random.key(number))
+    np.testing.assert_allclose(weights, 0.5 ** (np.arange(5) / 2), rtol=1e-5)
+    assert create_agent(state_spec, CLONES, 0).cloning_weight == agent.config.cloning_weight == 1
+    mine, theirs = (
+        random_batches(state_spec, 2, 8)._replace(demonstrated=np.full((2, 8), who)) for who in (True, False)
+    )
+    for _ in range(60):
+        agent, _ = update(agent, mine, jax.random.key(0))
+    ends = [update(agent, each, jax.random.key(0))[0].actor.policy for each in (mine, theirs)]
+    for one, other in zip(jax.tree.leaves(ends[0]), jax.tree.leaves(ends[1]), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_camera_heads_learn_to_see_what_a_person_acted_upon(state_spec: ExperienceSpec) -> None:
+    spec = with_camera(state_spec)
+    batches = camera_batches(spec)._replace(demonstrated=np.ones((2, 8), bool))
+    plain, imitating = (
+        update(create_agent(spec, settings, 0), batches, jax.random.key(0))[0] for settings in (SMALL, CLONES)
+    )
+    assert moved(plain.actor.encoder.heads, imitating.actor.encoder.heads)
+    assert not moved(plain.actor.encoder.scale, imitating.actor.encoder.scale)
+
+
+@pytest.mark.parametrize("store", [{}, {"store": DeviceStore}])
+def test_replay_says_what_a_person_did(state_spec: ExperienceSpec, store: dict) -> None:
+    replay = Replay(state_spec, 20, make_episode(9, 3, terminated=True, camera=False), **store)
+    for step in make_episode(1, 6, intervened=(2, 3), camera=False):
+        replay.add(step)
+    found = replay.sample(np.random.default_rng(0), 4, 64)
+    led_to = np.asarray(found.next_observation["state"])[..., 0]
+    assert np.array_equal(np.asarray(found.demonstrated), np.isin(led_to, [102, 103, 901, 902, 903]))
+    assert set(np.unique(led_to)) == {101, 102, 103, 104, 105, 106, 901, 902, 903}
+
+
+def test_sac_imitates_nobody(state_spec: ExperienceSpec) -> None:
+    assert ALGORITHMS["sac"].create(state_spec, CLONES, 0).config.cloning_weight == 0
+    assert ALGORITHMS["rlpd"].create(state_spec, CLONES, 0).config.cloning_weight == 1
+
+
+def test_there_is_nothing_to_begin_with_where_nothing_was_demonstrated(state_spec: ExperienceSpec) -> None:
+    demonstrations = make_episode(9, 3, terminated=True, camera=False)
+    for settings, prior, rounds in (
+        (config(agent=CLONES, cloning_updates=5), demonstrations, 3),
+        (config(agent=CLONES, cloning_updates=5), [], 0),
+        (config(agent=SMALL, cloning_updates=5), demonstrations, 0),
+    ):
+        assert Learner(state_spec, settings, prior).cloning_rounds == rounds
+
+
+def test_a_run_is_first_judged_by_what_it_was_cloned_to(state_spec: ExperienceSpec) -> None:
+    """Not by an average that reaches back to where it knew nothing."""
+    demonstrations = make_episode(9, 3, terminated=True, camera=False)
+    learner = Learner(state_spec, config(agent=CLONES, cloning_updates=6), demonstrations)
+    for round_number in range(1, 5):
+        learner.learn()
+        agent, _ = learner.snapshot
+        assert moved(agent.actor, agent.averaged) == (round_number != learner.cloning_rounds == 3)
+
+
+def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    demos, env = tmp_path / "demos", make_env("pick_cube", obs="state")
+    record_demonstrations(env, demos, 1, 0, config().person)
+    monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 2)
+    settings = config(agent=dataclasses.replace(config().agent, cloning_weight=0.01), cloning_updates=6, demos=(demos,))
+    whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
+    train(settings, whole)
+    train(dataclasses.replace(settings, max_env_steps=2), halves)
+    train(settings, halves, resume=True)
+    assert same_weights(weights(whole, 4), weights(halves, 4))
+    state = json.loads((halves.checkpoints / "4" / "state.json").read_text())
+    assert (state["env_steps"], state["rounds"]) == (4, 3 + 4)

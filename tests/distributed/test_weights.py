@@ -1,0 +1,95 @@
+"""Weights travel whole, and what is no actor's weights is refused."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from hilserl.data.arrays import named_arrays
+from hilserl.distributed.protocol import RefusedError
+from hilserl.distributed.weights import SCHEMA, Weights, from_batches, to_table, weights_of, with_weights
+from tests.support.loopback import toy_actor, toy_weights
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def altered(name_part: str, change: Change) -> Mapping[str, np.ndarray]:
+    arrays = dict(toy_weights())
+    name = max((name for name in sorted(arrays) if name_part in name), key=lambda name: arrays[name].ndim)
+    return {**arrays, name: change(arrays[name])}
+
+
+def poked(array: np.ndarray, value: float) -> np.ndarray:
+    array = array.copy()
+    array.flat[-1] = value
+    return array
+
+
+def test_weights_come_back_as_they_were() -> None:
+    found = from_batches(to_table(Weights(5, 7, toy_weights())).to_batches())
+    assert found is not None
+    assert (found.life, found.version) == (5, 7)
+    actor = with_weights(toy_actor(), found.arrays)
+    got = named_arrays(actor)
+    assert all(np.array_equal(array, got[name]) for name, array in named_arrays(toy_actor()).items())
+    assert weights_of(actor).keys() == toy_weights().keys()
+
+
+def test_no_weights_are_none() -> None:
+    assert from_batches(to_table(None).to_batches()) is None
+    assert from_batches([]) is None
+
+
+def test_an_array_that_is_not_contiguous_comes_back_in_its_order() -> None:
+    array = np.arange(12.0).reshape(3, 4).T
+    found = from_batches(to_table(Weights(1, 0, {"a": array, "scalar": np.float32(3).reshape(())})).to_batches())
+    assert found is not None
+    np.testing.assert_array_equal(found.arrays["a"], array)
+    assert found.arrays["scalar"].shape == ()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        (lambda: altered("weight", lambda a: a[:-1]), "differ"),
+        (lambda: altered("weight", lambda a: a[:, :-1]), "differ"),
+        (lambda: altered("weight", lambda a: a[None]), "differ"),
+        (dict, "differ"),
+        (lambda: {**toy_weights(), "one_more": np.zeros(1, np.float32)}, "one_more"),
+        (lambda: altered("weight", lambda a: poked(a, np.nan)), "finite"),
+        (lambda: altered("bias", lambda a: poked(a, np.inf)), "finite"),
+        (lambda: altered("weight", lambda a: a.astype(np.int32)), "differ"),
+        (lambda: altered("weight", lambda a: a.astype(np.float16)), "differ"),
+    ],
+    ids=range(9),
+)
+def test_weights_that_do_not_fit_are_refused(arrays: Callable[[], Mapping[str, np.ndarray]], reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        with_weights(toy_actor(), arrays())
+
+
+def row(**changes: Any) -> pa.RecordBatch:
+    usual = {"life": 1, "version": 0, "name": "a", "type": "float32", "shape": [2], "data": bytes(8)}
+    return pa.RecordBatch.from_pylist([usual | changes], SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        row(shape=[3]),
+        row(shape=[-1, -1]),
+        row(shape=[2**40, 2**40]),
+        row(data=bytes(7)),
+        row(data=None),
+        row(type="object"),
+        row(type="no such type"),
+        row(type=None),
+        pa.RecordBatch.from_pylist([{"version": 0, "weights": b""}]),
+    ],
+    ids=range(9),
+)
+def test_junk_is_refused(batch: pa.RecordBatch) -> None:
+    with pytest.raises(RefusedError, match="cannot be read"):
+        from_batches([batch])

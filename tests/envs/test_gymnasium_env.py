@@ -1,0 +1,368 @@
+"""Environments of other packages train, are judged, filmed and driven like tasks, or are refused with a reason."""
+
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from hilserl.cli.arguments import split_task
+from hilserl.cli.main import main
+from hilserl.data.spec import ActionLayout
+from hilserl.envs.config import Where
+from hilserl.envs.gymnasium_env import RENDERED, ForeignEnv
+from hilserl.envs.images import letterboxed, resized
+from hilserl.envs.make import make_env, named
+from hilserl.errors import HilserlError
+from hilserl.operators.action_axes import AXES, arms_of
+from hilserl.operators.devices import key_map as keys
+from hilserl.operators.takeover import Intent
+from hilserl.rollout.evaluation import Evaluation
+from hilserl.rollout.recording import Keeper, record
+from hilserl.runs.checkpoint import best_in
+from hilserl.runs.metrics import read_metrics
+from hilserl.runs.run_dir import RunDir, read_episodes
+from hilserl.training.config import TrainConfig, load_config, preset, save_config
+from hilserl.training.trainer import train
+from tests.support import toy_envs
+from tests.training.test_trainer import SMALL_AGENT, same_weights, weights
+
+SLIDE, BARE, BLIND = (f"tests.support.toy_envs:toys/{kind}-v0" for kind in ("Slide", "Bare", "Blind"))
+PENDULUM, REACH = "gymnasium:InvertedPendulum-v5", "panda_gym:PandaReach-v3"
+# PyBullet has wheels for one version of Python alone.
+HAS_PYBULLET = importlib.util.find_spec("pybullet") is not None
+reach = pytest.param(REACH, marks=pytest.mark.skipif(not HAS_PYBULLET, reason="PyBullet has no wheel here"))
+EVERYWHERE = [SLIDE, BARE, PENDULUM, reach]
+
+
+@pytest.fixture
+def slide() -> Iterator[ForeignEnv]:
+    with closing(ForeignEnv(SLIDE, obs="pixels", image_size=32)) as env:
+        yield env
+
+
+def config(task: str, **changes: Any) -> TrainConfig:
+    small = {
+        "max_env_steps": 12,
+        "training_starts": 1,
+        "rounds_per_step": 1.0,
+        "eval_every": 8,
+        "eval_episodes": 2,
+        "final_eval_episodes": 2,
+        "image_size": 32,
+        "agent": SMALL_AGENT,
+    }
+    return dataclasses.replace(preset(task), **(small | changes))
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.filterwarnings("ignore:.*not within the observation space.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*observation space.*infinity.*:UserWarning")
+def test_each_is_an_environment_as_gymnasium_wants_it(name: str, obs: Any) -> None:
+    with closing(make_env(name, obs=obs, image_size=32)) as env:
+        check_env(env, skip_render_check=True)
+        images = [shape for _, shape in env.experience.images]
+        assert images == ([] if obs == "state" else [(32, 32, 3)])
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_one_seed_is_one_episode_and_every_maker_expects_the_same_numbers(name: str) -> None:
+    told = []
+    for _ in range(2):
+        with closing(make_env(name)) as env:
+            observation, _ = env.reset(seed=5)
+            steps = [env.step(np.full(env.experience.action.size, 0.3, np.float32)) for _ in range(3)]
+            told.append((env.experience.to_json(), observation["state"], *(step[0]["state"] for step in steps)))
+    assert told[0][0] == told[1][0]
+    assert all(np.array_equal(a, b) for a, b in zip(told[0][1:], told[1][1:], strict=True))
+
+
+def test_what_is_expected_of_the_numbers_does_not_hang_on_the_limit() -> None:
+    """Else what a person recorded in a minute would be refused by a run with the environment's own limit."""
+    told = set()
+    for limit in (None, 2, 600):
+        with closing(make_env(SLIDE, max_episode_steps=limit)) as env:
+            told.add(env.experience.to_json())
+    assert len(told) == 1
+
+
+def test_actions_span_the_range_of_the_box(slide: ForeignEnv) -> None:
+    slide.reset(seed=0)
+    for action in (-1.0, 0.0, 1.0, 5.0):
+        slide.step(np.array([action], np.float32))
+    assert slide._env.unwrapped.speeds == [-2.0, 1.0, 4.0, 4.0]
+    for junk in ([], [0.0, 0.0], [np.nan], [np.inf]):
+        with pytest.raises(HilserlError, match="1 finite numbers"):
+            slide.step(np.array(junk, np.float32))
+
+
+def test_numbers_are_expected_where_random_actions_lead(slide: ForeignEnv) -> None:
+    entries = {entry.name: entry for entry in slide.experience.state.entries}
+    assert list(entries) == ["agent_pos", "goal"]
+    near, far = entries["agent_pos"].scale
+    assert 0.1 < near < 1
+    assert far == pytest.approx(100 * near, rel=0.1)
+    assert (entries["goal"].centre, entries["goal"].scale) == ((1.0,), (1.0,)), "what stands still keeps its unit"
+    observation, _ = slide.reset(seed=3)
+    at = slide._env.unwrapped.at
+    assert np.allclose(observation["state"], [at, 100 * at, 1.0])
+
+
+def test_pictures_in_a_dict_of_dicts_are_cameras(slide: ForeignEnv) -> None:
+    observation, _ = slide.reset(seed=0)
+    ((name, shape),) = slide.experience.images
+    assert (name, shape) == ("pixels_top", (32, 32, 3))
+    assert observation[name].shape == shape
+    assert observation[name].dtype == np.uint8
+    assert observation[name][:, :2, 0].mean() > 200 > observation[name][:, -2:, 0].mean(), "red to the left"
+    drawing = slide.drawing()
+    assert drawing is not None
+    assert drawing.shape == (30, 40, 3), "the person sees what is drawn for people"
+
+
+def test_what_is_drawn_for_people_is_a_camera_where_there_is_no_other() -> None:
+    with closing(ForeignEnv(BARE, obs="pixels", image_size=48)) as env:
+        observation, _ = env.reset(seed=0)
+        assert observation[RENDERED].shape == (48, 48, 3)
+
+
+def test_a_sparse_reward_ends_with_the_success_and_its_own_does_not() -> None:
+    outcomes = {}
+    for reward in ("dense", "sparse"):
+        with closing(ForeignEnv(SLIDE, reward=reward)) as env:
+            env.reset(seed=0)
+            steps = []
+            while not steps or not (steps[-1][2] or steps[-1][3]):
+                steps.append(env.step(np.ones(1, np.float32)))
+        outcomes[reward] = [(step[1], step[2], step[3], step[4]["success"]) for step in steps]
+    assert len(outcomes["dense"]) == toy_envs.LIMIT
+    assert outcomes["dense"][-1] == (0.0, False, True, True)
+    assert outcomes["sparse"][-1] == (1.0, True, False, True)
+    assert all(step == (0.0, False, False, False) for step in outcomes["sparse"][:-1])
+    assert len(outcomes["sparse"]) < toy_envs.LIMIT
+
+
+def test_episodes_are_as_long_as_they_are_asked_to_be() -> None:
+    for limit in (3, 2 * toy_envs.LIMIT):
+        with closing(ForeignEnv(BARE, max_episode_steps=limit, ends_on_success=False)) as env:
+            env.reset(seed=0)
+            ends = [env.step(-np.ones(1, np.float32))[2:4] for _ in range(limit)]
+        assert ends == [(False, False)] * (limit - 1) + [(False, True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("Discrete", r"Discrete\(3\); expected a Box of floats"),
+        ("Unbounded", "expected one that is bounded"),
+        ("PicturesAlone", "shows pictures alone"),
+        ("Words", r"the part 'said' of the observation is Text"),
+        ("Twins", "would both be called a_b"),
+        ("Broken", "cannot be stepped: AssertionError: at .*toy_envs.py:.*assert not LIMIT"),
+        ("Unmakeable", "cannot be made: KeyError: 'a file that is not there'"),
+        ("Absent", "cannot be made: .*Absent"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(kind: str, says: str) -> None:
+    with pytest.raises(HilserlError, match=f"tests.support.toy_envs:toys/{kind}-v0.*{says}"):
+        ForeignEnv(f"tests.support.toy_envs:toys/{kind}-v0")
+
+
+def test_options_that_mean_nothing_there_are_refused() -> None:
+    for name, option, says in (
+        (SLIDE, {"randomise": True}, "no randomise, got True"),
+        (SLIDE, {"frame": "tool"}, "no frame, got 'tool'"),
+        (SLIDE, {"crop": {"top": (0.0, 0.0, 1.0, 1.0)}}, "no crop"),
+        (SLIDE, {"obs": "pixels", "cameras": ("wrist",)}, "no camera wrist; there is pixels_top"),
+        (SLIDE, {"obs": "sounds"}, "'sounds' does not exist"),
+        (BARE, {"reward": "sparse"}, "--reward dense"),
+        (BLIND, {"obs": "pixels"}, "shows no picture and draws none"),
+        ("no_such_package:toys/Slide-v0", {}, "package 'no_such_package' cannot be imported"),
+    ):
+        with pytest.raises(HilserlError, match=says):
+            make_env(name, **option)
+    with pytest.raises(HilserlError, match="no arm behind a robot server"):
+        Where("robot").open(SLIDE)
+    for half in (":toys/Slide-v0", "tests.support.toy_envs:", ":"):
+        with pytest.raises(HilserlError, match="expected PACKAGE:ENV_ID"):
+            named(half)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"operator": "scripted"}, "no script that could operate"),
+        ({"demonstrations": 3}, "hilserl record --env"),
+        ({"reward": "classifier", "classifier": Path("x"), "obs": "pixels"}, "another --reward"),
+    ],
+)
+def test_a_run_that_wants_a_script_is_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(HilserlError, match=says):
+        config(SLIDE, **changes)
+
+
+def test_a_command_line_names_it_where_a_task_would_stand() -> None:
+    for words in (["--env", SLIDE, "--seed", "3"], ["--seed", "3", "--env", SLIDE], [f"--env={SLIDE}", "--seed", "3"]):
+        assert split_task("train", words) == (SLIDE, ["--seed", "3"])
+    assert split_task("train", [SLIDE, "--seed", "3"]) == (SLIDE, ["--seed", "3"])
+    assert split_task("train", ["pick-cube", "--env", "robot"]) == ("pick_cube", ["--env", "robot"])
+    with pytest.raises(HilserlError, match="PACKAGE:ENV_ID"):
+        split_task("train", ["--env", "robot"])
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_two_halves_of_a_run_are_the_whole(tmp_path: Path, obs: Any) -> None:
+    whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
+    settings = config(SLIDE, obs=obs, max_env_steps=16)
+    train(settings, whole)
+    train(dataclasses.replace(settings, max_env_steps=8), halves)
+    train(settings, halves, resume=True)
+    assert same_weights(weights(whole, 16), weights(halves, 16))
+
+
+def test_a_run_leaves_what_a_tasks_run_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = RunDir(tmp_path / "run")
+    result = train(config(SLIDE, obs="pixels"), folder)
+    assert result is not None
+    assert result["evaluation"]["mean_return"] <= 0
+    assert all(record["mean_return"] is not None for record in read_metrics(folder.metrics, "evaluation"))
+    assert folder.curve.stat().st_size > 1000
+    with av.open(str(folder.video)) as film:
+        assert film.streams.video[0].average_rate == 40, "two pictures a step, in real time"
+    figures, again = tmp_path / "figures.json", tmp_path / "again.mp4"
+    assert main(["eval", str(folder.path), "--episodes", "3", "--json", str(figures), "--video", str(again)]) == 0
+    assert "mean return" in capsys.readouterr().out
+    assert json.loads(figures.read_text())["episodes"] == 3
+    assert again.stat().st_size > 1000
+
+
+def test_a_config_says_which_environment_it_was(tmp_path: Path) -> None:
+    settings = config(SLIDE)
+    save_config(tmp_path / "config.json", settings)
+    assert load_config(tmp_path / "config.json") == settings
+
+
+class Pusher:
+    """Somebody who always drives to the right."""
+
+    done = False
+
+    def begin_episode(self, episode: int) -> None: ...
+    def end_episode(self, success: bool, intervened: bool) -> None: ...
+    def intent(self) -> Intent:
+        return Intent(True, (1.0,), ())
+
+    def confirms(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) -> None:
+    """Pictures that the policy does not see may be in what was recorded, as they are unless told otherwise."""
+    with closing(make_env(SLIDE, obs=obs)) as env:
+        keeper = Keeper(tmp_path / "demos", env.experience)
+        record(env, Pusher(), keeper, 2, 0)
+        recorded = list(read_episodes(tmp_path / "demos", env.experience))
+    assert [(len(steps) - 1, steps[-1].success) for steps in recorded] == [(toy_envs.LIMIT, True)] * 2
+    folder = RunDir(tmp_path / "run")
+    assert train(config(SLIDE, demos=(tmp_path / "demos",)), folder) is not None
+    cloned = RunDir(tmp_path / "cloned")
+    agent = dataclasses.replace(SMALL_AGENT, learning_rate=3e-3, averaging_rate=0.05)
+    cloning = config(SLIDE, demos=(tmp_path / "demos",), algorithm="bc", cloning_updates=600, agent=agent)
+    result = train(cloning, cloned)
+    assert result is not None
+    assert result["evaluation"]["successes"] == 2, "what was always done is done"
+
+
+def test_a_person_may_judge_what_nothing_else_does() -> None:
+    with closing(ForeignEnv(BARE, reward="sparse", ends_on_success=False)) as env:
+        env.reset(seed=0)
+        assert env.step(np.zeros(1, np.float32))[1:4] == (0.0, False, False)
+
+
+def test_a_simulated_person_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "--env", SLIDE, "--out", str(tmp_path / "demos")]) != 0
+    assert "has no script" in capsys.readouterr().err
+
+
+def test_of_policies_that_never_succeed_the_best_has_the_highest_return(tmp_path: Path) -> None:
+    folder = RunDir(tmp_path / "run")
+    train(config(BARE, max_env_steps=40, keep_checkpoints=10), folder)
+    records = {r["env_steps"]: r["mean_return"] for r in read_metrics(folder.metrics, "evaluation")}
+    assert len(records) > 1
+    assert records[best_in(folder.checkpoints)] == max(records.values())
+
+
+def test_an_evaluation_says_what_there_is_to_say() -> None:
+    assert (
+        str(Evaluation(0, 5, 10.0, 0.5, -3.25, tells_success=False))
+        == "5 episodes: mean return -3.25, 0.5 s an episode"
+    )
+    told = str(Evaluation(5, 5, 10.0, 0.5, -3.25))
+    assert told.startswith("5 of 5 episodes succeed")
+    assert "mean return -3.25" in told
+    assert "return" not in str(Evaluation(5, 5, 10.0, 0.5))
+
+
+def test_solved_is_no_failure_or_the_return_that_was_asked_for() -> None:
+    assert Evaluation(5, 5, 10.0, 0.5).is_solved
+    assert not Evaluation(4, 5, 10.0, 0.5).is_solved
+    assert not Evaluation(4, 5, 10.0, 0.5, 99.0, return_to_reach=10.0).is_solved
+    for reached, wanted, solved in ((9.9, 10.0, False), (10.0, 10.0, True), (99.0, None, False)):
+        assert Evaluation(0, 5, 1.0, 0.1, reached, tells_success=False, return_to_reach=wanted).is_solved == solved
+
+
+def test_a_run_ends_with_the_return_that_it_was_registered_with(tmp_path: Path) -> None:
+    """Nothing that a bead does is worse than -2 a step."""
+    result = train(config(BARE, max_env_steps=80), RunDir(tmp_path / "run"))
+    assert result is not None
+    assert (result["ended"], result["env_steps"]) == ("solved", 16)
+
+
+def test_keys_drive_the_first_six_numbers() -> None:
+    layout = ActionLayout(tuple(f"action_{i}" for i in range(8)))
+    (arm,) = arms_of(layout)
+    meanings = {key.label: key.meaning for key in keys.keys_for(layout)}
+    for index, axis in enumerate(AXES):
+        up, down = (next(k for k in keys.KEYS if k.moves == (axis, way)) for way in (1.0, -1.0))
+        assert meanings[up.label] == f"action_{index} up"
+        assert meanings[down.label] == f"action_{index} down"
+        action = arm.action(keys.motion([up.name, "F"], layout))
+        assert action.tolist() == [float(i == index) for i in range(8)]
+    assert "L" not in meanings, "there is no gripper"
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 40), (60, 80), (32, 32), (1, 1), (481, 17)])
+def test_pictures_keep_their_whole_content_at_any_size(height: int, width: int) -> None:
+    picture = np.full((30, 40, 3), (200, 100, 50), np.uint8)
+    for made in (resized(picture, height, width), letterboxed(picture, height, width)):
+        assert made.shape == (height, width, 3)
+    assert np.abs(resized(picture, height, width).astype(int) - (200, 100, 50)).max() <= 3
+    boxed = letterboxed(picture, height, width)
+    assert np.abs(boxed[height // 2, width // 2].astype(int) - (200, 100, 50)).max() <= 3
+
+
+@pytest.mark.slow
+def test_a_pendulum_stands_for_longer_within_1100_steps(tmp_path: Path) -> None:
+    """Random actions hold it for 6 steps, this policy for 85."""
+    result = train(dataclasses.replace(preset(PENDULUM), max_env_steps=1100), RunDir(tmp_path / "run"))
+    assert result is not None
+    assert result["evaluation"]["mean_return"] >= 30
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_PYBULLET, reason="PyBullet has no wheel here")
+def test_an_arm_of_another_package_comes_near_its_goal_within_3100_steps(tmp_path: Path) -> None:
+    """The return of random actions is -9.7, that of this policy was -2.3, -3.3 and -2.4 with seeds 0, 1 and 2."""
+    config = dataclasses.replace(preset("panda_gym:PandaReachDense-v3"), max_env_steps=3100, final_eval_episodes=50)
+    result = train(config, RunDir(tmp_path / "run"))
+    assert result is not None
+    assert result["evaluation"]["mean_return"] >= -6

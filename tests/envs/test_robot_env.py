@@ -1,0 +1,352 @@
+"""The environment behind a robot server: the simulated task's twin, whatever happens to the line and to the arm."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import gymnasium
+import numpy as np
+import pytest
+
+from hilserl import tasks
+from hilserl.envs.robot_env import RobotEnv, wrist_wrench
+from hilserl.errors import HilserlError
+from hilserl.robot.client.cameras import open_camera, resized
+from hilserl.robot.client.client import RobotClient
+from hilserl.robot.client.config import RobotConfig
+from hilserl.robot.control.backend import LostError, RefusedError
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.sim.backend import SimBackend
+from hilserl.robot.drivers.sim.driver import SimArm
+from hilserl.sim.cameras import Crop
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.tasks.pick_cube import PickCube
+from tests.support.loopback import until
+from tests.support.robot_rig import Rig, serving, sim_backend
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Rig]:
+    with sim_backend() as backend, serving(backend) as made:
+        yield made
+
+
+@pytest.fixture
+def rig(shared: Rig) -> Iterator[Rig]:
+    yield shared
+    shared.post("/recover")
+    shared.post("/startimp", X_Client="the next test")
+    shared.post("/release", X_Client="the next test")
+
+
+@contextlib.contextmanager
+def robot_env(rig: Rig, **options: Any) -> Iterator[RobotEnv]:
+    config = RobotConfig(f"http://127.0.0.1:{rig.port}", **options.pop("config", {}))
+    with contextlib.closing(RobotEnv(PickCube(), config, **options)) as env:
+        yield env
+
+
+@pytest.mark.parametrize(
+    "options", [{"obs": "state"}, {"frame": "tool"}, {"obs": "pixels", "image_size": 32, "cameras": ("wrist",)}]
+)
+def test_it_has_the_simulated_task_s_spaces_and_experience(options: dict[str, Any]) -> None:
+    """Nothing answers at that address: making an environment asks nothing of the robot."""
+    real = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"), **options)
+    simulated = ManipulationEnv(PickCube(), **options)
+    assert real.observation_space == simulated.observation_space
+    assert real.action_space == simulated.action_space
+    assert real.experience == simulated.experience
+    with pytest.raises(LostError, match=r"127\.0\.0\.1:9 does not answer"):
+        real.reset(seed=0)
+    real.close()
+    simulated.close()
+
+
+def test_gymnasium_makes_it_by_name() -> None:
+    env = gymnasium.make("hilserl/FrankaPickCube-v0", server="http://127.0.0.1:9", gripper_pause_s=0.5)
+    assert isinstance(env.unwrapped, RobotEnv)
+    env.close()
+
+
+@pytest.mark.parametrize("server", ["", "127.0.0.1:5000", "ftp://host", "http://"])
+def test_an_address_that_is_none_is_refused(server: str) -> None:
+    with pytest.raises(HilserlError, match="address"):
+        RobotClient(server)
+
+
+def test_an_episode_begins_as_the_simulated_one_does(rig: Rig) -> None:
+    simulated = ManipulationEnv(PickCube(), obs="state")
+    layout = simulated.experience.state
+    near = {"tcp_position_m": 0.01, "tcp_quaternion_wxyz": 0.02, "gripper_width_m": 0.001, "gripper_command": 0.0}
+    near |= {"cube_position_m": 0.001, "wrist_force_n": 1.0, "wrist_torque_nm": 0.1}
+    with robot_env(rig) as env:
+        for seed in (3, 4):
+            expected, _ = simulated.reset(seed=seed)
+            observation, info = env.reset(seed=seed)
+            assert info == {"success": False}
+            assert env.observation_space.contains(observation)
+            for name, tolerance in near.items():
+                where = layout.slice(name)
+                assert np.allclose(observation["state"][where], expected["state"][where], atol=tolerance), name
+    simulated.close()
+
+
+def test_the_script_lifts_the_cube_and_the_arm_is_let_go(rig: Rig) -> None:
+    with robot_env(rig, obs="pixels", image_size=48) as env:
+        observation, _ = env.reset(seed=7)
+        assert env.observation_space.contains(observation)
+        for _ in range(60):
+            observation, reward, terminated, truncated, info = env.step(env.expert_action())
+            assert not truncated
+            if terminated:
+                break
+        assert terminated
+        assert reward == 1.0
+        assert info == {"success": True}
+        assert env.progress() > 0.9
+        assert env.observation_space.contains(observation)
+        assert env.timing()["steps"] > 5
+        assert rig.get("/health").json["controller"].startswith("hilserl-")
+    assert rig.get("/health").json["controller"] is None
+
+
+def test_an_action_moves_the_tool_from_where_it_was_seen(rig: Rig) -> None:
+    with robot_env(rig) as env:
+        env.reset(seed=0)
+        seen = env.tcp_position_m.copy()
+        env.step(np.array([1.0, -1.0, 0.5, 0.0]))
+        assert np.allclose(
+            rig.get("/health").json["set_point"][:3], seen + np.array([0.035, -0.035, 0.0175]), atol=1e-6
+        )
+        for action in (np.zeros(3), np.full(4, np.nan)):
+            with pytest.raises(HilserlError, match="4 finite numbers"):
+                env.step(action)
+
+
+def test_the_tool_s_frame_holds_on_the_robot_as_well(rig: Rig) -> None:
+    with robot_env(rig, frame="tool") as env:
+        observation, _ = env.reset(seed=7)
+        assert np.allclose(observation["state"][:3], 0)
+        terminated = False
+        for _ in range(60):
+            *_, terminated, _, _ = env.step(env.expert_action())
+            if terminated:
+                break
+        assert terminated
+
+
+def test_a_gripper_takes_a_pause_between_two_commands(rig: Rig) -> None:
+    with robot_env(rig, config={"gripper_pause_s": 60.0}) as env:
+        env.reset(seed=0)
+        command = env.experience.gripper_state
+        said = [env.step(np.array([0, 0, 0, g], np.float32))[0]["state"][command] for g in (-1, 1, 0, -1)]
+        assert np.array_equal(np.concatenate(said), [-1, -1, -1, -1])
+        observation, _ = env.reset(seed=0)
+        assert observation["state"][command] == 1
+
+
+def test_episodes_may_begin_beside_home_and_turned_and_a_seed_says_where(rig: Rig) -> None:
+    with robot_env(rig, config={"reset_spread_m": 0.05, "reset_turn_rad": 0.3}) as env:
+        starts = [env.reset(seed=seed)[0]["state"][:7] for seed in (1, 2, 1)]
+        assert np.linalg.norm(starts[0] - starts[1]) > 0.05
+        assert np.allclose(starts[0], starts[2], atol=0.2)
+
+
+def test_precision_is_for_the_way_home_and_compliance_for_the_episode(rig: Rig) -> None:
+    config = {"compliance": {"translational_stiffness": 1500.0}, "precision": {"translational_stiffness": 2500.0}}
+    with robot_env(rig, config=config) as env:
+        env.reset(seed=0)
+        assert rig.get("/limits").json["compliance"]["translational_stiffness"] == 1500
+    rig.post("/update_param", {"translational_stiffness": 3000.0}, X_Client="a person")
+    rig.post("/release", X_Client="a person")
+    with robot_env(rig, config={"precision": {"translational_stiffness": 2500.0}}) as env:
+        env.reset(seed=0)
+        assert rig.get("/limits").json["compliance"]["translational_stiffness"] == 3000
+    with robot_env(rig, config={"compliance": {"stiffnes": 1.0}}) as env, pytest.raises(HilserlError, match="stiffnes"):
+        env.reset(seed=0)
+
+
+def test_a_halt_is_told_of_and_the_next_reset_goes_on_once_somebody_recovered_it(rig: Rig) -> None:
+    with robot_env(rig) as env:
+        env.reset(seed=0)
+        rig.post("/stop", {"reason": "a hand in the way"})
+        with pytest.raises(RefusedError, match="a hand in the way"):
+            env.step(np.zeros(4))
+        with pytest.raises(RefusedError, match="/recover"):
+            env.reset(seed=0)
+        assert rig.get("/health").json["mode"] == "halted"
+        rig.post("/recover")
+        env.reset(seed=0)
+        env.step(np.zeros(4))
+
+
+def test_two_clients_do_not_share_an_arm(rig: Rig) -> None:
+    with robot_env(rig) as env, robot_env(rig) as other:
+        env.reset(seed=0)
+        with pytest.raises(RefusedError, match="controls the arm"):
+            other.reset(seed=0)
+        env.step(np.zeros(4))
+
+
+def test_a_server_that_goes_and_comes_back_is_no_end() -> None:
+    with sim_backend() as backend:
+        with serving(backend) as first:
+            config = RobotConfig(f"http://127.0.0.1:{first.port}")
+            env = RobotEnv(PickCube(), config)
+            env.reset(seed=0)
+        with pytest.raises(LostError, match="robot-server"):
+            env.step(np.zeros(4))
+        with pytest.raises(LostError, match="robot-server"):
+            env.reset(seed=0)
+        with serving(backend, port=first.port):
+            env.reset(seed=0)
+            env.step(np.zeros(4))
+            env.close()
+
+
+def test_another_task_s_scene_is_refused(rig: Rig) -> None:
+    class Other(PickCube):
+        name = "other"
+
+    env = RobotEnv(Other(), RobotConfig(f"http://127.0.0.1:{rig.port}"))
+    with contextlib.closing(env), pytest.raises(HilserlError, match="simulates pick_cube, not other"):
+        env.reset(seed=0)
+
+
+class RealArm:
+    """A simulated arm that does not let on that it is one."""
+
+    def __init__(self, backend: SimBackend) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+
+def test_of_a_real_arm_nothing_is_known_but_what_it_measures(rig: Rig) -> None:
+    asked = []
+    with serving(RealArm(rig.backend)) as real:
+        with robot_env(real, obs="state") as env, pytest.raises(HilserlError, match="where the objects are"):
+            env.reset(seed=0)
+        with robot_env(real, obs="pixels", image_size=16) as env:
+            env.ask = lambda: asked.append(env.tcp_position_m)
+            observation, _ = env.reset(seed=0)
+            assert len(asked) == 1
+            assert env.observation_space.contains(observation)
+            assert not env.is_supervised
+            _, reward, terminated, _, info = env.step(np.zeros(4))
+            assert (reward, terminated, info["success"], env.progress(), env.harm()) == (0.0, False, False, 0.0, False)
+            with pytest.raises(HilserlError, match="person"):
+                env.expert_action()
+
+
+def test_the_wrench_is_the_simulated_task_s() -> None:
+    arm = SimArm(PickCube(), Box(), Limits(), "franka", HOME_JOINTS_RAD)
+    for _ in range(200):
+        arm.tick()
+    arm.command(arm.pose + np.array([0.1, 0.05, -0.1, 0, 0, 0, 0]))
+    for _ in range(60):
+        arm.tick()
+    measured = arm.measurements()
+    force, torque = wrist_wrench(measured["pose"], measured["force"], measured["torque"])
+    expected_force, expected_torque = arm.sim.arm.wrist_wrench
+    assert np.linalg.norm(expected_force) > 1
+    assert np.allclose(force, expected_force, atol=0.05)
+    assert np.allclose(torque, expected_torque, atol=0.02)
+
+
+def test_frames_are_seen_while_a_step_lasts(rig: Rig) -> None:
+    seen = []
+    with robot_env(rig) as env:
+        env.reset(seed=0)
+        with env.watched(lambda: seen.append(env.simulation.data.qpos.copy()), 4):
+            env.step(np.array([1.0, 0.0, 0.0, 0.0]))
+        assert 1 <= len(seen) <= 4
+        assert np.ptp(np.array(seen), axis=0).max() >= 0
+        assert env.render().shape == (480, 640, 3)
+
+
+def test_a_crop_is_the_part_of_the_picture_at_full_size(rig: Rig) -> None:
+    top, left, height, width = 0.25, 0.5, 0.5, 0.5
+    client = RobotClient(f"http://127.0.0.1:{rig.port}")
+    camera = open_camera("front", "server", client)
+    whole = client.picture("front", 64, 64)
+    # The arm trembles between two pictures.
+    seen = camera.read(32, Crop(top, left, height, width)).astype(float)
+    assert np.abs(seen - whole[16:48, 32:]).mean() < 3
+    assert np.abs(seen - whole[:32, :32]).mean() > 3
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What OpenCV takes for a camera: left half red, right half blue, for ten minutes."""
+    path = tmp_path_factory.mktemp("camera") / "film.mp4"
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:, :32, 0] = picture[:, 32:, 2] = 200
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"crf": "0", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
+        for _ in range(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_camera_of_this_machine_shows_what_is_before_it(film: Path) -> None:
+    camera = open_camera("front", f"opencv:{film}", RobotClient("http://127.0.0.1:9"))
+    picture = camera.read(32, None)
+    assert picture.shape == (32, 32, 3)
+    assert picture.dtype == np.uint8
+    assert np.allclose(picture[:, 3].mean(axis=0), [200, 0, 0], atol=25)
+    assert np.allclose(camera.read(32, Crop(0.0, 0.5, 1.0, 0.5)).mean(axis=(0, 1)), [0, 0, 200], atol=25)
+    camera.close()
+
+
+def test_a_camera_that_stops_is_lost(film: Path) -> None:
+    """The film ends after a second, and then nothing comes."""
+    camera = open_camera("front", f"opencv:{film}", RobotClient("http://127.0.0.1:9"))
+
+    def shows() -> bool:
+        try:
+            return camera.read(8, None) is None
+        except LostError as error:
+            return "no picture for" in str(error)
+
+    until(shows, "the end")
+    camera.close()
+
+
+@pytest.mark.parametrize("source", ["", "opencv:", "webcam:0", "server:front", "realsense"])
+def test_a_source_that_is_none_is_refused(source: str) -> None:
+    with pytest.raises(HilserlError, match="opencv:NUMBER"):
+        open_camera("front", source, RobotClient("http://127.0.0.1:9"))
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HilserlError, match="cannot open"):
+        open_camera("front", f"opencv:{tmp_path / 'none'}", RobotClient("http://127.0.0.1:9"))
+    with pytest.raises(HilserlError, match=r"hilserl\[realsense\]"):
+        open_camera("front", "realsense:123", RobotClient("http://127.0.0.1:9"))
+
+
+def test_a_picture_is_made_smaller_by_averaging() -> None:
+    import cv2
+
+    picture = np.zeros((4, 8, 3), np.uint8)
+    picture[:, ::2] = 100
+    assert np.array_equal(resized(cv2, picture, 2, Crop(0, 0, 1, 1)), np.full((2, 2, 3), 50, np.uint8))
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    for wrong in ({"gripper_pause_s": -1.0}, {"reset_speed_m_per_s": 0.0}, {"joint_reset_every": -1}):
+        with pytest.raises(HilserlError, match=next(iter(wrong))):
+            RobotConfig(**wrong)
+
+
+def test_every_task_has_a_robot() -> None:
+    for name in tasks.names():
+        assert tasks.gymnasium_id(name, "Franka") in gymnasium.registry

@@ -1,0 +1,202 @@
+"""The console in a real browser: what is seen, what keys do, and what happens when the page is gone."""
+
+import io
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from hilserl.operators.console import viewers
+from tests.support.console_page import Loop, chromium, open_page, press_until, wait_until
+
+pytestmark = pytest.mark.browser
+
+STATUS_BAR_PX = 32
+"""The viewer's own, at the foot of the page."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Loop]:
+    """One console for all: a process can open only one."""
+    # A page drawn in software on a busy machine may be silent for longer than a person's would.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(viewers, "SILENCE_S", 8.0)
+        loop = Loop(drives=False)
+        yield loop
+        loop.close()
+
+
+@pytest.fixture
+def page(browser: Browser, loop: Loop) -> Iterator[Page]:
+    """The operator's page, while the policy drives (it holds still)."""
+    page = open_page(browser, loop.url, present=loop.present)
+    yield page
+    if not page.is_closed():
+        page.close()
+    wait_until(lambda: not loop.present() and not loop.driven, "the page is gone")
+
+
+@pytest.fixture
+def driving(page: Page, loop: Loop) -> Page:
+    """The same after taking over at the start of a new episode."""
+    episode = loop.steps[-1].episode
+    press_until(page, "n", lambda: loop.steps[-1].episode > episode, "a new episode begins")
+    take_over(page, loop)
+    return page
+
+
+def take_over(page: Page, loop: Loop) -> None:
+    press_until(page, ";", lambda: loop.driven, "the person drives")
+
+
+def colours_of(page: Page) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
+
+
+def is_still(loop: Loop) -> bool:
+    before = loop.tcp_m
+    time.sleep(0.5)
+    return bool(np.abs(loop.tcp_m - before).max() < 0.002)
+
+
+def test_the_page_shows_scene_panel_and_what_the_cameras_see(driving: Page) -> None:
+    page = driving
+
+    def orange_banner() -> bool:
+        red, green, blue = colours_of(page)[12:40, 20:320].reshape(-1, 3).T
+        return bool(np.mean((red > 170) & (green > 80) & (green < 130) & (blue < 40)) > 0.5)
+
+    wait_until(orange_banner, "the banner says who drives", page)
+
+    def cube() -> np.ndarray:
+        red, green, blue = np.moveaxis(colours_of(page), -1, 0)
+        return (red > 100) & (green < 90) & (blue < 80) & (red > 2 * green)
+
+    # The arm may hide it in one episode, but not in several.
+    for _ in range(6):
+        if cube()[:, 345:].any():
+            break
+        page.keyboard.press("n", delay=500)
+        page.wait_for_timeout(2000)
+    assert cube()[:, 345:].any(), "the cube is in the scene"
+    picture = colours_of(page)
+    white_arm = (picture[:, 345:] > 180).all(-1)
+    assert white_arm.mean() > 0.02, "the arm is in the scene"
+    cameras = picture[:, :330].reshape(-1, 3)
+    assert cube()[:, :330].any(), "the cube is in a camera's picture"
+    assert len(np.unique(cameras, axis=0)) > 100
+
+
+def test_w_moves_forward_while_it_is_held_and_releasing_it_stops(loop: Loop, driving: Page) -> None:
+    page = driving
+    start = loop.tcp_m
+    page.keyboard.down("w")
+    wait_until(lambda: loop.tcp_m[0] > start[0] + 0.04, "the hand has moved forward", page)
+    page.keyboard.up("w")
+    wait_until(lambda: is_still(loop), "the hand stands still", page)
+    moved = loop.tcp_m - start
+    assert moved[0] > 0.04
+    assert np.abs(moved[1:]).max() < 0.02
+    assert loop.steps[-1].intervened
+
+
+def test_semicolon_hands_back_and_takes_over(loop: Loop, driving: Page) -> None:
+    page = driving
+    press_until(page, ";", lambda: not loop.driven, "the policy drives")
+    take_over(page, loop)
+
+
+def test_l_closes_and_opens_the_gripper_each_time_once(loop: Loop, driving: Page) -> None:
+    page = driving
+    arm = loop.env.simulation.arm
+    for command in (-1.0, 1.0, -1.0):
+        press_until(page, "l", lambda command=command: arm.gripper_command == command, f"the gripper is told {command}")
+        page.wait_for_timeout(1000 * 0.5)
+        assert arm.gripper_command == command
+
+
+def test_dragging_the_marker_leads_the_hand(loop: Loop, driving: Page) -> None:
+    page = driving
+    from hilserl.operators.console.marker import PinHole, screen_of
+    from hilserl.operators.console.panel import _AZIMUTH_DEG, _DISTANCE_M, _ELEVATION_DEG, _LOOK_AT_M
+
+    size = page.viewport_size
+    assert size
+    scene = (size["width"], size["height"] - STATUS_BAR_PX)
+    camera = PinHole(np.array(_LOOK_AT_M), _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG, 45.0, scene)
+    start = loop.tcp_m
+    here, there = screen_of(start, camera), screen_of(start + np.array([0.06, -0.10, 0.0]), camera)
+    assert here
+    assert there
+    page.mouse.move(*here)
+    page.wait_for_timeout(1000)
+    page.mouse.down()
+    page.wait_for_timeout(1000)
+    page.mouse.move(*there)
+    wait_until(
+        lambda: np.linalg.norm((loop.tcp_m - start)[:2] - [0.06, -0.10]) < 0.03, "the hand is where it was led", page
+    )
+    page.mouse.up()
+    wait_until(lambda: is_still(loop), "the hand stands still", page)
+    assert abs(loop.tcp_m[2] - start[2]) < 0.02
+
+
+def test_a_second_browser_only_watches(loop: Loop, driving: Page, browser: Browser) -> None:
+    page = driving
+    other = open_page(browser, loop.url)
+    page.wait_for_timeout(1000 * 5.0)
+    start = loop.tcp_m
+    other.keyboard.down("w")
+    page.wait_for_timeout(1000 * 3.0)
+    other.keyboard.up("w")
+    assert np.abs(loop.tcp_m - start).max() < 0.002
+    page.bring_to_front()
+    page.keyboard.down("w")
+    wait_until(lambda: loop.tcp_m[0] > start[0] + 0.02, "the first browser drives", page)
+    page.keyboard.up("w")
+    other.close()
+
+
+def test_closing_the_page_with_a_key_held_gives_the_policy_control(loop: Loop, driving: Page) -> None:
+    page = driving
+    page.keyboard.down("s")
+    start = loop.tcp_m
+    wait_until(lambda: loop.tcp_m[0] < start[0] - 0.02, "the hand moves", page)
+    page.close()
+    wait_until(lambda: not loop.driven, "the policy drives")
+    wait_until(lambda: is_still(loop), "the hand stands still")
+    steps = loop.tally.env_steps
+    wait_until(lambda: loop.tally.env_steps > steps + 20, "the run goes on")
+    assert not loop.steps[-1].intervened
+
+
+def test_reloading_the_page_hands_back_and_one_can_take_over_again(loop: Loop, driving: Page) -> None:
+    page = driving
+    page.keyboard.down("s")
+    page.reload()
+    wait_until(lambda: not loop.driven, "the policy drives", page)
+    page.keyboard.up("s")
+    wait_until(loop.present, "the console hears the page again", page)
+    take_over(page, loop)
+    wait_until(lambda: is_still(loop), "what was held on the old page is forgotten", page)
+
+
+def test_a_line_that_falls_silent_stops_the_hand(loop: Loop, driving: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page freezes with a key held: its connection stays open, but nothing comes any more."""
+    page = driving
+    page.keyboard.down("s")
+    start = loop.tcp_m
+    wait_until(lambda: loop.tcp_m[0] < start[0] - 0.02, "the hand moves", page)
+    monkeypatch.setattr(viewers, "SILENCE_S", 1.0)
+    page.evaluate("() => { setTimeout(() => { const t = Date.now(); while (Date.now() - t < 9000); }, 0); }")
+    wait_until(lambda: not loop.driven, "the policy drives")
+    wait_until(lambda: is_still(loop), "the hand stands still")

@@ -1,0 +1,302 @@
+"""A learner that does not learn, on a real port of this machine, and a network before it that can be broken."""
+
+import contextlib
+import functools
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hilserl.address import Address
+from hilserl.agents.agent import Actor, AgentConfig
+from hilserl.agents.sac import create_agent
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
+from hilserl.data.step import Step
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.exchange import Exchange
+from hilserl.distributed.flight_server import Service
+from hilserl.distributed.protocol import Hello
+from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.spool import Spool
+from hilserl.distributed.store import Store
+from hilserl.distributed.weights import Arrays, weights_of
+from hilserl.training.learner import LearnerFacts
+from tests.support.steps import make_episode
+
+DEADLINE_S = 60.0
+"""Of everything that is waited for; a machine may be slow."""
+
+
+def until(condition: Callable[[], object], what: str, within_s: float = DEADLINE_S) -> None:
+    """Waits for something that must come."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.005)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@functools.cache
+def toy_actor() -> Actor:
+    """A policy for `conftest`'s spec without the camera."""
+    state = StateLayout((entry("position_m", 2), entry("gripper_command", 1)))
+    spec = ExperienceSpec("toy", state, ActionLayout(("dx", "gripper"), grippers=(1,)))
+    return create_agent(spec, AgentConfig(hidden=(8, 8)), 0).actor
+
+
+@functools.cache
+def toy_weights() -> Arrays:
+    return weights_of(toy_actor())
+
+
+def toy_episode(number: int, length: int = 3, *, ends: bool = True) -> list[Step]:
+    """A reset and steps as an actor would do them; where it does not end, it was cut short."""
+    steps = make_episode(number, length + (not ends), camera=False)[: length + 1]
+    return [replace(s, action=np.float32([np.sin(100 * s.episode + s.index), 0])) for s in steps]
+
+
+def key(step: Step) -> tuple[Any, ...]:
+    """What tells a toy step from every other."""
+    state = tuple(step.observation["state"].tolist())
+    flags = (step.terminated, step.truncated, step.success, step.intervened)
+    return step.episode, step.index, state, tuple(step.action.tolist()), float(step.reward), flags
+
+
+def keys(episodes: Sequence[Sequence[Step]]) -> list[list[tuple[Any, ...]]]:
+    return [[key(step) for step in steps] for steps in episodes]
+
+
+def hello_of(spec: ExperienceSpec, stream: str = "0" * 32, **changes: Any) -> Hello:
+    return replace(Hello(stream, "toy", spec.to_json(), "none"), **changes)
+
+
+class ToyLearner:
+    """A store, an exchange and a service that come and go on one port; the folder is what a real learner keeps."""
+
+    def __init__(self, folder: Path, spec: ExperienceSpec, credentials: Credentials | None = None) -> None:
+        self.folder, self.spec, self.credentials = folder, spec, credentials or Credentials()
+        self.host, self.port = "127.0.0.1", 0
+        self.published: tuple[int, Arrays] = (0, toy_weights())
+        self.facts = LearnerFacts()
+        self.busy: Exception | None = None
+        """Raised instead of taking a step."""
+        self.said: list[str] = []
+        self.arrived: list[Step] = []
+        self.store: Store
+        self.exchange: Exchange
+        self._service: Service | None = None
+        self.start()
+
+    @property
+    def address(self) -> Address:
+        return Address(self.host, self.port)
+
+    def start(self) -> None:
+        """Begins to serve, with everything that was stored before."""
+        self.store = Store(self.folder / "incoming.sqlite", self.spec)
+        self.exchange = Exchange(
+            self.store,
+            self.spec,
+            hello_of(self.spec),
+            config='{"task": "toy"}',
+            facts=lambda: self.facts,
+            weights=lambda: self.published,
+            version=lambda: self.published[0],
+            outcomes=lambda _: ((True, False),),
+            prepare=self._prepare,
+            warn=self.said.append,
+        )
+        try:
+            self._service = Service(self.exchange, self.spec, self.address, self.credentials)
+        except BaseException:
+            self.store.close()
+            raise
+        self.port = self._service.port
+
+    def _prepare(self, step: Step) -> Step:
+        if self.busy is not None:
+            raise self.busy
+        return step
+
+    def stop(self) -> None:
+        """Ends as a killed learner would, as far as its actors can see."""
+        if self._service is not None:
+            self.drain()
+            self._service.shutdown()
+            self._service = None
+            self.store.close()
+
+    def drain(self) -> list[Step]:
+        """Takes what has arrived, as the learner's loop does; all of it so far."""
+        self.arrived += [step for item in self.exchange.arrived() for step in item.steps]
+        return self.arrived
+
+    @property
+    def kept(self) -> list[list[tuple[Any, ...]]]:
+        """The steps of all episodes on its disk."""
+        return keys(self.store.pending())
+
+    def __enter__(self) -> "ToyLearner":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+
+@contextlib.contextmanager
+def linked(
+    folder: Path,
+    spec: ExperienceSpec,
+    address: Address,
+    credentials: Credentials | None = None,
+    *,
+    max_bytes: int = 50_000_000,
+    numbers: Callable[[], dict[str, float]] = dict,
+) -> Iterator[RemoteLink]:
+    """An actor's link, not yet connected; ended however the test ends."""
+    folder.mkdir(exist_ok=True)
+    spool = Spool(folder, spec, max_bytes)
+
+    def hello() -> Hello:
+        return hello_of(spec, spool.stream, run=spool.run)
+
+    link = RemoteLink(address, credentials or Credentials(), spool, spec, hello, toy_actor(), numbers)
+    try:
+        yield link
+    finally:
+        link.stop()
+
+
+class _Pair:
+    """Two connections, each other's continuation."""
+
+    def __init__(self, proxy: "Proxy", client: socket.socket, server: socket.socket) -> None:
+        self._proxy, self._ends = proxy, (client, server)
+        self.lossy = False
+        """Bytes of it are gone, so that it must not go on."""
+        self._closing, self._pumping = threading.Lock(), 2
+        self.threads = [
+            threading.Thread(target=self._pump, args=ends, name="proxy", daemon=True)
+            for ends in ((client, server), (server, client))
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(16_384):
+                if self._proxy.is_cut:
+                    self.lossy = True
+                    self._proxy.swallowed += len(data)
+                    continue
+                sink.sendall(data)
+                self._proxy.forwarded += len(data)
+                if self._proxy.bytes_per_s:
+                    time.sleep(len(data) / self._proxy.bytes_per_s)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+        with self._closing:
+            self._pumping -= 1
+            if not self._pumping:
+                for end in self._ends:
+                    end.close()
+
+    @property
+    def is_open(self) -> bool:
+        return self._pumping > 0
+
+    def drop(self) -> None:
+        """Breaks both connections; the pumps see it and close them."""
+        with self._closing:
+            for end in self._ends:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+
+class Proxy:
+    """A network between clients and a port of this machine: what is sent goes through it, byte by byte.
+
+    Args:
+        target_port: where connections go on to; nobody needs to listen there yet.
+        bytes_per_s: the most that one connection carries in each direction; None for as much as it can.
+    """
+
+    def __init__(self, target_port: int, bytes_per_s: float | None = None) -> None:
+        self.target_port, self.bytes_per_s = target_port, bytes_per_s
+        self.is_cut = False
+        self.forwarded = self.swallowed = self.connections = 0
+        """Bytes that went through, bytes that did not, and connections there have been."""
+        self._pairs: list[_Pair] = []
+        self._changing, self._closed = threading.Lock(), False
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self._listening.getsockname()[1]
+        self._accepting = threading.Thread(target=self._accept, name="proxy", daemon=True)
+        self._accepting.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            with self._changing:
+                if self._closed:
+                    client.close()
+                    server.close()
+                    return
+                self.connections += 1
+                self._pairs = [pair for pair in self._pairs if pair.is_open]
+                self._pairs.append(_Pair(self, client, server))
+
+    def cut(self) -> None:
+        """From now on bytes vanish, in both directions, and nobody is told."""
+        self.is_cut = True
+
+    def mend(self) -> None:
+        """Bytes arrive again; connections that lost some are broken, as they could not go on."""
+        self.is_cut = False
+        self._drop(lambda pair: pair.lossy)
+
+    def drop(self) -> None:
+        """Breaks all connections there are; new ones may be made."""
+        self._drop(lambda _: True)
+
+    def _drop(self, which: Callable[[_Pair], bool]) -> None:
+        with self._changing:
+            for pair in filter(which, self._pairs):
+                pair.drop()
+
+    def close(self) -> None:
+        """Breaks everything and waits for its threads."""
+        with self._changing:
+            self._closed = True
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(DEADLINE_S)
+        self._listening.close()
+        self.drop()
+        for pair in self._pairs:
+            for thread in pair.threads:
+                thread.join(DEADLINE_S)
+
+    def __enter__(self) -> "Proxy":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,133 @@
+"""Robot servers on real ports of this machine, and a client that says exactly what it is told to."""
+
+import contextlib
+import http.client
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from hilserl.address import Address
+from hilserl.robot.control.backend import Backend
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.ros1.backend import RosBackend
+from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
+from hilserl.robot.http.server import RobotServer
+from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.tasks.pick_cube import PickCube
+from tests.support.franka_rig import franka_backend
+from tests.support.loopback import free_port
+from tests.support.ros_rig import ros_backend
+
+ANY_PORT = Address("127.0.0.1", 0)
+HOME = [0.4, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]
+
+
+class Answer(NamedTuple):
+    """What a server said."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(port: int, method: str, path: str, body: object = None, *, raw: bytes | None = None, **headers: str) -> Answer:
+    """One request on a connection of its own, as `requests.post` does it. `X_Client="a"` is the header X-Client."""
+    content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with contextlib.closing(connection):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, content, {"Content-Type": "application/json", **named})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read(), dict(answer.getheaders()))
+
+
+@dataclass
+class Rig:
+    """A backend behind a server."""
+
+    backend: Backend
+    port: int
+
+    @property
+    def stops_within_s(self) -> float:
+        """Of the last pose. Under ROS the controller's filter of set points is slow, and so is the robot's state."""
+        return 0.6 if isinstance(self.backend, RosBackend) else 0.2
+
+    def post(self, path: str, body: object = None, **more: Any) -> Answer:
+        return ask(self.port, "POST", path, body, **more)
+
+    def get(self, path: str, **more: Any) -> Answer:
+        return ask(self.port, "GET", path, **more)
+
+    def state(self) -> dict[str, Any]:
+        return self.post("/getstate").json
+
+    def time_s(self) -> float:
+        return self.get("/health").json["time_s"]
+
+    def drive(self, pose: list[float], within_s: float = 20.0, near_m: float = 0.004, **headers: str) -> np.ndarray:
+        """Sends a pose again and again, as clients do, until the tool is there; the arm's time counts."""
+        begun = self.time_s()
+        while self.time_s() - begun < within_s:
+            answer = self.post("/pose", {"arr": pose}, **headers)
+            assert (answer.status, answer.body) == (200, b"Moved"), answer
+            now = np.array(self.state()["pose"])
+            if np.linalg.norm(now[:3] - pose[:3]) < near_m:
+                return now
+        raise AssertionError(f"The tool did not get to {pose} within {within_s} s; it is at {now}.")
+
+    def home(self) -> None:
+        """In impedance, nobody in control, the gripper open, and the tool at home."""
+        self.post("/recover")
+        self.post("/startimp")
+        self.drive(HOME)
+        self.post("/open_gripper")
+        self.post("/release")
+
+
+@contextlib.contextmanager
+def sim_backend(limits: Limits | None = None, **more: Any) -> Iterator[SimBackend]:
+    settings = {"task": PickCube(), "gripper": "franka", "reset_joints_rad": HOME_JOINTS_RAD, **more}
+    with contextlib.closing(SimBackend(SimSettings(Box(), limits or Limits(), **settings))) as backend:
+        yield backend
+
+
+@contextlib.contextmanager
+def serving(backend: Backend, token: str | None = None, port: int = 0) -> Iterator[Rig]:
+    with RobotServer(backend, ANY_PORT._replace(port=port), token) as server:
+        yield Rig(backend, server.address.port)
+
+
+@contextlib.contextmanager
+def running_robot_server() -> Iterator[int]:
+    """The port of `hilserl robot-server` in a process of its own, ended by Ctrl-C."""
+    port = free_port()
+    command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "sim", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert f"127.0.0.1:{port}" in process.stdout.readline()
+            yield port
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = {
+    "sim": sim_backend,
+    "libfranka": franka_backend,
+    "ros": ros_backend,
+}
+"""What the contract is tested with; whatever is added here has to keep it."""
+MARKS = {"ros": pytest.mark.ros}

@@ -1,0 +1,109 @@
+"""A ROS master, a simulated Franka, and the server's backend for it, on free ports of this machine."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.ros1.backend import RosBackend, RosSettings
+from hilserl.robot.drivers.ros1.launch import RosOptions
+from hilserl.robot.drivers.ros1.messages import DEBIAN
+from hilserl.sim.panda import HOME_JOINTS_RAD
+from tests.support.loopback import free_port, until
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Franka:
+    """The simulated robot, asked directly."""
+
+    port: int
+
+    def ask(self, what: str, **given: Any) -> Any:
+        with socket.create_connection(("127.0.0.1", self.port)) as line, line.makefile("rw") as words:
+            words.write(json.dumps({"do": what, **given}) + "\n")
+            words.flush()
+            return json.loads(words.readline())
+
+
+@dataclass
+class RosWorld:
+    """What runs, and how to start programs in it."""
+
+    franka: Franka
+    environment: dict[str, str] = field(repr=False)
+
+
+def skip_without_ros() -> None:
+    missing = [name for name in ("rosmaster", "roslaunch") if shutil.which(name) is None]
+    if importlib.util.find_spec("rospy") is None and not (DEBIAN / "rospy").is_dir():
+        missing.append("rospy")
+    if missing:
+        pytest.skip(f"no {', '.join(missing)} here; `make test-ros` installs them")
+
+
+@contextlib.contextmanager
+def ros_world() -> Iterator[RosWorld]:
+    skip_without_ros()
+    with tempfile.TemporaryDirectory() as home, contextlib.ExitStack() as stack:
+        master, port = free_port(), free_port()
+        environment = {
+            **os.environ,
+            "ROS_MASTER_URI": f"http://127.0.0.1:{master}",
+            "ROS_IP": "127.0.0.1",
+            "ROS_HOME": home,
+            "ROS_PACKAGE_PATH": str(HERE / "ros_package"),
+            "FRANKA_PORT": str(port),
+        }
+        stack.enter_context(_running("rosmaster", "--core", "-p", str(master), port=master, environment=environment))
+        node = (sys.executable, str(HERE / "franka_node.py"), str(port))
+        stack.enter_context(_running(*node, port=port, environment=environment))
+        yield RosWorld(Franka(port), environment)
+
+
+@contextlib.contextmanager
+def _running(*command: str, port: int, environment: dict[str, str]) -> Iterator[None]:
+    """A program that listens on a port."""
+
+    def listens() -> bool:
+        assert process.poll() is None, command
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            until(listens, " ".join(command))
+            yield
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def ros_backend(world: RosWorld | None = None, limits: Limits | None = None, **more: Any) -> Iterator[RosBackend]:
+    with contextlib.ExitStack() as stack:
+        world = world or stack.enter_context(ros_world())
+        settings = {
+            "gripper": "franka",
+            "reset_joints_rad": HOME_JOINTS_RAD,
+            "robot_ip": "10.0.0.9",
+            "options": RosOptions(),
+            **more,
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in world.environment.items():
+                patch.setenv(name, value)
+            backend = RosBackend(RosSettings(Box(), limits or Limits(), **settings))
+        yield stack.enter_context(contextlib.closing(backend))
