@@ -14,9 +14,9 @@ from hilserl import tasks
 from hilserl.cli.arguments import parse_run
 from hilserl.cli.main import VERBS, main
 from hilserl.cli.train import Arguments
+from hilserl.data.episode_summary import wilson_interval
 from hilserl.data.episodes import read_episode
 from hilserl.rollout.evaluation import Evaluation
-from hilserl.statistics import wilson_interval
 from hilserl.training.config import preset, save_config
 
 TINY = {

@@ -50,3 +50,14 @@ def summarise(steps: Sequence[Step]) -> EpisodeSummary:
         interventions=sum(now and not before for before, now in pairwise(flags)),
         human_seconds=sum(s.human_seconds for s in steps),
     )
+
+
+def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a success rate; (0, 1) without episodes."""
+    # Imported here: scipy.stats takes half a second, and most commands count nothing.
+    from scipy.stats import binomtest
+
+    if episodes == 0:
+        return 0.0, 1.0
+    interval = binomtest(successes, episodes).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

@@ -4,6 +4,7 @@ A step holds the result of an action, so each observation is stored once: step 0
 carries the action executed from observation t-1 together with observation t.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ import numpy as np
 
 Observation = dict[str, np.ndarray]
 """`state`: float32 [n]; each camera: uint8 [height, width, 3]."""
+
+RewardFn = Callable[[Observation], bool]
+"""Says whether an observation shows a success."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hilserl.statistics import wilson_interval
+from hilserl.data.episode_summary import wilson_interval
 
 _LEAST_AUC = 0.75
 _LEAST_RECALL = 0.2

@@ -1,26 +1,29 @@
-"""What says in training that a task is done, where it is not the task itself."""
+"""Reward functions that replace the task's own success test."""
+
+from pathlib import Path
+from typing import Literal
 
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Observation
+from hilserl.data.step import Observation, RewardFn
 from hilserl.rewards.classifier import RewardClassifier
-from hilserl.rollout.rollout import Judge
-from hilserl.training.config import TrainConfig
+
+RewardName = Literal["success", "dense", "classifier", "human"]
 
 
-def reward_judge(config: TrainConfig, spec: ExperienceSpec) -> Judge | None:
-    """The judge of a run's episodes, or None where the task judges them.
+def make_reward_fn(reward: RewardName, classifier: Path | None, spec: ExperienceSpec) -> RewardFn | None:
+    """Build the reward function of a run, or None where the environment's own reward is used.
 
     Raises HilserlError for a classifier that cannot be read or was trained for something else.
     """
-    if config.reward == "human":
-        return _nobody
-    if config.classifier is None:
+    if reward == "human":
+        return _never
+    if classifier is None:
         return None
-    judge = RewardClassifier.load(config.classifier).judge_for(spec)
+    judge = RewardClassifier.load(classifier).judge_for(spec)
     return lambda observation: judge(observation).success
 
 
-def _nobody(observation: Observation) -> bool:
-    """A success is what the operator calls one, by ending the episode."""
+def _never(observation: Observation) -> bool:
+    """Report no success: with a human reward the operator ends a successful episode."""
     del observation
     return False

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from hilserl.agents.agent import Actor, Agent, act
+from hilserl.data.episode_summary import wilson_interval
 from hilserl.envs.env import DrivableEnv
-from hilserl.statistics import wilson_interval
 from hilserl.vision.frame_encoder import FrameEncoder
 
 

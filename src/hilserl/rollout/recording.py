@@ -7,12 +7,12 @@ import numpy as np
 
 from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Step
+from hilserl.data.step import RewardFn, Step
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
-from hilserl.rollout.rollout import Judge, Policy, Rollout, Subscriber
+from hilserl.rollout.rollout import Policy, Rollout, Subscriber
 from hilserl.runs.run_dir import EpisodeWriter, read_episodes
 
 _TRIES_PER_SUCCESS = 5
@@ -62,7 +62,7 @@ def record(
     *,
     subscribers: Sequence[Subscriber] = (),
     stop: Callable[[Keeper, int], bool] = lambda keeper, episodes: False,  # noqa: ARG005
-    judge: Judge | None = None,
+    judge: RewardFn | None = None,
 ) -> None:
     """Lets an operator drive until the keeper has `successes` episodes or the operator wants to stop.
 
@@ -85,7 +85,7 @@ def record_demonstrations(
     *,
     keep_failures: bool = False,
     show: Callable[[Keeper], object] = lambda _: None,
-    judge: Judge | None = None,
+    judge: RewardFn | None = None,
 ) -> Keeper:
     """Lets the simulated operator demonstrate until `successes` episodes succeeded; goes on where a folder has some.
 

@@ -9,16 +9,12 @@ import numpy as np
 
 from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Observation, Step
+from hilserl.data.step import Observation, RewardFn, Step
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent, Takeover, Verdict
 
 Policy = Callable[[Observation], tuple[np.ndarray, int]]
 """The action a policy proposes, and the version of the weights that chose it."""
-
-
-Judge = Callable[[Observation], bool]
-"""Whether what is seen is a success."""
 
 
 class Subscriber(Protocol):
@@ -57,7 +53,7 @@ class Rollout:
         stream: str,
         first_episode: int = 0,
         observe: Callable[[Observation], Observation] = lambda observation: observation,
-        judge: Judge | None = None,
+        judge: RewardFn | None = None,
     ) -> None:
         self._env, self._spec, self._operator = env, spec, operator
         self._subscribers, self._seed, self._stream = subscribers, seed, stream

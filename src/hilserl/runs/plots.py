@@ -15,10 +15,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hilserl.data.episode_summary import wilson_interval
 from hilserl.files import atomically
 from hilserl.runs.metrics import RECENT_EPISODES, read_metrics
 from hilserl.runs.run_dir import RunDir
-from hilserl.statistics import wilson_interval
 
 _GREEN, _RED, _BLUE = "#2a7f4f", "#c0392b", "#2c5f9e"
 _HEADER = (

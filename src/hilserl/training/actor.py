@@ -15,7 +15,7 @@ from hilserl.operators.console.session import Report, Station
 from hilserl.operators.human import Role
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.simulated import SimulatedOperator
-from hilserl.rewards.reward_fn import reward_judge
+from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.robot.control.backend import LostError, RefusedError
 from hilserl.rollout.rollout import Rollout, Subscriber
 from hilserl.rollout.timers import Stopwatch
@@ -46,7 +46,7 @@ class ActorLoop:
         self.env = make_acting_env(
             config, reward=shaped, cameras=config.recorded_cameras, ends_on_success=not config.judged
         )
-        self._judge = reward_judge(config, self.env.experience)
+        self._judge = make_reward_fn(config.reward, config.classifier, self.env.experience)
         self.station = self._open_station(report, value)
         self.operator = self.station.person if self.station else _unattended(config, self.env)
 

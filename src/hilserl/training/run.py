@@ -18,7 +18,7 @@ from hilserl.envs import make as world
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
-from hilserl.rewards.reward_fn import reward_judge
+from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.rollout.evaluation import Player, evaluate
 from hilserl.rollout.recording import record_demonstrations
 from hilserl.rollout.rollout import seed_for
@@ -86,7 +86,7 @@ def demonstrations(config: TrainConfig, folder: RunDir, spec: ExperienceSpec) ->
     else:
         if not folder.demonstrations.exists():
             part = folder.demonstrations.with_name(".demonstrations.part")
-            judge = reward_judge(config, spec) if config.reward == "classifier" else None
+            judge = make_reward_fn(config.reward, config.classifier, spec) if config.reward == "classifier" else None
             with contextlib.closing(
                 make_env(config, cameras=config.recorded_cameras, ends_on_success=judge is None)
             ) as env:
