@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hilserl.agents.agent import act, update
-from hilserl.agents.cloning import cloning_loss, create_cloner, unexpectedness
+from hilserl.agents.cloning import cloning_loss, create_cloner, negative_log_likelihood
 from hilserl.agents.networks import PolicyOutput, sample_squashed, squashed_log_density
 from hilserl.cli.main import main
 from hilserl.data.episodes import write_episode
@@ -27,10 +27,10 @@ from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
-from hilserl.training.baselines import contestants
+from hilserl.training.baselines import baseline_configs
 from hilserl.training.config import TrainConfig, from_json, preset, to_json
 from hilserl.training.learner import Learner
-from hilserl.training.policy_loading import open_trained
+from hilserl.training.policy_loading import load_policy
 from hilserl.training.trainer import train
 from tests.agents.test_sac import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
 from tests.support.steps import make_episode
@@ -50,8 +50,8 @@ def first(batches: Transitions) -> Transitions:
 
 def test_the_density_of_an_action_is_that_of_its_sample() -> None:
     output = PolicyOutput(jnp.array([[0.3, -0.8]]), jnp.array([[-1.0, -2.0]]))
-    action, log_density = sample_squashed(output, jax.random.key(0))
-    np.testing.assert_allclose(squashed_log_density(output, action), log_density, rtol=1e-4)
+    action, log_prob = sample_squashed(output, jax.random.key(0))
+    np.testing.assert_allclose(squashed_log_density(output, action), log_prob, rtol=1e-4)
 
 
 @pytest.mark.parametrize("demonstrated", [-0.9, -0.2, 0.0, 0.6])
@@ -85,8 +85,8 @@ def test_what_is_always_demonstrated_is_done(state_spec: ExperienceSpec, gripper
         done = act(actor, seen, jax.random.key(0), explore=False)
         np.testing.assert_allclose(done, shown, atol=0.1)
         assert np.array_equal(done[3:], shown[3:])
-    before = unexpectedness(create_cloner(spec, SMALL, 0), first(batches))
-    assert unexpectedness(agent, first(batches))["cloning_loss"] < before["cloning_loss"]
+    before = negative_log_likelihood(create_cloner(spec, SMALL, 0), first(batches))
+    assert negative_log_likelihood(agent, first(batches))["cloning_loss"] < before["cloning_loss"]
 
 
 def test_the_gripper_does_not_move_the_motion(state_spec: ExperienceSpec) -> None:
@@ -239,7 +239,7 @@ def test_the_verb_leaves_what_a_run_leaves(tmp_path: Path, monkeypatch: pytest.M
     assert run.curve.stat().st_size > 10_000
     assert [record["rounds"] for record in read_metrics(run.metrics, "evaluation")] == [2, 4, 6, 8]
     assert "held_out_motion_error" in read_metrics(run.metrics, "cloning")[-1]
-    assert open_trained(run).checkpoint.name in {"2", "4", "6", "8"}
+    assert load_policy(run).checkpoint.name in {"2", "4", "6", "8"}
 
 
 def test_cloning_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -300,7 +300,7 @@ def steps_of_one(env: Any) -> Sequence[Step]:
 def test_a_comparison_varies_who_learns_and_nothing_else() -> None:
     usual = preset("pick_cube")
     base = dataclasses.replace(usual, obs="state", max_env_steps=77)
-    found = dict(contestants(base, usual))
+    found = dict(baseline_configs(base, usual))
     assert {label: (c.algorithm, c.operator, c.demonstrations) for label, c in found.items()} == {
         "BC, 20 demonstrations": ("bc", "scripted", 20),
         "BC, 100 demonstrations": ("bc", "scripted", 100),

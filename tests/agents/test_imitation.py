@@ -21,7 +21,7 @@ from hilserl.rollout.recording import record_demonstrations
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_env, pick_cube
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.device_placement import DeviceStore
+from hilserl.training.device_placement import DeviceStorage
 from hilserl.training.learner import Learner
 from hilserl.training.trainer import train
 from tests.agents.test_sac import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
@@ -145,7 +145,7 @@ def test_camera_heads_learn_to_see_what_a_person_acted_upon(state_spec: Experien
     assert not moved(plain.actor.encoder.scale, imitating.actor.encoder.scale)
 
 
-@pytest.mark.parametrize("store", [{}, {"store": DeviceStore}])
+@pytest.mark.parametrize("store", [{}, {"store": DeviceStorage}])
 def test_replay_says_what_a_person_did(state_spec: ExperienceSpec, store: dict) -> None:
     replay = Replay(state_spec, 20, make_episode(9, 3, terminated=True, camera=False), **store)
     for step in make_episode(1, 6, intervened=(2, 3), camera=False):

@@ -158,14 +158,14 @@ def test_a_persons_nearly_closed_is_closed(action: float, choice: int) -> None:
 
 def test_the_squashed_density_integrates_to_one() -> None:
     output = PolicyOutput(jnp.full((200_000, 1), 0.4), jnp.full((200_000, 1), -0.3))
-    action, log_density = sample_squashed(output, jax.random.key(0))
+    action, log_prob = sample_squashed(output, jax.random.key(0))
     assert float(jnp.abs(action).max()) <= 1.0
-    assert float(jnp.mean(jnp.exp(-log_density))) == pytest.approx(2.0, rel=0.05), "E[1/p] is the measure of (-1, 1)"
+    assert float(jnp.mean(jnp.exp(-log_prob))) == pytest.approx(2.0, rel=0.05), "E[1/p] is the measure of (-1, 1)"
 
 
 def test_the_density_is_finite_at_the_edge() -> None:
-    action, log_density = sample_squashed(PolicyOutput(jnp.array([[40.0]]), jnp.array([[0.0]])), jax.random.key(0))
-    assert np.isfinite(log_density).all()
+    action, log_prob = sample_squashed(PolicyOutput(jnp.array([[40.0]]), jnp.array([[0.0]])), jax.random.key(0))
+    assert np.isfinite(log_prob).all()
     assert float(action[0, 0]) <= 1.0
 
 

@@ -13,7 +13,7 @@ import pytest
 from hilserl import tasks
 from hilserl.cli.arguments import parse_run
 from hilserl.cli.main import VERBS, main
-from hilserl.cli.train import Arguments
+from hilserl.cli.train import TrainArguments
 from hilserl.data.episode_summary import wilson_interval
 from hilserl.data.episodes import read_episode
 from hilserl.rollout.evaluation import Evaluation
@@ -82,7 +82,7 @@ def test_a_run_that_goes_on_may_be_told_again_what_it_is(tmp_path: Path) -> None
         (["--async", "--randomise"], (True, True)),
         (["--no-randomise"], (True, False)),
     ):
-        config = parse_run("train", "pick_cube", [*words, *more], Arguments).config
+        config = parse_run("train", "pick_cube", [*words, *more], TrainArguments).config
         assert (config.free_running, config.randomise) == expected
 
 

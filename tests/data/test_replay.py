@@ -15,7 +15,7 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 from hilserl.tasks import make_env
-from hilserl.training.device_placement import DeviceStore
+from hilserl.training.device_placement import DeviceStorage
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from tests.support.steps import make_episode, make_step
 
@@ -267,7 +267,7 @@ def same(a: Transitions, b: Transitions) -> bool:
 def test_on_a_device_batches_are_the_same_bit_by_bit(spec: ExperienceSpec, capacity: int, seed: int) -> None:
     rng = np.random.default_rng([seed, capacity])
     prior = make_episode(9, 4, terminated=True) if seed else []
-    host, device = (Replay(spec, capacity, prior, **store) for store in ({}, {"store": DeviceStore}))
+    host, device = (Replay(spec, capacity, prior, **store) for store in ({}, {"store": DeviceStorage}))
     numbers, running = itertools.count(10), {}
     for turn in range(150):
         place, event = int(rng.integers(3)), rng.random()
@@ -296,13 +296,13 @@ def test_on_a_device_batches_are_the_same_bit_by_bit(spec: ExperienceSpec, capac
 
 def test_many_demonstrations_reach_a_device_whole(spec: ExperienceSpec) -> None:
     prior = [step for episode in range(70) for step in make_episode(episode, 7, terminated=bool(episode % 2))]
-    host, device = Replay(spec, 5, prior), Replay(spec, 5, prior, store=DeviceStore)
+    host, device = Replay(spec, 5, prior), Replay(spec, 5, prior, store=DeviceStorage)
     assert len(host.prior_rows()) == 490
     assert same(*(replay.transitions(replay.prior_rows()) for replay in (host, device)))
 
 
 def test_features_of_another_type_are_rounded_alike(spec: ExperienceSpec) -> None:
-    host, device = Replay(spec, 5, features=FEATURES), Replay(spec, 5, features=FEATURES, store=DeviceStore)
+    host, device = Replay(spec, 5, features=FEATURES), Replay(spec, 5, features=FEATURES, store=DeviceStorage)
     for step in make_episode(1, 2):
         features = np.random.default_rng(step.index).normal(size=(2, 2, 4))
         for replay in (host, device):

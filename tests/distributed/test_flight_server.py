@@ -25,25 +25,25 @@ from hilserl.data.step import Step
 from hilserl.distributed import exchange as exchange_module
 from hilserl.distributed import flight_client as line_module
 from hilserl.distributed import remote_learner as client_module
-from hilserl.distributed.actor_node import Place, learners_config
+from hilserl.distributed.actor_node import Place, fetch_run_config
 from hilserl.distributed.credentials import Credentials, make_credentials
-from hilserl.distributed.flight_client import Line
+from hilserl.distributed.flight_client import LearnerClient
 from hilserl.distributed.flight_server import Service
 from hilserl.distributed.protocol import (
     EPISODES_PER_ACTOR,
     MAX_MESSAGE_BYTES,
     MAX_ROWS,
+    ActorReport,
     Description,
     EntryHeader,
+    ProtocolError,
     PutHeader,
-    RefusedError,
-    Report,
     UnreachableError,
     batch_of,
     empty_batch,
     encode,
 )
-from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool, SpoolFullError
 from hilserl.errors import HilserlError
 from hilserl.training.config import preset, to_json
@@ -76,9 +76,9 @@ def learner(tmp_path: Path, state_spec: ExperienceSpec) -> Iterator[ToyLearner]:
 @contextlib.contextmanager
 def calling(
     learner: ToyLearner | Address, credentials: Credentials | None = None, deadline_s: float = LONG_S
-) -> Iterator[Line]:
+) -> Iterator[LearnerClient]:
     address = learner if isinstance(learner, Address) else learner.address
-    with contextlib.closing(Line(address, credentials or Credentials(), deadline_s)) as line:
+    with contextlib.closing(LearnerClient(address, credentials or Credentials(), deadline_s)) as line:
         yield line
 
 
@@ -90,7 +90,9 @@ def raw(learner: ToyLearner) -> Iterator[flight.FlightClient]:
         yield client
 
 
-def put(line: Line, session: int, first: int, steps: Sequence[Step], learner: ToyLearner, stream: str = A) -> list[int]:
+def put(
+    line: LearnerClient, session: int, first: int, steps: Sequence[Step], learner: ToyLearner, stream: str = A
+) -> list[int]:
     messages = [(EntryHeader(first), batch_of(steps, learner.spec))]
     return list(line.put(PutHeader(stream, session), messages, arrow_schema(learner.spec)))
 
@@ -107,7 +109,7 @@ def test_a_hello_is_answered_with_where_the_stream_stands(learner: ToyLearner) -
         assert put(line, 1, 1, episode(0), learner) == [4]
         again = line.hello(hello_of(learner.spec, A, run=welcome.run))
         assert (again.number, again.session, again.stored, again.next_episode) == (0, 2, 4, 1)
-        assert line.report(Report(A, numbers={"steps": 4.0})).actors == 2
+        assert line.report(ActorReport(A, numbers={"steps": 4.0})).actors == 2
         description = line.describe()
         assert (description.run, description.config, description.actors) == (welcome.run, '{"task": "toy"}', 2)
     assert learner.exchange.refused == 0
@@ -138,7 +140,7 @@ def misfits(spec: ExperienceSpec) -> dict[str, tuple[dict[str, Any], Sequence[st
 def test_what_does_not_fit_is_refused_with_both_sides_in_the_message(learner: ToyLearner) -> None:
     with calling(learner) as line:
         for changes, parts in misfits(learner.spec).values():
-            with pytest.raises(RefusedError) as refused:
+            with pytest.raises(ProtocolError) as refused:
                 line.hello(hello_of(learner.spec, A, **changes))
             for part in parts:
                 assert part in str(refused.value)
@@ -148,11 +150,11 @@ def test_what_does_not_fit_is_refused_with_both_sides_in_the_message(learner: To
         assert line.hello(hello_of(learner.spec, A)).session == 1
 
 
-def everything(line: Line, learner: ToyLearner) -> dict[str, Callable[[], object]]:
+def everything(line: LearnerClient, learner: ToyLearner) -> dict[str, Callable[[], object]]:
     return {
         "describe": line.describe,
         "hello": lambda: line.hello(hello_of(learner.spec, A)),
-        "report": lambda: line.report(Report(A)),
+        "report": lambda: line.report(ActorReport(A)),
         "weights": lambda: line.weights(0, -1, 0.1),
         "put": lambda: put(line, 1, 1, episode(0), learner),
     }
@@ -166,7 +168,7 @@ def test_without_the_right_token_nothing_is_done(tmp_path: Path, state_spec: Exp
         for token in (None, "another", "the token2", "the toke", "THE TOKEN", "x" * 4000):
             with calling(learner, Credentials(token)) as line:
                 for call in everything(line, learner).values():
-                    with pytest.raises(RefusedError, match="token"):
+                    with pytest.raises(ProtocolError, match="token"):
                         call()
                     refused += 1
         assert learner.exchange.refused == refused
@@ -237,7 +239,7 @@ def test_a_learner_that_cannot_be_trusted_is_told_nothing(
         calling(learner, without_key(believed)) as line,
     ):
         for call in everything(line, learner).values():
-            with pytest.raises(RefusedError, match=r"certificate.*is not to be trusted"):
+            with pytest.raises(ProtocolError, match=r"certificate.*is not to be trusted"):
                 call()
         assert not learner.store.cursors
 
@@ -247,7 +249,7 @@ def test_with_the_right_certificate_a_wrong_token_is_no_use(
 ) -> None:
     wrong = dataclasses.replace(without_key(secrets["right"]), token=secrets["other"].token)
     with ToyLearner(tmp_path, state_spec, secrets["right"]) as learner, calling(learner, wrong) as line:
-        with pytest.raises(RefusedError, match="The token is wrong"):
+        with pytest.raises(ProtocolError, match="The token is wrong"):
             line.hello(hello_of(state_spec, A))
         assert not learner.store.cursors
 
@@ -259,7 +261,7 @@ def test_an_open_line_does_not_reach_an_encrypted_learner_nor_the_other_way_roun
     for name, shown, used in (("tls", right, Credentials(right.token)), ("plain", Credentials(right.token), right)):
         (tmp_path / name).mkdir()
         with ToyLearner(tmp_path / name, state_spec, shown) as learner:
-            with calling(learner, without_key(used)) as line, pytest.raises((UnreachableError, RefusedError)):
+            with calling(learner, without_key(used)) as line, pytest.raises((UnreachableError, ProtocolError)):
                 line.hello(hello_of(state_spec, A))
             assert not learner.store.cursors
             with calling(learner, without_key(shown)) as line:
@@ -518,7 +520,7 @@ def test_a_refusal_in_the_midst_of_many_messages_is_told(learner: ToyLearner) ->
     messages += [(EntryHeader(500), batch_of(episode(1, 200), learner.spec)) for _ in range(200)]
     with calling(learner) as line:
         line.hello(hello_of(learner.spec, A))
-        with pytest.raises(RefusedError, match="Entry 500 came where 102 was expected"):
+        with pytest.raises(ProtocolError, match="Entry 500 came where 102 was expected"):
             list(line.put(PutHeader(A, 1), messages, arrow_schema(learner.spec)))
         assert line.hello(hello_of(learner.spec, A)).stored in (0, 101)
 
@@ -545,14 +547,14 @@ def test_many_messages_are_stored_in_order_and_acknowledged_as_they_are(learner:
 def test_ctrl_c_while_the_learner_answers_is_not_forgotten(
     learner: ToyLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer(line: Line) -> Description:
+    def answer(line: LearnerClient) -> Description:
         del line
         os.kill(os.getpid(), signal.SIGINT)
         return Description("run", "", to_json(preset("pick_cube")), LearnerFacts(), 0)
 
-    monkeypatch.setattr(Line, "describe", answer)
+    monkeypatch.setattr(LearnerClient, "describe", answer)
     with pytest.raises(KeyboardInterrupt):
-        learners_config(Place(learner.address, Credentials(), tmp_path))
+        fetch_run_config(Place(learner.address, Credentials(), tmp_path))
 
 
 def test_two_processes_with_one_stream_take_turns(learner: ToyLearner) -> None:
@@ -563,14 +565,14 @@ def test_two_processes_with_one_stream_take_turns(learner: ToyLearner) -> None:
         with pytest.raises(UnreachableError, match=r"another process.*run-dir"):
             line.hello(theirs)
         assert line.hello(mine).session == 2, "the same process after a broken connection"
-        line.report(Report(A, {}, leaving=True, name="toy"))
+        line.report(ActorReport(A, {}, leaving=True, name="toy"))
         assert line.hello(theirs).session == 3
         with pytest.raises(UnreachableError):
             line.hello(mine)
     learner.stop()
     learner.start()
     with calling(learner) as line:
-        line.report(Report(A, {}, name="toy"))
+        line.report(ActorReport(A, {}, name="toy"))
         assert line.hello(mine).session == 4, "a learner that began anew goes by who says hello first"
         with pytest.raises(UnreachableError):
             line.hello(theirs)
@@ -591,7 +593,7 @@ def test_a_put_of_an_earlier_session_is_refused(learner: ToyLearner) -> None:
         old.hello(hello_of(learner.spec, A))
         put(old, 1, 1, episode(0), learner)
         new.hello(hello_of(learner.spec, A))
-        with pytest.raises(RefusedError, match=r"Session 1.*copy of the same folder"):
+        with pytest.raises(ProtocolError, match=r"Session 1.*copy of the same folder"):
             put(old, 1, 5, episode(1), learner)
         assert put(new, 2, 5, episode(1), learner) == [8]
     assert learner.kept == keys([episode(0), episode(1)])
@@ -603,7 +605,7 @@ def test_a_discard_with_steps_is_refused(learner: ToyLearner) -> None:
         line.hello(hello_of(learner.spec, A))
         assert put(line, 1, 1, episode(0, ends=False), learner) == [4]
         messages = [(EntryHeader(5, 0), batch_of(episode(1), learner.spec))]
-        with pytest.raises(RefusedError, match="discard"):
+        with pytest.raises(ProtocolError, match="discard"):
             list(line.put(PutHeader(A, 1), messages, arrow_schema(learner.spec)))
     assert learner.kept == keys([episode(0, ends=False)])
 
@@ -797,7 +799,7 @@ def test_weights_of_any_size_come_whole(learner: ToyLearner, size: int) -> None:
 # The link.
 
 
-def send(link: RemoteLink, steps: Sequence[Step]) -> float:
+def send(link: RemoteLearner, steps: Sequence[Step]) -> float:
     """Sends steps; how long the longest took."""
     longest = 0.0
     for step in steps:
@@ -813,7 +815,7 @@ def gone(_: str) -> bool:
 
 
 @pytest.fixture
-def link(tmp_path: Path, learner: ToyLearner) -> Iterator[RemoteLink]:
+def link(tmp_path: Path, learner: ToyLearner) -> Iterator[RemoteLearner]:
     with linked(tmp_path / "actor", learner.spec, learner.address) as link:
         yield link
 
@@ -844,7 +846,7 @@ def test_a_link_carries_steps_weights_and_signs_of_life(tmp_path: Path, learner:
     assert [key(s) for s in learner.drain()] == [key(s) for s in [*episode(0), *episode(1)]]
 
 
-def test_a_learner_that_comes_and_goes_has_every_step_once(learner: ToyLearner, link: RemoteLink) -> None:
+def test_a_learner_that_comes_and_goes_has_every_step_once(learner: ToyLearner, link: RemoteLearner) -> None:
     link.connect(gone)
     longest, number = 0.0, 0
     for _ in range(3):
@@ -895,12 +897,12 @@ def test_an_actor_that_does_not_fit_is_told_at_once(tmp_path: Path, learner: Toy
     other = dataclasses.replace(learner.spec, task="other")
     with (
         linked(tmp_path / "actor", other, learner.address) as link,
-        pytest.raises(RefusedError, match="task: here 'toy', there 'other'"),
+        pytest.raises(ProtocolError, match="task: here 'toy', there 'other'"),
     ):
         link.connect(lambda _: True)
 
 
-def test_a_busy_learner_gets_everything_when_it_can(learner: ToyLearner, link: RemoteLink) -> None:
+def test_a_busy_learner_gets_everything_when_it_can(learner: ToyLearner, link: RemoteLearner) -> None:
     link.connect(gone)
     learner.busy = UnreachableError("The learner is behind.")
     longest = send(link, [*episode(0), *episode(1, ends=False), *episode(2)])
@@ -912,19 +914,19 @@ def test_a_busy_learner_gets_everything_when_it_can(learner: ToyLearner, link: R
     assert learner.kept == keys([episode(0), episode(1, ends=False), episode(2)])
 
 
-def test_what_is_refused_is_raised_at_the_next_send(learner: ToyLearner, link: RemoteLink) -> None:
+def test_what_is_refused_is_raised_at_the_next_send(learner: ToyLearner, link: RemoteLearner) -> None:
     link.connect(gone)
-    learner.busy = RefusedError("No more of this.")
+    learner.busy = ProtocolError("No more of this.")
     send(link, episode(0)[:1])
     until(lambda: link._failure is not None, "the refusal")
-    with pytest.raises(RefusedError, match=r"No more of this\."):
+    with pytest.raises(ProtocolError, match=r"No more of this\."):
         link.send(episode(0)[1])
     assert link.waiting == 1, "nothing is thrown away"
-    with pytest.raises(RefusedError, match=r"No more of this\."):
+    with pytest.raises(ProtocolError, match=r"No more of this\."):
         link.close()
 
 
-def test_a_learner_that_went_back_to_an_older_checkpoint_is_followed(learner: ToyLearner, link: RemoteLink) -> None:
+def test_a_learner_that_went_back_to_an_older_checkpoint_is_followed(learner: ToyLearner, link: RemoteLearner) -> None:
     learner.published = (7, toy_weights())
     link.connect(gone)
     assert link.weights()[1] == 7
@@ -934,16 +936,16 @@ def test_a_learner_that_went_back_to_an_older_checkpoint_is_followed(learner: To
     until(lambda: link.weights()[1] == 3, "the older version")
 
 
-def test_weights_that_do_not_fit_are_raised_at_the_next_send(learner: ToyLearner, link: RemoteLink) -> None:
+def test_weights_that_do_not_fit_are_raised_at_the_next_send(learner: ToyLearner, link: RemoteLearner) -> None:
     link.connect(gone)
     learner.published = (1, {"junk": np.zeros(1)})
     until(lambda: link._failure is not None, "the weights")
-    with pytest.raises(RefusedError, match="weights do not fit"):
+    with pytest.raises(ProtocolError, match="weights do not fit"):
         link.send(episode(0)[0])
     assert link.weights()[1] == 0
 
 
-def test_a_discard_arrives_after_its_steps_and_once(learner: ToyLearner, link: RemoteLink) -> None:
+def test_a_discard_arrives_after_its_steps_and_once(learner: ToyLearner, link: RemoteLearner) -> None:
     link.connect(gone)
     send(link, [*episode(0), *episode(1, ends=False)])
     link.forget(1)
@@ -960,7 +962,7 @@ def test_a_discard_arrives_after_its_steps_and_once(learner: ToyLearner, link: R
     assert learner.kept == keys([episode(0), episode(4)])
 
 
-def test_single_steps_and_discards_between_restarts_arrive_once(learner: ToyLearner, link: RemoteLink) -> None:
+def test_single_steps_and_discards_between_restarts_arrive_once(learner: ToyLearner, link: RemoteLearner) -> None:
     """A schedule of everything at once, drawn with a seed."""
     rng, expected = np.random.default_rng(0), []
     link.connect(gone)
@@ -1021,7 +1023,7 @@ def test_room_that_comes_back_within_an_episode_does_not_mend_it(tmp_path: Path,
 
 
 def test_an_episode_is_forgotten_even_where_the_disk_is_full(
-    learner: ToyLearner, link: RemoteLink, monkeypatch: pytest.MonkeyPatch
+    learner: ToyLearner, link: RemoteLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operator's word counts; it is not lost because there is no room for it now, nor does it end the actor."""
     link.connect(gone)
@@ -1098,10 +1100,10 @@ def test_of_two_actors_with_one_folders_copies_one_is_refused_and_no_step_is_dou
             welcome = two.connect(gone)
             send(two, episode(max(welcome.next_episode, 2)))
             assert two.flush(LONG_S)
-            with contextlib.suppress(RefusedError):
+            with contextlib.suppress(ProtocolError):
                 send(one, episode(10))
             until(lambda: one._failure is not None, "the refusal")
-            with pytest.raises(RefusedError, match="copy of the same folder"):
+            with pytest.raises(ProtocolError, match="copy of the same folder"):
                 send(one, episode(11))
             send(two, episode(3))
             assert two.flush(LONG_S)
@@ -1115,7 +1117,7 @@ def test_a_spool_of_another_run_is_refused(tmp_path: Path, learner: ToyLearner, 
     with (
         ToyLearner(tmp_path / "other", state_spec) as other,
         linked(tmp_path / "actor", state_spec, other.address) as link,
-        pytest.raises(RefusedError, match="another run"),
+        pytest.raises(ProtocolError, match="another run"),
     ):
         link.connect(gone)
 
@@ -1175,7 +1177,7 @@ def test_a_line_slower_than_a_call_may_last_still_gets_on(
     tmp_path: Path, spec: ExperienceSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve megabytes have gathered and five go over in one call's time: pieces of it must be acknowledged."""
-    monkeypatch.setattr(Line.__init__, "__defaults__", (2.0,))
+    monkeypatch.setattr(LearnerClient.__init__, "__defaults__", (2.0,))
     eye = dataclasses.replace(spec, images=(("eye", (128, 128, 3)),))
     frame = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
     steps = [
@@ -1193,7 +1195,7 @@ def test_a_line_slower_than_a_call_may_last_still_gets_on(
         until(lambda: link.waiting < MAX_ROWS, "some of it to be acknowledged", 8.0)
 
 
-def test_an_idle_actor_is_known_to_a_learner_that_starts_again(learner: ToyLearner, link: RemoteLink) -> None:
+def test_an_idle_actor_is_known_to_a_learner_that_starts_again(learner: ToyLearner, link: RemoteLearner) -> None:
     """Its operator thinks, its steps are all sent: nothing but its signs of life reach the new learner."""
     link.connect(gone)
     send(link, episode(0))
@@ -1216,7 +1218,7 @@ def test_a_metric_that_is_not_finite_ends_no_actor(tmp_path: Path, learner: ToyL
 
 @pytest.mark.parametrize("method", ["tidy", "acknowledge"])
 def test_a_disk_that_is_full_for_a_moment_ends_no_actor(
-    learner: ToyLearner, link: RemoteLink, monkeypatch: pytest.MonkeyPatch, method: str
+    learner: ToyLearner, link: RemoteLearner, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """The sending thread writes too; it must try again as it does for everything else that passes."""
     link.connect(gone)
@@ -1237,7 +1239,7 @@ def test_a_disk_that_is_full_for_a_moment_ends_no_actor(
     assert learner.kept == keys([episode(0), episode(1)])
 
 
-def test_leaving_does_not_wait_for_a_learner_that_is_gone(learner: ToyLearner, link: RemoteLink) -> None:
+def test_leaving_does_not_wait_for_a_learner_that_is_gone(learner: ToyLearner, link: RemoteLearner) -> None:
     link.connect(gone)
     learner.stop()
     send(link, episode(0))
@@ -1246,7 +1248,7 @@ def test_leaving_does_not_wait_for_a_learner_that_is_gone(learner: ToyLearner, l
         assert database.execute("SELECT count(*) FROM entries").fetchone() == (4,)
 
 
-def test_a_damaged_spool_is_told_at_the_next_send(learner: ToyLearner, link: RemoteLink) -> None:
+def test_a_damaged_spool_is_told_at_the_next_send(learner: ToyLearner, link: RemoteLearner) -> None:
     link.connect(gone)
     learner.busy = UnreachableError("Not now.")
     send(link, episode(0))
@@ -1274,7 +1276,7 @@ def test_many_actors_at_once_arrive_apart(tmp_path: Path, learner: ToyLearner) -
     assert learner.kept == keys([episode(begin + offset) for begin in begins for offset in range(6)])
 
 
-def test_a_step_of_a_closed_link_is_refused(link: RemoteLink) -> None:
+def test_a_step_of_a_closed_link_is_refused(link: RemoteLearner) -> None:
     link.connect(gone)
     link.close()
     with pytest.raises(HilserlError):

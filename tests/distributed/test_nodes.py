@@ -14,7 +14,7 @@ import pytest
 
 from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.flight_client import CALL_S, Line
+from hilserl.distributed.flight_client import CALL_S, LearnerClient
 from hilserl.runs.checkpoint import choose, steps_in
 from tests.support.nodes import OTHER_TASK, Actor, Node, Proxy, Site, Spooled, until
 
@@ -68,7 +68,7 @@ def leave(*nodes: Node) -> None:
 
 def alive_at(port: int) -> int:
     """How many actors the learner on a port takes for alive."""
-    line = Line(Address("127.0.0.1", port), Credentials())
+    line = LearnerClient(Address("127.0.0.1", port), Credentials())
     try:
         return line.describe().actors
     finally:

@@ -14,13 +14,13 @@ from hilserl.data.step import Step
 from hilserl.distributed.protocol import (
     MAX_MESSAGE_BYTES,
     MAX_ROWS,
+    ActorReport,
     Description,
     EntryHeader,
     Hello,
+    LearnerStatus,
+    ProtocolError,
     PutHeader,
-    RefusedError,
-    Report,
-    Status,
     Stored,
     WeightsWanted,
     Welcome,
@@ -48,8 +48,8 @@ MESSAGES = [
     PutHeader(STREAM, 4),
     EntryHeader(9, 12, more=True),
     Stored(2**62),
-    Report(STREAM, numbers={"steps": 3.0, "late": 0.0}, leaving=True),
-    Status(LearnerFacts(5, 2.5, 3, 4, {"loss": -0.5}), 2, "solved"),
+    ActorReport(STREAM, numbers={"steps": 3.0, "late": 0.0}, leaving=True),
+    LearnerStatus(LearnerFacts(5, 2.5, 3, 4, {"loss": -0.5}), 2, "solved"),
     Description("run", "toy", "{}", LearnerFacts(), 1),
     WeightsWanted(0, -1, 0.5),
 ]
@@ -89,7 +89,7 @@ JUNK = [
 @pytest.mark.parametrize("message", MESSAGES, ids=kinds(MESSAGES))
 @pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
 def test_junk_is_refused(message: Any, junk: bytes) -> None:
-    with pytest.raises(RefusedError, match=type(message).__name__):
+    with pytest.raises(ProtocolError, match=type(message).__name__):
         decode(junk, type(message))
 
 
@@ -118,7 +118,7 @@ def test_a_wrong_type_or_size_in_any_field_is_refused(message: Any) -> None:
         original = getattr(message, name)
         wrong = wrong_values(name, original) if not isinstance(original, LearnerFacts) else [None, [], "x", 3]
         for value in wrong:
-            with pytest.raises(RefusedError):
+            with pytest.raises(ProtocolError):
                 decode(json.dumps({**whole, name: value}).encode(), type(message))
 
 
@@ -128,7 +128,7 @@ def test_a_missing_field_is_refused_and_one_more_makes_no_difference(message: An
     required = [f.name for f in dataclasses.fields(message) if f.default is f.default_factory is dataclasses.MISSING]
     assert required
     for name in required:
-        with pytest.raises(RefusedError, match=name):
+        with pytest.raises(ProtocolError, match=name):
             decode(json.dumps({k: v for k, v in whole.items() if k != name}).encode(), type(message))
     assert decode(json.dumps({**whole, "later_version": [1, {"a": None}]}).encode(), type(message)) == message
 
@@ -136,34 +136,34 @@ def test_a_missing_field_is_refused_and_one_more_makes_no_difference(message: An
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "nan", "null"])
 def test_what_is_no_number_is_refused(number: str) -> None:
     for text, kind in (
-        (f'{{"stream": "{STREAM}", "numbers": {{"a": {number}}}}}', Report),
+        (f'{{"stream": "{STREAM}", "numbers": {{"a": {number}}}}}', ActorReport),
         (f'{{"life": 0, "newer_than": 1, "within_s": {number}}}', WeightsWanted),
         (f'{{"upto": {number}}}', Stored),
-        (f'{{"facts": {{"rounds_per_s": {number}}}}}', Status),
+        (f'{{"facts": {{"rounds_per_s": {number}}}}}', LearnerStatus),
     ):
-        with pytest.raises(RefusedError):
+        with pytest.raises(ProtocolError):
             decode(text.encode(), kind)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_metric_that_is_not_finite_does_not_make_a_message_unreadable(value: float) -> None:
     """A loss may be NaN for a moment; that must not end an actor."""
-    report = decode(encode(Report(STREAM, numbers={"bad": value, "good": 1.0})), Report)
+    report = decode(encode(ActorReport(STREAM, numbers={"bad": value, "good": 1.0})), ActorReport)
     assert report.numbers["good"] == 1.0
-    status = decode(encode(Status(LearnerFacts(3, losses={"bad": value, "good": 1.0}))), Status)
+    status = decode(encode(LearnerStatus(LearnerFacts(3, losses={"bad": value, "good": 1.0}))), LearnerStatus)
     assert (status.facts.rounds, status.facts.losses["good"]) == (3, 1.0)
 
 
 @pytest.mark.parametrize("stream", ["", "0" * 31, "0" * 33, "G" * 32, "A" * 32, "0" * 32 + "\n", "../" * 10 + "aa"])
 def test_a_stream_is_thirty_two_hexadecimal_digits(stream: str) -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(ProtocolError):
         decode(encode(PutHeader(stream, 1)), PutHeader)
 
 
 def test_what_is_too_long_is_not_even_parsed() -> None:
     message = encode(Stored(1))
     assert decode(message.ljust(MAX_MESSAGE_BYTES), Stored) == Stored(1)
-    with pytest.raises(RefusedError, match=str(MAX_MESSAGE_BYTES)):
+    with pytest.raises(ProtocolError, match=str(MAX_MESSAGE_BYTES)):
         decode(message.ljust(MAX_MESSAGE_BYTES + 1), Stored)
 
 
@@ -187,7 +187,7 @@ def test_differences_show_both_sides(spec: ExperienceSpec, state_spec: Experienc
     "experience", ["", "[]", "null", "{", "7", '{"task": NaN}', '{"a": ' + "[" * DEEP + "]" * DEEP + "}"]
 )
 def test_a_description_that_cannot_be_read_is_refused(spec: ExperienceSpec, experience: str) -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(ProtocolError):
         differences(hello_of(spec), hello_of(spec, experience=experience))
 
 
@@ -267,10 +267,10 @@ def test_columns_that_do_not_fit_are_refused_with_both_sides_shown(spec: Experie
         (dataclasses.replace(spec, images=(("eye", (2, 2, 3)),)), r"shape=\[2,3,3\]", r"shape=\[2,2,3\]"),
         (dataclasses.replace(spec, task="other"), "toy", "other"),
     ):
-        with pytest.raises(RefusedError, match=f"(?s)Expected.*{here}.*Sent.*{there}|{here}.*{there}"):
+        with pytest.raises(ProtocolError, match=f"(?s)Expected.*{here}.*Sent.*{there}|{here}.*{there}"):
             check_schema(empty_batch(other).schema, spec)
     for other_schema in (pa.schema([]), schema.remove(3), schema.remove_metadata(), pa.schema(list(schema)[::-1])):
-        with pytest.raises(RefusedError):
+        with pytest.raises(ProtocolError):
             check_schema(other_schema, spec)
 
 
@@ -297,7 +297,7 @@ def test_a_number_that_is_not_finite_is_refused_by_name(
         values[row] = [0.0] * (len(values[row]) - 1) + [number]
     else:
         values[row] = number
-    with pytest.raises(RefusedError, match=f"{name} holds {number}"):
+    with pytest.raises(ProtocolError, match=f"{name} holds {number}"):
         steps_in(changed(batch, name, values), spec)
 
 
@@ -310,7 +310,7 @@ def test_an_action_at_its_limit_is_taken(spec: ExperienceSpec, number: float) ->
 @pytest.mark.parametrize("number", [1.0001, -1.0001, 3e38])
 def test_an_action_beyond_its_limit_is_refused(spec: ExperienceSpec, number: float) -> None:
     batch = changed(batch_of(toy_steps(), spec), "action", [[0.0, 0.0], [0.0, number]])
-    with pytest.raises(RefusedError, match=r"\[-1, 1\]"):
+    with pytest.raises(ProtocolError, match=r"\[-1, 1\]"):
         steps_in(batch, spec)
 
 
@@ -324,7 +324,7 @@ def test_a_missing_value_is_refused_wherever_it_is(spec: ExperienceSpec) -> None
         try:
             steps_in(sunk, spec)
             outcomes[name] = "taken"
-        except RefusedError:
+        except ProtocolError:
             pass
         except Exception as error:  # noqa: BLE001 - which is what must not happen
             outcomes[name] = f"{type(error).__name__}: {error}"
@@ -338,7 +338,7 @@ def test_an_empty_batch_has_no_steps(spec: ExperienceSpec) -> None:
 def test_at_most_so_many_steps_come_in_one_message(spec: ExperienceSpec) -> None:
     steps = make_episode(1, MAX_ROWS)
     check_rows(batch_of(steps[:MAX_ROWS], spec))
-    with pytest.raises(RefusedError, match=f"{MAX_ROWS + 1} steps.*{MAX_ROWS}"):
+    with pytest.raises(ProtocolError, match=f"{MAX_ROWS + 1} steps.*{MAX_ROWS}"):
         check_rows(batch_of(steps, spec))
 
 

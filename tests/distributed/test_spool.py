@@ -15,7 +15,7 @@ import pytest
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
-from hilserl.distributed.spool import Entry, Spool, SpoolFullError
+from hilserl.distributed.spool import Spool, SpoolEntry, SpoolFullError
 from hilserl.errors import HilserlError
 from tests.support.loopback import key, until
 from tests.support.steps import make_episode, make_step
@@ -43,7 +43,7 @@ def step(number: int, episode: int = 1) -> Step:
     return make_step(episode, number, camera=False)
 
 
-def contents(entries: list[Entry]) -> list[tuple[int, int | None]]:
+def contents(entries: list[SpoolEntry]) -> list[tuple[int, int | None]]:
     """Each entry's number and its step's index."""
     return [(entry.number, entry.step.index if entry.step else None) for entry in entries]
 

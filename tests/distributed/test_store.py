@@ -12,7 +12,7 @@ import pytest
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
-from hilserl.distributed.protocol import EPISODES_PER_ACTOR, RefusedError, UnreachableError, batch_of
+from hilserl.distributed.protocol import EPISODES_PER_ACTOR, ProtocolError, UnreachableError, batch_of
 from hilserl.distributed.store import MAX_EPISODE_STEPS, Cursor, Store
 from hilserl.errors import HilserlError
 from tests.support.loopback import key, keys
@@ -106,7 +106,7 @@ def test_each_step_is_kept_once_whatever_is_sent_again(opened: Callable[[], Stor
         begin = min(max(0, stored + int(rng.integers(-6, 4))), len(steps) - 1)
         part = steps[begin : begin + int(rng.integers(1, 9))]
         if begin > stored:
-            with unchanged(store), pytest.raises(RefusedError, match=f"Entry {begin + 1} came where {stored + 1}"):
+            with unchanged(store), pytest.raises(ProtocolError, match=f"Entry {begin + 1} came where {stored + 1}"):
                 append(store, stream, begin + 1, part)
         else:
             arrived[stream] += append(store, stream, begin + 1, part)
@@ -139,7 +139,7 @@ def test_streams_that_are_sent_at_once_do_not_mix(opened: Callable[[], Store]) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(isinstance(error, RefusedError) for error in failures)
+    assert all(isinstance(error, ProtocolError) for error in failures)
     for stream, steps in sent.items():
         append(store, stream, 1, steps)
     stored = [key(step) for steps in store.pending() for step in steps]
@@ -150,10 +150,10 @@ def test_a_gap_is_refused(store: Store) -> None:
     store.open_session(A)
     steps = episode(0, 5)
     for first in (2, 3, 2**62):
-        with unchanged(store), pytest.raises(RefusedError, match=f"Entry {first} came where 1 was expected"):
+        with unchanged(store), pytest.raises(ProtocolError, match=f"Entry {first} came where 1 was expected"):
             append(store, A, first, steps[1:2])
     append(store, A, 1, steps[:2])
-    with unchanged(store), pytest.raises(RefusedError, match="Entry 4 came where 3 was expected"):
+    with unchanged(store), pytest.raises(ProtocolError, match="Entry 4 came where 3 was expected"):
         append(store, A, 4, steps[3:])
 
 
@@ -184,7 +184,7 @@ def test_steps_that_do_not_follow_are_refused_and_all_of_their_message(
     store.open_session(A)
     append(store, A, 1, stored) if stored else None
     batch = batch_of([make_step(s.episode, s.index, 5.0, camera=False) for s in sent], store._spec)
-    with unchanged(store), pytest.raises(RefusedError, match=f"episode {sent[-1].episode} came after"):
+    with unchanged(store), pytest.raises(ProtocolError, match=f"episode {sent[-1].episode} came after"):
         store.append(A, 1, len(stored) + 1, sent, batch)
 
 
@@ -193,19 +193,19 @@ def test_an_actors_episodes_lie_in_its_own_range(store: Store) -> None:
         store.open_session(stream)
     assert store.cursors[B].next_episode == EPISODES_PER_ACTOR
     for number in (0, EPISODES_PER_ACTOR - 1, 2 * EPISODES_PER_ACTOR):
-        with unchanged(store), pytest.raises(RefusedError):
+        with unchanged(store), pytest.raises(ProtocolError):
             append(store, B, 1, episode(number))
     append(store, B, 1, episode(EPISODES_PER_ACTOR))
     append(store, B, 5, episode(2 * EPISODES_PER_ACTOR - 1))
     assert store.cursors[B].next_episode == 2 * EPISODES_PER_ACTOR
-    with unchanged(store), pytest.raises(RefusedError):
+    with unchanged(store), pytest.raises(ProtocolError):
         append(store, B, 9, episode(2 * EPISODES_PER_ACTOR))
 
 
 def test_an_episode_does_not_go_on_for_ever() -> None:
     cursor = Cursor(0, 1, 10, 3, MAX_EPISODE_STEPS - 1, open=True)
     cursor = cursor.after([make_step(3, MAX_EPISODE_STEPS, 1.0, camera=False)])
-    with pytest.raises(RefusedError):
+    with pytest.raises(ProtocolError):
         cursor.after([make_step(3, MAX_EPISODE_STEPS + 1, 1.0, camera=False)])
 
 
@@ -216,19 +216,19 @@ def test_an_earlier_session_is_over(opened: Callable[[], Store]) -> None:
     store.open_session(A)
     for again in (store, opened()):
         for session in (1, 0, 3, 2**62):
-            with unchanged(again), pytest.raises(RefusedError, match="copy of the same folder"):
+            with unchanged(again), pytest.raises(ProtocolError, match="copy of the same folder"):
                 append(again, A, 5, episode(1), session=session)
-            with unchanged(again), pytest.raises(RefusedError, match="copy of the same folder"):
+            with unchanged(again), pytest.raises(ProtocolError, match="copy of the same folder"):
                 append(again, A, 1, episode(0), session=session)
-            with unchanged(again), pytest.raises(RefusedError, match="copy of the same folder"):
+            with unchanged(again), pytest.raises(ProtocolError, match="copy of the same folder"):
                 again.discard(A, session, 5, 0)
     append(store, A, 5, episode(1), session=2)
 
 
 def test_a_stream_says_hello_first(store: Store) -> None:
-    with pytest.raises(RefusedError, match="hello"):
+    with pytest.raises(ProtocolError, match="hello"):
         store.append(A, 0, 1, episode(0), batch_of(episode(0), store._spec))
-    with pytest.raises(RefusedError, match="hello"):
+    with pytest.raises(ProtocolError, match="hello"):
         store.discard(A, 0, 1, 0)
     assert state(store) == ({}, [])
 
@@ -240,9 +240,9 @@ def test_a_discarded_episode_is_gone_once_and_the_others_stay(opened: Callable[[
     append(store, A, 1, [*episode(0), *episode(1, ends=False)])
     append(store, B, 1, episode(EPISODES_PER_ACTOR, ends=False))
     for number, number_of_episode in ((9, 0), (9, 2), (9, EPISODES_PER_ACTOR)):
-        with unchanged(store), pytest.raises(RefusedError, match=f"Episode {number_of_episode}"):
+        with unchanged(store), pytest.raises(ProtocolError, match=f"Episode {number_of_episode}"):
             store.discard(A, 1, number, number_of_episode)
-    with unchanged(store), pytest.raises(RefusedError, match="Entry 11 came where 9"):
+    with unchanged(store), pytest.raises(ProtocolError, match="Entry 11 came where 9"):
         store.discard(A, 1, 11, 1)
     assert store.discard(A, 1, 9, 1)
     for again in (store, opened()):
@@ -250,9 +250,9 @@ def test_a_discarded_episode_is_gone_once_and_the_others_stay(opened: Callable[[
         assert keys(again.pending()) == keys([episode(0), episode(EPISODES_PER_ACTOR, ends=False)])
         assert again.cursors[A] == Cursor(0, 1, 9, 1, 3, open=False)
         for steps in ([make_step(1, 4, camera=False)], episode(1)):
-            with unchanged(again), pytest.raises(RefusedError):
+            with unchanged(again), pytest.raises(ProtocolError):
                 append(again, A, 10, steps)
-        with unchanged(again), pytest.raises(RefusedError):
+        with unchanged(again), pytest.raises(ProtocolError):
             again.discard(A, 1, 10, 1)
     assert append(store, A, 5, episode(1, ends=False)) == [], "its steps sent again bring nothing back"
     assert len(append(store, A, 10, episode(2))) == 4
@@ -262,7 +262,7 @@ def test_a_discarded_episode_is_gone_once_and_the_others_stay(opened: Callable[[
 def test_an_episode_that_has_ended_cannot_be_discarded(store: Store) -> None:
     store.open_session(A)
     append(store, A, 1, episode(0))
-    with unchanged(store), pytest.raises(RefusedError):
+    with unchanged(store), pytest.raises(ProtocolError):
         store.discard(A, 1, 5, 0)
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from hilserl.data.arrays import named_arrays
-from hilserl.distributed.protocol import RefusedError
+from hilserl.distributed.protocol import ProtocolError
 from hilserl.distributed.weights import SCHEMA, Weights, from_batches, to_table, weights_of, with_weights
 from tests.support.loopback import toy_actor, toy_weights
 
@@ -66,7 +66,7 @@ def test_an_array_that_is_not_contiguous_comes_back_in_its_order() -> None:
     ids=range(9),
 )
 def test_weights_that_do_not_fit_are_refused(arrays: Callable[[], Mapping[str, np.ndarray]], reason: str) -> None:
-    with pytest.raises(RefusedError, match=reason):
+    with pytest.raises(ProtocolError, match=reason):
         with_weights(toy_actor(), arrays())
 
 
@@ -91,5 +91,5 @@ def row(**changes: Any) -> pa.RecordBatch:
     ids=range(9),
 )
 def test_junk_is_refused(batch: pa.RecordBatch) -> None:
-    with pytest.raises(RefusedError, match="cannot be read"):
+    with pytest.raises(ProtocolError, match="cannot be read"):
         from_batches([batch])

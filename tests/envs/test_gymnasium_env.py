@@ -17,7 +17,7 @@ from hilserl.cli.arguments import split_task
 from hilserl.cli.main import main
 from hilserl.data.spec import ActionLayout
 from hilserl.envs.config import Where
-from hilserl.envs.gymnasium_env import RENDERED, ForeignEnv
+from hilserl.envs.gymnasium_env import RENDERED, GymnasiumEnv
 from hilserl.envs.images import letterboxed, resized
 from hilserl.envs.make import make_env, named
 from hilserl.errors import HilserlError
@@ -43,8 +43,8 @@ EVERYWHERE = [SLIDE, BARE, PENDULUM, reach]
 
 
 @pytest.fixture
-def slide() -> Iterator[ForeignEnv]:
-    with closing(ForeignEnv(SLIDE, obs="pixels", image_size=32)) as env:
+def slide() -> Iterator[GymnasiumEnv]:
+    with closing(GymnasiumEnv(SLIDE, obs="pixels", image_size=32)) as env:
         yield env
 
 
@@ -94,7 +94,7 @@ def test_what_is_expected_of_the_numbers_does_not_hang_on_the_limit() -> None:
     assert len(told) == 1
 
 
-def test_actions_span_the_range_of_the_box(slide: ForeignEnv) -> None:
+def test_actions_span_the_range_of_the_box(slide: GymnasiumEnv) -> None:
     slide.reset(seed=0)
     for action in (-1.0, 0.0, 1.0, 5.0):
         slide.step(np.array([action], np.float32))
@@ -104,7 +104,7 @@ def test_actions_span_the_range_of_the_box(slide: ForeignEnv) -> None:
             slide.step(np.array(junk, np.float32))
 
 
-def test_numbers_are_expected_where_random_actions_lead(slide: ForeignEnv) -> None:
+def test_numbers_are_expected_where_random_actions_lead(slide: GymnasiumEnv) -> None:
     entries = {entry.name: entry for entry in slide.experience.state.entries}
     assert list(entries) == ["agent_pos", "goal"]
     near, far = entries["agent_pos"].scale
@@ -116,7 +116,7 @@ def test_numbers_are_expected_where_random_actions_lead(slide: ForeignEnv) -> No
     assert np.allclose(observation["state"], [at, 100 * at, 1.0])
 
 
-def test_pictures_in_a_dict_of_dicts_are_cameras(slide: ForeignEnv) -> None:
+def test_pictures_in_a_dict_of_dicts_are_cameras(slide: GymnasiumEnv) -> None:
     observation, _ = slide.reset(seed=0)
     ((name, shape),) = slide.experience.images
     assert (name, shape) == ("pixels_top", (32, 32, 3))
@@ -129,7 +129,7 @@ def test_pictures_in_a_dict_of_dicts_are_cameras(slide: ForeignEnv) -> None:
 
 
 def test_what_is_drawn_for_people_is_a_camera_where_there_is_no_other() -> None:
-    with closing(ForeignEnv(BARE, obs="pixels", image_size=48)) as env:
+    with closing(GymnasiumEnv(BARE, obs="pixels", image_size=48)) as env:
         observation, _ = env.reset(seed=0)
         assert observation[RENDERED].shape == (48, 48, 3)
 
@@ -137,7 +137,7 @@ def test_what_is_drawn_for_people_is_a_camera_where_there_is_no_other() -> None:
 def test_a_sparse_reward_ends_with_the_success_and_its_own_does_not() -> None:
     outcomes = {}
     for reward in ("dense", "sparse"):
-        with closing(ForeignEnv(SLIDE, reward=reward)) as env:
+        with closing(GymnasiumEnv(SLIDE, reward=reward)) as env:
             env.reset(seed=0)
             steps = []
             while not steps or not (steps[-1][2] or steps[-1][3]):
@@ -152,7 +152,7 @@ def test_a_sparse_reward_ends_with_the_success_and_its_own_does_not() -> None:
 
 def test_episodes_are_as_long_as_they_are_asked_to_be() -> None:
     for limit in (3, 2 * toy_envs.LIMIT):
-        with closing(ForeignEnv(BARE, max_episode_steps=limit, ends_on_success=False)) as env:
+        with closing(GymnasiumEnv(BARE, max_episode_steps=limit, ends_on_success=False)) as env:
             env.reset(seed=0)
             ends = [env.step(-np.ones(1, np.float32))[2:4] for _ in range(limit)]
         assert ends == [(False, False)] * (limit - 1) + [(False, True)]
@@ -173,7 +173,7 @@ def test_episodes_are_as_long_as_they_are_asked_to_be() -> None:
 )
 def test_what_does_not_fit_is_refused_by_name(kind: str, says: str) -> None:
     with pytest.raises(HilserlError, match=f"tests.support.toy_envs:toys/{kind}-v0.*{says}"):
-        ForeignEnv(f"tests.support.toy_envs:toys/{kind}-v0")
+        GymnasiumEnv(f"tests.support.toy_envs:toys/{kind}-v0")
 
 
 def test_options_that_mean_nothing_there_are_refused() -> None:
@@ -283,7 +283,7 @@ def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) 
 
 
 def test_a_person_may_judge_what_nothing_else_does() -> None:
-    with closing(ForeignEnv(BARE, reward="sparse", ends_on_success=False)) as env:
+    with closing(GymnasiumEnv(BARE, reward="sparse", ends_on_success=False)) as env:
         env.reset(seed=0)
         assert env.step(np.zeros(1, np.float32))[1:4] == (0.0, False, False)
 

@@ -16,7 +16,7 @@ from hilserl.errors import HilserlError
 from hilserl.robot.client.cameras import open_camera, resized
 from hilserl.robot.client.client import RobotClient
 from hilserl.robot.client.config import RobotConfig
-from hilserl.robot.control.backend import LostError, RefusedError
+from hilserl.robot.control.backend import ArmStateError, LostError
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.drivers.sim.driver import SimArm
@@ -173,9 +173,9 @@ def test_a_halt_is_told_of_and_the_next_reset_goes_on_once_somebody_recovered_it
     with robot_env(rig) as env:
         env.reset(seed=0)
         rig.post("/stop", {"reason": "a hand in the way"})
-        with pytest.raises(RefusedError, match="a hand in the way"):
+        with pytest.raises(ArmStateError, match="a hand in the way"):
             env.step(np.zeros(4))
-        with pytest.raises(RefusedError, match="/recover"):
+        with pytest.raises(ArmStateError, match="/recover"):
             env.reset(seed=0)
         assert rig.get("/health").json["mode"] == "halted"
         rig.post("/recover")
@@ -186,7 +186,7 @@ def test_a_halt_is_told_of_and_the_next_reset_goes_on_once_somebody_recovered_it
 def test_two_clients_do_not_share_an_arm(rig: Rig) -> None:
     with robot_env(rig) as env, robot_env(rig) as other:
         env.reset(seed=0)
-        with pytest.raises(RefusedError, match="controls the arm"):
+        with pytest.raises(ArmStateError, match="controls the arm"):
             other.reset(seed=0)
         env.step(np.zeros(4))
 

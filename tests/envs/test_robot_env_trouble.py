@@ -11,11 +11,11 @@ import pytest
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
-from hilserl.operators.config import Seat
-from hilserl.operators.console.session import Station
+from hilserl.operators.config import ConsoleConfig
+from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.human import Role
 from hilserl.robot.client.config import RobotConfig
-from hilserl.robot.control.backend import RefusedError
+from hilserl.robot.control.backend import ArmStateError
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.robot_rig import Rig, serving, sim_backend
 
@@ -49,7 +49,7 @@ def test_what_the_way_home_needs_does_not_stay_where_the_way_ends_early(
     monkeypatch.setattr("hilserl.robot.client.homing._NEAR_M", 0.0)
     monkeypatch.setattr("hilserl.robot.client.homing._PATIENCE_STEPS", 2)
     with contextlib.closing(RobotEnv(PickCube(), config)) as env:
-        with pytest.raises(RefusedError, match="did not get to"):
+        with pytest.raises(ArmStateError, match="did not get to"):
             env.reset(seed=0)
         assert stiffness(rig) == usual
 
@@ -74,10 +74,10 @@ def test_a_server_of_something_else_is_named(page: bytes) -> None:
 
 
 def test_ctrl_c_ends_waiting_for_the_scene(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Station, "_open_console", MagicMock())
+    monkeypatch.setattr(ConsoleSession, "_open_console", MagicMock())
     interrupt = Interrupt()
     env = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"))
-    station = Station(env, Role(), seat=Seat())
+    station = ConsoleSession(env, Role(), seat=ConsoleConfig())
     with contextlib.closing(env), station.attended(interrupt):
         asking = threading.Thread(target=env.ask, daemon=True)
         asking.start()

@@ -15,7 +15,7 @@ from hilserl.data.episodes import read_episode
 from hilserl.envs.config import Where
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.console.session import Station
+from hilserl.operators.console.session import ConsoleSession
 from hilserl.robot.client.config import RobotConfig
 from hilserl.runs.run_dir import RunDir
 from hilserl.sim.environment import ManipulationEnv
@@ -155,7 +155,7 @@ def test_ctrl_c_lets_the_arm_go(rig: Rig, tmp_path: Path, verb: str, monkeypatch
         "eval": [str(run)],
         "play": ["pick_cube", "--policy", str(run)],
     }
-    monkeypatch.setattr(Station, "_open_console", MagicMock())
+    monkeypatch.setattr(ConsoleSession, "_open_console", MagicMock())
     step, controllers = RobotEnv.step, []
 
     def interrupted(env: RobotEnv, action: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
-from hilserl.operators.human import Person, Role
+from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
 from tests.support.layouts import ACTION
 
@@ -54,7 +54,7 @@ class Scene:
     idled: int = 0
 
     def __post_init__(self) -> None:
-        self.person = Person(
+        self.person = HumanOperator(
             [self.console, self.pad], self.layout, self.role, lambda goal_m, _: goal_m, self.idle, lambda: self.now_s
         )
         self.person.begin_episode(0)

@@ -10,19 +10,19 @@ import pytest
 
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, STILL, arms_of
-from hilserl.operators.config import Seat
+from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console import session as station
-from hilserl.operators.console.messages import Status
-from hilserl.operators.console.session import Station
+from hilserl.operators.console.messages import ConsoleStatus
+from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command, motion
 from hilserl.operators.devices.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
-from hilserl.operators.devices.spacemouse_hid import Pucks, PuckState, spacemice
-from hilserl.operators.human import Person, Role
+from hilserl.operators.devices.spacemouse_hid import SpaceMousePool, SpaceMouseState, spacemice
+from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import GripperRequest, Intent, Takeover
 from hilserl.sim.environment import ManipulationEnv
 from tests.operators.devices.test_devices_in_sim import Both
-from tests.operators.devices.test_discovery import FakePuck, wait_until
+from tests.operators.devices.test_discovery import FakeSpaceMouse, wait_until
 from tests.support.layouts import LAYOUTS, SEVEN, TWO
 
 FOURTEEN, UNLIKE = LAYOUTS["fourteen"], LAYOUTS["unlike"]
@@ -55,7 +55,7 @@ class Scene:
         self.console, self.left, self.right = Device("console"), Device("left mouse", "left"), Device("r", "right")
         sources = [self.console, self.left, self.right] if own else [self.console]
         self.led: list[tuple[object, str]] = []
-        self.person = Person(sources, layout, Role(drives=drives), self.towards, lambda: None, lambda: 0.0)
+        self.person = HumanOperator(sources, layout, Role(drives=drives), self.towards, lambda: None, lambda: 0.0)
         self.person.begin_episode(0)
 
     def towards(self, goal_m: tuple[float, float, float], arm: str) -> tuple[float, ...]:
@@ -216,7 +216,7 @@ def test_whatever_is_done_at_most_the_chosen_arm_and_those_with_a_device_move(la
 
 
 def test_both_buttons_of_a_single_mouse_go_on_to_the_other_arm_and_one_counts_when_let_go() -> None:
-    puck = FakePuck()
+    puck = FakeSpaceMouse()
     mouse = SpaceMouse(puck.connect, TWO, SpaceMouseConfig(), lambda: 0.0)
     presses = {
         (("left",), ()): [Command.GRIPPER],
@@ -234,7 +234,7 @@ def test_both_buttons_of_a_single_mouse_go_on_to_the_other_arm_and_one_counts_wh
 
 
 def test_a_button_held_while_the_mouse_is_lost_asks_for_nothing() -> None:
-    puck = FakePuck()
+    puck = FakeSpaceMouse()
     times = iter(range(100))
     mouse = SpaceMouse(puck.connect, TWO, SpaceMouseConfig(), lambda: next(times))
     puck.send(left=True, right=True)
@@ -249,7 +249,7 @@ def test_a_button_held_while_the_mouse_is_lost_asks_for_nothing() -> None:
 
 
 def test_buttons_of_a_mouse_with_an_arm_of_its_own_count_at_once() -> None:
-    puck = FakePuck()
+    puck = FakeSpaceMouse()
     mouse = SpaceMouse(puck.connect, TWO, SpaceMouseConfig(), lambda: 0.0, arm="right")
     assert (mouse.name, mouse.arm) == ("right SpaceMouse", "right")
     puck.send(left=True)
@@ -344,15 +344,15 @@ def test_two_mice_drive_two_arms_in_the_order_of_attachment_and_one_drives_which
 
 def test_a_hand_that_lost_its_mouse_never_takes_the_other_hand_s(hub: Hub) -> None:
     two, ten = {"/dev/hidraw2": ("A", 0)}, {"/dev/hidraw10": ("A", 0)}
-    pucks = Pucks()
+    pucks = SpaceMousePool()
     hub.interfaces = two | ten
-    assert pucks.connect(0).read() == PuckState((1.0, *STILL[1:]))
-    assert pucks.connect(1).read() == PuckState((-1.0, *STILL[1:]))
+    assert pucks.connect(0).read() == SpaceMouseState((1.0, *STILL[1:]))
+    assert pucks.connect(1).read() == SpaceMouseState((-1.0, *STILL[1:]))
     hub.interfaces = ten
     with pytest.raises(ConnectionError):
         pucks.connect(0)
     hub.interfaces = two | ten
-    assert pucks.connect(0).read() == PuckState((1.0, *STILL[1:]))
+    assert pucks.connect(0).read() == SpaceMouseState((1.0, *STILL[1:]))
     hub.interfaces = {}
     with pytest.raises(ConnectionError):
         pucks.connect(1)
@@ -371,7 +371,7 @@ class Shown:
     name, arm = "console", None
 
     def __init__(self) -> None:
-        self.reading, self.status = Reading(True), Status()
+        self.reading, self.status = Reading(True), ConsoleStatus()
         self.real_time = self.driven = False
         self.chosen_arm = "left"
 
@@ -382,7 +382,7 @@ class Shown:
     def announcement(self) -> str:
         return ""
 
-    def send(self, status: Status) -> None:
+    def send(self, status: ConsoleStatus) -> None:
         self.status = status
 
     def frame(self) -> None:
@@ -393,9 +393,9 @@ class Shown:
 def test_the_panel_names_the_arm_that_is_driven(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
     devices = (Device("left mouse", "left"), Device("right mouse", "right")) if own else (Device("gamepad"),)
     console, env = Shown(), ManipulationEnv(Both())
-    monkeypatch.setattr(Station, "_open_console", lambda *_: console)
+    monkeypatch.setattr(ConsoleSession, "_open_console", lambda *_: console)
     monkeypatch.setattr(station, "open_devices", lambda *_: devices)
-    place = Station(env, Role(), seat=Seat())
+    place = ConsoleSession(env, Role(), seat=ConsoleConfig())
     titles = []
     for command in (Command.SWITCH_ARM, Command.TAKEOVER, Command.SWITCH_ARM, Command.PAUSE):
         console.reading = Reading(True, commands=(command,))

@@ -226,11 +226,11 @@ def test_a_classifier_survives_its_file(trained: RewardClassifier, tmp_path: Pat
     loaded = RewardClassifier.load(path)
     assert (loaded.config, loaded.spec, loaded.log_odds) == (trained.config, trained.spec, trained.log_odds)
     assert 0 < loaded.threshold < 1
-    judges = [one.judge_for(spec_of(), trained.frames) for one in (trained, loaded)]
+    classifier_spec = [one.judge_for(spec_of(), trained.frames) for one in (trained, loaded)]
     seen = {name: values[11] for name, values in labels_of().inputs.items()}
-    assert judges[0](seen) == judges[1](seen)
-    assert judges[0](seen).success
-    assert not judges[0]({name: values[0] for name, values in labels_of().inputs.items()}).success
+    assert classifier_spec[0](seen) == classifier_spec[1](seen)
+    assert classifier_spec[0](seen).success
+    assert not classifier_spec[0]({name: values[0] for name, values in labels_of().inputs.items()}).success
 
 
 def test_a_damaged_file_is_an_error_and_never_a_judge(trained: RewardClassifier, tmp_path: Path) -> None:

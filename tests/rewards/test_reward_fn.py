@@ -17,13 +17,13 @@ from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
-from hilserl.operators.human import Person, Role
+from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.operator import Nobody
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Intent, Verdict
 from hilserl.rewards.classifier import Judgement
 from hilserl.rollout.rollout import Rollout
-from hilserl.runs.metrics import Tally
+from hilserl.runs.metrics import RunCounters
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
@@ -116,7 +116,7 @@ def test_the_judge_ends_the_episode_and_gives_the_reward_and_the_truth_is_noted(
 
 
 def test_a_judge_that_is_fooled_is_believed_and_counted(state_spec: ExperienceSpec) -> None:
-    stage, tally = Stage(state_spec, done_from=100, seen={3}).go(), Tally()
+    stage, tally = Stage(state_spec, done_from=100, seen={3}).go(), RunCounters()
     for step in stage.steps:
         tally.on_step(step)
     tally.on_episode(stage.steps, stage.episodes[0])
@@ -193,7 +193,7 @@ class Keys:
 )
 def test_a_person_has_two_seconds_to_deny(state_spec: ExperienceSpec, command: Command | None, answer: bool) -> None:
     keys, now, idles = Keys(), [0.0], []
-    person = Person([keys], state_spec.action, Role(), lambda goal: (0.0,), lambda: idles.append(1), lambda: now[0])  # noqa: ARG005
+    person = HumanOperator([keys], state_spec.action, Role(), lambda _: (0.0,), lambda: idles.append(1), lambda: now[0])
     assert person.confirms() is None
     assert "success" in person.message
     keys.commands = (command,) if command else ()
@@ -209,7 +209,7 @@ def test_a_person_has_two_seconds_to_deny(state_spec: ExperienceSpec, command: C
 def test_a_simulated_person_calls_a_success_after_having_seen_it_for_a_while() -> None:
     with make_env("pick_cube", ends_on_success=False) as env:
         config = SimulatedOperatorConfig(first_patience_steps=0, motion_noise=0.0)
-        operator = SimulatedOperator(env, env.experience.action, config, 0, judges=True)
+        operator = SimulatedOperator(env, env.experience.action, config, 0, classifier_spec=True)
         stage = Stage(env.experience, 0, set(), operator)
         stage.rollout = Rollout(env, env.experience, operator, [stage], 0, "test", judge=lambda _: False)
         while not stage.episodes:

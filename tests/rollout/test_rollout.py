@@ -23,7 +23,7 @@ from hilserl.rollout.rollout import Rollout, seed_for
 from hilserl.runs.run_dir import EpisodeWriter
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
-from hilserl.training.local_learner import Alongside
+from hilserl.training.local_learner import ThreadedLearner
 from tests.support.steps import make_episode, make_step
 
 SEED = 5
@@ -288,7 +288,7 @@ def within_reason(work: Callable[..., object], *arguments: object) -> None:
 
 def test_beside_a_policy_the_learner_is_never_far_behind_and_never_ahead() -> None:
     learner = Rounds()
-    link = Alongside(learner)
+    link = ThreadedLearner(learner)
 
     def work() -> None:
         for done, step in enumerate(make_episode(0, 40)):
@@ -302,7 +302,7 @@ def test_beside_a_policy_the_learner_is_never_far_behind_and_never_ahead() -> No
 
 def test_a_person_never_waits_for_the_learner_and_a_forgotten_episode_comes_in_order() -> None:
     learner = Rounds()
-    link = Alongside(learner)
+    link = ThreadedLearner(learner)
     learner.gate.clear()
     episodes = [make_episode(number, 9, intervened=tuple(range(1, 10)))[:-1] for number in (1, 2)]
 
@@ -329,7 +329,7 @@ def test_a_person_never_waits_for_the_learner_and_a_forgotten_episode_comes_in_o
 def test_what_stops_the_learner_beside_it_stops_the_actor() -> None:
     learner = Rounds()
     learner.failure = ZeroDivisionError("no more")
-    link = Alongside(learner)
+    link = ThreadedLearner(learner)
     with pytest.raises(ZeroDivisionError):
         within_reason(lambda: [link.send(step) for step in make_episode(0, 5)])
     with pytest.raises(ZeroDivisionError):
@@ -342,7 +342,7 @@ def test_a_learner_that_has_nothing_left_after_a_discard_waits_for_more(state_sp
     for step in make_episode(0, 3, camera=False)[:-1]:
         learner.receive(step)
     learner.forget(0)
-    link = Alongside(learner)
+    link = ThreadedLearner(learner)
 
     for number in range(1, 40):  # Resets alone: there is nothing to learn from yet.
         within_reason(link.send, make_step(number, 0, camera=False))

@@ -126,7 +126,7 @@ def test_what_a_device_asks_for_is_meant_along_the_world_s_axes(env: Manipulatio
     env.reset(seed=0)
     for wanted in np.eye(3) * 0.5:
         before = env.tcp_position_m
-        env.step(np.array([*env.seen_by_tool(tuple(wanted)), 0.0]))
+        env.step(np.array([*env.world_to_action(tuple(wanted)), 0.0]))
         moved = env.tcp_position_m - before
         assert np.argmax(moved) == np.argmax(wanted)
 

@@ -16,14 +16,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from hilserl.envs.make import make_env
 from hilserl.interrupt import Interrupt
-from hilserl.operators.config import Seat
+from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console import viewers
-from hilserl.operators.console.session import Station
+from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.human import Role
 from hilserl.operators.takeover import Control
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
-from hilserl.runs.metrics import Tally
+from hilserl.runs.metrics import RunCounters
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.task import Task
 from hilserl.tasks.pick_cube import PickCube
@@ -92,7 +92,7 @@ class Loop:
     ) -> None:
         self._drives, self._obs, self._task = drives, obs, task or PickCube()
         self.steps: list[Any] = []
-        self.tally = Tally()
+        self.tally = RunCounters()
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -107,7 +107,7 @@ class Loop:
             task = self._task
             self.env: Any = make_env(task, **options) if isinstance(task, str) else ManipulationEnv(task, **options)
             env = self.env
-            self.station = Station(env, Role(drives=self._drives), seat=Seat(console="web"))
+            self.station = ConsoleSession(env, Role(drives=self._drives), seat=ConsoleConfig(console="web"))
             self.person = self.station.person
             rollout = Rollout(env, env.experience, self.person, [self.tally, self, self.station], 0, "test")
             policy = hold_still(env.experience.action.size)

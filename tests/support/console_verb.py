@@ -14,7 +14,7 @@ from hilserl.training import actor, run
 from hilserl.training import trainer as training
 
 
-class Told(place.Station):
+class Told(place.ConsoleSession):
     """The person's place, telling where the tool and the cube are after every step."""
 
     def on_step(self, step: Any) -> None:
@@ -48,8 +48,8 @@ class ToldTraining(training.Training):
 # A page drawn in software on a busy machine may be silent, and late, for longer than a person's would.
 viewers.SILENCE_S = 8.0
 panel.TWICE_WITHIN_S = 30.0
-place.Station = Told
-actor.Station = Told
+place.ConsoleSession = Told
+actor.ConsoleSession = Told
 training.Training = ToldTraining
 run.film = lambda *_: None
 sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,7 @@ from hilserl.robot.control.joint_space import JointDrive
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.loop import ask_for_real_time
 from hilserl.robot.control.poses import angle_rad, rotation_matrix, turned_towards
-from hilserl.robot.control.timing import WINDOW, Beat
+from hilserl.robot.control.timing import WINDOW, LoopTimer
 from hilserl.robot.drivers.franka.driver import JOINTS
 from hilserl.robot.drivers.ros1.messages import import_rospy, message
 from hilserl.robot.drivers.ros1.node import (
@@ -86,7 +86,7 @@ class Franka:
         self._rospy.Subscriber(topic, message(name), lambda said: self._asked.put(lambda: act(said)))
 
     def run(self) -> None:
-        beat = Beat(TICK_S, *np.zeros((2, WINDOW)))
+        beat = LoopTimer(TICK_S, *np.zeros((2, WINDOW)))
         while not self._rospy.is_shutdown():
             with contextlib.suppress(queue.Empty):
                 while True:

@@ -21,7 +21,7 @@ from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.exchange import Exchange
 from hilserl.distributed.flight_server import Service
 from hilserl.distributed.protocol import Hello
-from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool
 from hilserl.distributed.store import Store
 from hilserl.distributed.weights import Arrays, weights_of
@@ -162,7 +162,7 @@ def linked(
     *,
     max_bytes: int = 50_000_000,
     numbers: Callable[[], dict[str, float]] = dict,
-) -> Iterator[RemoteLink]:
+) -> Iterator[RemoteLearner]:
     """An actor's link, not yet connected; ended however the test ends."""
     folder.mkdir(exist_ok=True)
     spool = Spool(folder, spec, max_bytes)
@@ -170,7 +170,7 @@ def linked(
     def hello() -> Hello:
         return hello_of(spec, spool.stream, run=spool.run)
 
-    link = RemoteLink(address, credentials or Credentials(), spool, spec, hello, toy_actor(), numbers)
+    link = RemoteLearner(address, credentials or Credentials(), spool, spec, hello, toy_actor(), numbers)
     try:
         yield link
     finally:

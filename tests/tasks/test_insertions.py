@@ -38,7 +38,7 @@ def push(env: ManipulationEnv, steps: int, **motions: float) -> None:
     world = tuple(motions.get(layout.names[i], 0.0) for i in layout.continuous)
     for _ in range(steps):
         action = np.zeros(layout.size)
-        action[list(layout.continuous)] = env.seen_by_tool(world)
+        action[list(layout.continuous)] = env.world_to_action(world)
         env.step(action)
 
 
@@ -204,7 +204,7 @@ def guide(env: ManipulationEnv, goal_m: np.ndarray, gripper: float, steps: int) 
     """The tool to a place in the world, for so many steps."""
     for _ in range(steps):
         action = towards(env.simulation.arm, goal_m, gripper)
-        env.step(np.append(env.seen_by_tool(tuple(action[:6])), action[6]))
+        env.step(np.append(env.world_to_action(tuple(action[:6])), action[6]))
 
 
 @pytest.mark.parametrize("tip_mm", [(10, -20, 3), (10, 37, 8), (0, 0, 30), (-11, -4, -12)])

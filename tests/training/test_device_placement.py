@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from hilserl.agents.agent import Agent, AgentConfig, act
-from hilserl.data.replay import HostStore, Replay
+from hilserl.data.replay import HostStorage, Replay
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
 from hilserl.data.step import Transitions
 from hilserl.errors import HilserlError
 from hilserl.runs.checkpoint import RunState, load_checkpoint, save_checkpoint
 from hilserl.training.config import TrainConfig
-from hilserl.training.device_placement import DeviceStore, Placement
+from hilserl.training.device_placement import DeviceStorage, Placement
 from hilserl.training.learner import Learner
 from hilserl.vision.frame_encoder import VisionConfig
 from tests.support.steps import make_episode
@@ -71,12 +71,12 @@ def test_one_cpu_leaves_everything_where_it_is(state_spec: ExperienceSpec) -> No
     batches = Transitions({}, np.zeros((2, 7)), np.zeros((2, 7)), {}, np.zeros((2, 7)), np.zeros((2, 7), bool))
     assert placement.agent(agent) is agent
     assert placement.batches(batches) is batches
-    assert isinstance(Replay(state_spec, 50, store=placement.store)._store, HostStore)
+    assert isinstance(Replay(state_spec, 50, store=placement.store)._store, HostStorage)
 
 
 def test_steps_are_written_in_place(spec: ExperienceSpec) -> None:
     """A copy of the whole store for each step would be gigabytes a second."""
-    replay = Replay(spec, 50, make_episode(9, 5), store=DeviceStore)
+    replay = Replay(spec, 50, make_episode(9, 5), store=DeviceStorage)
 
     def memory() -> list[int]:
         return [column.unsafe_buffer_pointer() for column in jax.tree.leaves(replay._store._columns)]

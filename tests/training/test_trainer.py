@@ -25,7 +25,7 @@ from hilserl.tasks import pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.config import TrainConfig, load_config, preset, save_config
 from hilserl.training.learner import DivergenceError, Learner
-from hilserl.training.local_learner import Alongside
+from hilserl.training.local_learner import ThreadedLearner
 from hilserl.training.trainer import Training, train
 from hilserl.vision.frame_encoder import VisionConfig
 from tests.support.steps import make_episode
@@ -330,7 +330,7 @@ def test_an_actor_that_fails_takes_the_learner_with_it(tmp_path: Path, monkeypat
         raise OSError("the arm is gone")
 
     monkeypatch.setattr("hilserl.training.actor.act", broken)
-    monkeypatch.setattr(Training, "_open_link", lambda training: Alongside(training._learner))
+    monkeypatch.setattr(Training, "_open_link", lambda training: ThreadedLearner(training._learner))
     with pytest.raises(OSError, match="the arm is gone"):
         train(config(demonstrations=0), RunDir(tmp_path / "run"))
     assert not [thread for thread in threading.enumerate() if thread.name == "learner"]

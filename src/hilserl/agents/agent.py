@@ -140,7 +140,7 @@ def adam(config: AgentConfig) -> optax.GradientTransformation:
     return optax.adam(config.learning_rate)
 
 
-def descend(tree: Any, gradient: Any, state: optax.OptState, config: AgentConfig) -> tuple[Any, optax.OptState]:
+def apply_gradients(tree: Any, gradient: Any, state: optax.OptState, config: AgentConfig) -> tuple[Any, optax.OptState]:
     """One step of Adam."""
     updates, state = adam(config).update(gradient, state)
     return eqx.apply_updates(tree, updates), state

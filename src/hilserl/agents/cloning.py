@@ -20,8 +20,8 @@ from hilserl.agents.agent import (
     AgentConfig,
     Metrics,
     adam,
+    apply_gradients,
     create_actor,
-    descend,
     part,
     prepared,
     track,
@@ -65,7 +65,7 @@ def create_cloner(spec: ExperienceSpec, config: AgentConfig, seed: int) -> Clone
 class Compared(NamedTuple):
     """What an actor makes of actions that were demonstrated."""
 
-    log_density: Float[Array, "batch"]
+    log_prob: Float[Array, "batch"]
     """Of the motions."""
     error: Float[Array, "batch motions"]
     """Of the motions that it would choose."""
@@ -80,11 +80,11 @@ def compared(actor: Actor, features: Float[Array, "batch features"], action: Flo
     """Asks an actor about demonstrated actions. What its gripper learns of them does not bend its motion."""
     output = jax.vmap(actor.policy)(features)
     motion, chosen = part(action, actor.action.continuous), jnp.tanh(output.mean)
-    log_density, error = squashed_log_density(output, motion), chosen - motion
+    log_prob, error = squashed_log_density(output, motion), chosen - motion
     if actor.gripper is None:
-        return Compared(log_density, error, None, None)
+        return Compared(log_prob, error, None, None)
     choices = jax.vmap(actor.gripper)(features, jax.lax.stop_gradient(chosen))
-    return Compared(log_density, error, choices, to_choice(part(action, actor.action.grippers)))
+    return Compared(log_prob, error, choices, to_choice(part(action, actor.action.grippers)))
 
 
 def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = None) -> tuple[Array, Metrics]:
@@ -92,8 +92,8 @@ def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = No
 
     A key decides the noise on what the cameras see.
     """
-    log_density, error, logits, taken = compared(actor, actor.encoder(batch.observation, key), batch.action)
-    motion_loss = -log_density.mean()
+    log_prob, error, logits, taken = compared(actor, actor.encoder(batch.observation, key), batch.action)
+    motion_loss = -log_prob.mean()
     metrics = {"motion_loss": motion_loss, "motion_error": jnp.sqrt(jnp.mean(error**2))}
     if logits is None or taken is None:
         return motion_loss, metrics | {"cloning_loss": motion_loss}
@@ -106,12 +106,12 @@ def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = No
 def _update(agent: Cloner, batch: Transitions, key: PRNGKeyArray) -> tuple[Cloner, Metrics]:
     noise_key = jax.random.fold_in(key, NOISE_KEYS)
     gradient, metrics = eqx.filter_grad(cloning_loss, has_aux=True)(agent.actor, batch, noise_key)
-    actor, optimizer = descend(agent.actor, gradient, agent.optimizer, agent.config)
+    actor, optimizer = apply_gradients(agent.actor, gradient, agent.optimizer, agent.config)
     return dataclasses.replace(agent, actor=actor, optimizer=optimizer), metrics
 
 
 @eqx.filter_jit
-def unexpectedness(agent: Cloner, batch: Transitions) -> Metrics:
+def negative_log_likelihood(agent: Cloner, batch: Transitions) -> Metrics:
     """The loss, and what it is made of, of the averaged actor on transitions that it has not learned from."""
     seen = batch._replace(observation=agent.frames.prepare(batch.observation, jax.random.key(0)))
     return cloning_loss(agent.averaged, seen)[1]

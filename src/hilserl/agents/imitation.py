@@ -31,8 +31,8 @@ def imitation_loss(
         batch: transitions with one leading axis.
     """
     weight = batch.demonstrated / jnp.maximum(1, batch.demonstrated.sum())
-    log_density, error, values, taken = compared(actor, features, batch.action)
-    loss = -(weight * log_density).sum()
+    log_prob, error, values, taken = compared(actor, features, batch.action)
+    loss = -(weight * log_prob).sum()
     metrics = {"motion_error": jnp.sqrt((weight * jnp.mean(error**2, -1)).sum())}
     if values is not None and taken is not None:
         is_taken = jax.nn.one_hot(taken, values.shape[-1])

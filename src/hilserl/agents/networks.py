@@ -65,8 +65,8 @@ def sample_squashed(output: PolicyOutput, key: PRNGKeyArray) -> tuple[Array, Arr
     """An action in (-1, 1) and its log-density, by reparameterisation; works on any leading axes."""
     noise = jax.random.normal(key, output.mean.shape)
     raw = output.mean + jnp.exp(output.log_std) * noise
-    log_density = _log_density(output, noise, raw)
-    return jnp.tanh(raw), log_density
+    log_prob = _log_density(output, noise, raw)
+    return jnp.tanh(raw), log_prob
 
 
 def _log_density(output: PolicyOutput, noise: Array, raw: Array) -> Array:

@@ -23,8 +23,8 @@ from hilserl.agents.agent import (
     AgentConfig,
     Metrics,
     adam,
+    apply_gradients,
     create_actor,
-    descend,
     part,
     prepared,
     track,
@@ -118,14 +118,14 @@ def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> ActorC
     )
 
 
-class _Goals(NamedTuple):
+class _TdTargets(NamedTuple):
     """What one batch asks of the values; nothing in it is differentiated."""
 
     critic: Float[Array, "batch"]
     gripper: Float[Array, "batch"] | None
 
 
-def _goals(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) -> _Goals:
+def _td_targets(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) -> _TdTargets:
     """The targets y = r + gamma * Q_target(s', a'), with a' ~ policy.
 
     For the critics Q_target is the minimum over drawn members of the target ensemble. For the gripper it is Double
@@ -142,12 +142,12 @@ def _goals(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) -> _Goals:
     future = config.discount * batch.bootstrap
     critic = batch.reward + future * ensemble_values(chosen, seen_by_targets, action).min(0)
     if targets.gripper is None:
-        return _Goals(critic, None)
+        return _TdTargets(critic, None)
     commands = part(batch.observation["state"], agent.gripper_state)
     reward = batch.reward - config.gripper_penalty * changes(commands, part(batch.action, actor.action.grippers))
     next_values = jax.vmap(targets.gripper)(seen_by_targets, motion)
     best = to_choice(part(action, actor.action.grippers))[:, None]
-    return _Goals(critic, reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0])
+    return _TdTargets(critic, reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0])
 
 
 def _update_values(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) -> tuple[ActorCritic, Metrics]:
@@ -159,7 +159,7 @@ def _update_values(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) ->
     """
     config, layout = agent.config, agent.actor.action
     clones = config.cloning_weight > 0
-    goals = _goals(agent, batch, key)
+    goals = _td_targets(agent, batch, key)
     noise_key = jax.random.fold_in(key, NOISE_KEYS + 1)
 
     def loss(trained: tuple[Values, Policy]) -> tuple[Array, Metrics]:
@@ -183,10 +183,10 @@ def _update_values(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) ->
 
     values, policy = Values(agent.actor.encoder, agent.critics, agent.actor.gripper), agent.actor.policy
     (gradient, policy_gradient), metrics = eqx.filter_grad(loss, has_aux=True)((values, policy))
-    values, state = descend(values, gradient, agent.optimizers.values, config)
+    values, state = apply_gradients(values, gradient, agent.optimizers.values, config)
     optimizers = dataclasses.replace(agent.optimizers, values=state)
     if clones:
-        policy, state = descend(policy, policy_gradient, optimizers.policy, config)
+        policy, state = apply_gradients(policy, policy_gradient, optimizers.policy, config)
         optimizers = dataclasses.replace(optimizers, policy=state)
     actor = dataclasses.replace(agent.actor, encoder=values.encoder, policy=policy, gripper=values.gripper)
     return dataclasses.replace(
@@ -205,15 +205,15 @@ def _update_policy(agent: ActorCritic, observation: dict[str, Array], key: PRNGK
     temperature = jnp.exp(agent.log_temperature)
 
     def loss(policy: Policy) -> tuple[Array, Array]:
-        motion, log_density = sample_squashed(jax.vmap(policy)(features), key)
+        motion, log_prob = sample_squashed(jax.vmap(policy)(features), key)
         action = jax.vmap(agent.actor.with_grippers)(features, motion)
         value = ensemble_values(agent.critics, features, action).mean(0)
-        return jnp.mean(temperature * log_density - value), -log_density.mean()
+        return jnp.mean(temperature * log_prob - value), -log_prob.mean()
 
     (actor_loss, entropy), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(agent.actor.policy)
-    policy, policy_state = descend(agent.actor.policy, gradient, agent.optimizers.policy, config)
+    policy, policy_state = apply_gradients(agent.actor.policy, gradient, agent.optimizers.policy, config)
     surplus = entropy - config.target_entropy_per_action * len(agent.actor.action.continuous)
-    log_temperature, temperature_state = descend(
+    log_temperature, temperature_state = apply_gradients(
         agent.log_temperature, temperature * surplus, agent.optimizers.temperature, config
     )
     agent = eqx.tree_at(

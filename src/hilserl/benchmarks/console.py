@@ -14,22 +14,22 @@ from mujoco.studio import messages, plugin
 from hilserl.agents.agent import act
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
-from hilserl.operators.config import Seat
+from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import Hands
-from hilserl.operators.console.session import Station
+from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.devices.key_map import keys_for
-from hilserl.operators.human import Person, Role
+from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.operator import Nobody
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
-from hilserl.runs.metrics import Tally
+from hilserl.runs.metrics import RunCounters
 from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.dashboard import Dashboard
 from hilserl.training.learner import Learner
-from hilserl.training.local_learner import Alongside, Sender
+from hilserl.training.local_learner import StepSender, ThreadedLearner
 
 _PRESSES = 40
 _BLOCKS = 3
@@ -70,7 +70,7 @@ def key_to_motion_s() -> np.ndarray:
         plugins=[finger],
     )
     console.real_time = console.driven = True
-    person = Person([console], layout, Role(drives=True), env.motion_towards, console.idle)
+    person = HumanOperator([console], layout, Role(drives=True), env.motion_towards, console.idle)
     delays: list[float] = []
     rng, release_s = np.random.default_rng(0), 0.0
     obey = env.step
@@ -106,8 +106,8 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     """Environment steps a second of training in which nobody drives: without the console, and with it."""
     env = make_env("pick_cube", obs=obs)
     config = replace(preset("pick_cube"), obs=obs, training_starts=20)
-    learner, tally = Learner(env.experience, config, []), Tally()
-    link = Alongside(learner)
+    learner, tally = Learner(env.experience, config, []), RunCounters()
+    link = ThreadedLearner(learner)
     dashboard = Dashboard(tally, lambda: learner.facts, lambda: "in this process", config)
     import jax
 
@@ -115,12 +115,16 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
         actor, version = link.weights()
         return act(actor, observation, jax.random.key(tally.env_steps), explore=True), version
 
-    alone = Rollout(env, env.experience, Nobody(), [tally, Sender(link)], 0, "alone", observe=learner.frames.observe)
+    alone = Rollout(
+        env, env.experience, Nobody(), [tally, StepSender(link)], 0, "alone", observe=learner.frames.observe
+    )
     _timed(lambda: alone.step(policy), count)
     without = [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     alone.end_episode()
-    station = Station(env, Role(), seat=Seat(console="web"), report=dashboard.report, value=learner.value)
-    subscribers = [tally, Sender(link), dashboard, station]
+    station = ConsoleSession(
+        env, Role(), seat=ConsoleConfig(console="web"), report=dashboard.report, value=learner.value
+    )
+    subscribers = [tally, StepSender(link), dashboard, station]
     observe = learner.frames.observe
     watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)
     with station.attended(Interrupt()):

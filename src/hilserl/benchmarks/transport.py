@@ -22,14 +22,14 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.exchange import Exchange
-from hilserl.distributed.flight_client import Line
+from hilserl.distributed.flight_client import LearnerClient
 from hilserl.distributed.flight_server import Service
 from hilserl.distributed.protocol import EntryHeader, Hello, PutHeader, batch_of
-from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool
 from hilserl.distributed.store import Store
 from hilserl.distributed.weights import weights_of
-from hilserl.robot.control.rate_limiter import Pace
+from hilserl.robot.control.rate_limiter import RateLimiter
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.training.learner import LearnerFacts
@@ -73,7 +73,7 @@ def _episode(env: ManipulationEnv, length: int) -> list[Step]:
 
 def _steps_per_s(address: Address, spec: ExperienceSpec, steps: list[Step], size: int, messages: int) -> float:
     """Steps durably stored by the learner a second, `size` in a message, each message awaited; the median of blocks."""
-    with contextlib.closing(Line(address, Credentials())) as line:
+    with contextlib.closing(LearnerClient(address, Credentials())) as line:
         stream = f"{_STREAM}{1 if size == 1 else 2}"
         welcome = line.hello(_hello(stream, spec))
         header, schema = PutHeader(stream, welcome.session), arrow_schema(spec)
@@ -104,7 +104,7 @@ def _weights(folder: Path) -> dict[str, float]:
     with contextlib.closing(make_env("pick_cube", obs="pixels")) as env, _learner(folder, "state") as address:
         with contextlib.closing(make_env("pick_cube", obs="state")) as small:
             spec = small.experience
-        with contextlib.closing(Line(address, Credentials())) as line:
+        with contextlib.closing(LearnerClient(address, Credentials())) as line:
             size, durations = 0, []
             for _ in range(_FETCHES):
                 time.sleep(_NEW_WEIGHTS_S)
@@ -126,9 +126,9 @@ def _jitter(folder: Path, address: Address, env: ManipulationEnv, spec: Experien
     """99th percentile of how far an actor's beat is from its period; and how many weights came a second."""
     like = _big_actor(spec)
     spool = Spool(folder, spec, 1_000_000_000)
-    link = RemoteLink(address, Credentials(), spool, spec, lambda: _hello(spool.stream, spec), like, dict)
+    link = RemoteLearner(address, Credentials(), spool, spec, lambda: _hello(spool.stream, spec), like, dict)
     link.connect(lambda reason: False)  # noqa: ARG005
-    pace, beats = Pace(_BEATS_HZ), []
+    pace, beats = RateLimiter(_BEATS_HZ), []
     state = np.zeros(spec.state.size, np.float32)
     env.reset(seed=0)
     try:

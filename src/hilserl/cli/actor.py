@@ -14,7 +14,7 @@ from hilserl.training.config import TrainConfig, preset
 
 
 @dataclass(frozen=True)
-class Arguments:
+class ActorArguments:
     """Act for a learner on the network, with its run's settings where none are given here."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
@@ -34,7 +34,7 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("actor", words)
-    arguments = parse_verb("actor", task, rest, Arguments(preset(task)))
+    arguments = parse_verb("actor", task, rest, ActorArguments(preset(task)))
     folder = arguments.run_dir or Path("runs") / f"{task}-actor"
     if folder.exists() and any(folder.iterdir()) and not arguments.resume:
         raise HilserlError(
@@ -42,9 +42,9 @@ def run(words: Sequence[str]) -> int:
             "or name another directory with --run-dir."
         )
     from hilserl.address import Address
-    from hilserl.distributed.actor_node import Place, act, learners_config
+    from hilserl.distributed.actor_node import Place, act, fetch_run_config
     from hilserl.distributed.credentials import load_credentials
-    from hilserl.distributed.protocol import RefusedError
+    from hilserl.distributed.protocol import ProtocolError
 
     place = Place(
         Address.parse(arguments.learner),
@@ -53,11 +53,11 @@ def run(words: Sequence[str]) -> int:
         arguments.give_up_after_s,
         arguments.parent,
     )
-    config = learners_config(place)
+    config = fetch_run_config(place)
     if config.task != task:
-        raise RefusedError(f"The learner at {place.learner} learns {config.task!r}, this actor is to do {task!r}.")
+        raise ProtocolError(f"The learner at {place.learner} learns {config.task!r}, this actor is to do {task!r}.")
     # The learner's settings are the defaults now, so that flags not given mean "as the learner has it".
-    arguments = parse_verb("actor", task, rest, Arguments(config))
+    arguments = parse_verb("actor", task, rest, ActorArguments(config))
     reason = act(arguments.config, place)
     print(f"Ended: {reason}.")
     return 130 if reason == "interrupted" else 0

@@ -25,7 +25,7 @@ def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
         return tasks.names()[0], ["--help"]
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--env=") else [word])]
     for at, word in enumerate(words[1:], 1):
-        if words[at - 1] == "--env" and world.is_foreign(word):
+        if words[at - 1] == "--env" and world.is_gymnasium_id(word):
             return world.named(word), [*words[: at - 1], *words[at + 1 :]]
     if not words or words[0].startswith("-"):
         raise HilserlError(

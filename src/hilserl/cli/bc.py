@@ -12,7 +12,7 @@ from hilserl.training.config import preset
 
 
 @dataclass(frozen=True)
-class Arguments:
+class BcArguments:
     """Clone demonstrations: `hilserl train TASK --algorithm bc`, with the settings that matter to it."""
 
     demos: tuple[Path, ...] = ()
@@ -29,7 +29,7 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("bc", words)
-    arguments = parse_verb("bc", task, rest, Arguments())
+    arguments = parse_verb("bc", task, rest, BcArguments())
     config = dataclasses.replace(
         preset(task),
         algorithm="bc",
@@ -39,4 +39,4 @@ def run(words: Sequence[str]) -> int:
         cloning_updates=arguments.updates,
         seed=arguments.seed,
     )
-    return train.carry_out(train.Arguments(config, run_dir=arguments.run_dir))
+    return train.carry_out(train.TrainArguments(config, run_dir=arguments.run_dir))

@@ -26,7 +26,7 @@ _BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
-class Arguments:
+class BenchArguments:
     """Measure. Figures of one call were taken in one run, side by side."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
@@ -71,7 +71,7 @@ def env_steps_per_s(obs: str, count: int) -> float:
     return rate
 
 
-def _bench_sim(arguments: Arguments) -> dict[str, float]:
+def _bench_sim(arguments: BenchArguments) -> dict[str, float]:
     figures = {
         "sim.state_steps_per_s": env_steps_per_s("state", _STATE_STEPS),
         "sim.pixel_steps_per_s": env_steps_per_s("pixels", _PIXEL_STEPS),
@@ -87,7 +87,7 @@ def _bench_sim(arguments: Arguments) -> dict[str, float]:
     return figures | json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def _bench_agent(arguments: Arguments) -> dict[str, float]:
+def _bench_agent(arguments: BenchArguments) -> dict[str, float]:
     del arguments
     from hilserl.training.config import preset
 
@@ -152,7 +152,7 @@ class _LearnerBench:
         return _rate(learn, count, blocks)
 
 
-def _bench_vision(arguments: Arguments) -> dict[str, float]:
+def _bench_vision(arguments: BenchArguments) -> dict[str, float]:
     """Full updates from features and, the ordinary way, from frames; and as HIL-SERL does them."""
     del arguments
     import jax
@@ -194,7 +194,7 @@ def _bench_vision(arguments: Arguments) -> dict[str, float]:
     return figures | ratios
 
 
-def _bench_encoder(arguments: Arguments) -> dict[str, float]:
+def _bench_encoder(arguments: BenchArguments) -> dict[str, float]:
     del arguments
     from hilserl.tasks import make_env
     from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
@@ -222,28 +222,28 @@ def _random_episode(env: Any, observe: Callable[[dict[str, Any]], dict[str, Any]
     return steps
 
 
-def _bench_console(arguments: Arguments) -> dict[str, float]:
+def _bench_console(arguments: BenchArguments) -> dict[str, float]:
     del arguments
     from hilserl.benchmarks.console import figures
 
     return figures()
 
 
-def _bench_transport(arguments: Arguments) -> dict[str, float]:
+def _bench_transport(arguments: BenchArguments) -> dict[str, float]:
     del arguments
     from hilserl.benchmarks.transport import figures
 
     return figures()
 
 
-def _bench_robot(arguments: Arguments) -> dict[str, float]:
+def _bench_robot(arguments: BenchArguments) -> dict[str, float]:
     del arguments
     from hilserl.benchmarks.robot import figures
 
     return figures()
 
 
-_BENCHES: dict[str, Callable[[Arguments], dict[str, float]]] = {
+_BENCHES: dict[str, Callable[[BenchArguments], dict[str, float]]] = {
     "sim": _bench_sim,
     "agent": _bench_agent,
     "encoder": _bench_encoder,
@@ -255,7 +255,7 @@ _BENCHES: dict[str, Callable[[Arguments], dict[str, float]]] = {
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(Arguments, args=words, prog="hilserl bench")
+    arguments = tyro.cli(BenchArguments, args=words, prog="hilserl bench")
     for name in arguments.names:
         if name not in _BENCHES:
             raise unknown("bench", name, _BENCHES)

@@ -16,7 +16,7 @@ from hilserl.rewards.network import ClassifierConfig
 
 
 @dataclass(frozen=True)
-class Arguments:
+class ClassifierArguments:
     """Train a classifier on labelled images and report on episodes held out of everything; one that tells success no
     better than chance is not written."""
 
@@ -31,7 +31,7 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("classifier", words)
-    arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl classifier {task}")
+    arguments = tyro.cli(ClassifierArguments, args=rest, prog=f"hilserl classifier {task}")
     from hilserl.rewards.dataset import read_labels
     from hilserl.rewards.figures import plot_mistakes, plot_report
     from hilserl.rewards.train import train_classifier

@@ -13,7 +13,7 @@ from hilserl.training.config import TrainConfig, preset
 
 
 @dataclass(frozen=True)
-class Arguments:
+class CompareArguments:
     """Train behaviour cloning on few and on many demonstrations, HG-DAgger, soft actor-critic without prior data, RLPD
     without interventions and HIL-SERL, all with the same limits; settings not named are as `hilserl train` has them."""
 
@@ -31,11 +31,11 @@ class Arguments:
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("compare", words)
     usual = preset(task)
-    arguments = parse_verb("compare", task, rest, Arguments(usual))
+    arguments = parse_verb("compare", task, rest, CompareArguments(usual))
     folder = arguments.out or Path("runs") / f"{task}-{arguments.config.obs}-comparison"
     check_folder(folder, resume=arguments.resume)
     from hilserl.distributed.sweep import members, parse_seeds
-    from hilserl.training.baselines import contestants
+    from hilserl.training.baselines import baseline_configs
 
-    runs = members(folder, contestants(arguments.config, usual), parse_seeds(arguments.seeds))
+    runs = members(folder, baseline_configs(arguments.config, usual), parse_seeds(arguments.seeds))
     return bring_about(runs, folder, f"{task} from {arguments.config.obs}", arguments.ray, 0)

@@ -10,7 +10,7 @@ from hilserl.distributed.credentials import CERTIFICATE_FILE, KEY_FILE, TOKEN_FI
 
 
 @dataclass(frozen=True)
-class Arguments:
+class CredentialsArguments:
     """Make what a learner and its actors prove themselves with."""
 
     host: tuple[str, ...]
@@ -22,7 +22,7 @@ class Arguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(Arguments, args=words, prog="hilserl credentials")
+    arguments = tyro.cli(CredentialsArguments, args=words, prog="hilserl credentials")
     make_credentials(arguments.out, arguments.host, arguments.days)
     print(
         f"In {arguments.out}: {TOKEN_FILE}, {CERTIFICATE_FILE} and {KEY_FILE}. The learner needs all of them; "

@@ -138,9 +138,9 @@ def _learner(address: str, credentials: Path | None) -> int:
     """Asks a learner who it is, as an actor would."""
     from hilserl.address import Address
     from hilserl.distributed.credentials import load_credentials
-    from hilserl.distributed.flight_client import Line
+    from hilserl.distributed.flight_client import LearnerClient
 
-    line = Line(Address.parse(address), load_credentials(credentials))
+    line = LearnerClient(Address.parse(address), load_credentials(credentials))
     with contextlib.closing(line):
         line.describe()
         started = time.perf_counter()

@@ -16,7 +16,7 @@ from hilserl.files import atomically
 
 
 @dataclass(frozen=True)
-class Arguments:
+class EvalArguments:
     """Count a policy's autonomous successes: deterministic policy, no operator, seeds of its own."""
 
     run_dir: Annotated[Path, tyro.conf.Positional]
@@ -36,7 +36,7 @@ class Arguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(Arguments, args=words, prog="hilserl eval")
+    arguments = tyro.cli(EvalArguments, args=words, prog="hilserl eval")
     if arguments.episodes < 1:
         raise HilserlError(f"--episodes must be at least 1, got {arguments.episodes}.")
     if arguments.video and arguments.where.env == "robot":
@@ -45,10 +45,10 @@ def run(words: Sequence[str]) -> int:
     from hilserl.rollout.evaluation import evaluate
     from hilserl.rollout.video import FILMED_EPISODES, film
     from hilserl.runs.run_dir import RunDir
-    from hilserl.training.policy_loading import open_trained
+    from hilserl.training.policy_loading import load_policy
 
     changes = {} if arguments.randomise == "as-trained" else {"randomise": arguments.randomise == "on"}
-    trained = open_trained(RunDir(arguments.run_dir), arguments.checkpoint, arguments.where, **changes)
+    trained = load_policy(RunDir(arguments.run_dir), arguments.checkpoint, arguments.where, **changes)
     with contextlib.closing(trained.env):
         with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
             result = evaluate(

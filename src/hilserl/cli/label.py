@@ -15,15 +15,15 @@ from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
-from hilserl.operators.config import Device, Seat
-from hilserl.operators.console.session import Report, Station
+from hilserl.operators.config import ConsoleConfig, Device
+from hilserl.operators.console.session import ConsoleSession, SessionReport
 from hilserl.operators.human import Role
 from hilserl.rollout.labelling import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.sim.interface import steps_of
 
 
 @dataclass(frozen=True)
-class Arguments:
+class LabelArguments:
     """Drive the robot and say what success looks like: hold Space while you see it.
 
     The simulated operator drives by itself, to success and to what nearly is one, and the task's own test is the label.
@@ -44,12 +44,12 @@ class Arguments:
     seed: int = 0
     episode_seconds: float = 60.0
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
+    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
 
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("label", words)
-    arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl label {task}")
+    arguments = tyro.cli(LabelArguments, args=rest, prog=f"hilserl label {task}")
     if arguments.successes < 1:
         raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
     check_folder(arguments.out, resume=arguments.resume)
@@ -63,7 +63,7 @@ def run(words: Sequence[str]) -> int:
     return 130 if interrupted else 0
 
 
-def _collect(task: str, arguments: Arguments, show: Callable[[LabelKeeper], None]) -> tuple[LabelKeeper, bool]:
+def _collect(task: str, arguments: LabelArguments, show: Callable[[LabelKeeper], None]) -> tuple[LabelKeeper, bool]:
     """The labels, and whether somebody had enough before they were all there."""
     if arguments.source:
         return label_recorded(arguments.source, task, arguments.out, show=show), False
@@ -79,7 +79,9 @@ def _collect(task: str, arguments: Arguments, show: Callable[[LabelKeeper], None
         env.close()
 
 
-def _scripted(env: DrivableEnv, keeper: LabelKeeper, arguments: Arguments, show: Callable[[LabelKeeper], None]) -> bool:
+def _scripted(
+    env: DrivableEnv, keeper: LabelKeeper, arguments: LabelArguments, show: Callable[[LabelKeeper], None]
+) -> bool:
     interrupt = Interrupt()
     with interrupt.armed():
 
@@ -95,16 +97,16 @@ def _driven(
     env: DrivableEnv,
     keeper: LabelKeeper,
     device: Device,
-    arguments: Arguments,
+    arguments: LabelArguments,
     show: Callable[[LabelKeeper], None],
 ) -> bool:
-    def report() -> Report:
-        return Report(
+    def report() -> SessionReport:
+        return SessionReport(
             (("success", f"{keeper.positives} of {arguments.successes}"), ("everything else", str(keeper.negatives)))
         )
 
     role = Role(drives=True, labels=True)
-    station = Station(env, role, seat=arguments.seat, device=device, report=report)
+    station = ConsoleSession(env, role, seat=arguments.seat, device=device, report=report)
     with seated(station) as interrupt:
 
         def stop(keeper: LabelKeeper) -> bool:

@@ -14,7 +14,7 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 
 @dataclass(frozen=True)
-class Arguments:
+class LearnerArguments:
     """Learn from actors on the network."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
@@ -30,7 +30,7 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("learner", words)
-    arguments = parse_run("learner", task, rest, Arguments)
+    arguments = parse_run("learner", task, rest, LearnerArguments)
     folder = run_folder(arguments.run_dir, arguments.config)
     from hilserl.address import Address
     from hilserl.distributed.credentials import load_credentials
@@ -52,6 +52,6 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _command(task: str, address: object, arguments: Arguments) -> str:
+def _command(task: str, address: object, arguments: LearnerArguments) -> str:
     shown = " --credentials DIR" if arguments.credentials else ""
     return f"hilserl actor {task} --learner {address}{shown}"

@@ -13,18 +13,18 @@ from hilserl.cli.seated import seated
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.config import Device, Seat
-from hilserl.operators.console.session import Report, Station
+from hilserl.operators.config import ConsoleConfig, Device
+from hilserl.operators.console.session import ConsoleSession, SessionReport
 from hilserl.operators.human import Role
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Policy, Rollout
-from hilserl.runs.metrics import Tally
+from hilserl.runs.metrics import RunCounters
 from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
 
 
 @dataclass(frozen=True)
-class Arguments:
+class PlayArguments:
     """Drive the robot."""
 
     operator: Device = "console"
@@ -43,12 +43,12 @@ class Arguments:
     """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began; by default the
     task's."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
+    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
 
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("play", words)
-    arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl play {task}")
+    arguments = tyro.cli(PlayArguments, args=rest, prog=f"hilserl play {task}")
     limit = steps_of(arguments.episode_seconds)
     if arguments.policy is None:
         options = {"obs": arguments.obs, "frame": arguments.frame, "max_episode_steps": limit}
@@ -61,25 +61,25 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _drive(env: DrivableEnv, policy: Policy, arguments: Arguments) -> None:
-    tally = Tally()
+def _drive(env: DrivableEnv, policy: Policy, arguments: PlayArguments) -> None:
+    tally = RunCounters()
 
-    def report() -> Report:
-        return Report((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
+    def report() -> SessionReport:
+        return SessionReport((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
 
     role = Role(drives=arguments.policy is None, real_time=True)
-    station = Station(env, role, seat=arguments.seat, device=arguments.operator, report=report)
+    station = ConsoleSession(env, role, seat=arguments.seat, device=arguments.operator, report=report)
     rollout = Rollout(env, env.experience, station.person, [tally, station], arguments.seed, "play")
     with seated(station) as interrupt:
         while not station.person.done and not interrupt.requested and station.is_open:
             rollout.step(policy)
 
 
-def _trained(task: str, arguments: Arguments, run: Path, limit: int) -> tuple[DrivableEnv, Policy]:
+def _trained(task: str, arguments: PlayArguments, run: Path, limit: int) -> tuple[DrivableEnv, Policy]:
     from hilserl.runs.run_dir import RunDir
-    from hilserl.training.policy_loading import open_trained
+    from hilserl.training.policy_loading import load_policy
 
-    trained = open_trained(RunDir(run), arguments.checkpoint, arguments.where, max_episode_steps=limit)
+    trained = load_policy(RunDir(run), arguments.checkpoint, arguments.where, max_episode_steps=limit)
     if trained.config.task != task:
         raise HilserlError(f"The run in {run} learned {trained.config.task!r}, not {task!r}.")
     return trained.env, lambda observation: (trained.player.act(observation), 0)

@@ -12,7 +12,7 @@ from hilserl.runs.run_dir import RunDir
 
 
 @dataclass(frozen=True)
-class Arguments:
+class PlotArguments:
     """Compare runs: success over environment steps, a colour for each group of seeds."""
 
     groups: Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -23,7 +23,7 @@ class Arguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(Arguments, args=words, prog="hilserl plot")
+    arguments = tyro.cli(PlotArguments, args=words, prog="hilserl plot")
     groups = dict(_group(text) for text in arguments.groups)
     if not groups:
         raise HilserlError("There is nothing to plot: name groups of runs as LABEL=RUN_DIR,RUN_DIR.")

@@ -13,7 +13,7 @@ from hilserl.cli.arguments import check_folder, split_task
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.config import Device, Seat
+from hilserl.operators.config import ConsoleConfig, Device
 from hilserl.operators.human import Role
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.rollout.recording import Keeper, record, record_demonstrations
@@ -22,7 +22,7 @@ from hilserl.sim.reference_frame import FrameName
 
 
 @dataclass(frozen=True)
-class Arguments:
+class RecordArguments:
     """Record successful episodes."""
 
     out: Path
@@ -46,14 +46,14 @@ class Arguments:
     """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began; by default the
     task's."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
+    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
     person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
     """The simulated person's hands."""
 
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("record", words)
-    arguments = tyro.cli(Arguments, args=rest, prog=f"hilserl record {task}")
+    arguments = tyro.cli(RecordArguments, args=rest, prog=f"hilserl record {task}")
     if arguments.successes < 1:
         raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
     check_folder(arguments.out, resume=arguments.resume)
@@ -76,14 +76,14 @@ def run(words: Sequence[str]) -> int:
     return 0 if keeper.successes >= arguments.successes else 130
 
 
-def _environment(task: str, arguments: Arguments) -> DrivableEnv:
+def _environment(task: str, arguments: RecordArguments) -> DrivableEnv:
     limit = None if arguments.operator == "scripted" else steps_of(arguments.episode_seconds)
     return arguments.where.open(
         task, obs=arguments.obs, cameras=arguments.cameras, frame=arguments.frame, max_episode_steps=limit
     )
 
 
-def _scripted(env: DrivableEnv, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+def _scripted(env: DrivableEnv, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:
     return record_demonstrations(
         env,
         arguments.out,
@@ -95,22 +95,22 @@ def _scripted(env: DrivableEnv, arguments: Arguments, show: Callable[[Keeper], N
     )
 
 
-def _driven(env: DrivableEnv, device: Device, arguments: Arguments, show: Callable[[Keeper], None]) -> Keeper:
+def _driven(env: DrivableEnv, device: Device, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:
     from hilserl.cli.seated import seated
-    from hilserl.operators.console.session import Report, Station
+    from hilserl.operators.console.session import ConsoleSession, SessionReport
 
     keeper = Keeper(arguments.out, env.experience, failures=arguments.keep_failures)
     show(keeper)
 
-    def report() -> Report:
-        return Report(
+    def report() -> SessionReport:
+        return SessionReport(
             (
                 ("successes", f"{keeper.successes} of {arguments.successes}"),
                 ("of driving", f"{keeper.human_seconds:.0f} s"),
             )
         )
 
-    station = Station(env, Role(drives=True), seat=arguments.seat, device=device, report=report)
+    station = ConsoleSession(env, Role(drives=True), seat=arguments.seat, device=device, report=report)
     with seated(station) as interrupt:
 
         def stop(keeper: Keeper, episodes: int) -> bool:

@@ -8,21 +8,21 @@ from typing import Annotated
 import tyro
 
 from hilserl.interrupt import Interrupt
-from hilserl.operators.config import Seat
+from hilserl.operators.config import ConsoleConfig
 from hilserl.rollout.playback import Projector
 
 
 @dataclass(frozen=True)
-class Arguments:
+class ReplayArguments:
     """Look at recorded episodes."""
 
     folder: Annotated[Path, tyro.conf.Positional]
     """A directory of episodes, or of a run, whose episodes are then shown."""
-    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
+    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(Arguments, args=words, prog="hilserl replay")
+    arguments = tyro.cli(ReplayArguments, args=words, prog="hilserl replay")
     inside = arguments.folder / "episodes"
     projector = Projector(inside if inside.is_dir() else arguments.folder, arguments.seat)
     print(projector.announcement, flush=True)

@@ -22,7 +22,7 @@ _Vec7 = tuple[float, float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Arguments:
+class RobotServerArguments:
     """Serve an arm over HTTP."""
 
     backend: Literal["sim", "ros", "libfranka"]
@@ -54,7 +54,7 @@ class Arguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(Arguments, args=words, prog="hilserl robot-server")
+    arguments = tyro.cli(RobotServerArguments, args=words, prog="hilserl robot-server")
     from hilserl.distributed.credentials import load_credentials
     from hilserl.interrupt import Interrupt
     from hilserl.robot.http.server import RobotServer, check_listening
@@ -82,7 +82,7 @@ def run(words: Sequence[str]) -> int:
 _SERVED = {"sim": "simulated arm of {task}", "ros": "arm at {robot_ip}, under ROS,", "libfranka": "arm at {robot_ip}"}
 
 
-def _backend(arguments: Arguments, box: Box, task: Task) -> Backend:
+def _backend(arguments: RobotServerArguments, box: Box, task: Task) -> Backend:
     """Imports only what was chosen."""
     common = box, arguments.limits, arguments.gripper, arguments.reset_joints_rad
     if arguments.backend == "libfranka":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arguments:
+class SweepArguments:
     """Train over every combination of settings and seeds; every other setting is as `hilserl train` has it."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
@@ -37,7 +37,7 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("sweep", words)
-    arguments = parse_verb("sweep", task, rest, Arguments(preset(task)))
+    arguments = parse_verb("sweep", task, rest, SweepArguments(preset(task)))
     if arguments.actors < 0:
         raise HilserlError(f"--actors must not be negative, got {arguments.actors}.")
     folder = arguments.out or Path("runs") / f"{task}-sweep"

@@ -18,7 +18,7 @@ _HEADINGS = ("task", "an action", "cameras", "limit", "best published", "picture
 
 
 @dataclass(frozen=True)
-class Arguments:
+class TasksArguments:
     """List the tasks that can be trained."""
 
     draw: Path | None = None
@@ -26,7 +26,7 @@ class Arguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(Arguments, args=words, prog="hilserl tasks")
+    arguments = tyro.cli(TasksArguments, args=words, prog="hilserl tasks")
     found = [tasks.find(name) for name in tasks.names()]
     pictures = [_drawn(task, arguments.draw) if arguments.draw else tasks.picture_of(task) for task in found]
     rows = [_row(task, picture) for task, picture in zip(found, pictures, strict=True)]

@@ -14,7 +14,7 @@ from hilserl.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class Arguments:
+class TrainArguments:
     """Train a policy."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
@@ -30,13 +30,13 @@ class Arguments:
 
 def run(words: Sequence[str]) -> int:
     task, rest = split_task("train", words)
-    arguments = parse_run("train", task, rest, Arguments)
+    arguments = parse_run("train", task, rest, TrainArguments)
     if arguments.actors < 0 or (arguments.ray is not None and not arguments.actors):
         raise HilserlError(f"--actors must be at least 1 on a Ray cluster, got {arguments.actors}.")
     return carry_out(arguments)
 
 
-def carry_out(arguments: Arguments) -> int:
+def carry_out(arguments: TrainArguments) -> int:
     """Trains, and says where what came of it is; returns the exit status."""
     task, folder = arguments.config.task, run_folder(arguments.run_dir, arguments.config)
     result = _train(arguments, folder)
@@ -49,7 +49,7 @@ def carry_out(arguments: Arguments) -> int:
     return 0
 
 
-def _train(arguments: Arguments, folder: RunDir) -> dict[str, Any] | None:
+def _train(arguments: TrainArguments, folder: RunDir) -> dict[str, Any] | None:
     config, resume = arguments.config, arguments.resume
     if arguments.actors > 1 and config.where.env == "robot":
         raise HilserlError(f"One arm has room for one actor: --env robot needs --actors 1, got {arguments.actors}.")

@@ -14,7 +14,7 @@ from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 
 _NONE = -1
-Source = Literal["both", "online", "prior"]
+ReplaySource = Literal["both", "online", "prior"]
 """What batches are drawn from: half from each, or all from one. An intervened step is both."""
 
 
@@ -46,7 +46,7 @@ class Columns(NamedTuple):
         )
 
 
-class Store(Protocol):
+class ReplayStorage(Protocol):
     """Where a replay keeps its columns. Which rows hold what is the replay's business."""
 
     @property
@@ -63,7 +63,7 @@ class Store(Protocol):
         ...
 
 
-class HostStore:
+class HostStorage:
     """The columns in this machine's memory, in NumPy's arrays."""
 
     def __init__(self, columns: Columns) -> None:
@@ -101,7 +101,7 @@ class Replay:
         capacity: int,
         prior: Iterable[Step] = (),
         features: dict[str, tuple[int, ...]] | None = None,
-        store: Callable[[Columns], Store] = HostStore,
+        store: Callable[[Columns], ReplayStorage] = HostStorage,
     ) -> None:
         demonstrations = list(prior)
         self._first = len(demonstrations)
@@ -190,7 +190,7 @@ class Replay:
         self._next = row + 1 if row + 1 < len(self._before) else self._first
         return row
 
-    def holds(self, source: Source = "both") -> bool:
+    def holds(self, source: ReplaySource = "both") -> bool:
         """Whether there is anything to draw."""
         online, prior = self._online[: self._used].any(), self._prior[: self._used].any()
         return bool({"both": online or prior, "online": online, "prior": prior}[source])
@@ -203,7 +203,7 @@ class Replay:
         """Rows that end a transition of a demonstration or an intervention."""
         return np.flatnonzero(self._prior[: self._used])
 
-    def sample(self, rng: np.random.Generator, batches: int, size: int, source: Source = "both") -> Transitions:
+    def sample(self, rng: np.random.Generator, batches: int, size: int, source: ReplaySource = "both") -> Transitions:
         """`batches` batches of `size` transitions. Of both kinds half each, or all of one where only it exists."""
         nothing = np.zeros(0, int)
         online = nothing if source == "prior" else self.online_rows()

@@ -11,20 +11,20 @@ from pathlib import Path
 
 from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.flight_client import Backoff, Line
+from hilserl.distributed.flight_client import Backoff, LearnerClient
 from hilserl.distributed.protocol import Hello, UnreachableError, Welcome, encoder_of
-from hilserl.distributed.remote_learner import RemoteLink
+from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool
 from hilserl.interrupt import Interrupt
-from hilserl.robot.control.rate_limiter import Pace
+from hilserl.robot.control.rate_limiter import RateLimiter
 from hilserl.rollout.timers import Stopwatch
-from hilserl.runs.metrics import Tally
+from hilserl.runs.metrics import RunCounters
 from hilserl.runs.run_dir import locked
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig, from_json
 from hilserl.training.dashboard import Dashboard
-from hilserl.training.local_learner import Sender
+from hilserl.training.local_learner import StepSender
 
 MAX_SPOOL_BYTES = 10_000_000_000
 _ORPHANED = "the process that started it has ended"
@@ -65,12 +65,12 @@ class Place:
         return self.parent is not None and os.getppid() != self.parent
 
 
-def learners_config(place: Place) -> TrainConfig:
+def fetch_run_config(place: Place) -> TrainConfig:
     """The settings of the learner's run, as far as an actor goes by them; waits until the learner is there.
 
     Raises RefusedError where it does not let us in, UnreachableError where it did not come in time.
     """
-    line, interrupt, waiting = Line(place.learner, place.credentials), Interrupt(), _Waiting(place)
+    line, interrupt, waiting = LearnerClient(place.learner, place.credentials), Interrupt(), _Waiting(place)
     with contextlib.closing(line), interrupt.armed():
         backoff = Backoff()
         while True:
@@ -117,17 +117,17 @@ class ActorNode:
 
     def __init__(self, config: TrainConfig, place: Place) -> None:
         self._config, self._place = config, place
-        self._interrupt, self._tally, self._stopwatch = Interrupt(), Tally(), Stopwatch()
-        self._pace = Pace(config.actor_hz)
+        self._interrupt, self._tally, self._stopwatch = Interrupt(), RunCounters(), Stopwatch()
+        self._pace = RateLimiter(config.actor_hz)
         self._told_of_room, self._process = False, secrets.token_hex(16)
         with contextlib.ExitStack() as unless_opened:
             self._actor = ActorLoop(config, lambda: self._dashboard.report())
             unless_opened.callback(self._actor.close)
             spec = self._actor.env.experience
             self._spool = Spool(place.folder, spec, place.max_spool_bytes)
-            agent = ALGORITHMS[config.algorithm].create(config.policys(spec), config.agent, config.seed)
+            agent = ALGORITHMS[config.algorithm].create(config.policy_spec(spec), config.agent, config.seed)
             self._frames = agent.frames
-            self._link = RemoteLink(
+            self._link = RemoteLearner(
                 place.learner, place.credentials, self._spool, spec, self._hello, agent.actor, self._numbers
             )
             unless_opened.callback(self._link.stop)
@@ -224,7 +224,7 @@ class ActorNode:
         self._actor.remember(welcome.outcomes)
         self._actor.begin(
             self._link,
-            [self._tally, Sender(self._link), self._dashboard],
+            [self._tally, StepSender(self._link), self._dashboard],
             self._frames.observe,
             lambda: self._spool.last,
             number=welcome.number,

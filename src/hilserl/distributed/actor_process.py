@@ -29,7 +29,7 @@ def train_async(config: TrainConfig, folder: RunDir, *, resume: bool = False) ->
     Returns and raises as `train`.
     """
     credentials = Credentials(secrets.token_urlsafe(32))
-    crew = Crew(config, folder, credentials)
+    crew = ActorProcess(config, folder, credentials)
     try:
         return serve(
             config,
@@ -45,7 +45,7 @@ def train_async(config: TrainConfig, folder: RunDir, *, resume: bool = False) ->
         crew.stop()
 
 
-class Crew:
+class ActorProcess:
     """An actor's process and its successors. It takes its settings from the learner."""
 
     def __init__(self, config: TrainConfig, folder: RunDir, credentials: Credentials) -> None:

@@ -12,13 +12,13 @@ import pyarrow as pa
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.distributed.protocol import (
+    ActorReport,
     Description,
     EntryHeader,
     Hello,
+    LearnerStatus,
+    ProtocolError,
     PutHeader,
-    RefusedError,
-    Report,
-    Status,
     Stored,
     UnreachableError,
     WeightsWanted,
@@ -47,7 +47,7 @@ class Arrived:
 
 
 @dataclass
-class Peer:
+class ActorInfo:
     """An actor as the learner knows it."""
 
     name: str
@@ -98,7 +98,7 @@ class Exchange:
         self._outcomes, self._prepare, self._warn = outcomes, prepare, warn
         self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
         self._waiting, self._counting = 0, threading.Lock()
-        self._peers: dict[str, Peer] = {}
+        self._peers: dict[str, ActorInfo] = {}
         self._quiet_until = 0.0
         self._life = 1 + secrets.randbits(61)
         self.stop = ""
@@ -113,9 +113,9 @@ class Exchange:
         same stream is there: their steps would have the same numbers.
         """
         if different := differences(self._ours, hello):
-            raise RefusedError(f"Actor {hello.name} does not fit this learner: {different}.")
+            raise ProtocolError(f"Actor {hello.name} does not fit this learner: {different}.")
         if hello.run not in ("", self._store.run):
-            raise RefusedError(
+            raise ProtocolError(
                 f"Actor {hello.name} has steps for another run than this learner's. Give it a new --run-dir, "
                 "or go on with the learner's run it belongs to."
             )
@@ -127,7 +127,7 @@ class Exchange:
                 "Every actor needs a --run-dir of its own; a copy of one will not do."
             )
         cursor = self._store.open_session(hello.stream)
-        self._peers[hello.stream] = Peer(hello.name, cursor.number, time.monotonic(), hello.process)
+        self._peers[hello.stream] = ActorInfo(hello.name, cursor.number, time.monotonic(), hello.process)
         return Welcome(
             self._store.run,
             cursor.number,
@@ -145,7 +145,7 @@ class Exchange:
         with self._store.lock:
             if entry.discard is not None:
                 if steps:
-                    raise RefusedError(
+                    raise ProtocolError(
                         f"Episode {entry.discard} is to be discarded, and {len(steps)} steps came with it."
                     )
                 if self._store.discard(put.stream, put.session, entry.first, entry.discard):
@@ -183,20 +183,20 @@ class Exchange:
             time.sleep(_POLL_S)
         return Weights(self._life, *self._weights())
 
-    def report(self, report: Report) -> Status:
+    def report(self, report: ActorReport) -> LearnerStatus:
         """Notes an actor's sign of life."""
         if cursor := self._store.cursors.get(report.stream):
             # The learner may have begun anew since the actor said hello.
-            peer = self._peers.setdefault(report.stream, Peer(report.name, cursor.number, 0.0))
+            peer = self._peers.setdefault(report.stream, ActorInfo(report.name, cursor.number, 0.0))
             peer.heard, peer.leaving, peer.numbers = time.monotonic(), report.leaving, report.numbers
-        return Status(self._facts(), len(self.alive), self.stop)
+        return LearnerStatus(self._facts(), len(self.alive), self.stop)
 
     def describe(self) -> Description:
         """What anybody may know."""
         return Description(self._store.run, self._ours.name, self._config, self._facts(), len(self.alive))
 
     @property
-    def alive(self) -> list[Peer]:
+    def alive(self) -> list[ActorInfo]:
         """The actors that have been heard of lately."""
         return [peer for peer in list(self._peers.values()) if peer.is_alive]
 

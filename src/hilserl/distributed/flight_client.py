@@ -13,13 +13,13 @@ from pyarrow import flight
 from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.protocol import (
+    ActorReport,
     Description,
     EntryHeader,
     Hello,
+    LearnerStatus,
+    ProtocolError,
     PutHeader,
-    RefusedError,
-    Report,
-    Status,
     Stored,
     UnreachableError,
     WeightsWanted,
@@ -41,7 +41,7 @@ _UNTRUSTED += ("peer name", "hostname verification check failed")
 _T = TypeVar("_T")
 
 
-class Line:
+class LearnerClient:
     """Calls to a learner, each with a deadline. One thread uses it.
 
     Raises UnreachableError for what may go better later, RefusedError for what will not.
@@ -70,11 +70,11 @@ class Line:
             yield self._client
         except (flight.FlightUnauthenticatedError, flight.FlightUnauthorizedError, pa.ArrowInvalid) as error:
             self.close()
-            raise RefusedError(f"The learner at {self._address} refuses: {_said(error)}") from error
+            raise ProtocolError(f"The learner at {self._address} refuses: {_said(error)}") from error
         except (pa.ArrowException, OSError) as error:
             self.close()
             if any(sign in str(error).lower() for sign in _UNTRUSTED):
-                raise RefusedError(
+                raise ProtocolError(
                     f"The certificate of {self._address} is not to be trusted: {_said(error)}"
                 ) from error
             hint = "" if self._address.is_loopback or self._credentials.certificate else " Are --credentials missing?"
@@ -91,8 +91,8 @@ class Line:
     def hello(self, hello: Hello) -> Welcome:
         return self._ask("hello", hello, Welcome)
 
-    def report(self, report: Report) -> Status:
-        return self._ask("report", report, Status)
+    def report(self, report: ActorReport) -> LearnerStatus:
+        return self._ask("report", report, LearnerStatus)
 
     def weights(self, life: int, newer_than: int, within_s: float) -> Weights | None:
         """Weights newer than a version of a life, or of another life; None where none came within the time."""

@@ -22,11 +22,11 @@ from hilserl.distributed.credentials import Credentials, check_listening
 from hilserl.distributed.exchange import Exchange
 from hilserl.distributed.protocol import (
     MAX_ROWS,
+    ActorReport,
     EntryHeader,
     Hello,
+    ProtocolError,
     PutHeader,
-    RefusedError,
-    Report,
     UnreachableError,
     WeightsWanted,
     check_rows,
@@ -41,7 +41,7 @@ from hilserl.interrupt import HANGING_UP
 _LEAVING_S = 3.0
 
 
-class _Door(flight.ServerMiddlewareFactory):
+class _TokenAuth(flight.ServerMiddlewareFactory):
     """Lets nobody in without the token; a call is refused before anything of it is read."""
 
     def __init__(self, credentials: Credentials, refuse: Callable[[Exception], None]) -> None:
@@ -74,7 +74,7 @@ class Service(flight.FlightServerBase):
             super().__init__(
                 f"grpc{'+tls' if encrypted else ''}://{address}",
                 tls_certificates=[(credentials.certificate, credentials.key)] if encrypted else None,
-                middleware={"door": _Door(credentials, exchange.refuse)},
+                middleware={"door": _TokenAuth(credentials, exchange.refuse)},
             )
         except (pa.ArrowException, OSError) as error:
             raise HilserlError(f"Cannot listen on {address}: {error}") from error
@@ -94,11 +94,11 @@ class Service(flight.FlightServerBase):
                 case "hello":
                     answer = exchange.hello(decode(body, Hello))
                 case "report":
-                    answer = exchange.report(decode(body, Report))
+                    answer = exchange.report(decode(body, ActorReport))
                 case "describe":
                     answer = exchange.describe()
                 case other:
-                    raise RefusedError(f"There is no action {other[:50]!r}; there is: hello, report, describe.")
+                    raise ProtocolError(f"There is no action {other[:50]!r}; there is: hello, report, describe.")
             return iter([flight.Result(pa.py_buffer(encode(answer)))])
 
     def do_put(
@@ -131,7 +131,7 @@ def _together(reader: flight.MetadataRecordBatchReader) -> Iterator[list[_Messag
     messages: list[_Message] = []
     for chunk in reader:
         if chunk.data is None:
-            raise RefusedError("A message has no steps; even a discard comes with an empty batch.")
+            raise ProtocolError("A message has no steps; even a discard comes with an empty batch.")
         check_rows(chunk.data)
         entry = decode(memoryview(chunk.app_metadata or b""), EntryHeader)
         messages.append((entry, chunk.data))

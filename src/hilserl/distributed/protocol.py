@@ -39,7 +39,7 @@ Stream = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 """What an actor's steps are kept apart from other actors' by, drawn at random when its folder is made."""
 
 
-class RefusedError(HilserlError):
+class ProtocolError(HilserlError):
     """The other side will not have this, however often it is tried."""
 
 
@@ -110,7 +110,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Report:
+class ActorReport:
     """An actor's sign of life: its counters, and where its time goes."""
 
     stream: Stream
@@ -125,7 +125,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Status:
+class LearnerStatus:
     """A learner's answer to a report."""
 
     facts: LearnerFacts
@@ -172,11 +172,11 @@ def encode(message: Any) -> bytes:
 def decode(data: bytes | memoryview, kind: type[_T]) -> _T:
     """A message of a kind. Raises RefusedError for anything else, and for what is too long."""
     if len(data) > MAX_MESSAGE_BYTES:
-        raise RefusedError(f"A {kind.__name__} of {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are read.")
+        raise ProtocolError(f"A {kind.__name__} of {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are read.")
     try:
         return msgspec.json.decode(data, type=kind)
     except _NOT_JSON as error:
-        raise RefusedError(f"Not a {kind.__name__}: {error}") from error
+        raise ProtocolError(f"Not a {kind.__name__}: {error}") from error
 
 
 def pack(batch: pa.RecordBatch) -> bytes:
@@ -222,7 +222,7 @@ def check_schema(found: pa.Schema, spec: ExperienceSpec) -> None:
         )
         described = (found.metadata or {}).get(METADATA_KEY, b"{}")
         spoken = _shown(_specs(spec.to_json(), described.decode(errors="replace")))
-        raise RefusedError(
+        raise ProtocolError(
             f"Other steps were expected. Expected: {ours}. Sent: {theirs}. They are described: {spoken}."
         )
 
@@ -230,7 +230,7 @@ def check_schema(found: pa.Schema, spec: ExperienceSpec) -> None:
 def check_rows(batch: pa.RecordBatch) -> None:
     """Raises RefusedError for more steps than one message may have."""
     if batch.num_rows > MAX_ROWS:
-        raise RefusedError(f"{batch.num_rows} steps in one message; at most {MAX_ROWS} are taken.")
+        raise ProtocolError(f"{batch.num_rows} steps in one message; at most {MAX_ROWS} are taken.")
 
 
 def steps_in(batch: pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
@@ -240,7 +240,7 @@ def steps_in(batch: pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
         _check_whole(batch)
         steps = rows_to_steps(batch, spec)
     except (pa.ArrowException, HilserlError, TypeError, ValueError) as error:
-        raise RefusedError(f"Steps that cannot be read: {error}") from error
+        raise ProtocolError(f"Steps that cannot be read: {error}") from error
     check_numbers(batch)
     return steps
 
@@ -251,7 +251,7 @@ def _check_whole(batch: pa.RecordBatch) -> None:
         storage = column.storage if isinstance(column, pa.ExtensionArray) else column
         inner = storage.values.null_count if pa.types.is_fixed_size_list(storage.type) else 0
         if storage.null_count or inner:
-            raise RefusedError(f"{name} has a missing value.")
+            raise ProtocolError(f"{name} has a missing value.")
 
 
 def check_numbers(batch: pa.RecordBatch) -> None:
@@ -261,9 +261,9 @@ def check_numbers(batch: pa.RecordBatch) -> None:
         flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
         values = flat.to_numpy(zero_copy_only=False)
         if not np.isfinite(values).all():
-            raise RefusedError(f"{name} holds {values[~np.isfinite(values)][0]}; every number must be finite.")
+            raise ProtocolError(f"{name} holds {values[~np.isfinite(values)][0]}; every number must be finite.")
         if name == "action" and np.abs(values).max(initial=0) > 1:
-            raise RefusedError(f"An action of {values[np.abs(values).argmax()]}; actions lie in [-1, 1].")
+            raise ProtocolError(f"An action of {values[np.abs(values).argmax()]}; actions lie in [-1, 1].")
 
 
 def by_episode(steps: Sequence[Step]) -> Iterator[list[Step]]:
@@ -285,7 +285,7 @@ def _specs(here: str, there: str) -> dict[str, tuple[Any, Any]]:
     try:
         sides = [msgspec.json.decode(side, type=dict[str, Any]) for side in (here, there)]
     except _NOT_JSON as error:
-        raise RefusedError(f"The actor's description of its experience cannot be read: {error}") from error
+        raise ProtocolError(f"The actor's description of its experience cannot be read: {error}") from error
     return {name: (sides[0].get(name), sides[1].get(name)) for name in sorted(sides[0].keys() | sides[1].keys())}
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hilserl.distributed.ray_tasks import Board, act, learn, train
+from hilserl.distributed.ray_tasks import RunBoard, act, learn, train
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.runs.run_dir import RunDir
@@ -65,7 +65,7 @@ class Cluster:
     def __init__(self, ray: Any) -> None:
         self.ray = ray
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
-        self.board = ray.remote(Board).options(name="board", **options).remote()
+        self.board = ray.remote(RunBoard).options(name="board", **options).remote()
         self.learners = {"CPU": LEARNER_CPUS, **({"GPU": 1.0} if ray.cluster_resources().get("GPU") else {})}
         """What a learner takes: a GPU, where there is any, to itself."""
 

@@ -26,7 +26,7 @@ Found = tuple[Address, Credentials]
 """Where a learner is, and what it wants to see."""
 
 
-class Board:
+class RunBoard:
     """Where learners and actors find each other, and learn that they are to stop; an actor of Ray's.
 
     What it knows is told again every second, so that it may die as well.
@@ -58,7 +58,7 @@ class Board:
         self._wishes[run] = wish
 
 
-class _Errand:
+class _RunHeartbeat:
     """What a run's main task has to do with the board, done in a thread, so that nobody waits for it."""
 
     def __init__(self, run: Path, board: Any) -> None:
@@ -83,7 +83,7 @@ def train(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str
     """The task of a run in lockstep; begun a second time it goes on with what it has."""
     from hilserl.training import trainer as lockstep
 
-    folder, errand = RunDir(path), _Errand(path, board)
+    folder, errand = RunDir(path), _RunHeartbeat(path, board)
     resume = resume or (errand.begun and folder.config.exists())
     return lockstep.train(config, folder, resume=resume, interrupt=errand.interrupt)
 
@@ -92,7 +92,7 @@ def learn(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str
     """The learner's task; begun a second time it goes on with what it has."""
     from hilserl.distributed.learner_node import serve
 
-    folder, errand = RunDir(path), _Errand(path, board)
+    folder, errand = RunDir(path), _RunHeartbeat(path, board)
     address, credentials = _listen_on(errand.was)
 
     def listening(found: Address) -> None:
@@ -163,6 +163,6 @@ def act(run: str, folder: Path, board: Any) -> str:
         address, credentials = found
         place = actor_node.Place(address, credentials, folder, give_up_s=_GIVE_UP_S)
         with contextlib.suppress(UnreachableError):
-            reason = actor_node.act(actor_node.learners_config(place), place)
+            reason = actor_node.act(actor_node.fetch_run_config(place), place)
             if not reason.startswith(actor_node.SILENCE):
                 return reason

@@ -15,20 +15,20 @@ from hilserl.data.arrow import arrow_schema
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.flight_client import CALL_S, TOGETHER_BYTES, Backoff, Line
+from hilserl.distributed.flight_client import CALL_S, TOGETHER_BYTES, Backoff, LearnerClient
 from hilserl.distributed.protocol import (
     MAX_ROWS,
+    ActorReport,
     EntryHeader,
     Hello,
+    ProtocolError,
     PutHeader,
-    RefusedError,
-    Report,
     UnreachableError,
     Welcome,
     batch_of,
     empty_batch,
 )
-from hilserl.distributed.spool import Entry, Spool, SpoolFullError
+from hilserl.distributed.spool import Spool, SpoolEntry, SpoolFullError
 from hilserl.distributed.weights import with_weights
 from hilserl.training.learner import LearnerFacts
 
@@ -53,7 +53,7 @@ class Counters:
     """Versions received."""
 
 
-class RemoteLink:
+class RemoteLearner:
     """A link to a learner on the network.
 
     A step is on this side's disk before `send` returns; three threads do the rest: one sends what waits there, in
@@ -79,7 +79,7 @@ class RemoteLink:
     ) -> None:
         self.address, self._spool, self._spec = address, spool, spec
         self._hello, self._like, self._numbers = hello, like, numbers
-        self._lines = {name: Line(address, credentials) for name in ("sender", "weights", "heartbeat")}
+        self._lines = {name: LearnerClient(address, credentials) for name in ("sender", "weights", "heartbeat")}
         self._newest: tuple[Actor, int] = (like, -1)
         self._life = 0
         self.counters = Counters()
@@ -197,7 +197,7 @@ class RemoteLink:
                 backoff.wait(self._stopping)
 
     def _tell(self, *, leaving: bool = False) -> None:
-        report = Report(self._spool.stream, self._numbers(), leaving, self._hello().name)
+        report = ActorReport(self._spool.stream, self._numbers(), leaving, self._hello().name)
         status = self._lines["heartbeat"].report(report)
         self.facts, self.actors = status.facts, status.actors
         self.stop_reason, self.heard = status.stop, time.monotonic()
@@ -267,7 +267,7 @@ class RemoteLink:
         for thread in self._threads:
             thread.join()
         if self._threads:
-            with contextlib.suppress(UnreachableError, RefusedError):
+            with contextlib.suppress(UnreachableError, ProtocolError):
                 self._tell(leaving=True)
         for line in self._lines.values():
             line.close()
@@ -288,7 +288,7 @@ class RemoteLink:
             raise self._failure
 
 
-def messages_of(entries: Sequence[Entry], spec: ExperienceSpec) -> Iterator[tuple[EntryHeader, pa.RecordBatch]]:
+def messages_of(entries: Sequence[SpoolEntry], spec: ExperienceSpec) -> Iterator[tuple[EntryHeader, pa.RecordBatch]]:
     """Entries as they travel: steps that follow each other together, but never many bytes; each discard by itself."""
     most = max(1, TOGETHER_BYTES // spec.step_bytes)
     for discards, group in groupby(entries, lambda entry: entry.step is None):

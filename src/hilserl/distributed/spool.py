@@ -31,7 +31,7 @@ class SpoolFullError(HilserlError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class SpoolEntry:
     """Something to send, with its number in the stream, from 1."""
 
     number: int
@@ -115,11 +115,11 @@ class Spool:
                 self._putting.execute("INSERT INTO entries VALUES (?, ?, ?)", (self.last + 1, episode, payload))
             self.last += 1
 
-    def peek(self, limit: int) -> list[Entry]:
+    def peek(self, limit: int) -> list[SpoolEntry]:
         """The oldest entries."""
         with self._explained():
             rows = self._taking.execute("SELECT * FROM entries ORDER BY number LIMIT ?", (limit,)).fetchall()
-        return [Entry(n, e, None if payload is None else self._read(n, payload)) for n, e, payload in rows]
+        return [SpoolEntry(n, e, None if payload is None else self._read(n, payload)) for n, e, payload in rows]
 
     def _read(self, number: int, payload: bytes) -> Step:
         try:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
-from hilserl.distributed.protocol import EPISODES_PER_ACTOR, RefusedError, UnreachableError, by_episode, pack, unpack
+from hilserl.distributed.protocol import EPISODES_PER_ACTOR, ProtocolError, UnreachableError, by_episode, pack, unpack
 from hilserl.errors import HilserlError
 
 _SCHEMA = """
@@ -55,7 +55,7 @@ class Cursor:
             in_order = cursor.open and (step.episode, step.index) == (cursor.episode, cursor.position + 1)
             begins = step.is_reset and cursor.next_episode <= step.episode < (self.number + 1) * EPISODES_PER_ACTOR
             if not (in_order or begins) or step.index > MAX_EPISODE_STEPS:
-                raise RefusedError(
+                raise ProtocolError(
                     f"Step {step.index} of episode {step.episode} came after step {cursor.position} of episode "
                     f"{cursor.episode}{'' if cursor.open else ', which has ended'}."
                 )
@@ -138,7 +138,7 @@ class Store:
             if number <= cursor.stored:
                 return False
             if not cursor.open or cursor.episode != episode:
-                raise RefusedError(f"Episode {episode} is to be discarded, but it is not in progress.")
+                raise ProtocolError(f"Episode {episode} is to be discarded, but it is not in progress.")
             with self._transaction(stream, replace(cursor, stored=number, open=False)) as db:
                 db.execute("DELETE FROM steps WHERE episode = ?", (episode,))
             return True
@@ -146,14 +146,14 @@ class Store:
     def _current(self, stream: str, session: int, first: int) -> Cursor:
         cursor = self.cursors.get(stream)
         if cursor is None:
-            raise RefusedError(f"The stream {stream} has not said hello.")
+            raise ProtocolError(f"The stream {stream} has not said hello.")
         if session != cursor.session:
-            raise RefusedError(
+            raise ProtocolError(
                 f"Session {session} of stream {stream} is over: session {cursor.session} has begun. "
                 "Does another actor use a copy of the same folder?"
             )
         if first > cursor.stored + 1:
-            raise RefusedError(f"Entry {first} came where {cursor.stored + 1} was expected.")
+            raise ProtocolError(f"Entry {first} came where {cursor.stored + 1} was expected.")
         return cursor
 
     def pending(self) -> list[list[Step]]:

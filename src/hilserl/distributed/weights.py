@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from hilserl.agents.agent import Actor
 from hilserl.data.arrays import named_arrays, with_arrays
-from hilserl.distributed.protocol import RefusedError
+from hilserl.distributed.protocol import ProtocolError
 from hilserl.errors import HilserlError
 
 Arrays = Mapping[str, np.ndarray]
@@ -49,11 +49,11 @@ def with_weights(like: Actor, arrays: Arrays) -> Actor:
     # Array by array, so that other threads have their turn between them.
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if bad:
-        raise RefusedError(f"The learner's weights are not finite: {bad[0]}.")
+        raise ProtocolError(f"The learner's weights are not finite: {bad[0]}.")
     try:
         return with_arrays(like, arrays)
     except HilserlError as error:
-        raise RefusedError(f"The learner's weights do not fit the actor: {error}") from error
+        raise ProtocolError(f"The learner's weights do not fit the actor: {error}") from error
 
 
 def to_table(weights: Weights | None) -> pa.Table:
@@ -84,5 +84,5 @@ def from_batches(batches: Iterable[pa.RecordBatch]) -> Weights | None:
                 life, version, name, kind, shape = (batch.column(i)[row].as_py() for i in range(5))
                 arrays[name] = np.frombuffer(batch.column(5)[row].as_buffer(), np.dtype(kind)).reshape(shape)
     except (TypeError, ValueError, AttributeError) as error:
-        raise RefusedError(f"The learner's weights cannot be read: {error}.") from error
+        raise ProtocolError(f"The learner's weights cannot be read: {error}.") from error
     return Weights(life, version, arrays) if arrays else None

@@ -28,7 +28,7 @@ class Where:
         """
         if self.env == "sim":
             return world.make_env(task, randomise=randomise, **options)
-        if world.is_foreign(task):
+        if world.is_gymnasium_id(task):
             raise HilserlError(f"{task} has no arm behind a robot server; take --env sim.")
         if randomise:
             raise HilserlError("An arm behind a robot server cannot be drawn anew: --randomise needs --env sim.")

@@ -68,7 +68,7 @@ class DrivableEnv(gymnasium.Env[Any, np.ndarray], ABC):
         """What a film shows, uint8 [height, width, 3]."""
 
     @abstractmethod
-    def seen_by_tool(self, motion: tuple[float, ...]) -> tuple[float, ...]:
+    def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
         """What of an action makes a motion along the world's axes, no faster than one full step.
 
         Both are one number for each continuous action.

@@ -53,7 +53,7 @@ class _Form:
         return np.clip(own, low, high).astype(self.box.dtype).reshape(self.box.shape)
 
 
-class ForeignEnv(DrivableEnv):
+class GymnasiumEnv(DrivableEnv):
     """An environment of another package.
 
     Its numbers become the state, each Box an entry; its pictures become cameras, and where it has none, what it draws
@@ -198,7 +198,7 @@ class ForeignEnv(DrivableEnv):
     def close(self) -> None:
         self._env.close()
 
-    def seen_by_tool(self, motion: tuple[float, ...]) -> tuple[float, ...]:
+    def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
         return motion
 
     def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
@@ -231,7 +231,7 @@ class ForeignEnv(DrivableEnv):
 def _form_of(name: str) -> _Form:
     """Found out once, in an environment with its own limit: what is expected of its numbers depends on nothing else.
 
-    Raises as `ForeignEnv`.
+    Raises as `GymnasiumEnv`.
     """
     with contextlib.closing(_made(name)) as env:
         box = env.action_space

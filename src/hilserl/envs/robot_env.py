@@ -18,7 +18,7 @@ from hilserl.robot.client.config import RobotConfig
 from hilserl.robot.client.homing import Homing
 from hilserl.robot.control.backend import halted
 from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
-from hilserl.robot.control.rate_limiter import Pace
+from hilserl.robot.control.rate_limiter import RateLimiter
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
 from hilserl.sim.cameras import Cameras, checked_crops
@@ -93,7 +93,7 @@ class RobotEnv(TaskEnv):
         self._truth: dict[str, Any] | None = None
         self._on_frame: Callable[[], object] | None = None
         self._frame_s = CONTROL_DT_S
-        self._pace = Pace(1 / CONTROL_DT_S, sleep=self._sleep)
+        self._pace = RateLimiter(1 / CONTROL_DT_S, sleep=self._sleep)
         self._late_s: deque[float] = deque(maxlen=WINDOW)
         self._observe_s: deque[float] = deque(maxlen=WINDOW)
         self._command_s: deque[float] = deque(maxlen=WINDOW)

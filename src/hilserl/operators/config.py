@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hilserl.data.spec import ActionLayout
-from hilserl.operators.devices.device import Source
+from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
 
@@ -13,7 +13,7 @@ Device = Literal["console", "gamepad", "spacemouse"]
 
 
 @dataclass(frozen=True)
-class Seat:
+class ConsoleConfig:
     """A person's console and the settings of their device."""
 
     console: View = "auto"
@@ -24,7 +24,7 @@ class Seat:
     spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)
 
 
-def open_devices(device: Device, seat: Seat, layout: ActionLayout) -> tuple[Source, ...]:
+def open_devices(device: Device, seat: ConsoleConfig, layout: ActionLayout) -> tuple[InputDevice, ...]:
     """What the person holds beside the console. Raises HilserlError where it is not there."""
     if device == "gamepad":
         return (open_gamepad(layout, seat.gamepad),)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import arms_of
-from hilserl.operators.devices.device import Reading, Source
+from hilserl.operators.devices.device import InputDevice, Reading
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
 
@@ -26,7 +26,7 @@ _LONGEST_STEP_S = 1.0
 """Of a longer gap between two control steps, no more than this counts as the person's time."""
 
 
-_Readings = Sequence[tuple[Source, Reading]]
+_Readings = Sequence[tuple[InputDevice, Reading]]
 """What every device says, in order."""
 
 
@@ -43,7 +43,7 @@ class Role:
     """They say of every moment whether it is a success; nothing else decides that."""
 
 
-class Person:
+class HumanOperator:
     """Somebody at one or more devices.
 
     Of several arms one is driven at a time, and a command goes on to the next one; a device may have an arm of its own
@@ -64,7 +64,7 @@ class Person:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[InputDevice],
         layout: ActionLayout,
         role: Role,
         towards: Callable[[tuple[float, float, float], str], tuple[float, ...]],
@@ -193,7 +193,7 @@ class Person:
                     requests[gripper] = GripperRequest.HOLD if again else GripperRequest.TOGGLE
         return tuple(requests)
 
-    def _arm_of(self, source: Source) -> str:
+    def _arm_of(self, source: InputDevice) -> str:
         return self.chosen_arm if source.arm is None else source.arm
 
     def _obey(self, commands: Sequence[Command]) -> None:

@@ -90,7 +90,7 @@ class SimulatedOperator:
     """Watches; takes over when the policy makes no progress or is about to do harm; hands back when it is going well.
 
     Patience grows with the policy's recent autonomous success, so interventions fade as they stop being needed.
-    Where the operator `judges`, nothing else says that the task is done.
+    Where the operator `classifier_spec`, nothing else says that the task is done.
     """
 
     done = False
@@ -102,9 +102,9 @@ class SimulatedOperator:
         config: SimulatedOperatorConfig,
         seed: int,
         *,
-        judges: bool = False,
+        classifier_spec: bool = False,
     ) -> None:
-        self._task, self._config, self._judges = task, config, judges
+        self._task, self._config, self._judges = task, config, classifier_spec
         self._hands = Demonstrator(task, layout, config, seed)
         self._outcomes: deque[bool] = deque(maxlen=config.remembered_episodes)
         self._restart_watch()

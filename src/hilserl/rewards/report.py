@@ -13,7 +13,7 @@ _BINS = 10
 
 
 @dataclass(frozen=True)
-class Report:
+class ClassifierReport:
     """A judgement of some labelled images. Rates are of images, of which those of one episode are not independent."""
 
     images: int
@@ -68,7 +68,9 @@ class Report:
         )
 
 
-def report(log_odds: np.ndarray, called: np.ndarray, classes: np.ndarray, count: int, episodes: int) -> Report:
+def report(
+    log_odds: np.ndarray, called: np.ndarray, classes: np.ndarray, count: int, episodes: int
+) -> ClassifierReport:
     """The numbers of images judged: log-odds of success [n], classes called [n] and true [n], of `count`."""
     confusion = np.zeros((count, count), int)
     np.add.at(confusion, (classes, called), 1)
@@ -77,7 +79,7 @@ def report(log_odds: np.ndarray, called: np.ndarray, classes: np.ndarray, count:
     right = int((success == positive).sum())
     negatives, positives = int((~success).sum()), int(success.sum())
     area = roc_area(log_odds, success)
-    return Report(
+    return ClassifierReport(
         images=len(classes),
         episodes=episodes,
         confusion=confusion.tolist(),

@@ -9,14 +9,14 @@ from hilserl.rewards.classifier import RewardClassifier
 from hilserl.rewards.dataset import LabelledImages, split_by_episode
 from hilserl.rewards.fit import fit, log_odds_of_success, logits_of, threshold_for
 from hilserl.rewards.network import ClassifierConfig
-from hilserl.rewards.report import Report, report
+from hilserl.rewards.report import ClassifierReport, report
 
 
-class Trained(NamedTuple):
+class TrainedClassifier(NamedTuple):
     """A classifier and its judgement of the images held out."""
 
     classifier: RewardClassifier
-    report: Report
+    report: ClassifierReport
     rows: np.ndarray
     """Of the images held out, int [n]."""
     log_odds: np.ndarray
@@ -28,7 +28,7 @@ def train_classifier(
     config: ClassifierConfig,
     seed: int,
     show: Callable[[int, float], object] = lambda updates, loss: None,  # noqa: ARG005
-) -> Trained:
+) -> TrainedClassifier:
     """Trains on some episodes, stops and sets the threshold by others, and reports on the rest.
 
     Raises HilserlError where classes are missing.
@@ -49,10 +49,12 @@ def train_classifier(
     classifier = RewardClassifier(fitted.network, config, labels.spec, threshold, facts)
     found, log_odds = judge(classifier, labels, split.test)
     facts["held_out"] = found.as_dict()
-    return Trained(classifier, found, split.test, log_odds)
+    return TrainedClassifier(classifier, found, split.test, log_odds)
 
 
-def judge(classifier: RewardClassifier, labels: LabelledImages, rows: np.ndarray) -> tuple[Report, np.ndarray]:
+def judge(
+    classifier: RewardClassifier, labels: LabelledImages, rows: np.ndarray
+) -> tuple[ClassifierReport, np.ndarray]:
     """A report of what a classifier makes of some images, and their log-odds of success."""
     logits = logits_of(classifier.network, labels, rows)
     called = np.array([classifier.judgement(row).stage for row in logits])

@@ -14,9 +14,9 @@ from hilserl.data.episodes import read_episode
 from hilserl.data.step import Step
 from hilserl.envs import make as world
 from hilserl.errors import HilserlError
-from hilserl.operators.config import Seat
+from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
-from hilserl.operators.console.messages import Status
+from hilserl.operators.console.messages import ConsoleStatus
 from hilserl.operators.console.timeline import Seek, Timeline, Track
 from hilserl.operators.devices.key_map import Command, Key
 from hilserl.sim.environment import ManipulationEnv
@@ -83,12 +83,12 @@ class Projector:
     Raises HilserlError where there is none, or of a task that is not known.
     """
 
-    def __init__(self, folder: Path, seat: Seat) -> None:
+    def __init__(self, folder: Path, seat: ConsoleConfig) -> None:
         self._paths = sorted(folder.glob("*.parquet"))
         if not self._paths:
             raise HilserlError(f"There are no recorded episodes (*.parquet) in {folder}.")
         _, spec = read_episode(self._paths[0])
-        if world.is_foreign(spec.task):
+        if world.is_gymnasium_id(spec.task):
             raise HilserlError(
                 f"The episodes in {folder} are of {spec.task}, whose scene nobody here can put back as it was; "
                 "`hilserl eval RUN_DIR --video FILM` films a policy."
@@ -166,7 +166,7 @@ class Projector:
         note = "" if faithful else f"Played again, the hand strays by up to {1e3 * self._enacted.deviation_m:.0f} mm."
         control = "human" if step.intervened else "policy"
         self._console.send(
-            Status(
+            ConsoleStatus(
                 control=control,
                 title="PAUSED" if self._paused else f"THE {control.upper()} ACTED",
                 headline=f"{self._paths[self._index].name}, step {index} of {len(human)}",

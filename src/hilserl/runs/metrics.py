@@ -67,7 +67,7 @@ def _nothing() -> dict[str, Any]:
     return dict.fromkeys(_COUNTED, 0)
 
 
-class Tally:
+class RunCounters:
     """A run's counters and its recent episodes: a rollout's subscriber."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class Tally:
 class Progress:
     """The bar a person watches, once there is progress; `by_return` where a return says more than successes do."""
 
-    def __init__(self, label: str, tally: Tally, max_env_steps: int, *, by_return: bool = False) -> None:
+    def __init__(self, label: str, tally: RunCounters, max_env_steps: int, *, by_return: bool = False) -> None:
         self._label, self._tally, self._max_env_steps, self._by_return = label, tally, max_env_steps, by_return
         self._bar: tqdm[NoReturn] | None = None
 

@@ -119,10 +119,10 @@ class TaskEnv(DrivableEnv):
         """An action along the world's axes as one of this environment's."""
         own = np.clip(action, -1.0, 1.0)
         continuous = list(self.experience.action.continuous)
-        own[continuous] = self.seen_by_tool(tuple(own[continuous]))
+        own[continuous] = self.world_to_action(tuple(own[continuous]))
         return own
 
-    def seen_by_tool(self, motion: tuple[float, ...]) -> tuple[float, ...]:
+    def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
         own: list[float] = []
         for arm in self._arms:
             part = motion[len(own) : len(own) + len(arm.setup.axes)]

@@ -16,7 +16,7 @@ from hilserl.sim.simulation import Simulation
 
 
 @dataclass(frozen=True)
-class Preset:
+class TaskPreset:
     """What training should know of a task before it starts."""
 
     discount: float = 0.97
@@ -40,7 +40,7 @@ class Task(ABC):
     summary: ClassVar[str]
     published: ClassVar[str] = ""
     """The best result known of its real twin, and whose."""
-    preset: ClassVar[Preset] = Preset()
+    preset: ClassVar[TaskPreset] = TaskPreset()
     max_episode_steps: ClassVar[int] = 100
     arms: ClassVar[tuple[ArmSetup, ...]] = (ArmSetup(),)
     """Where they stand, and what an action does to them."""

@@ -11,7 +11,7 @@ from hilserl.sim.panda import FINGER_RANGE_M, GRIPPER_ACTUATOR, TCP_FROM_WRIST_M
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.task import Preset, Task
+from hilserl.sim.task import Task, TaskPreset
 
 PATTY, PAN = "patty", ROBOT_PREFIX + "pan"
 PATTY_RADIUS_M, PATTY_HALF_M = 0.038, 0.009
@@ -118,7 +118,7 @@ class FlipObject(Task):
     name = "flip_object"
     summary = "toss a patty in a pan so that it lands upside down"
     published = "100 % after 25,000 steps, 1 h (HIL-SERL)"
-    preset = Preset(discount=0.95, max_env_steps=15_000, demonstrations=20)
+    preset = TaskPreset(discount=0.95, max_env_steps=15_000, demonstrations=20)
     arms = (ARM,)
     views = (
         CameraView("wrist", (0.07, 0.0, -0.03), (0.24, 0.0, 0.11), 80.0, (1.0, 0.0, 0.0), ROBOT_PREFIX + "hand"),

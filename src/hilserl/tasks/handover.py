@@ -14,7 +14,7 @@ from hilserl.sim.environment import towards
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import WRIST, CameraView, prefix_of
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.task import Preset, Task
+from hilserl.sim.task import Task, TaskPreset
 
 BAR = "bar"
 LENGTH_M, HALF_M = 0.2, 0.016
@@ -96,7 +96,7 @@ class Handover(Task):
     name = "handover"
     summary = "take a bar from a tray, pass it in the air to a second arm, set it into the other tray"
     published = "100 % after 43,000 steps, 2.5 h (HIL-SERL)"
-    preset = Preset(
+    preset = TaskPreset(
         discount=0.95,
         initial_temperature=0.002,
         target_entropy_per_action=-2.0,

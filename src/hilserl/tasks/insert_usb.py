@@ -12,7 +12,7 @@ from hilserl.sim.environment import towards
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.task import Preset, Task
+from hilserl.sim.task import Task, TaskPreset
 from hilserl.tasks.fixtures import Slot, add_solid
 
 PLUG, PORT = "plug", "port"
@@ -54,7 +54,7 @@ class InsertUsb(Task):
     name = "insert_usb"
     summary = "take a USB plug from a tray and push it into a port 0.5 mm wider than the plug"
     published = "100 % after 50,000 steps, 2.5 h (HIL-SERL)"
-    preset = Preset(
+    preset = TaskPreset(
         discount=0.95,
         initial_temperature=0.002,
         target_entropy_per_action=-2.5,

@@ -8,7 +8,7 @@ from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.environment import towards
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.simulation import Simulation
-from hilserl.sim.task import Preset, Task
+from hilserl.sim.task import Task, TaskPreset
 
 CUBE = "cube"
 HALF_M = 0.02
@@ -23,7 +23,7 @@ class PickCube(Task):
     name = "pick_cube"
     summary = "lift a 4 cm cube by 10 cm"
     published = "100 % after 30,000 steps, 1 h (hil-serl-sim)"
-    preset = Preset(discount=0.92, max_env_steps=8_000, demonstrations=20)
+    preset = TaskPreset(discount=0.92, max_env_steps=8_000, demonstrations=20)
     spawn_low_m = (0.25, -0.25)
     spawn_high_m = (0.55, 0.25)
     state = (

@@ -11,16 +11,16 @@ import numpy as np
 from hilserl.agents.agent import act
 from hilserl.data.step import Observation
 from hilserl.envs.env import DrivableEnv
-from hilserl.operators.console.session import Report, Station
+from hilserl.operators.console.session import ConsoleSession, SessionReport
 from hilserl.operators.human import Role
 from hilserl.operators.operator import Nobody, Operator
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.rewards.reward_fn import make_reward_fn
-from hilserl.robot.control.backend import LostError, RefusedError
+from hilserl.robot.control.backend import ArmStateError, LostError
 from hilserl.rollout.rollout import Rollout, Subscriber
 from hilserl.rollout.timers import Stopwatch
 from hilserl.training.config import TrainConfig, make_acting_env
-from hilserl.training.local_learner import Link
+from hilserl.training.local_learner import LearnerEndpoint
 
 _ACTING_KEYS = 2
 _ASK_AGAIN_S, _MOMENT_S = 1.0, 0.05
@@ -38,7 +38,7 @@ class ActorLoop:
     def __init__(
         self,
         config: TrainConfig,
-        report: Callable[[], Report],
+        report: Callable[[], SessionReport],
         value: Callable[[Observation, np.ndarray], float] | None = None,
     ) -> None:
         self._config, self._trouble = config, ""
@@ -51,13 +51,13 @@ class ActorLoop:
         self.operator = self.station.person if self.station else _unattended(config, self.env)
 
     def _open_station(
-        self, report: Callable[[], Report], value: Callable[[Observation, np.ndarray], float] | None
-    ) -> Station | None:
+        self, report: Callable[[], SessionReport], value: Callable[[Observation, np.ndarray], float] | None
+    ) -> ConsoleSession | None:
         """A place for a person, where one is to operate."""
         config = self._config
         if config.operator in ("scripted", "none"):
             return None
-        return Station(self.env, Role(), seat=config.seat, device=config.operator, report=report, value=value)
+        return ConsoleSession(self.env, Role(), seat=config.seat, device=config.operator, report=report, value=value)
 
     def remember(self, outcomes: Iterable[tuple[bool, bool]]) -> None:
         """Tells the operator how earlier episodes went: success, and whether the operator acted."""
@@ -66,7 +66,7 @@ class ActorLoop:
 
     def begin(
         self,
-        link: Link,
+        link: LearnerEndpoint,
         subscribers: Sequence[Subscriber],
         observe: Callable[[Observation], Observation],
         step_number: Callable[[], int],
@@ -103,7 +103,7 @@ class ActorLoop:
         """One control step. Where the robot cannot be had it ends the episode, waits, and returns why, once."""
         try:
             self.rollout.step(self._policy)
-        except (LostError, RefusedError) as error:
+        except (LostError, ArmStateError) as error:
             self.rollout.cut()
             self._wait(str(error))
             before, self._trouble = self._trouble, str(error)
@@ -147,5 +147,5 @@ class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
 def _unattended(config: TrainConfig, env: DrivableEnv) -> Operator:
     if config.operator == "none":
         return Nobody()
-    judges = config.reward == "human"
-    return SimulatedOperator(env, env.experience.action, config.person, config.seed, judges=judges)
+    classifier_spec = config.reward == "human"
+    return SimulatedOperator(env, env.experience.action, config.person, config.seed, classifier_spec=classifier_spec)

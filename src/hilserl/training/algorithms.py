@@ -7,7 +7,7 @@ from typing import Literal
 from hilserl.agents.agent import Agent, AgentConfig
 from hilserl.agents.cloning import create_cloner
 from hilserl.agents.sac import ActorCritic, create_agent
-from hilserl.data.replay import Source
+from hilserl.data.replay import ReplaySource
 from hilserl.data.spec import ExperienceSpec
 
 AlgorithmName = Literal["rlpd", "sac", "hg-dagger", "bc"]
@@ -19,7 +19,7 @@ class Algorithm:
 
     create: Callable[[ExperienceSpec, AgentConfig, int], Agent]
     """A fresh agent of a spec, settings and a seed."""
-    draws: Source
+    draws: ReplaySource
     """What its batches are made of."""
     clones: bool = False
     """Whether it begins with behaviour cloning of the demonstrations."""

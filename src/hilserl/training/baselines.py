@@ -12,7 +12,7 @@ _MORE_DEMONSTRATIONS = 5
 _VARIED = ("algorithm", "operator", "demos", "demonstrations", "seed")
 
 
-def contestants(base: TrainConfig, usual: TrainConfig) -> list[tuple[str, TrainConfig]]:
+def baseline_configs(base: TrainConfig, usual: TrainConfig) -> list[tuple[str, TrainConfig]]:
     """The labelled configurations that are compared: those of `base`, but for who learns, from whom and from how much.
 
     Raises HilserlError where `base` differs in one of these from the `usual` settings.

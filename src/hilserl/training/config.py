@@ -17,7 +17,7 @@ from hilserl.envs import make as world
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError, unknown
-from hilserl.operators.config import Seat
+from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.reference_frame import FrameName
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
@@ -51,7 +51,7 @@ class TrainConfig:
     """Where the actor acts; the learner's evaluations, and demonstrations it makes for itself, are simulated."""
     operator: OperatorName = "scripted"
     """Who watches and takes over: a simulated person, a person at the console, perhaps with a device, or nobody."""
-    seat: Annotated[Seat, tyro.conf.arg(name="")] = field(default_factory=Seat)
+    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
     """Where a person sits."""
     demos: tuple[Path, ...] = ()
     """Directories of recorded episodes to learn from."""
@@ -102,7 +102,7 @@ class TrainConfig:
         for name in ("max_minutes", "actor_hz", "max_rounds_per_step"):
             if getattr(self, name) <= 0:
                 raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
-        if world.is_foreign(self.task):
+        if world.is_gymnasium_id(self.task):
             self._check_foreign()
         if (self.reward == "classifier") != (self.classifier is not None):
             raise HilserlError(
@@ -148,18 +148,18 @@ class TrainConfig:
     @property
     def _seen_cameras(self) -> tuple[str, ...]:
         """What the policy sees; none named is what the task shows, or all that another package's environment does."""
-        return self.cameras or (() if world.is_foreign(self.task) else tasks.find(self.task).cameras)
+        return self.cameras or (() if world.is_gymnasium_id(self.task) else tasks.find(self.task).cameras)
 
     @property
     def recorded_cameras(self) -> tuple[str, ...]:
         """What the policy sees, and what a classifier judges by beside it."""
         return tuple(dict.fromkeys((*self._seen_cameras, *self._reward_cameras)))
 
-    def judges(self, spec: ExperienceSpec) -> ExperienceSpec:
+    def classifier_spec(self, spec: ExperienceSpec) -> ExperienceSpec:
         """What of the recorded experience a classifier sees; all of it where there is none."""
         return spec.only(self._reward_cameras) if self._reward_cameras else spec
 
-    def policys(self, spec: ExperienceSpec) -> ExperienceSpec:
+    def policy_spec(self, spec: ExperienceSpec) -> ExperienceSpec:
         """What of the recorded experience the policy sees."""
         return spec.only(self._seen_cameras) if self._seen_cameras else spec
 
@@ -184,7 +184,7 @@ CHANGEABLE_ON_RESUME = (
 
 def preset(task: str) -> TrainConfig:
     """The settings a task is trained with unless told otherwise."""
-    if world.is_foreign(task):
+    if world.is_gymnasium_id(task):
         return TrainConfig(
             task=world.named(task),
             obs="state",

@@ -10,8 +10,8 @@ from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Step
 from hilserl.envs import make as world
 from hilserl.operators.console.messages import Curve
-from hilserl.operators.console.session import Report
-from hilserl.runs.metrics import RECENT_EPISODES, Tally
+from hilserl.operators.console.session import SessionReport
+from hilserl.runs.metrics import RECENT_EPISODES, RunCounters
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts
 
@@ -24,10 +24,10 @@ class Dashboard:
     """A run's curves and counters: a rollout's subscriber that comes after those that count."""
 
     def __init__(
-        self, tally: Tally, learner: Callable[[], LearnerFacts], where: Callable[[], str], config: TrainConfig
+        self, tally: RunCounters, learner: Callable[[], LearnerFacts], where: Callable[[], str], config: TrainConfig
     ) -> None:
         self._tally, self._learner, self._where, self._judged = tally, learner, where, config.judged
-        self._by_return = world.is_foreign(config.task)
+        self._by_return = world.is_gymnasium_id(config.task)
         self._episodes: deque[tuple[int, float, float, float]] = deque(maxlen=_KEPT_EPISODES)
         self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
         self._moments: deque[float] = deque()
@@ -51,7 +51,7 @@ class Dashboard:
     def on_discard(self, episode: int) -> None:
         """Leaves no trace in the curves."""
 
-    def report(self) -> Report:
+    def report(self) -> SessionReport:
         tally, learner = self._tally, self._learner()
         facts = (
             ("environment steps", f"{tally.env_steps}, {len(self._moments) / _RATE_OVER_S:.1f} a second"),
@@ -67,7 +67,7 @@ class Dashboard:
         if self._judged:
             wrong = f"{tally.fooled} of {tally.called_successes} were none, {tally.denied_steps} denied"
             facts = (*facts, ("successes by the reward", wrong))
-        return Report(facts, self._plots())
+        return SessionReport(facts, self._plots())
 
     def _plots(self) -> tuple[tuple[str, tuple[Curve, ...]], ...]:
         plots = []

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from hilserl.agents.agent import Agent
-from hilserl.data.replay import Columns, HostStore, Store
+from hilserl.data.replay import Columns, HostStorage, ReplayStorage
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 
@@ -24,7 +24,7 @@ _BLOCK = 256
 """Steps that go to a device at a time: few enough that their copy on the way, 25 MB of frames, does not matter."""
 
 
-class Device(Protocol):
+class JaxDevice(Protocol):
     """What is asked of one of JAX's devices."""
 
     @property
@@ -46,7 +46,7 @@ class Placement:
         replay_on_device: whether replay is kept on the devices, where that is not to follow from their memory.
     """
 
-    def __init__(self, devices: Sequence[Device], batch_size: int, *, replay_on_device: bool | None = None) -> None:
+    def __init__(self, devices: Sequence[JaxDevice], batch_size: int, *, replay_on_device: bool | None = None) -> None:
         if batch_size % len(devices):
             raise HilserlError(
                 f"A batch of {batch_size} cannot be split evenly over the {len(devices)} devices that JAX sees; "
@@ -75,11 +75,11 @@ class Placement:
         """Batches with leading axes [utd_ratio, batch], each split among the devices."""
         return batches if self._split is None else jax.device_put(batches, self._split)
 
-    def store(self, columns: Columns) -> Store:
+    def store(self, columns: Columns) -> ReplayStorage:
         """Where a replay keeps its columns; what `Replay` asks for."""
         if self.keeps_replay_on_device(columns.nbytes):
-            return DeviceStore(columns, self._whole)
-        return HostStore(columns)
+            return DeviceStorage(columns, self._whole)
+        return HostStorage(columns)
 
     def keeps_replay_on_device(self, nbytes: int) -> bool:
         """Whether a replay of this size is kept there: it may take half of what every device has free.
@@ -92,12 +92,12 @@ class Placement:
         return all(2 * nbytes <= _free_bytes(device) for device in self._devices)
 
 
-def _free_bytes(device: Device) -> int:
+def _free_bytes(device: JaxDevice) -> int:
     stats = None if device.platform == "cpu" else device.memory_stats()
     return stats["bytes_limit"] - stats["bytes_in_use"] if stats and "bytes_limit" in stats else 0
 
 
-class DeviceStore:
+class DeviceStorage:
     """A replay's columns in a device's memory, or whole in each of several, where the updates look at them.
 
     Args:

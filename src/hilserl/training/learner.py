@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from hilserl.agents.agent import Agent, update
-from hilserl.agents.cloning import Cloner, unexpectedness
+from hilserl.agents.cloning import Cloner, negative_log_likelihood
 from hilserl.agents.sac import ActorCritic, value
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
@@ -66,7 +66,7 @@ class Learner:
         self.spec = spec
         self._placement = placement or Placement(jax.devices(), config.agent.batch_size)
         self._algorithm = ALGORITHMS[config.algorithm]
-        seen = config.policys(spec)
+        seen = config.policy_spec(spec)
         agent = self._algorithm.create(seen, config.agent, config.seed)
         self.snapshot: tuple[Agent, int] = (self._placement.agent(agent), 0)
         self.stopwatch = Stopwatch()
@@ -136,7 +136,7 @@ class Learner:
         if not self._held_out.holds() or not isinstance(agent, Cloner):
             return {}
         held_out = self._held_out.transitions(self._held_out.prior_rows())
-        return {f"held_out_{name}": float(value) for name, value in unexpectedness(agent, held_out).items()}
+        return {f"held_out_{name}": float(value) for name, value in negative_log_likelihood(agent, held_out).items()}
 
     @property
     def ready(self) -> bool:

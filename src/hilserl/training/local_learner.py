@@ -14,7 +14,7 @@ from hilserl.training.learner import Learner
 _IDLE_S = 0.002
 
 
-class Link(Protocol):
+class LearnerEndpoint(Protocol):
     """What an actor sees of its learner: steps out, weights in."""
 
     def send(self, step: Step) -> None:
@@ -36,10 +36,10 @@ class Link(Protocol):
         """The same, and raises what stopped the learner, if something did."""
 
 
-class Sender:
+class StepSender:
     """Passes a rollout's steps on to a link: a subscriber."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: LearnerEndpoint) -> None:
         self._link = link
 
     def on_step(self, step: Step) -> None:
@@ -52,7 +52,7 @@ class Sender:
         self._link.forget(episode)
 
 
-class Lockstep:
+class LockstepLearner:
     """The learner in the actor's own thread: after each step it does the rounds that the step calls for."""
 
     def __init__(self, learner: Learner) -> None:
@@ -77,7 +77,7 @@ class Lockstep:
         self.stop()
 
 
-class Alongside:
+class ThreadedLearner:
     """The learner in a thread of its own at lockstep's ratio of rounds to steps: beside the actor, never far behind.
 
     While the policy acts, the actor waits for the rounds that its last step but one called for. While a person drives

@@ -14,7 +14,7 @@ from hilserl.training.config import TrainConfig, load_config, make_acting_env
 
 
 @dataclass(frozen=True)
-class Trained:
+class LoadedPolicy:
     """A run's policy and an environment of its task."""
 
     config: TrainConfig
@@ -23,7 +23,7 @@ class Trained:
     env: DrivableEnv
 
 
-def open_trained(run: RunDir, checkpoint: str = "best", where: Where | None = None, **changes: Any) -> Trained:
+def load_policy(run: RunDir, checkpoint: str = "best", where: Where | None = None, **changes: Any) -> LoadedPolicy:
     """The policy of a checkpoint (`best`, `last` or a step) and its environment, but for the options that are named.
 
     `where` is the simulation unless told otherwise, wherever the run acted. Raises HilserlError saying what exists.
@@ -36,4 +36,4 @@ def open_trained(run: RunDir, checkpoint: str = "best", where: Where | None = No
         changes = {"randomise": False, **changes}
     env = make_acting_env(replace(config, where=where), **changes)
     agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
-    return Trained(config, path, Player.of(agent), env)
+    return LoadedPolicy(config, path, Player.of(agent), env)

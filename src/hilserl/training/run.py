@@ -24,7 +24,7 @@ from hilserl.rollout.recording import record_demonstrations
 from hilserl.rollout.rollout import seed_for
 from hilserl.rollout.video import FILMED_EPISODES, film
 from hilserl.runs.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
-from hilserl.runs.metrics import MetricsLog, Progress, Tally, drop_torn_line, read_metrics
+from hilserl.runs.metrics import MetricsLog, Progress, RunCounters, drop_torn_line, read_metrics
 from hilserl.runs.plots import plot_cloning, plot_curve
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.algorithms import ALGORITHMS
@@ -105,14 +105,16 @@ class Run:
     def __init__(self, config: TrainConfig, folder: RunDir, learner: Learner) -> None:
         self.config, self.dir, self._learner = config, folder, learner
         self._acts = ALGORITHMS[config.algorithm].acts
-        self.tally = Tally()
+        self.tally = RunCounters()
         self._started, self._earlier_seconds = time.monotonic(), 0.0
         self._solved = 0
         self._env: DrivableEnv | None = None
         self.restored: list[EpisodeSummary] = self._restore()
         self.log = MetricsLog(folder.metrics)
         self._next_eval = self._eval_after(self.tally.env_steps)
-        self.progress = Progress(config.task, self.tally, config.max_env_steps, by_return=world.is_foreign(config.task))
+        self.progress = Progress(
+            config.task, self.tally, config.max_env_steps, by_return=world.is_gymnasium_id(config.task)
+        )
 
     def close(self) -> None:
         """Lets everything go; by the thread that evaluated."""
@@ -227,7 +229,7 @@ class Run:
     def _keep_mistake(self, steps: Sequence[Step]) -> None:
         """What fooled the reward teaches the next classifier: an episode with labels, as `hilserl label` makes them."""
         labelled = [replace(step, success=step.truth) for step in steps]
-        spec = self.config.judges(self._learner.spec)
+        spec = self.config.classifier_spec(self._learner.spec)
         write_episode(self.dir.mistakes / f"{steps[0].episode:06d}.parquet", labelled, spec)
 
     @property

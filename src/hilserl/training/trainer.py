@@ -10,7 +10,7 @@ from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.dashboard import Dashboard
 from hilserl.training.learner import DivergenceError, Learner
-from hilserl.training.local_learner import Alongside, Link, Lockstep, Sender
+from hilserl.training.local_learner import LearnerEndpoint, LockstepLearner, StepSender, ThreadedLearner
 from hilserl.training.run import Run, demonstrations, open_run
 
 
@@ -49,15 +49,15 @@ class Training:
         watching = [self._dashboard] if self._actor.station else []
         self._actor.begin(
             self._link,
-            [self._run, EpisodeWriter(folder.episodes, spec), Sender(self._link), *watching],
+            [self._run, EpisodeWriter(folder.episodes, spec), StepSender(self._link), *watching],
             self._learner.frames.observe,
             lambda: self._run.tally.env_steps,
             stopwatch=self._learner.stopwatch,
             first_episode=self._run.restored[-1].episode + 1 if self._run.restored else 0,
         )
 
-    def _open_link(self) -> Link:
-        return Alongside(self._learner, self._breathe) if self._actor.station else Lockstep(self._learner)
+    def _open_link(self) -> LearnerEndpoint:
+        return ThreadedLearner(self._learner, self._breathe) if self._actor.station else LockstepLearner(self._learner)
 
     def _breathe(self) -> bool:
         """Keeps the console alive, if there is one, while there is no acting; False where nobody wants to wait."""

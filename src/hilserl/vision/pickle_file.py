@@ -71,7 +71,7 @@ _KNOWN: dict[tuple[str, str], type[_Call]] = {
 }
 
 
-class _Reader(RestrictedUnpickler):
+class _PickleReader(RestrictedUnpickler):
     """It can make dictionaries, numbers, text and notes of the known calls, and nothing else."""
 
     known = _KNOWN
@@ -82,7 +82,7 @@ def read_pickle_file(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
         _check_memo(data)
-        tree = _tree(_Reader(io.BytesIO(data)).load(), "")
+        tree = _tree(_PickleReader(io.BytesIO(data)).load(), "")
         if not isinstance(tree, dict):
             raise ValueError("it holds one array, not a dictionary of arrays")
         return tree

@@ -43,7 +43,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 }
 
 
-class _Reader(RestrictedUnpickler):
+class _TorchReader(RestrictedUnpickler):
     """It can make dictionaries, numbers and tensor descriptions, and nothing else."""
 
     known = _KNOWN
@@ -65,12 +65,12 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
-    magic, protocol = _Reader(file).load(), _Reader(file).load()
+    magic, protocol = _TorchReader(file).load(), _TorchReader(file).load()
     if (magic, protocol) != (_MAGIC, _PROTOCOL):
         raise ValueError("it is not a PyTorch file of the old kind")
-    _Reader(file).load()
-    tensors: dict[str, _Tensor] = _Reader(file).load()
-    keys: list[str] = _Reader(file).load()
+    _TorchReader(file).load()
+    tensors: dict[str, _Tensor] = _TorchReader(file).load()
+    keys: list[str] = _TorchReader(file).load()
     by_key = {str(t.storage.key): t.storage for t in tensors.values()}
     storages = {str(key): _read_storage(file, by_key[str(key)]) for key in keys}
     return {name: _view(storages[t.storage.key], t) for name, t in tensors.items()}

@@ -15,7 +15,7 @@ from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.operators.console import viewers
 from hilserl.operators.devices.key_map import keys_for
-from hilserl.runs.metrics import Tally
+from hilserl.runs.metrics import RunCounters
 from tests.support.console_page import Loop, wait_until
 from tests.support.layouts import ACTION, LAYOUTS
 from tests.support.steps import make_episode
@@ -104,7 +104,7 @@ def test_a_run_whose_device_is_missing_leaves_no_directory(tmp_path: Path, capsy
 
 
 def test_discarded_steps_stay_counted_and_can_be_counted_again() -> None:
-    tally, resumed = Tally(), Tally()
+    tally, resumed = RunCounters(), RunCounters()
     for step in make_episode(0, 5, intervened=(2, 3), camera=False)[:-1]:
         tally.on_step(replace(step, human_seconds=0.25 * step.intervened))
     tally.on_discard(0)

@@ -8,10 +8,10 @@ import pytest
 
 from hilserl.errors import HilserlError
 from hilserl.operators.devices import gamepad, spacemouse
-from hilserl.operators.devices.axis_mapping import Control
+from hilserl.operators.devices.axis_mapping import AxisControl
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import KEYS, Command, motion
-from hilserl.operators.human import Person, Role
+from hilserl.operators.human import HumanOperator, Role
 from hilserl.sim.control import (
     POSE_MOVES,
     WRENCH_MOVES,
@@ -100,16 +100,16 @@ def both(request: pytest.FixtureRequest) -> Iterator[ManipulationEnv]:
     env.close()
 
 
-def a_person(env: ManipulationEnv, reading: Reading) -> tuple[Person, Said]:
+def a_person(env: ManipulationEnv, reading: Reading) -> tuple[HumanOperator, Said]:
     device = Said(reading)
     layout = env.experience.action
-    person = Person(
-        [device], layout, Role(drives=True), env.motion_towards, lambda: None, lambda: 0.0, orient=env.seen_by_tool
+    person = HumanOperator(
+        [device], layout, Role(drives=True), env.motion_towards, lambda: None, lambda: 0.0, orient=env.world_to_action
     )
     return person, device
 
 
-def drive(env: ManipulationEnv, person: Person, steps: int = STEPS) -> np.ndarray:
+def drive(env: ManipulationEnv, person: HumanOperator, steps: int = STEPS) -> np.ndarray:
     """Has the environment do what the person says; the last action."""
     layout = env.experience.action
     action = np.zeros(layout.size)
@@ -152,7 +152,7 @@ def readings() -> dict[str, tuple[str, Callable[[Any], Reading]]]:
                 key.meaning,
                 lambda layout, key=key: Reading(True, motion([key.name, "F"], layout)),
             )
-    rows: list[tuple[Callable[..., Reading], Control]] = [(pad_reading, c) for c in gamepad.CONTROLS]
+    rows: list[tuple[Callable[..., Reading], AxisControl]] = [(pad_reading, c) for c in gamepad.CONTROLS]
     rows += [(puck_reading, c) for c in spacemouse.CONTROLS]
     for say, control in rows:
         if control.moves is not None:

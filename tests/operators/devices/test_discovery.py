@@ -19,13 +19,13 @@ from hilserl.operators.action_axes import AXES, arms_of, axes_of
 from hilserl.operators.devices import discovery as devices
 from hilserl.operators.devices import gamepad, spacemouse
 from hilserl.operators.devices import key_map as keys
-from hilserl.operators.devices.axis_mapping import Control, deflection
+from hilserl.operators.devices.axis_mapping import AxisControl, deflection
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.gamepad import Gamepad, GamepadConfig, PadState, _SdlPad, open_gamepad
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.devices.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
-from hilserl.operators.devices.spacemouse_hid import PuckState, _HidPuck
-from hilserl.operators.human import Person, Role
+from hilserl.operators.devices.spacemouse_hid import SpaceMouseState, _HidSpaceMouse
+from hilserl.operators.human import HumanOperator, Role
 from tests.support.layouts import ACTION, LAYOUTS, SEVEN, TWO
 
 CENTRED = {"LEFTX": 0.0, "LEFTY": 0.0, "RIGHTX": 0.0, "RIGHTY": 0.0}
@@ -49,22 +49,22 @@ class FakePad:
         self.attached = False
 
 
-class FakePuck:
+class FakeSpaceMouse:
     """A puck that sends what the test queues; axes stay as they were last said."""
 
     def __init__(self) -> None:
-        self.reports: deque[PuckState] = deque()
+        self.reports: deque[SpaceMouseState] = deque()
         self.attached, self.closed = True, 0
 
     def send(self, left: bool = False, right: bool = False, **axes: float) -> None:
-        self.reports.append(PuckState(tuple(axes.get(axis, 0.0) for axis in AXES), (left, right)))
+        self.reports.append(SpaceMouseState(tuple(axes.get(axis, 0.0) for axis in AXES), (left, right)))
 
-    def connect(self) -> "FakePuck":
+    def connect(self) -> "FakeSpaceMouse":
         if not self.attached:
             raise ConnectionError("No SpaceMouse is attached.")
         return self
 
-    def read(self) -> PuckState | None:
+    def read(self) -> SpaceMouseState | None:
         self.connect()
         return self.reports.popleft() if self.reports else None
 
@@ -89,12 +89,12 @@ def a_pad(layout: ActionLayout = SEVEN, **settings) -> tuple[FakePad, Gamepad]:
     return pad, Gamepad(pad, layout, GamepadConfig(**settings))
 
 
-def a_mouse(layout: ActionLayout = SEVEN, **settings) -> tuple[FakePuck, SpaceMouse, Clock]:
-    puck, clock = FakePuck(), Clock()
+def a_mouse(layout: ActionLayout = SEVEN, **settings) -> tuple[FakeSpaceMouse, SpaceMouse, Clock]:
+    puck, clock = FakeSpaceMouse(), Clock()
     return puck, SpaceMouse(puck.connect, layout, SpaceMouseConfig(**settings), clock), clock
 
 
-def pad_reading(control: Control, layout: ActionLayout, amount: float = 1.0) -> Reading:
+def pad_reading(control: AxisControl, layout: ActionLayout, amount: float = 1.0) -> Reading:
     """What a pad says while it does what a row of its map says."""
     pad, source = a_pad(layout)
     dpad = {"DPADX": ("DPAD_LEFT", "DPAD_RIGHT"), "DPADY": ("DPAD_UP", "DPAD_DOWN")}
@@ -109,7 +109,7 @@ def pad_reading(control: Control, layout: ActionLayout, amount: float = 1.0) -> 
     return source.read()
 
 
-def puck_reading(control: Control, layout: ActionLayout, amount: float = 1.0) -> Reading:
+def puck_reading(control: AxisControl, layout: ActionLayout, amount: float = 1.0) -> Reading:
     puck, source, _ = a_mouse(layout)
     if control.button is not None:
         puck.send(left=control.button in ("left", "both"), right=control.button in ("right", "both"))
@@ -132,7 +132,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 def name_of(value: object) -> str | None:
-    return value.label if isinstance(value, Control) else None
+    return value.label if isinstance(value, AxisControl) else None
 
 
 @pytest.mark.parametrize("dead_zone", [0.0, 0.1, 0.5])
@@ -181,7 +181,7 @@ def test_no_number_leaves_its_range() -> None:
 
 
 @pytest.mark.parametrize(("say", "control"), MOVING, ids=name_of)
-def test_each_way_moves_what_its_key_moves(say, control: Control) -> None:
+def test_each_way_moves_what_its_key_moves(say, control: AxisControl) -> None:
     key = next(key for key in keys.KEYS if key.moves == control.moves)
     by_key = np.array(keys.motion([key.name, "F"], SEVEN))
     full, half = (np.array(say(control, SEVEN, amount).motion) for amount in (1.0, 0.5))
@@ -192,7 +192,7 @@ def test_each_way_moves_what_its_key_moves(say, control: Control) -> None:
 
 
 @pytest.mark.parametrize(("say", "control"), MOVING, ids=name_of)
-def test_motions_that_a_task_lacks_are_left_out(say, control: Control) -> None:
+def test_motions_that_a_task_lacks_are_left_out(say, control: AxisControl) -> None:
     assert control.moves is not None
     for layout in LAYOUTS.values():
         motion = say(control, layout).motion
@@ -210,7 +210,7 @@ def test_the_documentation_has_every_row_of_the_map(device) -> None:
 
 
 @pytest.mark.parametrize(("say", "control"), [row for row in ROWS if row[1].moves is None], ids=name_of)
-def test_each_button_asks_for_what_the_map_says(say, control: Control) -> None:
+def test_each_button_asks_for_what_the_map_says(say, control: AxisControl) -> None:
     reading = say(control, TWO)
     assert reading.commands == ((control.command,) if control.command else ())
     assert reading.success == (control.command is None), "the button that is held"
@@ -360,20 +360,20 @@ def test_hidapi_tells_each_report_of_every_interface_once_and_when_the_device_is
         SimpleNamespace(info=SimpleNamespace(button_specs=specs), read=lambda: SimpleNamespace(t=-1.0, **still))
         for _ in range(2)
     )
-    puck = _HidPuck([mute, speaking], LookupError)
+    puck = _HidSpaceMouse([mute, speaking], LookupError)
     assert puck.read() is None
     said = still | {"x": 0.5, "yaw": -0.25}
     speaking.read = lambda: SimpleNamespace(t=1.0, buttons=[0, 1, 0], **said)
-    assert puck.read() == PuckState((0.5, 0, 0, 0, 0, -0.25), (False, True))
+    assert puck.read() == SpaceMouseState((0.5, 0, 0, 0, 0, -0.25), (False, True))
     assert puck.read() is None
     speaking.read = lambda: {}["unplugged"]
     with pytest.raises(ConnectionError, match="gone"):
         puck.read()
 
 
-def person(source: Gamepad) -> Person:
+def person(source: Gamepad) -> HumanOperator:
     clock = Clock()
-    return Person([source], ACTION, Role(), lambda *_: (0.0,) * 3, lambda: None, clock)
+    return HumanOperator([source], ACTION, Role(), lambda *_: (0.0,) * 3, lambda: None, clock)
 
 
 def test_a_person_takes_over_with_the_pad_and_loses_it() -> None:

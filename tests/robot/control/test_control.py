@@ -8,13 +8,13 @@ from scipy.spatial.transform import Rotation
 
 from hilserl.address import Address
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import GripperKind, LostError, Mode, RefusedError
-from hilserl.robot.control.command_limiter import Governor
+from hilserl.robot.control.backend import ArmStateError, GripperKind, LostError, Mode
+from hilserl.robot.control.command_limiter import CommandLimiter
 from hilserl.robot.control.impedance import Compliance, ImpedanceLaw, pose_error
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import angle_rad, euler_xyz_rad, rotation_matrix, to_wxyz, to_xyzw, turned_towards
-from hilserl.robot.control.shared_state import Board
-from hilserl.robot.control.timing import WINDOW, Beat
+from hilserl.robot.control.shared_state import SharedState
+from hilserl.robot.control.timing import WINDOW, LoopTimer
 from hilserl.robot.drivers.sim.driver import TICK_S, SimArm
 from hilserl.robot.http.lease import HeldError, Lease
 from hilserl.robot.http.server import check_listening
@@ -91,7 +91,7 @@ def test_compliance_names_and_ranges() -> None:
 def test_no_stream_of_commands_is_faster_than_the_limits() -> None:
     box, limits = Box(), Limits(watchdog_s=10.0)
     rng = np.random.default_rng(1)
-    governor = Governor(box, limits, pose_at(0.4), 0.0)
+    governor = CommandLimiter(box, limits, pose_at(0.4), 0.0)
     way, seen = [0.0], [governor.set_point]
     for tick in range(4000):
         if tick % int(rng.integers(1, 60)) == 0:
@@ -109,7 +109,7 @@ def test_no_stream_of_commands_is_faster_than_the_limits() -> None:
 
 def test_short_steps_pass_at_once_and_far_ones_are_walked() -> None:
     limits = Limits()
-    governor = Governor(Box(), limits, pose_at(0.4), 0.0)
+    governor = CommandLimiter(Box(), limits, pose_at(0.4), 0.0)
     governor.update(pose_at(0.4), STILL, 0.0)
     governor.command(pose_at(0.46), 0.0)
     assert np.allclose(governor.update(pose_at(0.4), STILL, 0.001), pose_at(0.46))
@@ -119,7 +119,7 @@ def test_short_steps_pass_at_once_and_far_ones_are_walked() -> None:
 
 def test_ten_hertz_at_full_action_is_not_slowed() -> None:
     """The simulated tasks' largest step along all three axes at once, ten times a second."""
-    governor = Governor(Box(), Limits(), pose_at(0.21, -0.29, 0.01), 0.0)
+    governor = CommandLimiter(Box(), Limits(), pose_at(0.21, -0.29, 0.01), 0.0)
     for step in range(8):
         goal = np.array([0.21, -0.29, 0.01]) + 0.035 * (step + 1)
         governor.command(pose_at(*goal), step * 0.1)
@@ -201,7 +201,7 @@ def test_a_stopped_arm_refuses_and_holds() -> None:
     run(arm, 0.3)
     stood = arm.q.copy()
     for act in (lambda: arm.command(pose_at(0.4)), arm.joint_reset, arm.start_impedance, arm.stop_impedance):
-        with pytest.raises(RefusedError, match="recover"):
+        with pytest.raises(ArmStateError, match="recover"):
             act()
     run(arm, 0.3)
     assert np.allclose(arm.q, stood, atol=0.002)
@@ -286,8 +286,8 @@ def test_nobody_listens_outside_without_a_token() -> None:
 
 def test_a_board_shows_what_was_written_last_or_that_nothing_comes() -> None:
     layout = {"a": 1, "b": 3}
-    memory = Board.memory(multiprocessing.get_context("spawn"), layout)
-    writer, reader = Board(memory, layout), Board(memory, layout)
+    memory = SharedState.memory(multiprocessing.get_context("spawn"), layout)
+    writer, reader = SharedState(memory, layout), SharedState(memory, layout)
     with pytest.raises(LostError, match="silent"):
         reader.read()
     for value in (1.0, 2.0):
@@ -312,7 +312,7 @@ def test_a_beat_catches_up_or_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hilserl.robot.control.timing.time.monotonic", lambda: now)
     monkeypatch.setattr("hilserl.robot.control.timing.time.sleep", sleep)
     late = np.zeros(WINDOW)
-    beat = Beat(0.001, late, np.zeros(WINDOW))
+    beat = LoopTimer(0.001, late, np.zeros(WINDOW))
     beat.wait()
     now += 0.0055
     for _ in range(6):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilserl.robot.control.rate_limiter import Pace
+from hilserl.robot.control.rate_limiter import RateLimiter
 
 
 class Clock:
@@ -18,8 +18,8 @@ class Clock:
         self.slept.append(seconds)
         self.now += seconds + self.oversleep
 
-    def pace(self, rate_hz: float) -> Pace:
-        return Pace(rate_hz, lambda: self.now, self.sleep)
+    def pace(self, rate_hz: float) -> RateLimiter:
+        return RateLimiter(rate_hz, lambda: self.now, self.sleep)
 
 
 @pytest.mark.parametrize("rate_hz", [10.0, 3.0, 29.97, 500.0])

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import Load, Mode, RefusedError
+from hilserl.robot.control.backend import ArmStateError, Load, Mode
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.control.timing import WINDOW, Beat
+from hilserl.robot.control.timing import WINDOW, LoopTimer
 from hilserl.robot.drivers.franka.driver import JOINTS, MAX_TORQUE_STEP_NM, FrankaArm
 from hilserl.robot.drivers.franka.hand import HandLine
 from hilserl.sim.panda import HOME_JOINTS_RAD
@@ -127,10 +127,10 @@ def test_a_reflex_halts_says_why_and_lasts_until_somebody_recovers(bench: Bench)
     bench.run(0.1)
     assert arm.now_s > then_s, "it goes on measuring"
     for act in (lambda: arm.command(FAR), arm.joint_reset, arm.start_impedance, lambda: arm.command_gripper("open")):
-        with pytest.raises(RefusedError, match="recover"):
+        with pytest.raises(ArmStateError, match="recover"):
             act()
     bench.robot.stop_button = True
-    with pytest.raises(RefusedError, match="user stop pressed"):
+    with pytest.raises(ArmStateError, match="user stop pressed"):
         arm.recover()
     assert arm.mode == Mode.HALTED
     bench.robot.stop_button = False
@@ -180,7 +180,7 @@ def test_a_joint_reset_ends_at_its_posture(library: Any) -> None:
     bench = Bench(reset_joints_rad=posture)
     bench.arm.joint_reset()
     bench.run(0.1)
-    with pytest.raises(RefusedError, match="reset posture"):
+    with pytest.raises(ArmStateError, match="reset posture"):
         bench.arm.command(FAR)
     bench.run(2.0)
     assert bench.arm.mode == Mode.IMPEDANCE
@@ -192,7 +192,7 @@ def test_a_joint_reset_ends_at_its_posture(library: Any) -> None:
 def test_a_load_is_set_between_two_controls_and_only_while_the_arm_stands(bench: Bench) -> None:
     load = Load(0.3, (0.0, 0.0, 0.05), (0.001,) * 9)
     bench.drive(FAR, 0.3)
-    with pytest.raises(RefusedError, match="moving"):
+    with pytest.raises(ArmStateError, match="moving"):
         bench.arm.set_load(load)
     assert bench.robot.load == ()
     bench.run(1.0)
@@ -269,7 +269,7 @@ def test_a_beat_that_is_the_robot_s_is_followed(monkeypatch: pytest.MonkeyPatch)
     now = 100.0
     monkeypatch.setattr("hilserl.robot.control.timing.time.monotonic", lambda: now)
     late, busy = np.zeros(WINDOW), np.zeros(WINDOW)
-    beat = Beat(0.001, late, busy)
+    beat = LoopTimer(0.001, late, busy)
     for waited_s, worked_s in ((0.0010, 0.0002), (0.0008, 0.0002), (0.0018, 0.0002)):
         now += waited_s + worked_s
         beat.follow(waited_s)

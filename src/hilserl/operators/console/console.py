@@ -15,7 +15,7 @@ from hilserl.data.step import Step
 from hilserl.operators.action_axes import arms_of
 from hilserl.operators.config import View
 from hilserl.operators.console import viewers
-from hilserl.operators.console.messages import Hand, Hands, Pictures, Presence, Pressed
+from hilserl.operators.console.messages import Hands, OperatorHand, Pictures, Presence, Pressed
 from hilserl.operators.console.panel import Panel
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import LABEL_KEY, Command, Key, motion
@@ -157,7 +157,7 @@ class Console:
         self._shown = time.monotonic()
         if self._open and self._handle._is_running:
             x, y, z = self._tcp_m(self.chosen_arm).tolist()
-            self.send(Hand((x, y, z), self.driven, self.real_time, self.chosen_arm))
+            self.send(OperatorHand((x, y, z), self.driven, self.real_time, self.chosen_arm))
             self._handle.sync(self._model, self._data)
         else:
             self._open = False

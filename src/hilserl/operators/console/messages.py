@@ -49,7 +49,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Status(messages.Snapshot):
+class ConsoleStatus(messages.Snapshot):
     """All that the panel shows in words and numbers."""
 
     control: Literal["policy", "human", "paused"] = "paused"
@@ -79,7 +79,7 @@ class Pictures(messages.Snapshot):
 
 
 @dataclass(frozen=True)
-class Hand(messages.Snapshot):
+class OperatorHand(messages.Snapshot):
     """Where the chosen arm's tool is (world frame, metres), whether a person drives, and whether the picture should be
     smooth."""
 

@@ -15,7 +15,7 @@ from mujoco.studio.dear_imgui import dear_imgui as imgui
 from mujoco.studio.implot import implot
 
 from hilserl.operators.console.marker import PinHole, dragged, screen_of
-from hilserl.operators.console.messages import Hand, Hands, Pictures, Presence, Pressed, Status
+from hilserl.operators.console.messages import ConsoleStatus, Hands, OperatorHand, Pictures, Presence, Pressed
 from hilserl.operators.devices.key_map import HELD, LABEL_KEY, PRESSED, Command, Key
 
 PANEL_WIDTH_PX = 340.0
@@ -54,7 +54,7 @@ class Panel(plugin.ViewerPlugin):
         self._keys = keys
         self._watched = tuple(key.name for key in (*HELD, LABEL_KEY))
         self._commands = {key.command: key for key in keys if key.command is not None}
-        self._status, self._hand = Status(), Hand((0.0, 0.0, 0.0), driven=False, smooth=False)
+        self._status, self._hand = ConsoleStatus(), OperatorHand((0.0, 0.0, 0.0), driven=False, smooth=False)
         self._pictures: Pictures | None = None
         self._textures: dict[str, int] = {}
         self._drawing, self._drawing_px = 0, (1, 1)
@@ -85,7 +85,7 @@ class Panel(plugin.ViewerPlugin):
         camera.distance, camera.azimuth, camera.elevation = _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG
 
     @messages.handler
-    def on_status(self, status: Status) -> None:
+    def on_status(self, status: ConsoleStatus) -> None:
         self._status = status
 
     @messages.handler
@@ -93,7 +93,7 @@ class Panel(plugin.ViewerPlugin):
         self._pictures = pictures
 
     @messages.handler
-    def on_hand(self, hand: Hand) -> None:
+    def on_hand(self, hand: OperatorHand) -> None:
         self._hand = hand
         self.viewer.unhurried = not hand.smooth  # pyright: ignore[reportAttributeAccessIssue] (the web viewer's)
 

@@ -13,11 +13,11 @@ from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Observation, Step
 from hilserl.envs.env import DrivableEnv
 from hilserl.interrupt import Interrupt
-from hilserl.operators.config import Device, Seat, open_devices
+from hilserl.operators.config import ConsoleConfig, Device, open_devices
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
-from hilserl.operators.console.messages import Curve, Status
+from hilserl.operators.console.messages import ConsoleStatus, Curve
 from hilserl.operators.devices.key_map import keys_for
-from hilserl.operators.human import Person, Role
+from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import Control
 
 _STATUS_S = 0.1
@@ -29,7 +29,7 @@ _TITLES = {"policy": "THE POLICY DRIVES", "human": "YOU DRIVE", "paused": "PAUSE
 
 
 @dataclass(frozen=True)
-class Report:
+class SessionReport:
     """What the work around the episode tells the person."""
 
     facts: tuple[tuple[str, str], ...] = ()
@@ -38,7 +38,7 @@ class Report:
     """(title, its lines) in order."""
 
 
-class Station:
+class ConsoleSession:
     """Console, person and devices; a rollout's subscriber, and the source of its operator.
 
     Args:
@@ -55,9 +55,9 @@ class Station:
         env: DrivableEnv,
         role: Role,
         *,
-        seat: Seat,
+        seat: ConsoleConfig,
         device: Device = "console",
-        report: Callable[[], Report] = Report,
+        report: Callable[[], SessionReport] = SessionReport,
         value: Callable[[Observation, np.ndarray], float] | None = None,
     ) -> None:
         self._env, self._report, self._value = env, report, value
@@ -69,7 +69,7 @@ class Station:
             self._console = self._open_console(seat, role)
             unless_opened.pop_all()
         sources = [self._console, *self._devices]
-        self.person = Person(sources, layout, role, env.motion_towards, self._idle, orient=env.seen_by_tool)
+        self.person = HumanOperator(sources, layout, role, env.motion_towards, self._idle, orient=env.world_to_action)
         env.ask, self._interrupt = self._ask, Interrupt()
         self._reported = -_STATUS_S
         self._step: Step | None = None
@@ -79,7 +79,7 @@ class Station:
         self._values: deque[float] = deque(maxlen=_PLOTTED_STEPS)
         self.announcement = self._console.announcement()
 
-    def _open_console(self, seat: Seat, role: Role) -> Console:
+    def _open_console(self, seat: ConsoleConfig, role: Role) -> Console:
         env, layout = self._env, self._env.experience.action
         return Console(
             *env.scene,
@@ -177,7 +177,7 @@ class Station:
         self._reported = time.monotonic()
         report, control = self._report(), self._control()
         self._console.send(
-            Status(
+            ConsoleStatus(
                 control=control,
                 title=self._title(control),
                 headline=self._headline(),

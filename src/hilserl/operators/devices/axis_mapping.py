@@ -13,7 +13,7 @@ _MEANINGS = {key.moves: key.meaning for key in KEYS if key.moves is not None}
 
 
 @dataclass(frozen=True)
-class Control:
+class AxisControl:
     """One row of a device's map: a way a stick can be pushed, or a button."""
 
     label: str
@@ -45,7 +45,7 @@ def deflection(values: Sequence[float], dead_zone: float, scale: float) -> tuple
     return tuple(wanted * value / length for value in values)
 
 
-def motion(controls: Iterable[Control], axes: Mapping[str, float], layout: ActionLayout) -> tuple[float, ...]:
+def motion(controls: Iterable[AxisControl], axes: Mapping[str, float], layout: ActionLayout) -> tuple[float, ...]:
     """One number in [-1, 1] for each of AXES, from the numbers of the device's axes; 0 for what no action has."""
     wanted, there = dict.fromkeys(AXES, 0.0), axes_of(layout)
     for control in controls:

@@ -28,7 +28,7 @@ class Reading:
         return any(self.motion) or self.goal_m is not None
 
 
-class Source(Protocol):
+class InputDevice(Protocol):
     """A device that is read once a control step."""
 
     name: str

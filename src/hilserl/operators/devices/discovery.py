@@ -9,8 +9,8 @@ from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES
 from hilserl.operators.devices import gamepad, spacemouse
 from hilserl.operators.devices import spacemouse_hid as puck
-from hilserl.operators.devices.axis_mapping import Control
-from hilserl.operators.devices.device import Source
+from hilserl.operators.devices.axis_mapping import AxisControl
+from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
 
@@ -26,9 +26,9 @@ class DeviceKind:
 
     names: Callable[[], list[str]]
     """What is attached. Raises HilserlError saying what to install where that cannot be known."""
-    open: Callable[[ActionLayout], tuple[Source, ...]]
+    open: Callable[[ActionLayout], tuple[InputDevice, ...]]
     """As many as the arms can be driven by, with default settings. Raises HilserlError where there is none."""
-    controls: tuple[Control, ...]
+    controls: tuple[AxisControl, ...]
 
 
 DEVICES = {
@@ -50,7 +50,7 @@ def attached() -> list[str]:
     return lines
 
 
-def open_all(layout: ActionLayout) -> tuple[dict[str, tuple[Source, ...]], list[str]]:
+def open_all(layout: ActionLayout) -> tuple[dict[str, tuple[InputDevice, ...]], list[str]]:
     """The devices of each kind that can be opened, and why the others cannot."""
     sources, reasons = {}, []
     for kind, device in DEVICES.items():
@@ -62,7 +62,7 @@ def open_all(layout: ActionLayout) -> tuple[dict[str, tuple[Source, ...]], list[
 
 
 def watch(
-    sources: Sequence[Source],
+    sources: Sequence[InputDevice],
     seconds: float,
     show: Callable[[str], object],
     clock: Callable[[], float] = time.monotonic,

@@ -12,33 +12,33 @@ from typing import Any, Protocol
 
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators.devices.axis_mapping import Control, check_stick, deflection, motion
+from hilserl.operators.devices.axis_mapping import AxisControl, check_stick, deflection, motion
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
 
 # SDL counts right and down as positive.
 CONTROLS = (
-    Control("left stick up", axis=("LEFTY", -1.0), moves=("x", 1.0)),
-    Control("left stick down", axis=("LEFTY", 1.0), moves=("x", -1.0)),
-    Control("left stick left", axis=("LEFTX", -1.0), moves=("y", 1.0)),
-    Control("left stick right", axis=("LEFTX", 1.0), moves=("y", -1.0)),
-    Control("right stick up", axis=("RIGHTY", -1.0), moves=("z", 1.0)),
-    Control("right stick down", axis=("RIGHTY", 1.0), moves=("z", -1.0)),
-    Control("right stick left", axis=("RIGHTX", -1.0), moves=("yaw", 1.0)),
-    Control("right stick right", axis=("RIGHTX", 1.0), moves=("yaw", -1.0)),
-    Control("d-pad up", axis=("DPADY", -1.0), moves=("pitch", 1.0)),
-    Control("d-pad down", axis=("DPADY", 1.0), moves=("pitch", -1.0)),
-    Control("d-pad right", axis=("DPADX", 1.0), moves=("roll", 1.0)),
-    Control("d-pad left", axis=("DPADX", -1.0), moves=("roll", -1.0)),
-    Control("right bumper (RB, R1)", button="RIGHTSHOULDER", command=Command.GRIPPER),
-    Control("left stick pressed (LS, L3)", button="LEFTSTICK", command=Command.SWITCH_ARM),
-    Control("left bumper (LB, L1)", button="LEFTSHOULDER", command=Command.TAKEOVER),
-    Control("Y (triangle)", button="Y", command=Command.SUCCESS),
-    Control("B (circle)", button="B", command=Command.FAILURE),
-    Control("X (square)", button="X", command=Command.DISCARD),
-    Control("View (Back, Share)", button="BACK", command=Command.RESET),
-    Control("Menu (Start, Options)", button="START", command=Command.PAUSE),
-    Control("A (cross)", button="A"),
+    AxisControl("left stick up", axis=("LEFTY", -1.0), moves=("x", 1.0)),
+    AxisControl("left stick down", axis=("LEFTY", 1.0), moves=("x", -1.0)),
+    AxisControl("left stick left", axis=("LEFTX", -1.0), moves=("y", 1.0)),
+    AxisControl("left stick right", axis=("LEFTX", 1.0), moves=("y", -1.0)),
+    AxisControl("right stick up", axis=("RIGHTY", -1.0), moves=("z", 1.0)),
+    AxisControl("right stick down", axis=("RIGHTY", 1.0), moves=("z", -1.0)),
+    AxisControl("right stick left", axis=("RIGHTX", -1.0), moves=("yaw", 1.0)),
+    AxisControl("right stick right", axis=("RIGHTX", 1.0), moves=("yaw", -1.0)),
+    AxisControl("d-pad up", axis=("DPADY", -1.0), moves=("pitch", 1.0)),
+    AxisControl("d-pad down", axis=("DPADY", 1.0), moves=("pitch", -1.0)),
+    AxisControl("d-pad right", axis=("DPADX", 1.0), moves=("roll", 1.0)),
+    AxisControl("d-pad left", axis=("DPADX", -1.0), moves=("roll", -1.0)),
+    AxisControl("right bumper (RB, R1)", button="RIGHTSHOULDER", command=Command.GRIPPER),
+    AxisControl("left stick pressed (LS, L3)", button="LEFTSTICK", command=Command.SWITCH_ARM),
+    AxisControl("left bumper (LB, L1)", button="LEFTSHOULDER", command=Command.TAKEOVER),
+    AxisControl("Y (triangle)", button="Y", command=Command.SUCCESS),
+    AxisControl("B (circle)", button="B", command=Command.FAILURE),
+    AxisControl("X (square)", button="X", command=Command.DISCARD),
+    AxisControl("View (Back, Share)", button="BACK", command=Command.RESET),
+    AxisControl("Menu (Start, Options)", button="START", command=Command.PAUSE),
+    AxisControl("A (cross)", button="A"),
 )
 """The one map of the pad; the documentation and the tests read it from here."""
 

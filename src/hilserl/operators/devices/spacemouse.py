@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, arms_of
-from hilserl.operators.devices.axis_mapping import Control, check_stick, deflection, motion
+from hilserl.operators.devices.axis_mapping import AxisControl, check_stick, deflection, motion
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
-from hilserl.operators.devices.spacemouse_hid import Puck, Pucks, PuckState, spacemice
+from hilserl.operators.devices.spacemouse_hid import SpaceMouseHid, SpaceMousePool, SpaceMouseState, spacemice
 
 CONTROLS = (
-    Control("push away", axis=("x", 1.0), moves=("x", 1.0)),
-    Control("pull near", axis=("x", -1.0), moves=("x", -1.0)),
-    Control("push left", axis=("y", 1.0), moves=("y", 1.0)),
-    Control("push right", axis=("y", -1.0), moves=("y", -1.0)),
-    Control("lift", axis=("z", 1.0), moves=("z", 1.0)),
-    Control("press down", axis=("z", -1.0), moves=("z", -1.0)),
-    Control("twist anticlockwise", axis=("yaw", 1.0), moves=("yaw", 1.0)),
-    Control("twist clockwise", axis=("yaw", -1.0), moves=("yaw", -1.0)),
-    Control("tilt away", axis=("pitch", 1.0), moves=("pitch", 1.0)),
-    Control("tilt near", axis=("pitch", -1.0), moves=("pitch", -1.0)),
-    Control("tilt right", axis=("roll", 1.0), moves=("roll", 1.0)),
-    Control("tilt left", axis=("roll", -1.0), moves=("roll", -1.0)),
-    Control("left button", button="left", command=Command.GRIPPER),
-    Control("right button", button="right", command=Command.TAKEOVER),
-    Control("both buttons", button="both", command=Command.SWITCH_ARM),
+    AxisControl("push away", axis=("x", 1.0), moves=("x", 1.0)),
+    AxisControl("pull near", axis=("x", -1.0), moves=("x", -1.0)),
+    AxisControl("push left", axis=("y", 1.0), moves=("y", 1.0)),
+    AxisControl("push right", axis=("y", -1.0), moves=("y", -1.0)),
+    AxisControl("lift", axis=("z", 1.0), moves=("z", 1.0)),
+    AxisControl("press down", axis=("z", -1.0), moves=("z", -1.0)),
+    AxisControl("twist anticlockwise", axis=("yaw", 1.0), moves=("yaw", 1.0)),
+    AxisControl("twist clockwise", axis=("yaw", -1.0), moves=("yaw", -1.0)),
+    AxisControl("tilt away", axis=("pitch", 1.0), moves=("pitch", 1.0)),
+    AxisControl("tilt near", axis=("pitch", -1.0), moves=("pitch", -1.0)),
+    AxisControl("tilt right", axis=("roll", 1.0), moves=("roll", 1.0)),
+    AxisControl("tilt left", axis=("roll", -1.0), moves=("roll", -1.0)),
+    AxisControl("left button", button="left", command=Command.GRIPPER),
+    AxisControl("right button", button="right", command=Command.TAKEOVER),
+    AxisControl("both buttons", button="both", command=Command.SWITCH_ARM),
 )
 """The one map of the puck; the documentation and the tests read it from here."""
 
@@ -72,7 +72,7 @@ class SpaceMouse:
 
     def __init__(
         self,
-        connect: Callable[[], Puck],
+        connect: Callable[[], SpaceMouseHid],
         layout: ActionLayout,
         config: SpaceMouseConfig,
         clock: Callable[[], float] = time.monotonic,
@@ -82,10 +82,10 @@ class SpaceMouse:
         self._chords = arm is None and len(arms_of(layout)) > 1
         self._chord = (False, False)
         self._connect, self._layout, self._config, self._clock = connect, layout, config, clock
-        self._puck: Puck | None = connect()
+        self._puck: SpaceMouseHid | None = connect()
         self._tried = clock()
         self._lock = threading.Lock()
-        self._state = PuckState()
+        self._state = SpaceMouseState()
         self._commands: list[Command] = []
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="SpaceMouse", daemon=True)
@@ -132,7 +132,7 @@ class SpaceMouse:
         finally:
             self._lose()  # also when something fails: a puck that nobody listens to must not go on steering
 
-    def _take(self, state: PuckState) -> None:
+    def _take(self, state: SpaceMouseState) -> None:
         with self._lock:
             before, self._state = self._state, state
             if not self._chords:
@@ -149,7 +149,7 @@ class SpaceMouse:
     def _lose(self) -> None:
         with self._lock:
             puck, self._puck = self._puck, None
-            self._state, self._chord = PuckState(), (False, False)
+            self._state, self._chord = SpaceMouseState(), (False, False)
             self._commands.clear()
         if puck is not None:
             puck.close()
@@ -163,7 +163,7 @@ def open_spacemice(layout: ActionLayout, config: SpaceMouseConfig) -> tuple[Spac
     """
     arms: list[str | None] = [arm.name for arm in arms_of(layout)]
     count = min(len(spacemice()), len(arms))
-    pucks, mice = Pucks(), []
+    pucks, mice = SpaceMousePool(), []
     try:
         for hand, arm in enumerate(arms[:count] if count > 1 else [None]):
             mice.append(SpaceMouse(functools.partial(pucks.connect, hand), layout, config, arm=arm))

@@ -17,7 +17,7 @@ _UDEV = "add the udev rule of docs/devices.md and plug it in again"
 
 
 @dataclass(frozen=True)
-class PuckState:
+class SpaceMouseState:
     """One report of a puck."""
 
     axes: tuple[float, ...] = STILL
@@ -26,10 +26,10 @@ class PuckState:
     """The left and the right one: held."""
 
 
-class Puck(Protocol):
+class SpaceMouseHid(Protocol):
     """An open device."""
 
-    def read(self) -> PuckState | None:
+    def read(self) -> SpaceMouseState | None:
         """The next report that is queued, None where there is none. Never waits.
 
         Raises ConnectionError when the device is gone.
@@ -39,7 +39,7 @@ class Puck(Protocol):
     def close(self) -> None: ...
 
 
-class _HidPuck:
+class _HidSpaceMouse:
     """All interfaces of one device.
 
     The Universal Receiver has several under one name; which of them speaks depends on the puck (PySpaceMouse issue 49).
@@ -51,7 +51,7 @@ class _HidPuck:
         specs = interfaces[0].info.button_specs
         self._buttons = [next((i for i, s in enumerate(specs) if (s.byte, s.bit) == at), None) for at in _BUTTONS]
 
-    def read(self) -> PuckState | None:
+    def read(self) -> SpaceMouseState | None:
         for index, interface in enumerate(self._interfaces):
             try:
                 state = interface.read()
@@ -60,7 +60,7 @@ class _HidPuck:
             if state.t != self._heard[index]:  # it is the time of the last report
                 self._heard[index] = state.t
                 held = tuple(i is not None and bool(state.buttons[i]) for i in self._buttons)
-                return PuckState(tuple(getattr(state, axis) for axis in AXES), held)
+                return SpaceMouseState(tuple(getattr(state, axis) for axis in AXES), held)
         return None
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ def spacemice() -> list[str]:
     return [device.spec.name for device in _attached()]
 
 
-class Pucks:
+class SpaceMousePool:
     """The attached devices, each for one hand at most: hands are numbered, and the first free device is the first
     empty hand's."""
 
@@ -122,7 +122,7 @@ class Pucks:
         self._lock = threading.Lock()
         self._held: dict[int, set[str]] = {}
 
-    def connect(self, hand: int) -> Puck:
+    def connect(self, hand: int) -> SpaceMouseHid:
         """A hand's device. Raises ConnectionError where none is left for it or it may not be read."""
         with self._lock:
             devices = _attached()
@@ -138,7 +138,7 @@ class Pucks:
             return puck
 
 
-def _opened(device: _Device) -> Puck:
+def _opened(device: _Device) -> SpaceMouseHid:
     library, hid = importlib.import_module("pyspacemouse"), importlib.import_module("easyhid")
     spec = library.apply_axis_convention(device.spec, library.AxisConvention.ROS)
     interfaces = [library.SpaceMouseDevice(spec, interface) for interface in device.interfaces]
@@ -148,4 +148,4 @@ def _opened(device: _Device) -> Puck:
         except RuntimeError as error:
             raise ConnectionError(f"The {spec.name} is attached but may not be read: {_UDEV}.") from error
         interface.set_nonblocking(True)
-    return _HidPuck(interfaces, hid.HIDException)
+    return _HidSpaceMouse(interfaces, hid.HIDException)

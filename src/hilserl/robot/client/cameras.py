@@ -42,9 +42,9 @@ def open_camera(name: str, source: str, client: RobotClient) -> Camera:
     if kind == "server" and not which:
         return ServerCamera(client, name)
     if kind == "opencv" and which:
-        return Device(source, *_opencv(which))
+        return CameraDevice(source, *_opencv(which))
     if kind == "realsense" and which:
-        return Device(source, *_realsense(which))
+        return CameraDevice(source, *_realsense(which))
     raise HilserlError(
         f"camera {name!r} from {source!r}: expected server, opencv:NUMBER, opencv:/dev/videoN or realsense:SERIAL."
     )
@@ -68,7 +68,7 @@ class ServerCamera:
         """The server keeps it."""
 
 
-class Device:
+class CameraDevice:
     """A camera on this machine: a thread keeps its newest picture, so that nobody waits for one or sees an old one.
 
     Args:

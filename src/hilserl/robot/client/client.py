@@ -13,7 +13,7 @@ import urllib3
 from urllib3.util import parse_url
 
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import LostError, RefusedError
+from hilserl.robot.control.backend import ArmStateError, LostError
 
 _CONNECT_S, _ANSWER_S = 2.0, 5.0
 _LONG_S = 60.0
@@ -23,7 +23,7 @@ _LONG_S = 60.0
 class RobotClient:
     """Speaks to a robot server under a name of its own. From any thread; it connects when first asked something.
 
-    All methods raise `LostError` where nobody answers, `RefusedError` where the arm's state or another client forbids
+    All methods raise `LostError` where nobody answers, `ArmStateError` where the arm's state or another client forbids
     what is asked, and HilserlError where the request makes no sense to the server or the token is wrong.
     """
 
@@ -97,7 +97,7 @@ def _reason(body: bytes) -> str:
 
 def _error(status: int, text: str) -> HilserlError:
     kinds: dict[int, type[HilserlError]] = {
-        HTTPStatus.CONFLICT: RefusedError,
+        HTTPStatus.CONFLICT: ArmStateError,
         HTTPStatus.SERVICE_UNAVAILABLE: LostError,
     }
     return kinds.get(status, HilserlError)(text)

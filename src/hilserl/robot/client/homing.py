@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from hilserl.robot.client.client import RobotClient
-from hilserl.robot.control.backend import RefusedError
+from hilserl.robot.control.backend import ArmStateError
 from hilserl.robot.control.poses import Pose, angle_rad, turned_towards
-from hilserl.robot.control.rate_limiter import Pace
+from hilserl.robot.control.rate_limiter import RateLimiter
 
 _HZ = 20
 _TURN_RAD_PER_S = 1.0
@@ -22,8 +22,8 @@ class Homing:
         self._client, self._speed_m_per_s = client, speed_m_per_s
 
     def go(self, goal: Pose) -> None:
-        """Until the tool is there. Raises `RefusedError` where it does not get there."""
-        start, pace = self._client.state()["pose"], Pace(_HZ)
+        """Until the tool is there. Raises `ArmStateError` where it does not get there."""
+        start, pace = self._client.state()["pose"], RateLimiter(_HZ)
         now = start
         metres = float(np.linalg.norm(goal[:3] - start[:3])) / self._speed_m_per_s
         turn = angle_rad(start[3:], goal[3:])
@@ -38,7 +38,7 @@ class Homing:
             now = self._client.state()["pose"]
             if step >= steps and _is_near(now, goal):
                 return
-        raise RefusedError(f"The tool did not get to {goal[:3].round(3)} m; it stands at {now[:3].round(3)} m.")
+        raise ArmStateError(f"The tool did not get to {goal[:3].round(3)} m; it stands at {now[:3].round(3)} m.")
 
 
 def _is_near(pose: Pose, goal: Pose) -> bool:

@@ -19,13 +19,13 @@ FRANKA_M_PER_UNIT = 1 / 2550
 """What the 0 ... 255 of `move_gripper` are for a Franka hand: 0.1 m in all, more than it has."""
 
 
-class RefusedError(HilserlError):
+class ArmStateError(HilserlError):
     """The arm is in no state to do what was asked."""
 
 
-def halted(why: str) -> RefusedError:
+def halted(why: str) -> ArmStateError:
     """The error of an arm that somebody has to look at first."""
-    return RefusedError(f"The arm is halted ({why}); look why, then POST /recover.")
+    return ArmStateError(f"The arm is halted ({why}); look why, then POST /recover.")
 
 
 class LostError(HilserlError):
@@ -88,8 +88,8 @@ class Load:
 class Backend(Protocol):
     """One arm with its gripper and its cameras, started.
 
-    The loop that drives it runs a `Governor` of its own, so that box, speed and watchdog hold whatever becomes of the
-    server. All methods may be called from any thread; they raise `LostError` where the loop is gone and `RefusedError`
+    The loop that drives it runs its own `CommandLimiter`, so that box, speed and watchdog hold whatever becomes of the
+    server. All methods may be called from any thread; they raise `LostError` where the loop is gone and `ArmStateError`
     where the arm's state forbids what is asked. They return once the loop has taken the command, `joint_reset` once it
     is done.
     """
@@ -130,7 +130,7 @@ class Backend(Protocol):
     def stop_impedance(self) -> None: ...
 
     def joint_reset(self) -> None:
-        """Joints to the reset posture, then impedance again. Raises `RefusedError` where it does not get there."""
+        """Joints to the reset posture, then impedance again. Raises `ArmStateError` where it does not get there."""
         ...
 
     def halt(self, reason: str) -> None:

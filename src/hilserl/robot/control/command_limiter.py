@@ -16,7 +16,7 @@ _LOOK_AHEAD_S = 0.04
 """In which a braked arm comes to stand."""
 
 
-class Governor:
+class CommandLimiter:
     """Turns commanded poses into set points that stay in the box and travel no faster than allowed.
 
     Two allowances, of metres and of radians, are spent by moving the set point and refilled by time, up to one full

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from hilserl.robot.control.backend import GripperKind, GripperVerb, Load, Mode, RefusedError, halted
-from hilserl.robot.control.command_limiter import Governor
+from hilserl.robot.control.backend import ArmStateError, GripperKind, GripperVerb, Load, Mode, halted
+from hilserl.robot.control.command_limiter import CommandLimiter
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import Pose
@@ -26,15 +26,15 @@ MEASURED = {
 """What every arm measures, and how many numbers each is; units and frames are those of `Snapshot`."""
 
 
-class Arm(Protocol):
+class BaseArm(Protocol):
     """Its loop calls `tick` once a period and everything else between two ticks, all from one thread.
 
-    Commands raise `RefusedError` where the arm's state forbids them. Whatever an arm offers beyond these methods its
+    Commands raise `ArmStateError` where the arm's state forbids them. Whatever an arm offers beyond these methods its
     backend can ask for by name.
     """
 
     mode: Mode
-    governor: Governor
+    governor: CommandLimiter
 
     @property
     def waited_s(self) -> float | None:
@@ -91,12 +91,12 @@ class Guarded:
         if self.mode == Mode.HALTED:
             raise halted(self._halted_by)
         if self.mode == Mode.RESETTING:
-            raise RefusedError("The arm is moving its joints to the reset posture.")
+            raise ArmStateError("The arm is moving its joints to the reset posture.")
 
     def _require_impedance(self) -> None:
         self._require_motion()
         if self.mode != Mode.IMPEDANCE:
-            raise RefusedError("The impedance is stopped, so the arm cannot be moved; POST /startimp.")
+            raise ArmStateError("The impedance is stopped, so the arm cannot be moved; POST /startimp.")
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,6 @@ class ArmSettings:
         """What the arm measures beyond `MEASURED`."""
         return {}
 
-    def make(self) -> Arm:
+    def make(self) -> BaseArm:
         """Raises HilserlError where the settings make no arm."""
         raise NotImplementedError

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import Load, RefusedError
-from hilserl.robot.control.driver import MEASURED, Arm, ArmSettings
+from hilserl.robot.control.backend import ArmStateError, Load
+from hilserl.robot.control.driver import MEASURED, ArmSettings, BaseArm
 from hilserl.robot.control.impedance import Compliance
-from hilserl.robot.control.shared_state import Board
-from hilserl.robot.control.timing import WINDOW, Beat
+from hilserl.robot.control.shared_state import SharedState
+from hilserl.robot.control.timing import WINDOW, LoopTimer
 
 _PRIORITY = 10
 _DECODE: dict[str, Callable[[Any], Any]] = {
@@ -43,14 +43,14 @@ def run(settings: ArmSettings, memory: Any, rings: Any, line: Connection) -> Non
         return
     with contextlib.closing(arm):
         lateness_s, busy_s = np.frombuffer(rings).reshape(2, WINDOW)
-        board = Board(memory, layout(settings))
+        board = SharedState(memory, layout(settings))
         # A collection may take longer than a tick, and the loop makes no cycles.
         gc.freeze()
         gc.disable()
         real_time = float(ask_for_real_time())
         arm.tick()
         line.send_bytes(b"{}")
-        beat = Beat(settings.tick_s, lateness_s, busy_s)
+        beat = LoopTimer(settings.tick_s, lateness_s, busy_s)
         while _answer(line, arm):
             arm.tick()
             board.write(
@@ -85,7 +85,7 @@ def be_ordinary() -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def _answer(line: Connection, arm: Arm) -> bool:
+def _answer(line: Connection, arm: BaseArm) -> bool:
     """Does what has been asked since the last tick; returns whether anybody is still there to ask."""
     try:
         while line.poll():
@@ -96,11 +96,11 @@ def _answer(line: Connection, arm: Arm) -> bool:
     return True
 
 
-def _reply(arm: Arm, message: dict[str, Any]) -> dict[str, Any]:
+def _reply(arm: BaseArm, message: dict[str, Any]) -> dict[str, Any]:
     """The message names a method of the arm, beside what it is given."""
     method = getattr(arm, message.pop("do"))
     given = {name: _DECODE[name](value) if name in _DECODE else value for name, value in message.items()}
     try:
         return {"value": method(**given)}
-    except RefusedError as error:
+    except ArmStateError as error:
         return {"refused": str(error)}

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from hilserl.errors import HilserlError, unknown
-from hilserl.robot.control.backend import GripperKind, GripperVerb, Load, LostError, Mode, RefusedError, Snapshot
+from hilserl.robot.control.backend import ArmStateError, GripperKind, GripperVerb, Load, LostError, Mode, Snapshot
 from hilserl.robot.control.driver import ArmSettings
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.loop import layout, run
 from hilserl.robot.control.poses import Pose
-from hilserl.robot.control.shared_state import Board
+from hilserl.robot.control.shared_state import SharedState
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
 
 _START_S, _ANSWER_S, _RESET_S = 60.0, 5.0, 40.0
@@ -34,8 +34,8 @@ class LoopBackend:
         # A forked child would inherit the server's threads and locks in whatever state they are.
         context = multiprocessing.get_context("spawn")
         sizes = layout(settings)
-        memory, rings = Board.memory(context, sizes), context.RawArray("d", 2 * WINDOW)
-        self._board = Board(memory, sizes, settings.patience_s)
+        memory, rings = SharedState.memory(context, sizes), context.RawArray("d", 2 * WINDOW)
+        self._board = SharedState(memory, sizes, settings.patience_s)
         self._answer_s = max(_ANSWER_S, settings.patience_s)
         self._lateness_s, self._busy_s = np.frombuffer(rings).reshape(2, WINDOW)
         self._line, theirs = context.Pipe()
@@ -142,7 +142,9 @@ class LoopBackend:
             time.sleep(_POLL_S)
         error = float(np.abs(now.q - self._settings.reset_joints_rad).max())
         if now.mode != Mode.IMPEDANCE or error > _RESET_TOLERANCE_RAD:
-            raise RefusedError(f"The joints did not get to the reset posture; the furthest is {error:.3f} rad from it.")
+            raise ArmStateError(
+                f"The joints did not get to the reset posture; the furthest is {error:.3f} rad from it."
+            )
 
     def halt(self, reason: str) -> None:
         self.ask("halt", reason=reason)
@@ -170,7 +172,7 @@ class LoopBackend:
     def ask(self, what: str, **given: Any) -> Any:
         """What a method of the arm returns, called between two ticks.
 
-        Raises `RefusedError` or `LostError` where it is not done.
+        Raises `ArmStateError` or `LostError` where it is not done.
         """
         with self._lock:
             try:
@@ -184,7 +186,7 @@ class LoopBackend:
                 raise LostError("The arm's loop has ended; restart the server.") from error
             self._told_s = reply["time_s"]
         if "refused" in reply:
-            raise RefusedError(reply["refused"])
+            raise ArmStateError(reply["refused"])
         return reply["value"]
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-class Pace:
+class RateLimiter:
     """Beats at a rate: each wait ends a period after the one before should have ended.
 
     A step that comes late by a period or more is counted, and the beat begins anew from there, so that nothing is

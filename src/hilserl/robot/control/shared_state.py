@@ -14,7 +14,7 @@ _HEAD = 2
 _TRIES = 1000
 
 
-class Board:
+class SharedState:
     """Named float64 vectors in shared memory.
 
     The counter is odd while the writer is at work; a reader that saw it odd, or saw it change, reads again. A loop that

@@ -9,7 +9,7 @@ WINDOW = 4096
 _MOST_BEHIND_TICKS = 50
 
 
-class Beat:
+class LoopTimer:
     """A loop's clock: waits for each tick, catches up on short delays, and gives up on what is too far behind.
 
     `lateness_s` and `busy_s` are rings of the last ticks: how late each began, and how long it took.

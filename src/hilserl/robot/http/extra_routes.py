@@ -14,7 +14,7 @@ from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.http.hil_serl_routes import CONTROLLED
 from hilserl.robot.http.images import as_npy, as_png
 from hilserl.robot.http.lease import Lease
-from hilserl.robot.http.metrics import Tally
+from hilserl.robot.http.metrics import RequestMetrics
 from hilserl.robot.http.schemas import ReasonBody, SceneBody, decode
 
 TIME_HEADER = "X-Time-S"
@@ -25,7 +25,9 @@ _FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
 }
 
 
-def add_typed_routes(app: Flask, backend: Backend, lease: Lease, tally: Tally, client: Callable[[], str]) -> None:
+def add_typed_routes(
+    app: Flask, backend: Backend, lease: Lease, tally: RequestMetrics, client: Callable[[], str]
+) -> None:
     """`client` says who is asking."""
     app.add_url_rule("/health", view_func=partial(_health, backend, lease), endpoint="health")
     app.add_url_rule("/limits", view_func=partial(_limits, backend), endpoint="limits")
@@ -67,7 +69,7 @@ def _limits(backend: Backend) -> Response:
     )
 
 
-def _metrics(backend: Backend, tally: Tally) -> Response:
+def _metrics(backend: Backend, tally: RequestMetrics) -> Response:
     return jsonify({**backend.metrics(), **tally.numbers()})
 
 

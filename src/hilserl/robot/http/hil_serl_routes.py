@@ -8,7 +8,7 @@ from flask import Flask, Response, jsonify, request
 
 from hilserl.robot.control.backend import Backend, GripperVerb, Mode, Snapshot, halted
 from hilserl.robot.control.poses import euler_xyz_rad
-from hilserl.robot.http.metrics import Tally
+from hilserl.robot.http.metrics import RequestMetrics
 from hilserl.robot.http.schemas import GripperBody, LoadBody, PoseBody, decode
 
 LIMITED_HEADER = "X-Limited"
@@ -53,7 +53,7 @@ def _read(backend: Backend, of: Callable[[Snapshot], dict[str, Any]]) -> Respons
     return jsonify(of(backend.snapshot()))
 
 
-def add_commands(app: Flask, backend: Backend, tally: Tally) -> None:
+def add_commands(app: Flask, backend: Backend, tally: RequestMetrics) -> None:
     """Routes that move the arm or change how it moves; `controlled` in their endpoint's name asks for the lease."""
 
     def command(name: str, act: Callable[[], str | Response]) -> None:
@@ -85,7 +85,7 @@ def _gripper(backend: Backend, verb: GripperVerb, reply: str) -> str:
     return reply
 
 
-def _pose(backend: Backend, tally: Tally) -> Response:
+def _pose(backend: Backend, tally: RequestMetrics) -> Response:
     pose, moved = backend.box.nearest(decode(request.get_data(), PoseBody).pose())
     backend.move(pose)
     reply = Response("Moved")

@@ -11,7 +11,7 @@ from hilserl.robot.control.timing import percentiles_ms
 _REMEMBERED = 512
 
 
-class Tally:
+class RequestMetrics:
     """Counts, and of each route how long the last few hundred answers took; from any thread."""
 
     def __init__(self) -> None:

@@ -17,18 +17,18 @@ from werkzeug.exceptions import HTTPException
 
 from hilserl.address import Address
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import Backend, LostError, RefusedError
+from hilserl.robot.control.backend import ArmStateError, Backend, LostError
 from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.http.extra_routes import add_sim_routes, add_typed_routes
 from hilserl.robot.http.hil_serl_routes import CONTROLLED, add_commands, add_reads
 from hilserl.robot.http.lease import HeldError, Lease
-from hilserl.robot.http.metrics import Tally
+from hilserl.robot.http.metrics import RequestMetrics
 
 CLIENT_HEADER = "X-Client"
 MAX_BODY_BYTES, _MAX_HEADER_BYTES = 16_384, 16_384
 _REQUEST_TIMEOUT_S = 10
 _THREADS, _CONNECTIONS = 8, 200
-_STATUS: dict[type[HilserlError], int] = {HilserlError: 400, RefusedError: 409, HeldError: 409, LostError: 503}
+_STATUS: dict[type[HilserlError], int] = {HilserlError: 400, ArmStateError: 409, HeldError: 409, LostError: 503}
 
 
 def check_listening(address: Address, token: str | None) -> None:
@@ -43,7 +43,7 @@ def check_listening(address: Address, token: str | None) -> None:
 def make_app(backend: Backend, token: str | None = None, lease: Lease | None = None) -> Flask:
     """The routes as a WSGI application."""
     app = Flask("hilserl.robot", static_folder=None)
-    lease, tally = lease or Lease(), Tally()
+    lease, tally = lease or Lease(), RequestMetrics()
     add_reads(app, backend)
     add_commands(app, backend, tally)
     add_typed_routes(app, backend, lease, tally, _client)
@@ -78,7 +78,7 @@ def _guard(app: Flask, token: str | None, lease: Lease) -> None:
         return None
 
 
-def _measure(app: Flask, tally: Tally) -> None:
+def _measure(app: Flask, tally: RequestMetrics) -> None:
     @app.before_request
     def begin() -> None:
         g.begun_s = time.perf_counter()

@@ -11,8 +11,8 @@ import mujoco
 import numpy as np
 
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import GripperVerb, Load, Mode, RefusedError
-from hilserl.robot.control.command_limiter import Governor
+from hilserl.robot.control.backend import ArmStateError, GripperVerb, Load, Mode
+from hilserl.robot.control.command_limiter import CommandLimiter
 from hilserl.robot.control.driver import Guarded
 from hilserl.robot.control.impedance import Compliance, ImpedanceLaw, most
 from hilserl.robot.control.joint_space import JointDrive, JointLimits
@@ -78,11 +78,11 @@ class FrankaArm(Guarded):
             raise HilserlError(f"The robot at {robot_ip} cannot be controlled: {error}") from error
         self._begun_s = state.time.to_sec() - _TICK_S
         self._measure(state)
-        self.governor = Governor(box, limits, self.pose, _BRAKE_S)
+        self.governor = CommandLimiter(box, limits, self.pose, _BRAKE_S)
         try:
             self._take_control()
             self._begin_following()
-        except RefusedError as error:
+        except ArmStateError as error:
             self._lose_control(error)
 
     @property
@@ -183,7 +183,7 @@ class FrankaArm(Guarded):
         }
 
     def command(self, pose: Pose) -> None:
-        """Raises `RefusedError` where the arm does not follow poses now."""
+        """Raises `ArmStateError` where the arm does not follow poses now."""
         self._require_impedance()
         self.law.forget()
         self.governor.command(pose, self.now_s)
@@ -212,13 +212,13 @@ class FrankaArm(Guarded):
     def set_load(self, load: Load) -> None:
         """The robot takes one only while nobody controls it, so for a moment nobody does."""
         if self.mode == Mode.RESETTING or np.abs(self.dq).max() > _STANDING_RAD_PER_S:
-            raise RefusedError("The arm is moving; a load can be set while it stands.")
+            raise ArmStateError("The arm is moving; a load can be set while it stands.")
         had_control = self._control is not None
         self._give_up_control()
         try:
             self._robot.set_load(load.mass_kg, list(load.centre_m), list(load.inertia_kg_m2))
         except self._library.CommandException as error:
-            raise RefusedError(f"The robot does not take this load: {error}") from error
+            raise ArmStateError(f"The robot does not take this load: {error}") from error
         finally:
             if had_control:
                 self._resume()
@@ -227,7 +227,7 @@ class FrankaArm(Guarded):
         """Control again, in the mode there was."""
         try:
             self._take_control()
-        except RefusedError as error:
+        except ArmStateError as error:
             self._lose_control(error)
             raise
         if self.mode == Mode.IMPEDANCE:
@@ -253,14 +253,14 @@ class FrankaArm(Guarded):
         self._hold_joints(Mode.HALTED)
 
     def recover(self) -> None:
-        """Raises `RefusedError` where the robot stays as it is, as while its stop button is pressed."""
+        """Raises `ArmStateError` where the robot stays as it is, as while its stop button is pressed."""
         if self.mode != Mode.HALTED:
             return
         if self._control is None:
             try:
                 self._robot.automatic_error_recovery()
             except (self._library.CommandException, self._library.ControlException) as error:
-                raise RefusedError(f"The robot does not recover: {_line(error)}") from error
+                raise ArmStateError(f"The robot does not recover: {_line(error)}") from error
             self._take_control()
         self._begin_following()
 
@@ -276,16 +276,16 @@ class FrankaArm(Guarded):
         self._give_up_control()
 
     def _take_control(self) -> None:
-        """Torque control, and everything of this moment. Raises `RefusedError` where the robot does not allow it."""
+        """Torque control, and everything of this moment. Raises `ArmStateError` where the robot does not allow it."""
         torques, forces = (list(limits) for limits in self._collision)
         try:
             self._robot.set_collision_behavior(torques, torques, forces, forces)
             self._control = self._robot.start_torque_control()
         except (self._library.CommandException, self._library.ControlException) as error:
-            raise RefusedError(f"The robot does not take torques: {_line(error)}") from error
+            raise ArmStateError(f"The robot does not take torques: {_line(error)}") from error
         self._measure(self._read())
         if self._control is None:
-            raise RefusedError(f"The robot stopped at once: {self._halted_by}")
+            raise ArmStateError(f"The robot stopped at once: {self._halted_by}")
 
     def _give_up_control(self) -> None:
         if self._control is None:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import FRANKA_M_PER_UNIT, GripperVerb, RefusedError
+from hilserl.robot.control.backend import FRANKA_M_PER_UNIT, ArmStateError, GripperVerb
 from hilserl.robot.drivers.franka.library import load
 
 _OPEN_M, _CLOSED_M, _GRASP_N = 0.09, 0.01, 130.0
@@ -64,7 +64,7 @@ class HandLine:
         try:
             self._line.send_bytes(json.dumps([method, *given]).encode())
         except OSError as error:
-            raise RefusedError("The hand's process has ended; restart the server.") from error
+            raise ArmStateError("The hand's process has ended; restart the server.") from error
 
     def close(self) -> None:
         self._line.close()

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from hilserl.robot.control.backend import Load, RefusedError
+from hilserl.robot.control.backend import ArmStateError, Load
 from hilserl.robot.control.driver import ArmSettings
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.process_backend import LoopBackend
@@ -61,7 +61,7 @@ class RosBackend(LoopBackend):
         until = time.monotonic() + _BUSY_S
         while (outcome := self.ask("outcome")) is None:
             if time.monotonic() > until:
-                raise RefusedError(f"The arm has been busy for {_BUSY_S:.0f} s; look at what ROS printed.")
+                raise ArmStateError(f"The arm has been busy for {_BUSY_S:.0f} s; look at what ROS printed.")
             time.sleep(_POLL_S)
         if outcome:
-            raise RefusedError(outcome)
+            raise ArmStateError(outcome)

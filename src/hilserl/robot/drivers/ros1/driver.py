@@ -11,8 +11,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import GripperKind, GripperVerb, Load, Mode, RefusedError
-from hilserl.robot.control.command_limiter import Governor
+from hilserl.robot.control.backend import ArmStateError, GripperKind, GripperVerb, Load, Mode
+from hilserl.robot.control.command_limiter import CommandLimiter
 from hilserl.robot.control.driver import Guarded
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
@@ -81,7 +81,7 @@ class RosArm(Guarded):
             self.close()
             raise
         # The state is too old and too rare to brake by: that is left to the controller's damping.
-        self.governor = Governor(box, limits, self.pose, brake_s=0.0)
+        self.governor = CommandLimiter(box, limits, self.pose, brake_s=0.0)
         self._begin_following()
 
     def tick(self) -> None:
@@ -158,7 +158,7 @@ class RosArm(Guarded):
         return f"the robot's mode is {mode}" + (f": {_WHAT_TO_DO[mode]}" if mode in _WHAT_TO_DO else "")
 
     def command(self, pose: Pose) -> None:
-        """Raises `RefusedError` where the arm does not follow poses now."""
+        """Raises `ArmStateError` where the arm does not follow poses now."""
         self._require_impedance()
         self.governor.command(pose, self.now_s)
         self._published = None
@@ -233,7 +233,7 @@ class RosArm(Guarded):
 
     def _require_leisure(self) -> None:
         if self._work is not None:
-            raise RefusedError(f"The arm is busy {self._what}.")
+            raise ArmStateError(f"The arm is busy {self._what}.")
 
     def _finish_work(self) -> None:
         work, then = self._work, self._then
@@ -293,7 +293,7 @@ class RosArm(Guarded):
             if not self._comes(self._is_moving, _RECOVER_S) and self._robot_mode == _IDLE:
                 self._run_impedance()
         if not self._is_moving():
-            raise RefusedError(f"The arm is still halted: {self._stopped_by()}.")
+            raise ArmStateError(f"The arm is still halted: {self._stopped_by()}.")
         self._node.set_compliance(self._compliance)
 
     def _is_moving(self) -> bool:

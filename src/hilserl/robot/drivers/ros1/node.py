@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import Load, RefusedError
+from hilserl.robot.control.backend import ArmStateError, Load
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.poses import Pose
 from hilserl.robot.drivers.ros1.messages import import_rospy, message
@@ -110,7 +110,7 @@ class RosNode:
         return goal
 
     def set_compliance(self, compliance: Compliance) -> None:
-        """Raises `RefusedError` where the controller does not take it as it is."""
+        """Raises `ArmStateError` where the controller does not take it as it is."""
         encoding = importlib.import_module("dynamic_reconfigure.encoding")
         wanted = compliance.as_dict()
         answer = self._call(
@@ -119,12 +119,12 @@ class RosNode:
         got = encoding.decode_config(answer.config)
         other = {name: got.get(name) for name, value in wanted.items() if got.get(name) != value}
         if other:
-            raise RefusedError(
+            raise ArmStateError(
                 f"The impedance controller made {other} of { ({name: wanted[name] for name in other}) }."
             )
 
     def set_load(self, load: Load) -> None:
-        """Raises `RefusedError` where franka_control does not take it."""
+        """Raises `ArmStateError` where franka_control does not take it."""
         answer = self._call(
             SET_LOAD,
             "franka_msgs/SetLoad",
@@ -133,7 +133,7 @@ class RosNode:
             load_inertia=load.inertia_kg_m2,
         )
         if not answer.success:
-            raise RefusedError(f"{SET_LOAD} failed: {answer.error}. A Franka takes it with its user stop pressed.")
+            raise ArmStateError(f"{SET_LOAD} failed: {answer.error}. A Franka takes it with its user stop pressed.")
 
     def set_reset_joints(self, joints_rad: tuple[float, ...]) -> None:
         """For joint.launch. Raises HilserlError where the master is gone."""
@@ -148,7 +148,7 @@ class RosNode:
             rospy.wait_for_service(service, _SERVICE_WAIT_S)
             return rospy.ServiceProxy(service, message(name, "srv"))(**given)
         except (rospy.ROSException, rospy.ServiceException) as error:
-            raise RefusedError(f"The ROS service {service} did not do it: {error}") from error
+            raise ArmStateError(f"The ROS service {service} did not do it: {error}") from error
 
     def close(self) -> None:
         with contextlib.suppress(self._rospy.ROSException):

@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 
 from hilserl.robot.control.backend import GripperKind, GripperVerb, Load, Mode
-from hilserl.robot.control.command_limiter import Governor
+from hilserl.robot.control.command_limiter import CommandLimiter
 from hilserl.robot.control.driver import Guarded
 from hilserl.robot.control.impedance import Compliance, ImpedanceLaw, most
 from hilserl.robot.control.joint_space import JointDrive, JointLimits
@@ -67,7 +67,7 @@ class SimArm(Guarded):
         self.ticks = 0
         self._halted_by = ""
         self.sim.restart()
-        self.governor = Governor(box, limits, self._tool_pose(), _BRAKE_S)
+        self.governor = CommandLimiter(box, limits, self._tool_pose(), _BRAKE_S)
         self.reset_scene(0, home=True)
 
     @property
