@@ -1,0 +1,119 @@
+"""Imports point from the upper floors of the package to the lower ones."""
+
+import ast
+from collections.abc import Mapping
+
+import pytest
+
+from tests.support.source_code import PACKAGE, SourceFile, files_of_package, files_of_tests
+from tests.support.to_do import still_to_do
+
+ROOT = {"errors", "files", "address", "interrupt"}
+BASE = ROOT | {"data", "vision", "envs.env", "sim"}
+MIDDLE = BASE | {"operators", "agents", "rewards", "tasks"}
+ENVS = MIDDLE | {"robot", "envs"}
+RUNS = ENVS | {"runs"}
+ROLLOUT = RUNS | {"rollout"}
+TRAINING = ROLLOUT | {"training"}
+DISTRIBUTED = TRAINING | {"distributed"}
+FLOORS: Mapping[str, set[str]] = {
+    "errors": set(),
+    "files": {"errors"},
+    "address": {"errors"},
+    "interrupt": {"errors"},
+    "data": ROOT,
+    "vision": ROOT | {"data"},
+    "envs.env": ROOT | {"data"},
+    "sim": ROOT | {"data", "envs.env"},
+    "operators": ROOT | {"data", "envs.env", "sim"},
+    "agents": ROOT | {"data", "vision"},
+    "rewards": ROOT | {"data", "vision"},
+    "tasks": ROOT | {"data", "sim", "envs.env"},
+    "robot": ROOT | {"data", "sim", "envs.env", "tasks"},
+    "envs": ROOT | {"data", "sim", "envs.env", "tasks", "robot"},
+    "runs": RUNS,
+    "rollout": ROLLOUT,
+    "training": TRAINING,
+    "distributed": DISTRIBUTED,
+    "benchmarks": DISTRIBUTED | {"benchmarks"},
+    "cli": DISTRIBUTED | {"benchmarks"},
+    "__main__": {"cli"},
+    "__init__": TRAINING,
+}
+"""Parts of the package with the parts that each may import.
+
+A dotted name is one module that stands on a lower floor than the rest of its part.
+"""
+FORBIDDEN_LIBRARIES = {
+    "sim": {"jax", "equinox", "optax"},
+    "tasks": {"jax", "equinox", "optax"},
+    "operators": {"jax", "equinox", "optax", "mujoco"},
+    "agents": {"mujoco"},
+    "rewards": {"mujoco"},
+    "vision": {"mujoco"},
+    "robot": {"jax", "equinox", "optax"},
+    "data": {"jax", "mujoco"},
+}
+CONSOLE_LIBRARIES = {"mujoco", "websockets"}
+"""The console is MuJoCo's viewer; the takeover rules beside it do not know MuJoCo."""
+ARRAY_LIBRARIES = {"jax", "equinox"}
+"""`data/arrays.py` names the leaves of JAX's pytrees."""
+
+
+def part(dotted: str) -> str:
+    """Return the longest key of FLOORS that a dotted name inside the package begins with."""
+    words = dotted.split(".")
+    names = (".".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((name for name in names if name in FLOORS), words[0])
+
+
+def module_of(file: SourceFile) -> str:
+    """Return the dotted name of a file inside the package."""
+    return ".".join(file.path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("file", files_of_package(), ids=lambda file: file.name)
+def test_imports_point_to_lower_floors(file: SourceFile) -> None:
+    own = part(module_of(file))
+    allowed = FLOORS[own] | {own, "errors", "__version__"}
+    inside = (name.removeprefix("hilserl.") for name in file.imports() if name.startswith("hilserl."))
+    used = {part(name) for name in inside}
+    assert used <= allowed, f"{own} must not import {sorted(used - allowed)}."
+
+
+@pytest.mark.parametrize("file", files_of_package(), ids=lambda file: file.name)
+def test_parts_stay_free_of_each_others_libraries(file: SourceFile) -> None:
+    used = {name.split(".")[0] for name in file.imports()}
+    allowed = CONSOLE_LIBRARIES if "console" in file.path.parts else set()
+    allowed = allowed | (ARRAY_LIBRARIES if file.path.name == "arrays.py" else set())
+    assert not used & (FORBIDDEN_LIBRARIES.get(part(module_of(file)), set()) - allowed)
+
+
+def test_package_directories_import_each_other_in_one_direction() -> None:
+    circles = [
+        (low, high) for low, allowed in FLOORS.items() for high in allowed if high != low and low in FLOORS[high]
+    ]
+    assert not circles
+
+
+@still_to_do
+def test_test_helpers_come_from_tests_support() -> None:
+    found = [
+        f"{file.name}: {name}"
+        for file in files_of_tests()
+        for name in file.imports()
+        if name.startswith("tests.") and not name.startswith("tests.support")
+    ]
+    assert not found, "\n".join(found)
+
+
+@still_to_do
+def test_only_the_command_line_prints_and_draws_progress_bars() -> None:
+    found = [
+        file.place(node)
+        for file in files_of_package()
+        if part(module_of(file)) not in {"cli", "__main__"}
+        for node in ast.walk(file.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"print", "tqdm"}
+    ]
+    assert not found, "\n".join(found)

@@ -1,0 +1,82 @@
+"""Names in the field's words, each for one thing."""
+
+import ast
+import re
+from collections import defaultdict
+
+from tests.support.source_code import SourceFile, files_of_package, files_of_tests
+from tests.support.to_do import still_to_do
+
+BANNED = {
+    *("seat", "station", "person", "persons", "crew", "governor", "puck", "tally", "contestant", "contestants"),
+    *("errand", "alongside", "folder", "picture", "pictures", "film", "filmed", "somebody", "nobody", "whoever"),
+    *("averager", "descend", "unexpectedness", "judge", "judges", "beat", "told", "said", "errands", "seated"),
+}
+"""Words that the table of terms replaces; as words of an identifier, not inside one (`keyboard` is fine)."""
+BANNED_CLASSES = {"Board", "Crew", "Door", "Line", "LineError", "Peer", "Pace", "Where", "RefusedError"}
+NOT_A_THING = {
+    *("a", "an", "the", "it", "its", "this", "that", "these", "those", "there", "one", "another", "other"),
+    *("what", "whatever", "where", "wherever", "how", "who", "whoever", "whose", "whether", "which", "why", "when"),
+    *("each", "every", "all", "any", "anything", "both", "many", "several", "only", "none", "no", "nobody", "nothing"),
+    *("with", "without", "from", "of", "on", "in", "at", "by", "to", "before", "after", "between", "beside", "behind"),
+    *("if", "while", "once", "as", "over", "off", "elsewhere", "somebody", "anybody", "is", "are", "does"),
+}
+"""First words of a test's name that are not the thing it tests."""
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def identifiers(file: SourceFile) -> set[tuple[str, int]]:
+    """Return the names that a file gives to things, with their lines."""
+    found: set[tuple[str, int]] = set()
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add((node.name, node.lineno))
+        elif isinstance(node, ast.arg):
+            found.add((node.arg, node.lineno))
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add((node.id, node.lineno))
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add((node.attr, node.lineno))
+    return found
+
+
+@still_to_do
+def test_replaced_words_do_not_come_back() -> None:
+    found = [
+        f"{file.name}:{line}: {name}"
+        for file in (*files_of_package(), *files_of_tests())
+        for name, line in sorted(identifiers(file))
+        if BANNED & {word.lower() for word in _WORD.findall(name)}
+    ]
+    assert not found, "\n".join(found)
+
+
+@still_to_do
+def test_replaced_class_names_do_not_come_back() -> None:
+    found = [
+        f"{file.place(node)}: {node.name}"
+        for file in files_of_package()
+        for node in file.classes()
+        if node.name in BANNED_CLASSES
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_class_names_are_defined_once() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for file in files_of_package():
+        for node in file.classes():
+            places[node.name].append(file.place(node))
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
+@still_to_do
+def test_test_names_begin_with_the_thing_tested() -> None:
+    found = [
+        f"{file.place(node)}: {node.name}"
+        for file in files_of_tests()
+        if file.path.name.startswith("test_")
+        for node in file.functions()
+        if node.name.startswith("test_") and node.name.split("_")[1] in NOT_A_THING
+    ]
+    assert not found, "\n".join(found)
