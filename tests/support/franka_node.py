@@ -86,7 +86,7 @@ class Franka:
         self._rospy.Subscriber(topic, message(name), lambda said: self._asked.put(lambda: act(said)))
 
     def run(self) -> None:
-        beat = LoopTimer(TICK_S, *np.zeros((2, WINDOW)))
+        timer = LoopTimer(TICK_S, *np.zeros((2, WINDOW)))
         while not self._rospy.is_shutdown():
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -95,7 +95,7 @@ class Franka:
                 self._filter()
             self._arm.tick()
             self._publish()
-            beat.wait()
+            timer.wait()
 
     def _filter(self) -> None:
         """As the controller's: the set point never jumps."""

@@ -29,7 +29,7 @@ from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool
 from hilserl.distributed.store import Store
 from hilserl.distributed.weights import weights_of
-from hilserl.robot.control.rate_limiter import RateLimiter
+from hilserl.robot.control.timing import RateLimiter
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_env
 from hilserl.training.learner import LearnerFacts

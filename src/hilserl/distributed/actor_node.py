@@ -16,7 +16,7 @@ from hilserl.distributed.protocol import Hello, UnreachableError, Welcome, encod
 from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool
 from hilserl.interrupt import Interrupt
-from hilserl.robot.control.rate_limiter import RateLimiter
+from hilserl.robot.control.timing import RateLimiter
 from hilserl.rollout.timers import Stopwatch
 from hilserl.runs.metrics import RunCounters
 from hilserl.runs.run_dir import locked

@@ -18,8 +18,7 @@ from hilserl.robot.client.config import RobotConfig
 from hilserl.robot.client.homing import Homing
 from hilserl.robot.control.backend import halted
 from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
-from hilserl.robot.control.rate_limiter import RateLimiter
-from hilserl.robot.control.timing import WINDOW, percentiles_ms
+from hilserl.robot.control.timing import WINDOW, RateLimiter, percentiles_ms
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
 from hilserl.sim.cameras import Cameras, checked_crops
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl, turned

@@ -14,7 +14,6 @@ from hilserl.robot.control.impedance import Compliance, ImpedanceLaw, pose_error
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import angle_rad, euler_xyz_rad, rotation_matrix, to_wxyz, to_xyzw, turned_towards
 from hilserl.robot.control.shared_state import SharedState
-from hilserl.robot.control.timing import WINDOW, LoopTimer
 from hilserl.robot.drivers.sim.driver import TICK_S, SimArm
 from hilserl.robot.http.lease import HeldError, Lease
 from hilserl.robot.http.server import check_listening
@@ -298,31 +297,6 @@ def test_a_board_shows_what_was_written_last_or_that_nothing_comes() -> None:
     np.frombuffer(memory)[0] += 1
     with pytest.raises(LostError, match="while it was writing"):
         reader.read()
-
-
-def test_a_beat_catches_up_or_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    slept: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        nonlocal now
-        slept.append(seconds)
-        now += seconds
-
-    monkeypatch.setattr("hilserl.robot.control.timing.time.monotonic", lambda: now)
-    monkeypatch.setattr("hilserl.robot.control.timing.time.sleep", sleep)
-    late = np.zeros(WINDOW)
-    beat = LoopTimer(0.001, late, np.zeros(WINDOW))
-    beat.wait()
-    now += 0.0055
-    for _ in range(6):
-        beat.wait()
-    assert len(slept) == 2, "five ticks at once, then the beat again"
-    assert np.isclose(now, 100.007)
-    assert np.isclose(late.max(), 0.0045)
-    now += 1.0
-    beat.wait()
-    assert beat.skipped == pytest.approx(999, abs=1)
 
 
 def test_the_home_of_these_tests_is_the_arm_s(shared_env: object) -> None:

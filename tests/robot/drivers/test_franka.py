@@ -14,7 +14,6 @@ from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError, Load, Mode
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.control.timing import WINDOW, LoopTimer
 from hilserl.robot.drivers.franka.driver import JOINTS, MAX_TORQUE_STEP_NM, FrankaArm
 from hilserl.robot.drivers.franka.hand import HandLine
 from hilserl.sim.panda import HOME_JOINTS_RAD
@@ -263,19 +262,6 @@ def test_the_hand_is_asked_for_what_hil_serl_asks(library: Any) -> None:
         '["move", 0.08, 0.3]',
     ]
     assert bench.arm.measurements()["gripper"] == 0.25
-
-
-def test_a_beat_that_is_the_robot_s_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("hilserl.robot.control.timing.time.monotonic", lambda: now)
-    late, busy = np.zeros(WINDOW), np.zeros(WINDOW)
-    beat = LoopTimer(0.001, late, busy)
-    for waited_s, worked_s in ((0.0010, 0.0002), (0.0008, 0.0002), (0.0018, 0.0002)):
-        now += waited_s + worked_s
-        beat.follow(waited_s)
-    assert beat.ticks == 3
-    assert np.allclose(busy[:3], 0.0002)
-    assert np.allclose(late[1:4], [0, 0, 0.001], atol=1e-9)
 
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from hilserl.robot.client.client import RobotClient
 from hilserl.robot.control.backend import ArmStateError
 from hilserl.robot.control.poses import Pose, angle_rad, turned_towards
-from hilserl.robot.control.rate_limiter import RateLimiter
+from hilserl.robot.control.timing import RateLimiter
 
 _HZ = 20
 _TURN_RAD_PER_S = 1.0

@@ -50,7 +50,7 @@ def run(settings: ArmSettings, memory: Any, rings: Any, line: Connection) -> Non
         real_time = float(ask_for_real_time())
         arm.tick()
         line.send_bytes(b"{}")
-        beat = LoopTimer(settings.tick_s, lateness_s, busy_s)
+        timer = LoopTimer(settings.tick_s, lateness_s, busy_s)
         while _answer(line, arm):
             arm.tick()
             board.write(
@@ -59,15 +59,15 @@ def run(settings: ArmSettings, memory: Any, rings: Any, line: Connection) -> Non
                     "time_s": arm.now_s,
                     "mode": float(arm.mode),
                     "watchdog_holds": float(arm.governor.watchdog_holds),
-                    "ticks": float(beat.ticks),
-                    "skipped": float(beat.skipped),
+                    "ticks": float(timer.ticks),
+                    "skipped": float(timer.skipped),
                     "real_time": real_time,
                 }
             )
             if arm.waited_s is None:
-                beat.wait()
+                timer.wait()
             else:
-                beat.follow(arm.waited_s)
+                timer.record_paced_tick(arm.waited_s)
 
 
 def ask_for_real_time() -> bool:
