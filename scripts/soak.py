@@ -33,7 +33,7 @@ FLAT_MB_PER_MIN = 2.0
 """Memory counts as flat where the median over the lives grows by no more than this."""
 NETWORK = (
     *("--agent.hidden", "64", "64", "--agent.batch-size", "32", "--agent.utd-ratio", "1"),
-    *("--agent.critics", "2", "--agent.target-critics", "2"),
+    *("--agent.num-critics", "2", "--agent.num-target-critics", "2"),
 )
 
 
@@ -42,7 +42,8 @@ def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
     return (
         *("--obs", arguments.obs, "--image-size", str(arguments.image_size), "--seed", str(arguments.seed)),
         *("--agent.vision.encoder", arguments.encoder, *NETWORK),
-        *("--demonstrations", "2", "--training-starts", "50", "--rounds-per-step", "0", "--max-rounds-per-step", "1"),
+        *("--demonstrations", "2", "--training-starts", "50", "--update-steps-per-env-step", "0"),
+        *("--max-update-steps-per-env-step", "1"),
         *("--actor-hz", str(arguments.hz), "--replay-capacity", str(arguments.capacity)),
         *("--max-env-steps", "100000000", "--max-minutes", "1000000"),
         *("--eval-every", "500", "--eval-episodes", "1", "--solved-evaluations", "0"),

@@ -28,7 +28,8 @@ from hilserl.tasks import make_env, pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 from hilserl.training.baselines import baseline_configs
-from hilserl.training.config import TrainConfig, from_json, preset, to_json
+from hilserl.training.config import TrainConfig, preset
+from hilserl.training.config_file import from_json, to_json
 from hilserl.training.learner import Learner
 from hilserl.training.policy_loading import load_policy
 from hilserl.training.trainer import train
@@ -75,7 +76,7 @@ def test_what_is_always_demonstrated_is_done(state_spec: ExperienceSpec, gripper
     batches = random_batches(spec, 2, 8)
     shown = np.array([0.5, -0.3, 0.0, 1.0, -1.0][: 3 + grippers], np.float32)
     batches = batches._replace(action=np.broadcast_to(shown, batches.action.shape))
-    agent = create_cloner(spec, dataclasses.replace(SMALL, learning_rate=3e-3, averaging_rate=0.1), 0)
+    agent = create_cloner(spec, dataclasses.replace(SMALL, learning_rate=3e-3, ema_rate=0.1), 0)
     for index in range(150):
         agent, metrics = update(agent, batches, jax.random.key(index))
     assert ("gripper_agreement" in metrics) == (grippers > 0)
@@ -185,7 +186,7 @@ def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path, demos: Path, algo
     assert same_weights(weights(whole, 4), weights(halves, 4))
     assert not same_weights(weights(halves, 2), weights(halves, 4))
     state = json.loads((halves.checkpoints / "4" / "state.json").read_text())
-    assert (state["env_steps"], state["rounds"]) == (4, 4 if algorithm == "sac" else 3 + 4)
+    assert (state["env_steps"], state["update_steps"]) == (4, 4 if algorithm == "sac" else 3 + 4)
 
 
 class AfterRounds(Interrupt):
@@ -237,7 +238,7 @@ def test_the_verb_leaves_what_a_run_leaves(tmp_path: Path, monkeypatch: pytest.M
     run = RunDir(tmp_path / "run")
     assert run.read_result()["algorithm"] == "bc"
     assert run.curve.stat().st_size > 10_000
-    assert [record["rounds"] for record in read_metrics(run.metrics, "evaluation")] == [2, 4, 6, 8]
+    assert [record["update_steps"] for record in read_metrics(run.metrics, "evaluation")] == [2, 4, 6, 8]
     assert "held_out_motion_error" in read_metrics(run.metrics, "cloning")[-1]
     assert load_policy(run).checkpoint.name in {"2", "4", "6", "8"}
 
@@ -285,7 +286,7 @@ def test_demonstrations_of_one_step_are_enough(tmp_path: Path) -> None:
     settings = config(algorithm="bc", cloning_updates=2, demos=(tmp_path / "demos",))
     learner = Learner(env.experience, settings, list(steps_of_one(env)))
     learner.learn()
-    assert learner.rounds == 1
+    assert learner.update_steps == 1
 
 
 def steps_of_one(env: Any) -> Sequence[Step]:

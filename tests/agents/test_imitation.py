@@ -168,7 +168,7 @@ def test_there_is_nothing_to_begin_with_where_nothing_was_demonstrated(state_spe
         (config(agent=CLONES, cloning_updates=5), [], 0),
         (config(agent=SMALL, cloning_updates=5), demonstrations, 0),
     ):
-        assert Learner(state_spec, settings, prior).cloning_rounds == rounds
+        assert Learner(state_spec, settings, prior).pretraining_update_steps == rounds
 
 
 def test_a_run_is_first_judged_by_what_it_was_cloned_to(state_spec: ExperienceSpec) -> None:
@@ -178,13 +178,13 @@ def test_a_run_is_first_judged_by_what_it_was_cloned_to(state_spec: ExperienceSp
     for round_number in range(1, 5):
         learner.learn()
         agent, _ = learner.snapshot
-        assert moved(agent.actor, agent.averaged) == (round_number != learner.cloning_rounds == 3)
+        assert moved(agent.actor, agent.averaged) == (round_number != learner.pretraining_update_steps == 3)
 
 
 def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
     demos, env = tmp_path / "demos", make_env("pick_cube", obs="state")
-    record_demonstrations(env, demos, 1, 0, config().person)
+    record_demonstrations(env, demos, 1, 0, config().simulated_operator)
     monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 2)
     settings = config(agent=dataclasses.replace(config().agent, cloning_weight=0.01), cloning_updates=6, demos=(demos,))
     whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
@@ -193,4 +193,4 @@ def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path, monkeypatch: pyte
     train(settings, halves, resume=True)
     assert same_weights(weights(whole, 4), weights(halves, 4))
     state = json.loads((halves.checkpoints / "4" / "state.json").read_text())
-    assert (state["env_steps"], state["rounds"]) == (4, 3 + 4)
+    assert (state["env_steps"], state["update_steps"]) == (4, 3 + 4)

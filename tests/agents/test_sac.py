@@ -16,7 +16,7 @@ from hilserl.data.spec import ActionLayout, ExperienceSpec, entry
 from hilserl.data.step import Transitions
 from hilserl.errors import HilserlError
 
-SMALL = AgentConfig(hidden=(16, 16), critics=3, target_critics=2, utd_ratio=2, batch_size=8)
+SMALL = AgentConfig(hidden=(16, 16), num_critics=3, num_target_critics=2, utd_ratio=2, batch_size=8)
 
 
 def random_batches(spec: ExperienceSpec, batches: int, size: int, seed: int = 0) -> Transitions:
@@ -99,7 +99,7 @@ def test_the_encoder_is_never_trained(state_spec: ExperienceSpec) -> None:
 
 
 def test_target_networks_trail_at_the_target_rate(state_spec: ExperienceSpec) -> None:
-    config = dataclasses.replace(SMALL, utd_ratio=1, target_rate=0.1)
+    config = dataclasses.replace(SMALL, utd_ratio=1, tau=0.1)
     agent = create_agent(state_spec, config, 0)
     after, _ = update(agent, random_batches(state_spec, 1, 8), jax.random.key(0))
     for old, new, target in zip(
@@ -111,7 +111,7 @@ def test_target_networks_trail_at_the_target_rate(state_spec: ExperienceSpec) ->
 @pytest.mark.parametrize("bootstrap", [0.0, 1.0])
 def test_values_converge_to_the_known_ones(state_spec: ExperienceSpec, bootstrap: float) -> None:
     """One state, reward 1: with termination Q is 1; going on for ever at discount 0.5 it is 2."""
-    config = dataclasses.replace(SMALL, discount=0.5, target_rate=0.2, learning_rate=3e-3, gripper_penalty=0.0)
+    config = dataclasses.replace(SMALL, discount=0.5, tau=0.2, learning_rate=3e-3, gripper_penalty=0.0)
     agent = create_agent(state_spec, config, 0)
     state = {"state": np.ones((2, 8, 3), np.float32)}
     rng = np.random.default_rng(0)
@@ -187,13 +187,13 @@ def test_huge_inputs_do_not_break_the_networks(state_spec: ExperienceSpec) -> No
 @pytest.mark.parametrize(
     "settings",
     [
-        {"target_critics": 9},
+        {"num_target_critics": 9},
         {"discount": 1.5},
         {"utd_ratio": 0},
         {"batch_size": 0},
         {"hidden": ()},
-        {"target_rate": 0.0},
-        {"averaging_rate": 1.5},
+        {"tau": 0.0},
+        {"ema_rate": 1.5},
         {"cloning_weight": -0.1},
         {"cloning_half_life": 0},
     ],
@@ -240,7 +240,7 @@ def test_what_the_camera_shows_matters(state_spec: ExperienceSpec) -> None:
 
 def test_the_averaged_actor_follows_the_actor(state_spec: ExperienceSpec) -> None:
     rate, rounds = 0.1, 5
-    agent = create_agent(state_spec, dataclasses.replace(SMALL, averaging_rate=rate), 0)
+    agent = create_agent(state_spec, dataclasses.replace(SMALL, ema_rate=rate), 0)
     expected = jax.tree.leaves(agent.actor)
     for number in range(rounds):
         agent, _ = update(agent, random_batches(state_spec, 2, 8, number), jax.random.key(number))

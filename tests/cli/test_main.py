@@ -17,7 +17,8 @@ from hilserl.cli.train import TrainArguments
 from hilserl.data.episode_summary import wilson_interval
 from hilserl.data.episodes import read_episode
 from hilserl.rollout.evaluation import Evaluation
-from hilserl.training.config import preset, save_config
+from hilserl.training.config import preset
+from hilserl.training.config_file import save_config
 
 TINY = {
     "--image-size": "32",
@@ -28,7 +29,7 @@ TINY = {
     "--eval-episodes": "1",
     "--final-eval-episodes": "1",
     "--agent.hidden": "16",
-    "--agent.critics": "2",
+    "--agent.num-critics": "2",
     "--agent.batch-size": "8",
     "--agent.utd-ratio": "2",
 }

@@ -46,7 +46,8 @@ from hilserl.distributed.protocol import (
 from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool, SpoolFullError
 from hilserl.errors import HilserlError
-from hilserl.training.config import preset, to_json
+from hilserl.training.config import preset
+from hilserl.training.config_file import to_json
 from hilserl.training.learner import LearnerFacts
 from tests.support.loopback import Proxy, ToyLearner, free_port, hello_of, key, keys, linked, toy_weights, until
 from tests.support.loopback import toy_episode as episode
@@ -821,7 +822,7 @@ def link(tmp_path: Path, learner: ToyLearner) -> Iterator[RemoteLearner]:
 
 
 def test_a_link_carries_steps_weights_and_signs_of_life(tmp_path: Path, learner: ToyLearner) -> None:
-    learner.facts = LearnerFacts(rounds=5, rounds_per_s=2.5, losses={"critic": 0.5})
+    learner.facts = LearnerFacts(update_steps=5, update_steps_per_s=2.5, losses={"critic": 0.5})
     with linked(tmp_path / "actor", learner.spec, learner.address, numbers=lambda: {"steps": 12.0}) as link:
         welcome = link.connect(gone)
         assert (welcome.number, welcome.session, link.weights()[1]) == (0, 1, 0)
@@ -833,9 +834,9 @@ def test_a_link_carries_steps_weights_and_signs_of_life(tmp_path: Path, learner:
         learner.published = (7, toy_weights())
         until(lambda: link.weights()[1] == 7, "the new weights")
         until(lambda: link.counters.weights == 2, "them to be counted")
-        learner.facts = dataclasses.replace(learner.facts, rounds=9)
+        learner.facts = dataclasses.replace(learner.facts, update_steps=9)
         learner.exchange.stop = "solved"
-        until(lambda: link.stop_reason == "solved" and link.facts.rounds == 9, "the learner's answer")
+        until(lambda: link.stop_reason == "solved" and link.facts.update_steps == 9, "the learner's answer")
         assert link.facts.losses == {"critic": 0.5}
         assert learner.exchange.alive[0].numbers == {"steps": 12.0}
         assert not learner.exchange.left
@@ -1211,7 +1212,7 @@ def test_a_metric_that_is_not_finite_ends_no_actor(tmp_path: Path, learner: ToyL
     with linked(tmp_path / "actor", learner.spec, learner.address, numbers=lambda: {"late": value}) as link:
         link.connect(gone)
         learner.facts = LearnerFacts(1, losses={"critic": value})
-        until(lambda: link._failure or link.facts.rounds == 1, "a sign of life")
+        until(lambda: link._failure or link.facts.update_steps == 1, "a sign of life")
         send(link, episode(0))
         assert link.flush(LONG_S)
 

@@ -139,7 +139,7 @@ def test_what_is_no_number_is_refused(number: str) -> None:
         (f'{{"stream": "{STREAM}", "numbers": {{"a": {number}}}}}', ActorReport),
         (f'{{"life": 0, "newer_than": 1, "within_s": {number}}}', WeightsWanted),
         (f'{{"upto": {number}}}', Stored),
-        (f'{{"facts": {{"rounds_per_s": {number}}}}}', LearnerStatus),
+        (f'{{"facts": {{"update_steps_per_s": {number}}}}}', LearnerStatus),
     ):
         with pytest.raises(ProtocolError):
             decode(text.encode(), kind)
@@ -151,7 +151,7 @@ def test_a_metric_that_is_not_finite_does_not_make_a_message_unreadable(value: f
     report = decode(encode(ActorReport(STREAM, numbers={"bad": value, "good": 1.0})), ActorReport)
     assert report.numbers["good"] == 1.0
     status = decode(encode(LearnerStatus(LearnerFacts(3, losses={"bad": value, "good": 1.0}))), LearnerStatus)
-    assert (status.facts.rounds, status.facts.losses["good"]) == (3, 1.0)
+    assert (status.facts.update_steps, status.facts.losses["good"]) == (3, 1.0)
 
 
 @pytest.mark.parametrize("stream", ["", "0" * 31, "0" * 33, "G" * 32, "A" * 32, "0" * 32 + "\n", "../" * 10 + "aa"])

@@ -19,7 +19,7 @@ DEADLINE_S = 420.0
 SMALL = (
     *("--obs", "state", "--demonstrations", "1", "--training-starts", "1", "--eval-every", "100000"),
     *("--final-eval-episodes", "1", "--agent.hidden", "16", "16", "--agent.batch-size", "8", "--agent.utd-ratio", "1"),
-    *("--max-rounds-per-step", "0.5"),
+    *("--max-update-steps-per-env-step", "0.5"),
 )
 
 

@@ -19,7 +19,8 @@ from hilserl.distributed.sweep import (
 )
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.config import preset, save_config
+from hilserl.training.config import preset
+from hilserl.training.config_file import save_config
 
 USUAL = preset("pick_cube")
 

@@ -29,7 +29,8 @@ from hilserl.rollout.recording import Keeper, record
 from hilserl.runs.checkpoint import best_in
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir, read_episodes
-from hilserl.training.config import TrainConfig, load_config, preset, save_config
+from hilserl.training.config import TrainConfig, preset
+from hilserl.training.config_file import load_config, save_config
 from hilserl.training.trainer import train
 from tests.support import toy_envs
 from tests.training.test_trainer import SMALL_AGENT, same_weights, weights
@@ -52,7 +53,7 @@ def config(task: str, **changes: Any) -> TrainConfig:
     small = {
         "max_env_steps": 12,
         "training_starts": 1,
-        "rounds_per_step": 1.0,
+        "update_steps_per_env_step": 1.0,
         "eval_every": 8,
         "eval_episodes": 2,
         "final_eval_episodes": 2,
@@ -275,7 +276,7 @@ def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) 
     folder = RunDir(tmp_path / "run")
     assert train(config(SLIDE, demos=(tmp_path / "demos",)), folder) is not None
     cloned = RunDir(tmp_path / "cloned")
-    agent = dataclasses.replace(SMALL_AGENT, learning_rate=3e-3, averaging_rate=0.05)
+    agent = dataclasses.replace(SMALL_AGENT, learning_rate=3e-3, ema_rate=0.05)
     cloning = config(SLIDE, demos=(tmp_path / "demos",), algorithm="bc", cloning_updates=600, agent=agent)
     result = train(cloning, cloned)
     assert result is not None

@@ -19,13 +19,14 @@ from hilserl.operators.console.session import ConsoleSession
 from hilserl.robot.client.config import RobotConfig
 from hilserl.runs.run_dir import RunDir
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.training.config import from_json, make_acting_env, make_env, to_json
+from hilserl.training.config import make_acting_env, make_env
+from hilserl.training.config_file import from_json, to_json
 from hilserl.training.trainer import Training, train
 from tests.support.loopback import until
 from tests.support.robot_rig import Rig, serving, sim_backend
 from tests.training.test_trainer import config
 
-SMALL = config(demonstrations=0, max_env_steps=12, rounds_per_step=0.5)
+SMALL = config(demonstrations=0, max_env_steps=12, update_steps_per_env_step=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -273,10 +273,10 @@ def test_a_run_learns_from_what_its_classifier_says_and_keeps_what_fooled_it(
         operator="none",
         max_env_steps=12,
         training_starts=1,
-        rounds_per_step=0.2,
+        update_steps_per_env_step=0.2,
         eval_every=100,
         final_eval_episodes=1,
-        agent=AgentConfig(hidden=(16,), critics=2, batch_size=8, utd_ratio=1),
+        agent=AgentConfig(hidden=(16,), num_critics=2, batch_size=8, utd_ratio=1),
     )
     run = RunDir(tmp_path / "run")
     result = train(config, run)

@@ -249,13 +249,13 @@ class Rounds:
     """A learner that only counts: two rounds a step."""
 
     def __init__(self) -> None:
-        self.online_steps, self.rounds, self.log = 0, 0, []
+        self.online_steps, self.update_steps, self.log = 0, 0, []
         self.gate, self.learning, self.failure = threading.Event(), threading.Event(), None
         self.gate.set()
 
     @property
     def owed(self) -> int:
-        return 2 * self.online_steps - self.rounds
+        return 2 * self.online_steps - self.update_steps
 
     def receive(self, step: Step) -> None:
         self.log.append((step.episode, step.index))
@@ -269,7 +269,7 @@ class Rounds:
         self.gate.wait()
         if self.failure:
             raise self.failure
-        self.rounds += 1
+        self.update_steps += 1
 
 
 def within_reason(work: Callable[..., object], *arguments: object) -> None:
@@ -293,11 +293,11 @@ def test_beside_a_policy_the_learner_is_never_far_behind_and_never_ahead() -> No
     def work() -> None:
         for done, step in enumerate(make_episode(0, 40)):
             link.send(step)
-            assert 2 * (done - 2) <= learner.rounds <= 2 * done
+            assert 2 * (done - 2) <= learner.update_steps <= 2 * done
         link.close()
 
     within_reason(work)
-    assert 2 * 38 <= learner.rounds <= 2 * learner.online_steps == 2 * 40
+    assert 2 * 38 <= learner.update_steps <= 2 * learner.online_steps == 2 * 40
 
 
 def test_a_person_never_waits_for_the_learner_and_a_forgotten_episode_comes_in_order() -> None:
@@ -313,17 +313,17 @@ def test_a_person_never_waits_for_the_learner_and_a_forgotten_episode_comes_in_o
         for step in episodes[0][2:]:
             link.send(step)
         link.forget(1)
-        assert learner.rounds == 0, "the learner still is at its first round"
+        assert learner.update_steps == 0, "the learner still is at its first round"
         learner.gate.set()
         for step in episodes[1]:
             link.send(step)
         link.send(replace(make_step(2, 9), truncated=True))
-        assert learner.rounds >= 2 * 15, "the policy's step waits for what is owed"
+        assert learner.update_steps >= 2 * 15, "the policy's step waits for what is owed"
         link.close()
 
     within_reason(work)
     assert learner.log == [*((1, i) for i in range(9)), (1,), *((2, i) for i in range(10))]
-    assert learner.rounds <= 2 * learner.online_steps
+    assert learner.update_steps <= 2 * learner.online_steps
 
 
 def test_what_stops_the_learner_beside_it_stops_the_actor() -> None:
@@ -348,4 +348,4 @@ def test_a_learner_that_has_nothing_left_after_a_discard_waits_for_more(state_sp
         within_reason(link.send, make_step(number, 0, camera=False))
         time.sleep(0.01)
     link.close()
-    assert learner.rounds == 0
+    assert learner.update_steps == 0

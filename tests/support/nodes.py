@@ -36,7 +36,16 @@ OTHER_TASK = "pick_other"
 SETTINGS = (
     *("--obs", "state", "--demonstrations", "1", "--training-starts", "1", "--actor-hz", "100"),
     *("--agent.hidden", "16", "16", "--agent.batch-size", "8", "--agent.utd-ratio", "1"),
-    *("--agent.critics", "2", "--agent.target-critics", "2", "--rounds-per-step", "0", "--max-rounds-per-step", "0.5"),
+    *(
+        "--agent.num-critics",
+        "2",
+        "--agent.num-target-critics",
+        "2",
+        "--update-steps-per-env-step",
+        "0",
+        "--max-update-steps-per-env-step",
+        "0.5",
+    ),
     *("--max-env-steps", "1000000", "--eval-every", "1000000", "--eval-episodes", "1", "--final-eval-episodes", "1"),
 )
 """A run that is small and does not end by itself."""

@@ -60,7 +60,7 @@ def test_it_is_about_fifty_lines() -> None:
 def test_it_is_in_the_table_and_trains(installed: Path) -> None:
     assert "press_button" in hilserl(installed, "tasks")
     tiny = ("--demonstrations", "1", "--max-env-steps", "4", "--training-starts", "1", "--final-eval-episodes", "1")
-    small = ("--agent.hidden", "16", "--agent.critics", "2", "--agent.utd-ratio", "2", "--agent.batch-size", "8")
+    small = ("--agent.hidden", "16", "--agent.num-critics", "2", "--agent.utd-ratio", "2", "--agent.batch-size", "8")
     hilserl(installed, "train", "press_button", "--obs", "state", "--run-dir", "run", *tiny, *small)
     assert (installed / "run" / "result.json").exists()
     assert (installed / "run" / "policy.mp4").exists()

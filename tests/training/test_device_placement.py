@@ -131,7 +131,7 @@ def on_two_devices(camera: bool) -> None:
         same(learner, alone)
     observation = make_episode(5, 1, camera=camera)[1].observation
     for learner in others:
-        while learner.rounds < ROUNDS:
+        while learner.update_steps < ROUNDS:
             learner.learn()
         split = learner._placement.batches(learner._replay.sample(np.random.default_rng(0), 2, SIZE))
         assert {part.data.shape for part in split.reward.addressable_shards} == {(2, SIZE // 2)}
@@ -160,7 +160,9 @@ def same(learner: Learner, other: Learner) -> None:
 
 def config(camera: bool) -> TrainConfig:
     vision = VisionConfig("small_cnn", width=8)
-    agent = AgentConfig(hidden=(16, 16), critics=2, target_critics=2, utd_ratio=2, batch_size=SIZE, vision=vision)
+    agent = AgentConfig(
+        hidden=(16, 16), num_critics=2, num_target_critics=2, utd_ratio=2, batch_size=SIZE, vision=vision
+    )
     return TrainConfig("toy", obs="pixels" if camera else "state", training_starts=1, replay_capacity=12, agent=agent)
 
 

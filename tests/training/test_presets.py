@@ -8,7 +8,8 @@ import pytest
 
 from hilserl import tasks
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.config import load_config, preset
+from hilserl.training.config import preset
+from hilserl.training.config_file import load_config
 from hilserl.training.trainer import train
 
 
@@ -19,7 +20,7 @@ def test_two_steps_of_every_preset(name: str, tmp_path: Path, monkeypatch: pytes
     chosen, task = preset(name), tasks.find(name)
     assert (chosen.cameras, chosen.frame, chosen.agent.discount) == (task.cameras, task.frame, task.preset.discount)
     vision = dataclasses.replace(chosen.agent.vision, width=8)
-    tiny = dataclasses.replace(chosen.agent, hidden=(16,), critics=2, utd_ratio=2, batch_size=8, vision=vision)
+    tiny = dataclasses.replace(chosen.agent, hidden=(16,), num_critics=2, utd_ratio=2, batch_size=8, vision=vision)
     config = dataclasses.replace(
         chosen,
         image_size=32,

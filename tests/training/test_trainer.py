@@ -23,14 +23,15 @@ from hilserl.runs.checkpoint import choose, load_checkpoint, steps_in
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import pick_cube
 from hilserl.training import learner as learner_module
-from hilserl.training.config import TrainConfig, load_config, preset, save_config
+from hilserl.training.config import TrainConfig, preset
+from hilserl.training.config_file import load_config
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.local_learner import ThreadedLearner
 from hilserl.training.trainer import Training, train
 from hilserl.vision.frame_encoder import VisionConfig
 from tests.support.steps import make_episode
 
-SMALL_AGENT = AgentConfig(hidden=(16, 16), critics=2, target_critics=2, utd_ratio=2, batch_size=8)
+SMALL_AGENT = AgentConfig(hidden=(16, 16), num_critics=2, num_target_critics=2, utd_ratio=2, batch_size=8)
 
 
 def config(**changes: Any) -> TrainConfig:
@@ -40,7 +41,7 @@ def config(**changes: Any) -> TrainConfig:
         demonstrations=1,
         max_env_steps=4,
         training_starts=1,
-        rounds_per_step=1.0,
+        update_steps_per_env_step=1.0,
         eval_every=1000,
         eval_episodes=1,
         final_eval_episodes=1,
@@ -82,7 +83,7 @@ def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path) -> None:
     assert same_weights(weights(whole, 4), weights(halves, 4))
     assert not same_weights(weights(halves, 2), weights(halves, 4))
     state = json.loads((halves.checkpoints / "4" / "state.json").read_text())
-    assert (state["env_steps"], state["episodes"], state["rounds"]) == (4, 2, 4)
+    assert (state["env_steps"], state["episodes"], state["update_steps"]) == (4, 2, 4)
     for name in ("000000.parquet", "000001.parquet"):
         first, second = read_episode(whole.episodes / name)[0], read_episode(halves.episodes / name)[0]
         assert all(np.array_equal(a.action, b.action) for a, b in zip(first, second, strict=True))
@@ -310,7 +311,7 @@ def test_divergence_names_the_step_and_the_last_good_checkpoint(
     train(config(max_env_steps=6), run)
     calls.extend([1] * 6)
     monkeypatch.setattr(learner_module, "update", breaks_later)
-    with pytest.raises(DivergenceError, match=r"round 8.*critic_loss.*checkpoints/6"):
+    with pytest.raises(DivergenceError, match=r"update step 8.*critic_loss.*checkpoints/6"):
         train(config(max_env_steps=20), run, resume=True)
     assert steps_in(run.checkpoints) == [6]
 
@@ -360,21 +361,6 @@ def test_old_checkpoints_go_and_the_best_stays(tmp_path: Path, monkeypatch: pyte
     run = RunDir(tmp_path / "run")
     train(config(demonstrations=0, max_env_steps=12, eval_every=2, keep_checkpoints=2, solved_evaluations=0), run)
     assert steps_in(run.checkpoints) == [10, 12], "no success anywhere: the newest of equals is the best"
-
-
-def test_the_configuration_survives_its_file(tmp_path: Path) -> None:
-    settings = config(demos=(Path("a"), Path("b/c")), free_running=True)
-    save_config(tmp_path / "config.json", settings)
-    assert load_config(tmp_path / "config.json") == settings
-    for text, complaint in (
-        ("{", "config.json"),
-        ('{"task": "pick_cube", "sed": 3}', "Did you mean 'seed'"),
-        ('{"task": "pick_cube", "operator": "ghost"}', "scripted"),
-        ('{"task": "pick_cube", "seed": -1}', "negative"),
-    ):
-        (tmp_path / "config.json").write_text(text)
-        with pytest.raises(HilserlError, match=complaint):
-            load_config(tmp_path / "config.json")
 
 
 def test_every_preset_is_valid() -> None:

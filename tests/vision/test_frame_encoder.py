@@ -46,7 +46,7 @@ def steps(env: ManipulationEnv) -> list[Step]:
 
 
 def config(vision: VisionConfig) -> TrainConfig:
-    agent = AgentConfig(hidden=(16,), critics=2, target_critics=2, utd_ratio=2, batch_size=8, vision=vision)
+    agent = AgentConfig(hidden=(16,), num_critics=2, num_target_critics=2, utd_ratio=2, batch_size=8, vision=vision)
     return TrainConfig("pick_cube", training_starts=1, replay_capacity=50, image_size=SIZE, agent=agent)
 
 

@@ -35,18 +35,18 @@ class AgentConfig:
 
     hidden: tuple[int, ...] = (128, 128)
     """Widths of every network's hidden layers."""
-    critics: int = 4
+    num_critics: int = 4
     """Members of the critic ensemble."""
-    target_critics: int = 2
+    num_target_critics: int = 2
     """How many of them, drawn anew each update, the target takes its minimum over (REDQ, arXiv 2101.05982)."""
     utd_ratio: int = 4
     """Critic updates to one policy update."""
     batch_size: int = 128
     discount: float = 0.97
     learning_rate: float = 3e-4
-    target_rate: float = 0.005
+    tau: float = 0.005
     """Part of the way that target networks move to the online ones at each critic update."""
-    averaging_rate: float = 0.0025
+    ema_rate: float = 0.0025
     """Part of the way that the averaged actor, which is what a run is judged by, moves to the actor in each round."""
     initial_temperature: float = 0.01
     target_entropy_per_action: float = -0.5
@@ -60,15 +60,17 @@ class AgentConfig:
     vision: VisionConfig = field(default_factory=VisionConfig)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.target_critics <= self.critics:
-            raise HilserlError(f"target_critics must be 1 to critics={self.critics}, got {self.target_critics}.")
+        if not 1 <= self.num_target_critics <= self.num_critics:
+            raise HilserlError(
+                f"num_target_critics must be 1 to num_critics={self.num_critics}, got {self.num_target_critics}."
+            )
         if self.cloning_weight < 0:
             raise HilserlError(f"cloning_weight must not be negative, got {self.cloning_weight}.")
         if self.cloning_half_life is not None and self.cloning_half_life < 1:
             raise HilserlError(f"cloning_half_life must be at least 1, got {self.cloning_half_life}.")
         if not 0 <= self.discount <= 1:
             raise HilserlError(f"discount must lie in [0, 1], got {self.discount}.")
-        for name in ("target_rate", "averaging_rate"):
+        for name in ("tau", "ema_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise HilserlError(f"{name} must lie in (0, 1], got {getattr(self, name)}.")
         for name in ("utd_ratio", "batch_size"):

@@ -50,7 +50,7 @@ class Cloner(Agent):
         keys = jax.random.split(key, batches.reward.shape[0])
         arrays, metrics = jax.lax.scan(step, arrays, (batches, keys))
         agent = eqx.combine(arrays, static)
-        averaged = track(agent.averaged, agent.actor, self.config.averaging_rate)
+        averaged = track(agent.averaged, agent.actor, self.config.ema_rate)
         return dataclasses.replace(agent, averaged=averaged), {name: value.mean() for name, value in metrics.items()}
 
 

@@ -90,7 +90,7 @@ class ActorCritic(Agent):
         agent = eqx.combine(arrays, static)
         seen = agent.frames.prepare(last, jax.random.fold_in(policy_key, FRAME_KEYS))
         agent, policy_metrics = _update_policy(agent, seen, policy_key)
-        averaged = track(agent.averaged, agent.actor, agent.config.averaging_rate)
+        averaged = track(agent.averaged, agent.actor, agent.config.ema_rate)
         agent = dataclasses.replace(agent, averaged=averaged)
         return agent, {name: value.mean() for name, value in metrics.items()} | policy_metrics
 
@@ -101,7 +101,7 @@ def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> ActorC
     frames = FrameEncoder(spec, config.vision)
     actor = create_actor(spec, frames, config, (encoder_key, policy_key, gripper_key))
     inputs = actor.encoder.size + spec.action.size
-    critics = critic_ensemble(config.critics, inputs, config.hidden, key=critic_key)
+    critics = critic_ensemble(config.num_critics, inputs, config.hidden, key=critic_key)
     values = Values(actor.encoder, critics, actor.gripper)
     log_temperature = jnp.log(jnp.array(config.initial_temperature, jnp.float32))
     trees = (actor.policy, values, log_temperature)
@@ -137,7 +137,7 @@ def _td_targets(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) -> _T
     seen, seen_by_targets = (encoder(batch.next_observation, noise_key) for encoder in (actor.encoder, targets.encoder))
     motion, _ = sample_squashed(jax.vmap(actor.policy)(seen), motion_key)
     action = jax.vmap(actor.with_grippers)(seen, motion)
-    members = jax.random.choice(member_key, config.critics, (config.target_critics,), replace=False)
+    members = jax.random.choice(member_key, config.num_critics, (config.num_target_critics,), replace=False)
     chosen = jax.tree.map(lambda leaf: leaf[members] if eqx.is_array(leaf) else leaf, targets.critics)
     future = config.discount * batch.bootstrap
     critic = batch.reward + future * ensemble_values(chosen, seen_by_targets, action).min(0)
@@ -193,7 +193,7 @@ def _update_values(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) ->
         agent,
         actor=actor,
         critics=values.critics,
-        targets=track(agent.targets, values, config.target_rate),
+        targets=track(agent.targets, values, config.tau),
         optimizers=optimizers,
     ), metrics
 

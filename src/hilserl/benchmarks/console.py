@@ -121,9 +121,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     _timed(lambda: alone.step(policy), count)
     without = [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     alone.end_episode()
-    station = ConsoleSession(
-        env, Role(), seat=ConsoleConfig(console="web"), report=dashboard.report, value=learner.value
-    )
+    station = ConsoleSession(env, Role(), seat=ConsoleConfig(view="web"), report=dashboard.report, value=learner.value)
     subscribers = [tally, StepSender(link), dashboard, station]
     observe = learner.frames.observe
     watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)

@@ -41,7 +41,7 @@ _PUT = 100
 _NEW_WEIGHTS_S = 0.1
 _BEATS, _BEATS_HZ = 400, 20.0
 _STREAM = "0" * 31
-_BIG = AgentConfig(hidden=(1150, 1150, 1150), critics=1, target_critics=1)
+_BIG = AgentConfig(hidden=(1150, 1150, 1150), num_critics=1, num_target_critics=1)
 """A state policy whose weights take more than 20 MB: its arithmetic is cheap, their way is long."""
 
 

@@ -11,7 +11,8 @@ from hilserl import tasks
 from hilserl.envs import make as world
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.config import TrainConfig, load_config, preset
+from hilserl.training.config import TrainConfig, preset
+from hilserl.training.config_file import load_config
 
 _T = TypeVar("_T")
 

@@ -169,7 +169,7 @@ def _bench_vision(arguments: BenchArguments) -> dict[str, float]:
     ours = replace(preset("pick_cube").agent, batch_size=_BATCH_SIZE)
     reference = AgentConfig(
         hidden=(256, 256),
-        critics=2,
+        num_critics=2,
         batch_size=_BATCH_SIZE,
         vision=VisionConfig(
             "resnet10", "every_update", shift_px=4, noise=0.0, embeddings=8, width=256, proprio_width=64

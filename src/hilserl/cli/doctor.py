@@ -148,8 +148,9 @@ def _learner(address: str, credentials: Path | None) -> int:
         answered_ms = 1e3 * (time.perf_counter() - started)
     fits = "fits this one" if found.version == version("hilserl") else f"this one is {version('hilserl')}"
     print(
-        f"The learner at {address} answers in {answered_ms:.1f} ms: task {found.task}, {found.facts.rounds} rounds, "
-        f"{found.facts.online} steps, {found.actors} actors, hilserl {found.version} ({fits})."
+        f"The learner at {address} answers in {answered_ms:.1f} ms: task {found.task}, "
+        f"{found.facts.update_steps} update steps, {found.facts.online} steps, {found.actors} actors, "
+        f"hilserl {found.version} ({fits})."
     )
     return 0
 

@@ -44,7 +44,7 @@ class LabelArguments:
     seed: int = 0
     episode_seconds: float = 60.0
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
+    console: ConsoleConfig = field(default_factory=ConsoleConfig)
 
 
 def run(words: Sequence[str]) -> int:
@@ -106,7 +106,7 @@ def _driven(
         )
 
     role = Role(drives=True, labels=True)
-    station = ConsoleSession(env, role, seat=arguments.seat, device=device, report=report)
+    station = ConsoleSession(env, role, seat=arguments.console, device=device, report=report)
     with seated(station) as interrupt:
 
         def stop(keeper: LabelKeeper) -> bool:

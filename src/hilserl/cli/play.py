@@ -43,7 +43,7 @@ class PlayArguments:
     """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began; by default the
     task's."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
+    console: ConsoleConfig = field(default_factory=ConsoleConfig)
 
 
 def run(words: Sequence[str]) -> int:
@@ -68,7 +68,7 @@ def _drive(env: DrivableEnv, policy: Policy, arguments: PlayArguments) -> None:
         return SessionReport((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
 
     role = Role(drives=arguments.policy is None, real_time=True)
-    station = ConsoleSession(env, role, seat=arguments.seat, device=arguments.operator, report=report)
+    station = ConsoleSession(env, role, seat=arguments.console, device=arguments.operator, report=report)
     rollout = Rollout(env, env.experience, station.person, [tally, station], arguments.seed, "play")
     with seated(station) as interrupt:
         while not station.person.done and not interrupt.requested and station.is_open:

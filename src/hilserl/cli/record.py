@@ -46,8 +46,8 @@ class RecordArguments:
     """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began; by default the
     task's."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
-    person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
+    console: ConsoleConfig = field(default_factory=ConsoleConfig)
+    simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
     """The simulated person's hands."""
 
 
@@ -89,7 +89,7 @@ def _scripted(env: DrivableEnv, arguments: RecordArguments, show: Callable[[Keep
         arguments.out,
         arguments.successes,
         arguments.seed,
-        arguments.person,
+        arguments.simulated_operator,
         keep_failures=arguments.keep_failures,
         show=show,
     )
@@ -110,7 +110,7 @@ def _driven(env: DrivableEnv, device: Device, arguments: RecordArguments, show: 
             )
         )
 
-    station = ConsoleSession(env, Role(drives=True), seat=arguments.seat, device=device, report=report)
+    station = ConsoleSession(env, Role(drives=True), seat=arguments.console, device=device, report=report)
     with seated(station) as interrupt:
 
         def stop(keeper: Keeper, episodes: int) -> bool:

@@ -18,13 +18,13 @@ class ReplayArguments:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """A directory of episodes, or of a run, whose episodes are then shown."""
-    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
+    console: ConsoleConfig = field(default_factory=ConsoleConfig)
 
 
 def run(words: Sequence[str]) -> int:
     arguments = tyro.cli(ReplayArguments, args=words, prog="hilserl replay")
     inside = arguments.folder / "episodes"
-    projector = Projector(inside if inside.is_dir() else arguments.folder, arguments.seat)
+    projector = Projector(inside if inside.is_dir() else arguments.folder, arguments.console)
     print(projector.announcement, flush=True)
     interrupt = Interrupt()
     with interrupt.armed():

@@ -22,7 +22,8 @@ from hilserl.runs.metrics import RunCounters
 from hilserl.runs.run_dir import locked
 from hilserl.training.actor import ActorLoop
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.config import TrainConfig, from_json
+from hilserl.training.config import TrainConfig
+from hilserl.training.config_file import from_json
 from hilserl.training.dashboard import Dashboard
 from hilserl.training.local_learner import StepSender
 
@@ -188,9 +189,9 @@ class ActorNode:
             return
         if self._actor.station and self._actor.station.in_real_time:
             return
-        config, rounds_per_s = self._config, self._link.facts.rounds_per_s
-        if rounds_per_s and config.rounds_per_step:
-            usable_hz = rounds_per_s / config.rounds_per_step / max(1, self._link.actors)
+        config, update_steps_per_s = self._config, self._link.facts.update_steps_per_s
+        if update_steps_per_s and config.update_steps_per_env_step:
+            usable_hz = update_steps_per_s / config.update_steps_per_env_step / max(1, self._link.actors)
             self._pace.rate_hz = min(config.actor_hz, max(usable_hz, _SLOWEST_HZ))
         self._pace.wait()
 

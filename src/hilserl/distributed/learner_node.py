@@ -23,7 +23,8 @@ from hilserl.interrupt import Interrupt
 from hilserl.runs.metrics import RECENT_EPISODES
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.config import TrainConfig, make_env, to_json
+from hilserl.training.config import TrainConfig, make_env
+from hilserl.training.config_file import to_json
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.run import Run, demonstrations, open_run
 
@@ -114,7 +115,7 @@ class LearnerNode:
             config=to_json(self._config),
             facts=lambda: self._learner.facts,
             weights=self._weights,
-            version=lambda: self._learner.rounds,
+            version=lambda: self._learner.update_steps,
             outcomes=self._episodes.outcomes,
             prepare=self._learner.seen,
             warn=self._run.progress.say,
@@ -195,7 +196,7 @@ class LearnerNode:
         now = time.monotonic()
         if now - self._shown >= _SHOW_S:
             self._shown = now
-            self._run.progress.show(self._learner.facts.rounds_per_s, f", {len(self.exchange.alive)} actors")
+            self._run.progress.show(self._learner.facts.update_steps_per_s, f", {len(self.exchange.alive)} actors")
         if now - self._reported >= _REPORT_S:
             self._reported = now
             for peer in self.exchange.alive:

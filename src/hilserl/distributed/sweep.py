@@ -16,7 +16,8 @@ from hilserl.files import atomically
 from hilserl.interrupt import Interrupt
 from hilserl.runs.plots import plot_groups, table
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.config import TrainConfig, differences, load_config
+from hilserl.training.config import TrainConfig
+from hilserl.training.config_file import differences, load_config
 
 BASE = "as it is"
 """The label of runs whose settings are not varied."""

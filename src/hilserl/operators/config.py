@@ -16,9 +16,9 @@ Device = Literal["console", "gamepad", "spacemouse"]
 class ConsoleConfig:
     """A person's console and the settings of their device."""
 
-    console: View = "auto"
+    view: View = "auto"
     """In a browser, in a window here, or whichever this machine can show."""
-    console_port: int = 0
+    port: int = 0
     """The browser's port, on 127.0.0.1 only; 0 takes the first free one from 8080 on."""
     gamepad: GamepadConfig = field(default_factory=GamepadConfig)
     spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)

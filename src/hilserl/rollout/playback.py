@@ -108,8 +108,8 @@ class Projector:
             spec.action,
             lambda arm: self._tool,  # noqa: ARG005 (nobody drives)
             keys=_KEYS,
-            view=seat.console,
-            port=seat.console_port,
+            view=seat.view,
+            port=seat.port,
             frame_s=spec.control_dt_s / FRAMES_PER_STEP,
             plugins=[Timeline(), self._wishes],
         )

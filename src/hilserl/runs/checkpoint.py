@@ -17,6 +17,10 @@ from hilserl.errors import HilserlError
 from hilserl.files import atomically
 
 _AGENT, _STATE = "agent.safetensors", "state.json"
+RENAMED_STATE = {"rounds": "update_steps"}
+"""Old keys of `state.json` with their names today; checkpoints of earlier versions have the old ones."""
+RENAMED_ARRAYS: dict[str, str] = {}
+"""Old first parts of array names with their names today, as in `averaged.policy.layers.0.weight`."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class RunState:
 
     env_steps: int = 0
     episodes: int = 0
-    rounds: int = 0
+    update_steps: int = 0
     human_steps: int = 0
     interventions: int = 0
     wall_seconds: float = 0.0
@@ -70,7 +74,7 @@ def load_checkpoint(path: Path, like: Agent) -> tuple[Agent, RunState]:
     except (OSError, SafetensorError, HilserlError) as error:
         raise HilserlError(f"Cannot read the checkpoint {path}: {error}. {_others(path)}") from error
     try:
-        return with_arrays(like, stored), state
+        return with_arrays(like, _renamed(stored)), state
     except HilserlError as error:
         raise HilserlError(f"The checkpoint {path} is of another agent: {error}.") from error
 
@@ -79,9 +83,14 @@ def _read_state(path: Path) -> tuple[RunState, str]:
     try:
         values = json.loads((path / _STATE).read_text())
         digest = values.pop("sha256")
-        return RunState(**values), digest
+        return RunState(**{RENAMED_STATE.get(str(name), str(name)): value for name, value in values.items()}), digest
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise HilserlError(f"Cannot read the checkpoint {path}: {_STATE}: {error}. {_others(path)}") from error
+
+
+def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    parts = ((*name.partition("."), array) for name, array in arrays.items())
+    return {f"{RENAMED_ARRAYS.get(first, first)}{dot}{rest}": array for first, dot, rest, array in parts}
 
 
 def _others(path: Path) -> str:

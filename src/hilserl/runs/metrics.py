@@ -15,6 +15,8 @@ from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 
 RECENT_EPISODES = 20
+RENAMED_METRICS = {"rounds": "update_steps", "staleness_rounds": "staleness_update_steps"}
+"""Old names of metrics with their names today; runs of earlier versions have the old ones."""
 _COUNTED = ("steps", "human_steps", "human_seconds")
 
 
@@ -57,10 +59,14 @@ def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:
     """The records of one kind, in order. Raises HilserlError naming the file where it is missing or damaged."""
     try:
         with path.open() as file:
-            records = [json.loads(line) for line in file]
+            records = [_renamed(json.loads(line)) for line in file]
     except (OSError, ValueError) as error:
         raise HilserlError(f"Cannot read the metrics {path}: {error}") from error
     return [record for record in records if record["kind"] == kind]
+
+
+def _renamed(record: dict[str, Any]) -> dict[str, Any]:
+    return {RENAMED_METRICS.get(name, name): value for name, value in record.items()}
 
 
 def _nothing() -> dict[str, Any]:
@@ -137,7 +143,7 @@ class Progress:
         self._label, self._tally, self._max_env_steps, self._by_return = label, tally, max_env_steps, by_return
         self._bar: tqdm[NoReturn] | None = None
 
-    def show(self, rounds_per_s: float, more: str = "") -> None:
+    def show(self, update_steps_per_s: float, more: str = "") -> None:
         tally, total = self._tally, self._max_env_steps
         if self._bar is None:
             self._bar = tqdm(total=total, initial=tally.env_steps, desc=self._label, unit="step", dynamic_ncols=True)
@@ -145,7 +151,7 @@ class Progress:
         alone = f"return {tally.mean_return:.4g}, " if self._by_return else ""
         self._bar.set_postfix_str(
             f"{alone}alone {100 * tally.autonomous_success_rate:.0f}%, human {100 * tally.intervention_rate:.0f}%, "
-            f"{rounds_per_s:.0f} rounds/s{more}"
+            f"{update_steps_per_s:.0f} update steps/s{more}"
         )
 
     def say(self, text: str) -> None:

@@ -64,14 +64,16 @@ def plot_cloning(metrics: Path, target: Path, title: str) -> None:
     """Success with its interval and the error of the motion, over the rounds of a run that only clones."""
     evaluations, records = read_metrics(metrics, "evaluation"), read_metrics(metrics, "cloning")
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
-    _draw_evaluations(axes[0], evaluations, "rounds")
+    _draw_evaluations(axes[0], evaluations, "update_steps")
     axes[0].set_ylabel("success rate")
     for name, label, colour in (("", "learned from", _BLUE), ("held_out_", "held out", _RED)):
         known = [r for r in records if f"{name}motion_error" in r]
-        axes[1].plot([r["rounds"] for r in known], [r[f"{name}motion_error"] for r in known], color=colour, label=label)
+        axes[1].plot(
+            [r["update_steps"] for r in known], [r[f"{name}motion_error"] for r in known], color=colour, label=label
+        )
     axes[1].set(ylabel="error of the motion, part of a full action", ylim=(0, None))
     for each in axes:
-        _tidy(each, "rounds")
+        _tidy(each, "update steps")
         each.legend(loc="best", frameon=False)
     figure.suptitle(title)
     _save(figure, target)

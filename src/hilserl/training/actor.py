@@ -57,7 +57,7 @@ class ActorLoop:
         config = self._config
         if config.operator in ("scripted", "none"):
             return None
-        return ConsoleSession(self.env, Role(), seat=config.seat, device=config.operator, report=report, value=value)
+        return ConsoleSession(self.env, Role(), seat=config.console, device=config.operator, report=report, value=value)
 
     def remember(self, outcomes: Iterable[tuple[bool, bool]]) -> None:
         """Tells the operator how earlier episodes went: success, and whether the operator acted."""
@@ -147,5 +147,5 @@ class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
 def _unattended(config: TrainConfig, env: DrivableEnv) -> Operator:
     if config.operator == "none":
         return Nobody()
-    classifier_spec = config.reward == "human"
-    return SimulatedOperator(env, env.experience.action, config.person, config.seed, classifier_spec=classifier_spec)
+    settings, is_labeller = config.simulated_operator, config.reward == "human"
+    return SimulatedOperator(env, env.experience.action, settings, config.seed, classifier_spec=is_labeller)

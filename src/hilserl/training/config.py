@@ -1,9 +1,5 @@
 """What a training run is told, and how that is kept beside the run and read back."""
 
-import dataclasses
-import json
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +12,7 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.envs import make as world
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
-from hilserl.errors import HilserlError, unknown
+from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.reference_frame import FrameName
@@ -51,8 +47,8 @@ class TrainConfig:
     """Where the actor acts; the learner's evaluations, and demonstrations it makes for itself, are simulated."""
     operator: OperatorName = "scripted"
     """Who watches and takes over: a simulated person, a person at the console, perhaps with a device, or nobody."""
-    seat: Annotated[ConsoleConfig, tyro.conf.arg(name="")] = field(default_factory=ConsoleConfig)
-    """Where a person sits."""
+    console: ConsoleConfig = field(default_factory=ConsoleConfig)
+    """The human operator's console and devices."""
     demos: tuple[Path, ...] = ()
     """Directories of recorded episodes to learn from."""
     demonstrations: int = 20
@@ -69,14 +65,14 @@ class TrainConfig:
     free_running: Annotated[bool, tyro.conf.arg(name="async")] = False
     """Actor and learner as processes, each at its own pace, instead of in lockstep."""
     actor_hz: float = 20.0
-    """An actor's pace while it runs freely, unless the learner can do fewer than `rounds_per_step` rounds meanwhile."""
-    max_rounds_per_step: float = 8.0
+    """Control rate of a free-running actor; lower where the learner cannot keep up with `update_steps_per_env_step`."""
+    max_update_steps_per_env_step: float = 8.0
     """Where actor and learner run freely: the learner waits for its actors rather than do more rounds to a step."""
     max_env_steps: int = 8_000
     max_minutes: float = 60.0
     training_starts: int = 100
     """Online steps before the first learner round."""
-    rounds_per_step: float = 2.0
+    update_steps_per_env_step: float = 2.0
     """Learner rounds to one environment step: in lockstep always, where they run freely if the machine can."""
     replay_capacity: int = 200_000
     eval_every: int = 500
@@ -88,7 +84,7 @@ class TrainConfig:
     keep_checkpoints: int = 3
     """How many of the newest checkpoints to keep beside the best one."""
     agent: AgentConfig = field(default_factory=AgentConfig)
-    person: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
+    simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
     """The simulated operator's hands and judgement."""
 
     def __post_init__(self) -> None:
@@ -96,10 +92,10 @@ class TrainConfig:
         for name in (*at_least_one, "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise HilserlError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("demonstrations", "training_starts", "solved_evaluations", "rounds_per_step", "seed"):
+        for name in ("demonstrations", "training_starts", "solved_evaluations", "update_steps_per_env_step", "seed"):
             if getattr(self, name) < 0:
                 raise HilserlError(f"{name} must not be negative, got {getattr(self, name)}.")
-        for name in ("max_minutes", "actor_hz", "max_rounds_per_step"):
+        for name in ("max_minutes", "actor_hz", "max_update_steps_per_env_step"):
             if getattr(self, name) <= 0:
                 raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
         if world.is_gymnasium_id(self.task):
@@ -172,7 +168,7 @@ class TrainConfig:
 CHANGEABLE_ON_RESUME = (
     "where",
     "operator",
-    "seat",
+    "console",
     "classifier",
     "max_env_steps",
     "max_minutes",
@@ -236,55 +232,3 @@ def _options(config: TrainConfig) -> dict[str, Any]:
         "frame": config.frame,
         "randomise": config.randomise,
     }
-
-
-def to_json(config: TrainConfig) -> str:
-    """Every setting."""
-    return json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n"
-
-
-def from_json(text: str) -> TrainConfig:
-    """What `to_json` wrote. Raises HilserlError naming the setting at fault."""
-    try:
-        return _build(TrainConfig, json.loads(text))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise HilserlError(f"Not a configuration: {error}") from error
-
-
-def save_config(path: Path, config: TrainConfig) -> None:
-    path.write_text(to_json(config))
-
-
-def load_config(path: Path) -> TrainConfig:
-    """Reads what `save_config` wrote. Raises HilserlError naming the file and the setting at fault."""
-    try:
-        return from_json(path.read_text())
-    except (OSError, UnicodeDecodeError, HilserlError) as error:
-        raise HilserlError(f"Cannot read the configuration {path}: {error}") from error
-
-
-def _build(kind: Any, value: Any) -> Any:
-    """A value of a (nested) dataclass type from what JSON made of it."""
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        for name in value:
-            if name not in hints:
-                raise unknown(f"setting of {getattr(kind, '__name__', kind)}", name, hints)
-        return typing.cast("Any", kind)(**{name: _build(hints[name], v) for name, v in value.items()})
-    if typing.get_origin(kind) is dict:
-        return {name: _build(typing.get_args(kind)[1], v) for name, v in value.items()}
-    if typing.get_origin(kind) is tuple:
-        return tuple(_build(typing.get_args(kind)[0], v) for v in value)
-    if typing.get_origin(kind) is Literal:
-        if value not in typing.get_args(kind):
-            raise unknown("choice", str(value), typing.get_args(kind))
-        return value
-    if isinstance(kind, types.UnionType):
-        return value if value is None else _build(typing.get_args(kind)[0], value)
-    return kind(value)
-
-
-def differences(old: TrainConfig, new: TrainConfig) -> dict[str, tuple[Any, Any]]:
-    """The top-level settings in which two configurations differ."""
-    pairs = {f.name: (getattr(old, f.name), getattr(new, f.name)) for f in dataclasses.fields(TrainConfig)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -58,7 +58,7 @@ class Dashboard:
             ("of them human", f"{tally.human_steps}, {tally.human_seconds:.0f} s"),
             ("episodes, interventions", f"{tally.episodes}, {tally.interventions}"),
             (f"alone, last {RECENT_EPISODES}", f"{100 * tally.autonomous_success_rate:.0f} % succeed"),
-            ("learner rounds", f"{learner.rounds}, {learner.rounds_per_s:.0f} a second"),
+            ("update steps", f"{learner.update_steps}, {learner.update_steps_per_s:.0f} a second"),
             ("replay, prior data", f"{learner.online}, {learner.prior} steps"),
             ("learner", self._where()),
         )

@@ -34,8 +34,8 @@ class DivergenceError(HilserlError):
 class LearnerFacts:
     """How a learner is doing, for whoever watches."""
 
-    rounds: int = 0
-    rounds_per_s: float = 0.0
+    update_steps: int = 0
+    update_steps_per_s: float = 0.0
     """While it learns; waiting for steps is not counted."""
     online: int = 0
     """Online transitions in replay."""
@@ -83,12 +83,12 @@ class Learner:
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
 
-    def restore(self, agent: Agent, rounds: int) -> None:
+    def restore(self, agent: Agent, update_steps: int) -> None:
         """Goes on from a checkpoint; the steps come again through `receive`."""
-        self.snapshot = (self._placement.agent(agent), rounds)
+        self.snapshot = (self._placement.agent(agent), update_steps)
 
     @property
-    def rounds(self) -> int:
+    def update_steps(self) -> int:
         """Rounds of updates done so far."""
         return self.snapshot[1]
 
@@ -117,10 +117,10 @@ class Learner:
         """How it stands now."""
         online, prior = len(self._replay.online_rows()), len(self._replay.prior_rows())
         seconds = sum(self.stopwatch.typical_s(lap) for lap in ("sample", "update"))
-        return LearnerFacts(self.rounds, 1 / seconds if seconds else 0.0, online, prior, self.metrics)
+        return LearnerFacts(self.update_steps, 1 / seconds if seconds else 0.0, online, prior, self.metrics)
 
     @property
-    def cloning_rounds(self) -> int:
+    def pretraining_update_steps(self) -> int:
         """Rounds on demonstrations before anything is done in the environment, where there is something to clone."""
         return math.ceil(self._config.cloning_updates / self._config.agent.utd_ratio) if self._clones_first else 0
 
@@ -147,41 +147,41 @@ class Learner:
         """In lockstep: rounds that the steps so far call for and that have not been done."""
         if not self.ready:
             return 0
-        due = (self.online_steps - max(1, self._config.training_starts) + 1) * self._config.rounds_per_step
-        return max(0, int(due) - (self.rounds - self.cloning_rounds))
+        due = (self.online_steps - max(1, self._config.training_starts) + 1) * self._config.update_steps_per_env_step
+        return max(0, int(due) - (self.update_steps - self.pretraining_update_steps))
 
     @property
     def may_learn(self) -> bool:
         """Where it runs freely: whether it should do another round now."""
-        rounds = self.rounds - self.cloning_rounds
-        return self.ready and rounds < self.online_steps * self._config.max_rounds_per_step
+        done = self.update_steps - self.pretraining_update_steps
+        return self.ready and done < self.online_steps * self._config.max_update_steps_per_env_step
 
     def compile(self) -> None:
         """Compiles a round, where there is anything to compile it with: the first one is then as fast as the rest."""
         if self._replay.holds(self._algorithm.draws):
             update(self.snapshot[0], self._batches(0), self._key)
 
-    def _batches(self, rounds: int) -> Transitions:
-        rng = np.random.default_rng([self._config.seed, rounds])
+    def _batches(self, number: int) -> Transitions:
+        rng = np.random.default_rng([self._config.seed, number])
         settings = self._config.agent
         drawn = self._replay.sample(rng, settings.utd_ratio, settings.batch_size, self._algorithm.draws)
         return self._placement.batches(drawn)
 
     def learn(self) -> None:
         """One round of updates. Raises DivergenceError, leaving the last agent in place, when a loss is not finite."""
-        agent, rounds = self.snapshot
+        agent, number = self.snapshot
         with self.stopwatch.lap("sample"):
-            batches = self._batches(rounds)
+            batches = self._batches(number)
         with self.stopwatch.lap("update"):
-            agent, values = update(agent, batches, jax.random.fold_in(self._key, rounds))
+            agent, values = update(agent, batches, jax.random.fold_in(self._key, number))
             metrics = {name: float(value) for name, value in values.items()}
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:
-            raise DivergenceError(f"Training diverged in round {rounds}: {', '.join(bad)} is not finite.")
-        if rounds + 1 == self.cloning_rounds and not self._algorithm.clones:
+            raise DivergenceError(f"Training diverged in update step {number}: {', '.join(bad)} is not finite.")
+        if number + 1 == self.pretraining_update_steps and not self._algorithm.clones:
             # The average still remembers how it began, and would for another thousand rounds.
             agent = dataclasses.replace(agent, averaged=agent.actor)
-        self.snapshot, self.metrics = (self._placement.agent(agent), rounds + 1), metrics
+        self.snapshot, self.metrics = (self._placement.agent(agent), number + 1), metrics
 
 
 def _held_out(steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:

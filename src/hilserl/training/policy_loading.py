@@ -10,7 +10,8 @@ from hilserl.rollout.evaluation import Player
 from hilserl.runs.checkpoint import choose, load_checkpoint
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.config import TrainConfig, load_config, make_acting_env
+from hilserl.training.config import TrainConfig, make_acting_env
+from hilserl.training.config_file import load_config
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from hilserl.runs.metrics import MetricsLog, Progress, RunCounters, drop_torn_li
 from hilserl.runs.plots import plot_cloning, plot_curve
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, differences, load_config, make_env, save_config
+from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, make_env
+from hilserl.training.config_file import differences, load_config, save_config
 from hilserl.training.learner import Learner
 
 FINAL_EVAL_SEED = 10_000
@@ -90,7 +91,9 @@ def demonstrations(config: TrainConfig, folder: RunDir, spec: ExperienceSpec) ->
             with contextlib.closing(
                 make_env(config, cameras=config.recorded_cameras, ends_on_success=judge is None)
             ) as env:
-                record_demonstrations(env, part, config.demonstrations, config.seed, config.person, judge=judge)
+                record_demonstrations(
+                    env, part, config.demonstrations, config.seed, config.simulated_operator, judge=judge
+                )
             part.rename(folder.demonstrations)
         recorded = read_episodes(folder.demonstrations, spec)
     return [step for episode in recorded for step in episode]
@@ -127,7 +130,7 @@ class Run:
         drop_torn_line(self.dir.metrics)
         if steps_in(self.dir.checkpoints):
             agent, state = load_checkpoint(choose(self.dir.checkpoints, "last"), self._learner.snapshot[0])
-            self._learner.restore(agent, state.rounds)
+            self._learner.restore(agent, state.update_steps)
             self._earlier_seconds = state.wall_seconds
             for record in read_metrics(self.dir.metrics, "evaluation"):
                 self._solved = self._solved + 1 if record.get("solved", record["success_rate"] == 1.0) else 0
@@ -160,7 +163,7 @@ class Run:
             return "time limit"
         if config.solved_evaluations and self._solved >= config.solved_evaluations:
             return "solved"
-        if not self._acts and self._learner.rounds >= self._learner.cloning_rounds:
+        if not self._acts and self._learner.update_steps >= self._learner.pretraining_update_steps:
             return "all updates done"
         return None
 
@@ -169,23 +172,28 @@ class Run:
 
         Of an algorithm that has none it is nothing; a run that goes on takes up where it was.
         """
-        learner, every = self._learner, -(-self._learner.cloning_rounds // (1 if self._acts else _CLONING_EVALUATIONS))
-        if learner.rounds >= learner.cloning_rounds:
+        learner, every = (
+            self._learner,
+            -(-self._learner.pretraining_update_steps // (1 if self._acts else _CLONING_EVALUATIONS)),
+        )
+        if learner.update_steps >= learner.pretraining_update_steps:
             return
-        with tqdm(total=learner.cloning_rounds, initial=learner.rounds, desc="cloning", unit="round") as bar:
-            while learner.rounds < learner.cloning_rounds and wanted() and not self.limit_reached():
+        with tqdm(
+            total=learner.pretraining_update_steps, initial=learner.update_steps, desc="cloning", unit="update"
+        ) as bar:
+            while learner.update_steps < learner.pretraining_update_steps and wanted() and not self.limit_reached():
                 learner.learn()
                 bar.update()
-                last = learner.rounds == learner.cloning_rounds
-                if last or not learner.rounds % _CLONING_LOG_ROUNDS:
+                last = learner.update_steps == learner.pretraining_update_steps
+                if last or not learner.update_steps % _CLONING_LOG_ROUNDS:
                     losses = {**learner.metrics, **learner.judge_by_held_out()}
-                    self._note("cloning", self.tally.env_steps, {"rounds": learner.rounds, **losses})
-                if last or not learner.rounds % every:
+                    self._note("cloning", self.tally.env_steps, {"update_steps": learner.update_steps, **losses})
+                if last or not learner.update_steps % every:
                     self.evaluate(*self.state())
 
     def _note(self, kind: str, env_steps: int, values: dict[str, Any]) -> None:
         """A record of learning, which of a run that does not act goes on while its environment steps stay at 0."""
-        self.log.write(kind, env_steps, values, at=None if self._acts else self._learner.rounds)
+        self.log.write(kind, env_steps, values, at=None if self._acts else self._learner.update_steps)
 
     def on_step(self, step: Step) -> None:
         self.tally.on_step(step)
@@ -216,15 +224,15 @@ class Run:
                 "human_seconds": summary.human_seconds,
                 "autonomous_success_rate": tally.autonomous_success_rate,
                 "intervention_rate": tally.intervention_rate,
-                "staleness_rounds": self._learner.rounds - steps[-1].policy_version,
+                "staleness_update_steps": self._learner.update_steps - steps[-1].policy_version,
                 "wall_seconds": round(self.wall_seconds, 2),
             },
         )
         facts = self._learner.facts
         if facts.losses:
             laps = self._learner.stopwatch.milliseconds()
-            self.log.write("learner", tally.env_steps, {"rounds": facts.rounds, **facts.losses, **laps})
-        self.progress.show(facts.rounds_per_s)
+            self.log.write("learner", tally.env_steps, {"update_steps": facts.update_steps, **facts.losses, **laps})
+        self.progress.show(facts.update_steps_per_s)
 
     def _keep_mistake(self, steps: Sequence[Step]) -> None:
         """What fooled the reward teaches the next classifier: an episode with labels, as `hilserl label` makes them."""
@@ -238,12 +246,12 @@ class Run:
 
     def state(self) -> tuple[Agent, RunState]:
         """The agent and where the run stands now."""
-        agent, rounds = self._learner.snapshot
+        agent, update_steps = self._learner.snapshot
         tally = self.tally
         return agent, RunState(
             env_steps=tally.env_steps,
             episodes=tally.episodes,
-            rounds=rounds,
+            update_steps=update_steps,
             human_steps=tally.human_steps,
             interventions=tally.interventions,
             wall_seconds=self.wall_seconds,
@@ -256,11 +264,15 @@ class Run:
         result = evaluate(self._judging(), Player.of(agent), self.config.eval_episodes, first_seed, self._control_dt_s)
         self._solved = self._solved + 1 if result.is_solved else 0
         outcome = result.as_dict()
-        self._note("evaluation", state.env_steps, {"rounds": state.rounds, "human_steps": state.human_steps, **outcome})
+        self._note(
+            "evaluation",
+            state.env_steps,
+            {"update_steps": state.update_steps, "human_steps": state.human_steps, **outcome},
+        )
         done = (
             f"{state.env_steps:6d} steps, {state.human_steps:4d} of them human"
             if self._acts
-            else f"{state.rounds:6d} rounds"
+            else f"{state.update_steps:6d} update steps"
         )
         self.progress.say(f"{done}: {result}")
         save_checkpoint(self.dir.checkpoints, agent, state.judged(outcome), self._step(state))
@@ -268,7 +280,7 @@ class Run:
 
     def _step(self, state: RunState) -> int:
         """What a checkpoint is called by: environment steps or, of a run that does none, rounds."""
-        return state.env_steps if self._acts else state.rounds
+        return state.env_steps if self._acts else state.update_steps
 
     @property
     def _control_dt_s(self) -> float:
@@ -310,7 +322,7 @@ class Run:
             "seed": config.seed,
             "ended": reason,
             "env_steps": tally.env_steps,
-            "updates": state.rounds * config.agent.utd_ratio,
+            "updates": state.update_steps * config.agent.utd_ratio,
             "wall_seconds": round(state.wall_seconds, 1),
             "human_steps": tally.human_steps,
             "human_seconds": round(tally.human_seconds, 1),

@@ -41,7 +41,7 @@ class Verb:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `end`)
         command = [sys.executable, str(Path(__file__).parents[2] / "support" / "console_verb.py"), *words]
         self._process = subprocess.Popen(
-            [*command, "--console", console, "--console-port", str(self.port)],
+            [*command, "--console.view", console, "--console.port", str(self.port)],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
@@ -184,7 +184,17 @@ def test_a_demonstration_is_recorded_by_pressing_keys_and_training_takes_it(tmp_
 
 TINY = (
     *("--training-starts", "4", "--eval-every", "100000", "--eval-episodes", "1", "--final-eval-episodes", "1"),
-    *("--agent.batch-size", "8", "--agent.hidden", "8", "8", "--max-minutes", "5", "--rounds-per-step", "0.1"),
+    *(
+        "--agent.batch-size",
+        "8",
+        "--agent.hidden",
+        "8",
+        "8",
+        "--max-minutes",
+        "5",
+        "--update-steps-per-env-step",
+        "0.1",
+    ),
 )
 
 

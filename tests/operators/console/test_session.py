@@ -74,7 +74,7 @@ def test_a_window_without_a_display_is_refused(loop: Loop, monkeypatch: pytest.M
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     simulation = loop.env.simulation
-    with pytest.raises(HilserlError, match="--console web"):
+    with pytest.raises(HilserlError, match=r"--console\.view web"):
         viewers.open_native(simulation.model, simulation.data, [])
 
 

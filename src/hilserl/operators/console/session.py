@@ -85,8 +85,8 @@ class ConsoleSession:
             *env.scene,
             layout,
             lambda arm: env.tcp_positions_m[arm],
-            view=seat.console,
-            port=seat.console_port,
+            view=seat.view,
+            port=seat.port,
             keys=keys_for(layout, labels=role.labels),
             frame_s=env.experience.control_dt_s / FRAMES_PER_STEP,
         )

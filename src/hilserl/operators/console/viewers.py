@@ -137,7 +137,7 @@ def open_web(port: int, plugins: list[plugin.Plugin]) -> tuple[viewer_handle.Vie
 def open_native(model: mujoco.MjModel, data: mujoco.MjData, plugins: list[plugin.Plugin]) -> viewer_handle.ViewerHandle:
     """Opens a window on this machine's display. Raises HilserlError where there is none."""
     if not has_display():
-        raise HilserlError("There is no display here (DISPLAY is not set); use --console web.")
+        raise HilserlError("There is no display here (DISPLAY is not set); use --console.view web.")
 
     def make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
         # The viewer (mujoco 4.0.0) imports a name that Python has had since 3.12.

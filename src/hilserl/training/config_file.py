@@ -1,0 +1,129 @@
+"""The file `config.json`, in which a run keeps its settings."""
+
+import dataclasses
+import json
+import re
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from hilserl.errors import HilserlError, unknown
+from hilserl.training.config import TrainConfig
+
+RENAMED_SETTINGS: dict[str, str] = {
+    "rounds_per_step": "update_steps_per_env_step",
+    "max_rounds_per_step": "max_update_steps_per_env_step",
+    "person": "simulated_operator",
+    "seat.console": "console.view",
+    "seat.console_port": "console.port",
+    "seat.gamepad": "console.gamepad",
+    "seat.spacemouse": "console.spacemouse",
+    "agent.critics": "agent.num_critics",
+    "agent.target_critics": "agent.num_target_critics",
+    "agent.target_rate": "agent.tau",
+    "agent.averaging_rate": "agent.ema_rate",
+}
+"""Old names of settings, as dotted paths, with their names today; files of earlier versions have the old ones."""
+
+
+def to_json(config: TrainConfig) -> str:
+    """Write every setting as JSON."""
+    return json.dumps(dataclasses.asdict(config), indent=2, default=str) + "\n"
+
+
+def from_json(text: str | bytes) -> TrainConfig:
+    """Read the settings that `to_json` wrote, under their old names as well.
+
+    Types are strict: `"false"` is no boolean and `1.9` no integer. A setting that is absent has its default.
+
+    Raises:
+        HilserlError: names the setting that is unknown, missing or of the wrong type.
+    """
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise HilserlError(f"Not a configuration: {error}") from error
+    if not isinstance(values, dict):
+        raise HilserlError(f"Not a configuration: expected a JSON object, got {type(values).__name__}.")
+    _rename(values)
+    _check_names(TrainConfig, values, "")
+    try:
+        return msgspec.convert(values, TrainConfig, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise _explained(error, values) from error
+
+
+def save_config(path: Path, config: TrainConfig) -> None:
+    """Write the settings of a run to a file."""
+    path.write_text(to_json(config))
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read the settings of a run from a file.
+
+    Raises:
+        HilserlError: names the file and the setting at fault.
+    """
+    try:
+        return from_json(path.read_text())
+    except (OSError, UnicodeDecodeError, HilserlError) as error:
+        raise HilserlError(f"Cannot read the configuration {path}: {error}") from error
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """Return the top-level settings in which two configurations differ."""
+    pairs = {f.name: (getattr(old, f.name), getattr(new, f.name)) for f in dataclasses.fields(TrainConfig)}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _rename(values: dict[str, Any]) -> None:
+    for old, new in RENAMED_SETTINGS.items():
+        *path, name = old.split(".")
+        parents = [values]
+        for part in path:
+            parents.append(parents[-1].get(part) if isinstance(parents[-1], dict) else None)  # pyright: ignore
+        if not isinstance(parents[-1], dict) or name not in parents[-1]:
+            continue
+        value = parents[-1].pop(name)
+        for part, parent in zip(reversed(path), reversed(parents[:-1]), strict=True):
+            if not parent[part]:
+                del parent[part]
+        *path, name = new.split(".")
+        target = values
+        for part in path:
+            target = target.setdefault(part, {})
+        target.setdefault(name, value)
+
+
+def _check_names(kind: Any, values: Any, prefix: str) -> None:
+    """Raise HilserlError for a name that no setting has; msgspec reads over those of a dataclass."""
+    kinds = typing.get_type_hints(kind)
+    for name, value in values.items():
+        if name not in kinds:
+            raise unknown("setting", f"{prefix}{name}", [f"{prefix}{each}" for each in kinds])
+        if dataclasses.is_dataclass(kinds[name]) and isinstance(value, dict):
+            _check_names(kinds[name], value, f"{prefix}{name}.")
+
+
+def _decode(kind: type, value: Any) -> Any:
+    """Read what JSON has no type for."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+
+
+def _explained(error: msgspec.ValidationError, values: dict[str, Any]) -> HilserlError:
+    """Return the error that names the setting at fault, its value and what was expected."""
+    complaint, _, path = str(error).partition(" - at `$.")
+    setting = re.split(r"[\[`]", path)[0]
+    kind, value = TrainConfig, values
+    for part in setting.split(".") if setting else ():
+        kind, value = typing.get_type_hints(kind)[part], value[part]
+    if not setting:
+        return HilserlError(f"Not a configuration: {complaint}.")
+    choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+    if choices:
+        return unknown(f"choice of {setting}", str(value), choices)
+    return HilserlError(f"Invalid {setting} {value!r}: {complaint[0].lower()}{complaint[1:]}.")
