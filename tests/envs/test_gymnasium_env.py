@@ -23,6 +23,7 @@ from hilserl.envs.make import make_env, named
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, arms_of
 from hilserl.operators.devices import key_map as keys
+from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent
 from hilserl.rollout.evaluation import Evaluation
 from hilserl.rollout.recording import Keeper, record
@@ -251,18 +252,11 @@ def test_a_config_says_which_environment_it_was(tmp_path: Path) -> None:
     assert load_config(tmp_path / "config.json") == settings
 
 
-class Pusher:
-    """Somebody who always drives to the right."""
+class Pusher(Operator):
+    """An operator who always drives to the right."""
 
-    done = False
-
-    def begin_episode(self, episode: int) -> None: ...
-    def end_episode(self, success: bool, intervened: bool) -> None: ...
     def intent(self) -> Intent:
         return Intent(True, (1.0,), ())
-
-    def confirms(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])

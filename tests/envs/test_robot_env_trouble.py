@@ -77,7 +77,7 @@ def test_ctrl_c_ends_waiting_for_the_scene(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(ConsoleSession, "_open_console", MagicMock())
     interrupt = Interrupt()
     env = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"))
-    station = ConsoleSession(env, Role(), seat=ConsoleConfig())
+    station = ConsoleSession(env, Role(), console=ConsoleConfig())
     with contextlib.closing(env), station.attended(interrupt):
         asking = threading.Thread(target=env.ask, daemon=True)
         asking.start()

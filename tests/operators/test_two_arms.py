@@ -395,7 +395,7 @@ def test_the_panel_names_the_arm_that_is_driven(monkeypatch: pytest.MonkeyPatch,
     console, env = Shown(), ManipulationEnv(Both())
     monkeypatch.setattr(ConsoleSession, "_open_console", lambda *_: console)
     monkeypatch.setattr(station, "open_devices", lambda *_: devices)
-    place = ConsoleSession(env, Role(), seat=ConsoleConfig())
+    place = ConsoleSession(env, Role(), console=ConsoleConfig())
     titles = []
     for command in (Command.SWITCH_ARM, Command.TAKEOVER, Command.SWITCH_ARM, Command.PAUSE):
         console.reading = Reading(True, commands=(command,))

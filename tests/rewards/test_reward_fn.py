@@ -18,7 +18,7 @@ from hilserl.errors import HilserlError
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.human import HumanOperator, Role
-from hilserl.operators.operator import Nobody
+from hilserl.operators.operator import NoOperator
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Intent, Verdict
 from hilserl.rewards.classifier import Judgement
@@ -53,7 +53,7 @@ class World:
         return self._observe(), float(done), False, self.now >= LIMIT, {"success": done}
 
 
-class Doubter(Nobody):
+class Doubter(NoOperator):
     """Answers claims by a script; thinks where it says None."""
 
     def __init__(self, answers: Sequence[bool | None] = ()) -> None:
@@ -209,7 +209,7 @@ def test_a_person_has_two_seconds_to_deny(state_spec: ExperienceSpec, command: C
 def test_a_simulated_person_calls_a_success_after_having_seen_it_for_a_while() -> None:
     with make_env("pick_cube", ends_on_success=False) as env:
         config = SimulatedOperatorConfig(first_patience_steps=0, motion_noise=0.0)
-        operator = SimulatedOperator(env, env.experience.action, config, 0, classifier_spec=True)
+        operator = SimulatedOperator(env, env.experience.action, config, 0, gives_reward=True)
         stage = Stage(env.experience, 0, set(), operator)
         stage.rollout = Rollout(env, env.experience, operator, [stage], 0, "test", judge=lambda _: False)
         while not stage.episodes:

@@ -15,6 +15,7 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.operators.console.console import FRAMES_PER_STEP
+from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 from hilserl.rollout.labelling import LabelKeeper, label
@@ -33,8 +34,8 @@ YES, NO = replace(PUSH, success=True), replace(PUSH, success=False)
 SUCCESS, FAILURE, RESET, DISCARD = (replace(PUSH, verdict=verdict, success=False) for verdict in Verdict)
 
 
-class Script:
-    """A person who says what is written and then is done."""
+class Script(Operator):
+    """An operator who follows a list of intents and then is done."""
 
     def __init__(self, intents: Sequence[Intent]) -> None:
         self.intents = list(intents)
@@ -43,14 +44,8 @@ class Script:
     def done(self) -> bool:
         return not self.intents
 
-    def begin_episode(self, episode: int) -> None:
-        """Nothing is drawn."""
-
     def intent(self) -> Intent:
         return self.intents.pop(0)
-
-    def end_episode(self, success: bool, intervened: bool) -> None:
-        """Nothing is remembered."""
 
 
 def pulled_after(steps: int) -> Callable[[object], None]:

@@ -18,6 +18,7 @@ from hilserl.data.episodes import read_episode, write_episode
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
+from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 from hilserl.rollout.rollout import Rollout, seed_for
 from hilserl.runs.run_dir import EpisodeWriter
@@ -57,10 +58,8 @@ ENDINGS = [NOTHING, (1.0, True, False, True), (0.5, False, True, False)]
 """What the world says of each step by itself: reward, terminated, truncated, success."""
 
 
-class Stage:
+class Stage(Operator):
     """Acts a script out: operator, subscriber and policy in one, beside the files and a replay."""
-
-    done = False
 
     def __init__(self, spec: ExperienceSpec, folder: Path, intents: Sequence[Intent], ending: tuple = NOTHING) -> None:
         self.env, self.intents, self.replay = World(ending), list(intents), Replay(spec, 500)
@@ -70,9 +69,6 @@ class Stage:
         while self.intents:
             self.rollout.step(self.propose)
         self.files = sorted(path.name for path in self.folder.glob("*"))
-
-    def begin_episode(self, episode: int) -> None:
-        """Nothing is drawn."""
 
     def intent(self) -> Intent:
         return self.intents.pop(0)

@@ -107,7 +107,7 @@ class Loop:
             task = self._task
             self.env: Any = make_env(task, **options) if isinstance(task, str) else ManipulationEnv(task, **options)
             env = self.env
-            self.station = ConsoleSession(env, Role(drives=self._drives), seat=ConsoleConfig(view="web"))
+            self.station = ConsoleSession(env, Role(drives=self._drives), console=ConsoleConfig(view="web"))
             self.person = self.station.person
             rollout = Rollout(env, env.experience, self.person, [self.tally, self, self.station], 0, "test")
             policy = hold_still(env.experience.action.size)

@@ -20,7 +20,7 @@ from hilserl.operators.console.messages import Hands
 from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import HumanOperator, Role
-from hilserl.operators.operator import Nobody
+from hilserl.operators.operator import NoOperator
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
 from hilserl.runs.metrics import RunCounters
@@ -116,12 +116,14 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
         return act(actor, observation, jax.random.key(tally.env_steps), explore=True), version
 
     alone = Rollout(
-        env, env.experience, Nobody(), [tally, StepSender(link)], 0, "alone", observe=learner.frames.observe
+        env, env.experience, NoOperator(), [tally, StepSender(link)], 0, "alone", observe=learner.frames.observe
     )
     _timed(lambda: alone.step(policy), count)
     without = [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     alone.end_episode()
-    station = ConsoleSession(env, Role(), seat=ConsoleConfig(view="web"), report=dashboard.report, value=learner.value)
+    station = ConsoleSession(
+        env, Role(), console=ConsoleConfig(view="web"), report=dashboard.report, value=learner.value
+    )
     subscribers = [tally, StepSender(link), dashboard, station]
     observe = learner.frames.observe
     watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)

@@ -15,7 +15,7 @@ from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
-from hilserl.operators.config import ConsoleConfig, Device
+from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.console.session import ConsoleSession, SessionReport
 from hilserl.operators.human import Role
 from hilserl.rollout.labelling import LabelKeeper, label, label_by_script, label_recorded
@@ -96,7 +96,7 @@ def _scripted(
 def _driven(
     env: DrivableEnv,
     keeper: LabelKeeper,
-    device: Device,
+    device: DeviceName,
     arguments: LabelArguments,
     show: Callable[[LabelKeeper], None],
 ) -> bool:
@@ -106,7 +106,7 @@ def _driven(
         )
 
     role = Role(drives=True, labels=True)
-    station = ConsoleSession(env, role, seat=arguments.console, device=device, report=report)
+    station = ConsoleSession(env, role, console=arguments.console, device=device, report=report)
     with seated(station) as interrupt:
 
         def stop(keeper: LabelKeeper) -> bool:

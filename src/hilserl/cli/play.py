@@ -13,7 +13,7 @@ from hilserl.cli.seated import seated
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.config import ConsoleConfig, Device
+from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.console.session import ConsoleSession, SessionReport
 from hilserl.operators.human import Role
 from hilserl.rollout.recording import hold_still
@@ -27,7 +27,7 @@ from hilserl.sim.reference_frame import FrameName
 class PlayArguments:
     """Drive the robot."""
 
-    operator: Device = "console"
+    operator: DeviceName = "console"
     """What you drive with; the console's keys work beside a device."""
     policy: Path | None = None
     """The directory of a run whose policy drives until you take over; without one nothing moves but by you."""
@@ -68,7 +68,7 @@ def _drive(env: DrivableEnv, policy: Policy, arguments: PlayArguments) -> None:
         return SessionReport((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
 
     role = Role(drives=arguments.policy is None, real_time=True)
-    station = ConsoleSession(env, role, seat=arguments.console, device=arguments.operator, report=report)
+    station = ConsoleSession(env, role, console=arguments.console, device=arguments.operator, report=report)
     rollout = Rollout(env, env.experience, station.person, [tally, station], arguments.seed, "play")
     with seated(station) as interrupt:
         while not station.person.done and not interrupt.requested and station.is_open:

@@ -13,7 +13,7 @@ from hilserl.cli.arguments import check_folder, split_task
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
 from hilserl.errors import HilserlError
-from hilserl.operators.config import ConsoleConfig, Device
+from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.human import Role
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.rollout.recording import Keeper, record, record_demonstrations
@@ -95,7 +95,7 @@ def _scripted(env: DrivableEnv, arguments: RecordArguments, show: Callable[[Keep
     )
 
 
-def _driven(env: DrivableEnv, device: Device, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:
+def _driven(env: DrivableEnv, device: DeviceName, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:
     from hilserl.cli.seated import seated
     from hilserl.operators.console.session import ConsoleSession, SessionReport
 
@@ -110,7 +110,7 @@ def _driven(env: DrivableEnv, device: Device, arguments: RecordArguments, show: 
             )
         )
 
-    station = ConsoleSession(env, Role(drives=True), seat=arguments.console, device=device, report=report)
+    station = ConsoleSession(env, Role(drives=True), console=arguments.console, device=device, report=report)
     with seated(station) as interrupt:
 
         def stop(keeper: Keeper, episodes: int) -> bool:

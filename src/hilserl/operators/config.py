@@ -9,7 +9,7 @@ from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
 
 View = Literal["auto", "web", "native"]
-Device = Literal["console", "gamepad", "spacemouse"]
+DeviceName = Literal["console", "gamepad", "spacemouse"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class ConsoleConfig:
     spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)
 
 
-def open_devices(device: Device, seat: ConsoleConfig, layout: ActionLayout) -> tuple[InputDevice, ...]:
+def open_devices(device: DeviceName, console: ConsoleConfig, layout: ActionLayout) -> tuple[InputDevice, ...]:
     """What the person holds beside the console. Raises HilserlError where it is not there."""
     if device == "gamepad":
-        return (open_gamepad(layout, seat.gamepad),)
+        return (open_gamepad(layout, console.gamepad),)
     if device == "spacemouse":
-        return open_spacemice(layout, seat.spacemouse)
+        return open_spacemice(layout, console.spacemouse)
     return ()

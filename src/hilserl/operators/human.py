@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import arms_of
 from hilserl.operators.devices.device import InputDevice, Reading
 from hilserl.operators.devices.key_map import Command
+from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
 
 _VERDICTS = {
@@ -43,7 +45,7 @@ class Role:
     """They say of every moment whether it is a success; nothing else decides that."""
 
 
-class HumanOperator:
+class HumanOperator(Operator):
     """Somebody at one or more devices.
 
     Of several arms one is driven at a time, and a command goes on to the next one; a device may have an arm of its own
@@ -75,7 +77,7 @@ class HumanOperator:
         self._sources, self._layout, self.role = sources, layout, role
         self._towards, self._idle, self._clock, self._orient = towards, idle, clock, orient
         self._arms, self._chosen = arms_of(layout), 0
-        self.done = False
+        self._done = False
         self.paused = False
         self.message = ""
         """The last thing that happened to control, as a sentence."""
@@ -87,6 +89,15 @@ class HumanOperator:
         self._last = clock()
         self._timed = False
         """Whether the control step before this one was the person's, so that the time since is theirs."""
+
+    @property
+    @override
+    def done(self) -> bool:
+        return self._done
+
+    def end(self) -> None:
+        """Ask for no further control step."""
+        self._done = True
 
     @property
     def control(self) -> Control:
@@ -108,8 +119,8 @@ class HumanOperator:
         """The episode has not begun: its time starts with the first motion."""
         return self._waiting
 
+    @override
     def begin_episode(self, episode: int) -> None:
-        del episode
         # What was asked for before the episode began was meant for the one before it.
         late = [command for source in self._sources for command in source.read().commands]
         self._obey([command for command in late if command in _AT_ANY_TIME])
@@ -117,9 +128,7 @@ class HumanOperator:
         self._steering.clear()
         self._timed = False
 
-    def end_episode(self, success: bool, intervened: bool) -> None:
-        del success, intervened
-
+    @override
     def confirms(self) -> bool | None:
         """Yes once they call it a success, or said nothing for a while; no once they call it a failure."""
         commands = [command for source in self._sources for command in source.read().commands]
@@ -144,6 +153,7 @@ class HumanOperator:
         self._idle()
         return self.done or Command.RESET in commands
 
+    @override
     def intent(self) -> Intent:
         readings = [(source, source.read()) for source in self._sources]
         commands = [command for _, reading in readings for command in reading.commands]
@@ -199,7 +209,7 @@ class HumanOperator:
     def _obey(self, commands: Sequence[Command]) -> None:
         for command in commands:
             if command is Command.END:
-                self.done = True
+                self._done = True
             elif command is Command.PAUSE:
                 self.paused = not self.paused
             elif command is Command.TAKEOVER:

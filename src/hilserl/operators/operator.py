@@ -1,49 +1,52 @@
-"""What an operator is to the rollout: somebody who says at each step whether, and how, they would act."""
-
-from typing import Protocol
+"""The operator interface of a rollout."""
 
 from hilserl.operators.takeover import Intent
 
 
-class Operator(Protocol):
-    """A person at a device, or a model of one."""
+class Operator:
+    """A human operator, or a model of one, beside the policy.
+
+    Every method has a default: no intervention, no objection, nothing to remember. A subclass overrides what it needs.
+    """
 
     @property
     def done(self) -> bool:
-        """The operator wants no further control step."""
-        ...
+        """True if the operator wants no further control step."""
+        return False
 
     def begin_episode(self, episode: int) -> None:
-        """An episode starts; its number seeds whatever the operator draws."""
+        """Start an episode.
 
-    def intent(self) -> Intent:
-        """What the operator wants at this control step. Called once a step, before the action is executed."""
-        ...
-
-    def confirms(self) -> bool | None:
-        """Whether the operator believes the reward that it sees a success; None as long as they think about it.
-
-        Called again and again, while time stands still, where something other than the task itself judges.
+        Args:
+            episode: number of the episode; it seeds the operator's random draws.
         """
-        ...
-
-    def end_episode(self, success: bool, intervened: bool) -> None:
-        """An episode ended; `intervened` says whether the operator acted in it."""
-
-
-class Nobody:
-    """No operator: the policy always acts."""
-
-    done = False
-
-    def begin_episode(self, episode: int) -> None:
-        del episode
 
     def intent(self) -> Intent:
+        """Return the operator's intent at this control step.
+
+        The rollout calls this once a step, before the action is executed.
+        """
         return Intent(engaged=False)
 
-    def confirms(self) -> bool:
+    def confirms(self) -> bool | None:
+        """Answer if the success that the reward reports is real.
+
+        The rollout asks only where something other than the task itself decides on success. It asks again, while time
+        stands still, until the answer is not None.
+
+        Returns:
+            True for a success, False for a denial, None while the operator has not decided.
+        """
         return True
 
     def end_episode(self, success: bool, intervened: bool) -> None:
-        del success, intervened
+        """Close an episode.
+
+        Args:
+            success: True if the episode ended in success.
+            intervened: True if the operator acted in the episode.
+        """
+
+
+class NoOperator(Operator):
+    """No operator: the policy always acts."""

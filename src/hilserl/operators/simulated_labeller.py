@@ -7,8 +7,10 @@ own near misses: half a lift, a grip beside the object or at its corner, an obje
 from collections.abc import Iterator
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
+from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Supervised
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 
@@ -18,13 +20,11 @@ _SHAKE = 0.1
 _NOTHING = Intent(True, verdict=Verdict.RESET)
 
 
-class Labeller:
+class Labeller(Operator):
     """Drives one short play an episode, drawn by seed and episode number; what is seen is for the task to judge.
 
     A play is a generator of control steps. The first half of every round of plays reaches for success.
     """
-
-    done = False
 
     def __init__(self, task: Supervised, layout: ActionLayout, seed: int) -> None:
         self._task, self._layout, self._seed = task, layout, seed
@@ -36,19 +36,15 @@ class Labeller:
             self._succeed, self._grip_off_centre, self._push, self._stop_short, self._hover,
         )  # fmt: skip
 
+    @override
     def begin_episode(self, episode: int) -> None:
         self._rng = np.random.default_rng([self._seed, episode])
         self._speed = self._rng.uniform(0.4, 1.0)
         self._steps = self._plays[episode % len(self._plays)]()
 
+    @override
     def intent(self) -> Intent:
         return _NOTHING if self._task.harm() else next(self._steps, _NOTHING)
-
-    def confirms(self) -> bool:
-        return True
-
-    def end_episode(self, success: bool, intervened: bool) -> None:
-        del success, intervened
 
     def _succeed(self) -> Iterator[Intent]:
         """Success, a little beyond it, and over its border forth and back."""

@@ -83,7 +83,7 @@ class Projector:
     Raises HilserlError where there is none, or of a task that is not known.
     """
 
-    def __init__(self, folder: Path, seat: ConsoleConfig) -> None:
+    def __init__(self, folder: Path, console: ConsoleConfig) -> None:
         self._paths = sorted(folder.glob("*.parquet"))
         if not self._paths:
             raise HilserlError(f"There are no recorded episodes (*.parquet) in {folder}.")
@@ -108,8 +108,8 @@ class Projector:
             spec.action,
             lambda arm: self._tool,  # noqa: ARG005 (nobody drives)
             keys=_KEYS,
-            view=seat.view,
-            port=seat.port,
+            view=console.view,
+            port=console.port,
             frame_s=spec.control_dt_s / FRAMES_PER_STEP,
             plugins=[Timeline(), self._wishes],
         )

@@ -13,7 +13,7 @@ from hilserl.data.step import Observation
 from hilserl.envs.env import DrivableEnv
 from hilserl.operators.console.session import ConsoleSession, SessionReport
 from hilserl.operators.human import Role
-from hilserl.operators.operator import Nobody, Operator
+from hilserl.operators.operator import NoOperator, Operator
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.robot.control.backend import ArmStateError, LostError
@@ -57,7 +57,9 @@ class ActorLoop:
         config = self._config
         if config.operator in ("scripted", "none"):
             return None
-        return ConsoleSession(self.env, Role(), seat=config.console, device=config.operator, report=report, value=value)
+        return ConsoleSession(
+            self.env, Role(), console=config.console, device=config.operator, report=report, value=value
+        )
 
     def remember(self, outcomes: Iterable[tuple[bool, bool]]) -> None:
         """Tells the operator how earlier episodes went: success, and whether the operator acted."""
@@ -146,6 +148,8 @@ class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def _unattended(config: TrainConfig, env: DrivableEnv) -> Operator:
     if config.operator == "none":
-        return Nobody()
-    settings, is_labeller = config.simulated_operator, config.reward == "human"
-    return SimulatedOperator(env, env.experience.action, settings, config.seed, classifier_spec=is_labeller)
+        return NoOperator()
+    gives_reward = config.reward == "human"
+    return SimulatedOperator(
+        env, env.experience.action, config.simulated_operator, config.seed, gives_reward=gives_reward
+    )

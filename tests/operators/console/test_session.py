@@ -66,7 +66,7 @@ def test_a_taken_port_is_named() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(HilserlError, match=str(port)):
+        with pytest.raises(HilserlError, match=rf"{port}.*--console\.port"):
             viewers.open_web(port, [])
 
 

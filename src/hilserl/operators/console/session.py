@@ -13,7 +13,7 @@ from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Observation, Step
 from hilserl.envs.env import DrivableEnv
 from hilserl.interrupt import Interrupt
-from hilserl.operators.config import ConsoleConfig, Device, open_devices
+from hilserl.operators.config import ConsoleConfig, DeviceName, open_devices
 from hilserl.operators.console.console import FRAMES_PER_STEP, Console
 from hilserl.operators.console.messages import ConsoleStatus, Curve
 from hilserl.operators.devices.key_map import keys_for
@@ -44,7 +44,7 @@ class ConsoleSession:
     Args:
         env: what the person sees and drives.
         role: what they are there for.
-        seat: where the console is.
+        console: where the console is.
         device: what they hold beside it.
         report: asked for whenever the panel is drawn anew.
         value: what the critics expect of an action in an observation, where there are critics.
@@ -55,18 +55,18 @@ class ConsoleSession:
         env: DrivableEnv,
         role: Role,
         *,
-        seat: ConsoleConfig,
-        device: Device = "console",
+        console: ConsoleConfig,
+        device: DeviceName = "console",
         report: Callable[[], SessionReport] = SessionReport,
         value: Callable[[Observation, np.ndarray], float] | None = None,
     ) -> None:
         self._env, self._report, self._value = env, report, value
         layout = env.experience.action
-        self._devices = open_devices(device, seat, layout)
+        self._devices = open_devices(device, console, layout)
         with contextlib.ExitStack() as unless_opened:
             for held in self._devices:
                 unless_opened.callback(held.close)
-            self._console = self._open_console(seat, role)
+            self._console = self._open_console(console, role)
             unless_opened.pop_all()
         sources = [self._console, *self._devices]
         self.person = HumanOperator(sources, layout, role, env.motion_towards, self._idle, orient=env.world_to_action)
@@ -79,14 +79,14 @@ class ConsoleSession:
         self._values: deque[float] = deque(maxlen=_PLOTTED_STEPS)
         self.announcement = self._console.announcement()
 
-    def _open_console(self, seat: ConsoleConfig, role: Role) -> Console:
+    def _open_console(self, console: ConsoleConfig, role: Role) -> Console:
         env, layout = self._env, self._env.experience.action
         return Console(
             *env.scene,
             layout,
             lambda arm: env.tcp_positions_m[arm],
-            view=seat.view,
-            port=seat.port,
+            view=console.view,
+            port=console.port,
             keys=keys_for(layout, labels=role.labels),
             frame_s=env.experience.control_dt_s / FRAMES_PER_STEP,
         )
@@ -140,7 +140,7 @@ class ConsoleSession:
 
     def _idle(self) -> None:
         if not self._console.is_open and self.person.role.drives:
-            self.person.done = True
+            self.person.end()
         self._tell_pace()
         self._show_now_and_then()
         self._console.idle()

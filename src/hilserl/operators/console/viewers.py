@@ -130,7 +130,9 @@ def open_web(port: int, plugins: list[plugin.Plugin]) -> tuple[viewer_handle.Vie
         opened["port"] = viewer._http_port
         return viewer
 
-    handle = _launch(make, plugins, f"The console cannot listen on {LOOPBACK}:{port or '8080 and up'}")
+    address = f"{LOOPBACK}:{port or '8080 and up'}"
+    failure = f"The console cannot listen on {address}; choose another port with --console.port, or 0 for a free one"
+    handle = _launch(make, plugins, failure)
     return handle, opened["port"]
 
 
@@ -178,7 +180,7 @@ def _launch(
         while not ready and handle.is_running():
             time.sleep(0.01)
     except (RuntimeError, OSError, ImportError, mujoco.FatalError) as error:
-        raise HilserlError(f"{failure}: {error}") from error
+        raise HilserlError(f"{failure}. Reason: {error}") from error
     if not ready:
         raise HilserlError(f"{failure}.")
     return handle
