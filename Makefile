@@ -7,36 +7,38 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup train test test-browser test-ros test-slow test-nodes test-chaos check bench gym-hil lock gl ros
+.PHONY: setup train test test-browser test-ros test-slow test-nodes test-chaos check bench gym-hil lock gl browser ros
 
-train: setup  ## train pick_cube from nothing; ends by itself with a curve and a film
+# Two processes with one XLA thread each: a learning run is single-threaded, and its figures are those of one core.
+SIDE_BY_SIDE := NPROC=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+train: setup  ## train pick_cube from scratch; ends by itself with a curve and a video
 	$(BIN)/hilserl train pick_cube --seed $(SEED) --run-dir $(RUN_DIR)
 
-test: setup  ## everything but the learning runs, the browser and ROS
+test: setup  ## all tests except the learning runs, the browser, ROS and the killed processes
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not chaos and not gpu and not browser and not ros"
 
-test-browser: setup  ## the console in headless Chromium and in a window on a virtual display
-	@sh scripts/browser.sh
+test-browser: setup browser  ## the console in headless Chromium and in a window on a virtual display
 	$(BIN)/python -m pytest -m browser
 
-test-ros: setup ros  ## the robot server's ros backend before a simulated Franka, with a real master and roslaunch
+test-ros: setup ros  ## the robot server's ros backend with a simulated Franka, a real ROS master and roslaunch
 	$(BIN)/python -m pytest -m ros
 
-test-slow: setup  ## the learning runs
-	$(BIN)/python -m pytest -m "slow and not gpu"
+test-slow: setup  ## the learning runs, two at a time
+	$(SIDE_BY_SIDE) -m "slow and not gpu"
 
-test-nodes: setup  ## processes that are killed, stopped, cut off and out of room; a Ray cluster; a short soak
-	$(BIN)/python -m pytest -m "chaos and not long"
+test-nodes: setup  ## processes that are killed, stopped, cut off or without disk space; a Ray cluster; a short soak
+	$(SIDE_BY_SIDE) -m "chaos and not long"
 
-test-chaos: setup  ## the same and as much again, in more ways
-	$(BIN)/python -m pytest -m chaos
+test-chaos: setup  ## the tests of test-nodes and more ways to break processes
+	$(SIDE_BY_SIDE) -m chaos
 
-check: setup  ## format, lint, types
+check: setup  ## check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-bench: setup gym-hil  ## measure the figures of the README
+bench: setup gym-hil  ## measure the figures of the README again
 	$(BIN)/hilserl bench
 
 setup: gl $(STAMP)
@@ -50,10 +52,13 @@ $(STAMP): requirements.lock pyproject.toml
 gl:
 	@sh scripts/software_gl.sh
 
+browser:  ## Chromium, a virtual display and xdotool from Debian's packages
+	@sh scripts/browser.sh
+
 ros:  ## ROS 1 from Debian's packages
 	@sh scripts/ros.sh
 
-gym-hil: .venv-gym-hil/.installed  ## the environment that the bench compares with, in a place of its own
+gym-hil: .venv-gym-hil/.installed  ## gym-hil in a separate virtual environment, for the comparison in the benchmark
 
 .venv-gym-hil/.installed:
 	@sh scripts/python_venv.sh $(PYTHON) .venv-gym-hil
