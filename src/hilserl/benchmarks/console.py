@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from mujoco.studio import messages, plugin
 
 from hilserl.agents.agent import act
+from hilserl.benchmarks.rates import timed_calls_per_s
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig
@@ -118,8 +118,8 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     alone = Rollout(
         env, env.experience, NoOperator(), [tally, StepSender(link)], 0, "alone", observe=learner.frames.observe
     )
-    _timed(lambda: alone.step(policy), count)
-    without = [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
+    timed_calls_per_s(lambda: alone.step(policy), count)
+    without = [timed_calls_per_s(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     alone.end_episode()
     station = ConsoleSession(
         env, Role(), console=ConsoleConfig(view="web"), report=dashboard.report, value=learner.value
@@ -128,20 +128,13 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     observe = learner.frames.observe
     watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)
     with station.attended(Interrupt()):
-        _timed(lambda: watched.step(policy), count)
-        with_it = [_timed(lambda: watched.step(policy), count) for _ in range(_BLOCKS)]
+        timed_calls_per_s(lambda: watched.step(policy), count)
+        with_it = [timed_calls_per_s(lambda: watched.step(policy), count) for _ in range(_BLOCKS)]
     watched.end_episode()
-    without += [_timed(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
+    without += [timed_calls_per_s(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     link.close()
     env.close()
     return float(np.median(without)), float(np.median(with_it))
-
-
-def _timed(step: Callable[[], object], count: int) -> float:
-    started = time.perf_counter()
-    for _ in range(count):
-        step()
-    return count / (time.perf_counter() - started)
 
 
 def measure(what: str) -> dict[str, float]:
