@@ -157,9 +157,9 @@ def test_sac_waits_for_experience_whatever_was_demonstrated(state_spec: Experien
 def test_demonstrations_that_were_kept_out_are_judged_by(state_spec: ExperienceSpec) -> None:
     demonstrations = [step for number in range(10) for step in make_episode(number, 3, camera=False)]
     learner = Learner(state_spec, config(algorithm="bc"), demonstrations)
-    assert np.isfinite(learner.judge_by_held_out()["held_out_cloning_loss"])
+    assert np.isfinite(learner.held_out_loss()["held_out_cloning_loss"])
     few = Learner(state_spec, config(algorithm="bc"), demonstrations[:4])
-    assert few.judge_by_held_out() == {}
+    assert few.held_out_loss() == {}
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_what_an_algorithm_cannot_use_is_refused(tmp_path: Path) -> None:
     for changes in ({"free_running": True}, {"operator": "gamepad"}):
         with pytest.raises(HilserlError, match="bc does not act"):
             config(algorithm="bc", **changes)
-    with pytest.raises(HilserlError, match=r"choice 'magic'.*rlpd"):
+    with pytest.raises(HilserlError, match=r"algorithm 'magic'.*rlpd"):
         from_json(to_json(config()).replace('"rlpd"', '"magic"'))
 
 

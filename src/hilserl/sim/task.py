@@ -1,7 +1,8 @@
 """What a task is: objects in the scene, where they start, when it is done, and how a script would do it."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import mujoco
@@ -17,17 +18,10 @@ from hilserl.sim.simulation import Simulation
 
 @dataclass(frozen=True)
 class TaskPreset:
-    """What training should know of a task before it starts."""
+    """Settings that a task is trained with by default."""
 
-    discount: float = 0.97
-    initial_temperature: float = 0.01
-    target_entropy_per_action: float = -0.5
-    cloning_weight: float = 0.0
-    cloning_half_life: int | None = None
-    max_env_steps: int = 8_000
-    max_minutes: float = 60.0
-    eval_every: int = 500
-    demonstrations: int = 20
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Values by the dotted names of `TrainConfig`, such as `{"agent.discount": 0.95}`."""
 
 
 class Task(ABC):

@@ -118,7 +118,13 @@ class FlipObject(Task):
     name = "flip_object"
     summary = "toss a patty in a pan so that it lands upside down"
     published = "100 % after 25,000 steps, 1 h (HIL-SERL)"
-    preset = TaskPreset(discount=0.95, max_env_steps=15_000, demonstrations=20)
+    preset = TaskPreset(
+        {
+            "agent.discount": 0.95,
+            "max_env_steps": 15_000,
+            "demonstrations": 20,
+        }
+    )
     arms = (ARM,)
     views = (
         CameraView("wrist", (0.07, 0.0, -0.03), (0.24, 0.0, 0.11), 80.0, (1.0, 0.0, 0.0), ROBOT_PREFIX + "hand"),

@@ -97,14 +97,16 @@ class Handover(Task):
     summary = "take a bar from a tray, pass it in the air to a second arm, set it into the other tray"
     published = "100 % after 43,000 steps, 2.5 h (HIL-SERL)"
     preset = TaskPreset(
-        discount=0.95,
-        initial_temperature=0.002,
-        target_entropy_per_action=-2.0,
-        cloning_weight=0.01,
-        max_env_steps=3_000,
-        max_minutes=90,
-        eval_every=1_000,
-        demonstrations=30,
+        {
+            "agent.discount": 0.95,
+            "agent.initial_temperature": 0.002,
+            "agent.target_entropy_per_action": -2.0,
+            "agent.cloning_weight": 0.01,
+            "max_env_steps": 3_000,
+            "max_minutes": 90,
+            "eval_every": 1_000,
+            "demonstrations": 30,
+        }
     )
     max_episode_steps = 150
     arms = (_LEFT, _RIGHT)

@@ -49,7 +49,14 @@ class InsertRam(Task):
     name = "insert_ram"
     summary = "press a memory module into its slot, 0.5 mm wider than the module, until both latches snap"
     published = "100 % after 32,000 steps, 1.5 h (HIL-SERL)"
-    preset = TaskPreset(discount=0.97, max_env_steps=20_000, max_minutes=240, demonstrations=20)
+    preset = TaskPreset(
+        {
+            "agent.discount": 0.97,
+            "max_env_steps": 20_000,
+            "max_minutes": 240,
+            "demonstrations": 20,
+        }
+    )
     clearance_m = 0.0005
     """How much wider and longer than the module's edge the slot is."""
     arms = (

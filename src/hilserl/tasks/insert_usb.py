@@ -55,15 +55,17 @@ class InsertUsb(Task):
     summary = "take a USB plug from a tray and push it into a port 0.5 mm wider than the plug"
     published = "100 % after 50,000 steps, 2.5 h (HIL-SERL)"
     preset = TaskPreset(
-        discount=0.95,
-        initial_temperature=0.002,
-        target_entropy_per_action=-2.5,
-        cloning_weight=0.1,
-        cloning_half_life=10_000,
-        max_env_steps=4_000,
-        max_minutes=90,
-        eval_every=1_000,
-        demonstrations=80,
+        {
+            "agent.discount": 0.95,
+            "agent.initial_temperature": 0.002,
+            "agent.target_entropy_per_action": -2.5,
+            "agent.cloning_weight": 0.1,
+            "agent.cloning_half_life": 10_000,
+            "max_env_steps": 4_000,
+            "max_minutes": 90,
+            "eval_every": 1_000,
+            "demonstrations": 80,
+        }
     )
     max_episode_steps = 120
     clearance_m = 0.0005

@@ -23,7 +23,13 @@ class PickCube(Task):
     name = "pick_cube"
     summary = "lift a 4 cm cube by 10 cm"
     published = "100 % after 30,000 steps, 1 h (hil-serl-sim)"
-    preset = TaskPreset(discount=0.92, max_env_steps=8_000, demonstrations=20)
+    preset = TaskPreset(
+        {
+            "agent.discount": 0.92,
+            "max_env_steps": 8_000,
+            "demonstrations": 20,
+        }
+    )
     spawn_low_m = (0.25, -0.25)
     spawn_high_m = (0.55, 0.25)
     state = (

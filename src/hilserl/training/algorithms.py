@@ -1,42 +1,155 @@
-"""The algorithms that a run may learn by: what tells them apart, in one table. Everything else of a run is the same."""
+"""The learning algorithms a run can choose from.
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+An algorithm answers every question in which one differs from another; the rest of a run is the same for all.
+"""
 
-from hilserl.agents.agent import Agent, AgentConfig
-from hilserl.agents.cloning import create_cloner
-from hilserl.agents.sac import ActorCritic, create_agent
+import dataclasses
+import itertools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal
+
+import numpy as np
+from typing_extensions import override
+
+from hilserl.agents.agent import AgentConfig, AgentT
+from hilserl.agents.cloning import Cloner, create_cloner, negative_log_likelihood
+from hilserl.agents.sac import ActorCritic, create_agent, value
 from hilserl.data.replay import ReplaySource
 from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Observation, Step, Transitions
 
 AlgorithmName = Literal["rlpd", "sac", "hg-dagger", "bc"]
 
+_HELD_OUT = 10
+"""A cloning algorithm keeps every demonstration of this number out of its data, to measure itself by."""
+
+ValueFn = Callable[[AgentT, Observation, np.ndarray], float]
+"""Returns what an agent expects of an action in an observation."""
+
 
 @dataclass(frozen=True)
-class Algorithm:
+class Algorithm(ABC, Generic[AgentT]):
     """A way of learning."""
 
-    create: Callable[[ExperienceSpec, AgentConfig, int], Agent]
-    """A fresh agent of a spec, settings and a seed."""
-    draws: ReplaySource
-    """What its batches are made of."""
-    clones: bool = False
-    """Whether it begins with behaviour cloning of the demonstrations."""
+    replay_source: ReplaySource
+    """Part of the replay that batches draw from."""
     acts: bool = True
-    """Whether it does anything in the environment but to be judged."""
+    """True if it acts in the environment to learn."""
+
+    @property
+    def takes_demonstrations(self) -> bool:
+        """True if it learns from demonstrations."""
+        return self.replay_source != "online"
+
+    @property
+    def needs_demonstrations(self) -> bool:
+        """True if it cannot begin without demonstrations."""
+        return False
+
+    @property
+    def clock(self) -> Literal["env_steps", "update_steps"]:
+        """Counter that orders evaluations and names checkpoints."""
+        return "env_steps" if self.acts else "update_steps"
+
+    @property
+    def value(self) -> ValueFn[AgentT] | None:
+        """Value function for the console, or None without critics."""
+        return None
+
+    @abstractmethod
+    def create(self, spec: ExperienceSpec, config: AgentConfig, seed: int) -> AgentT:
+        """Create an agent; the seed decides every weight."""
+
+    @abstractmethod
+    def pretraining_update_steps(self, config: AgentConfig, cloning_updates: int, *, demonstrated: bool) -> int:
+        """Return the update steps on demonstrations before the first environment step.
+
+        Args:
+            config: the agent's settings.
+            cloning_updates: updates of behaviour cloning that were asked for.
+            demonstrated: True if the run has demonstrations.
+        """
+
+    def after_pretraining(self, agent: AgentT) -> AgentT:
+        """Return the agent that goes on after the last update step on demonstrations."""
+        return agent
+
+    def split_demonstrations(self, steps: Sequence[Step]) -> tuple[Sequence[Step], Sequence[Step]]:
+        """Return the steps of demonstrations to learn from, then those held out."""
+        return steps, ()
+
+    def held_out_loss(self, agent: AgentT, held_out: Transitions) -> dict[str, float]:
+        """Measure the agent on demonstrations that it has not learned from."""
+        del agent, held_out
+        return {}
 
 
-def _without_cloning(spec: ExperienceSpec, config: AgentConfig, seed: int) -> ActorCritic:
-    return create_agent(spec, replace(config, cloning_weight=0.0), seed)
+@dataclass(frozen=True)
+class ActorCriticAlgorithm(Algorithm[ActorCritic]):
+    """Soft actor-critic, with or without prior data."""
+
+    @override
+    def create(self, spec: ExperienceSpec, config: AgentConfig, seed: int) -> ActorCritic:
+        return create_agent(spec, self._settings(config), seed)
+
+    def _settings(self, config: AgentConfig) -> AgentConfig:
+        """Drop the imitation of demonstrations where there are none."""
+        return config if self.takes_demonstrations else dataclasses.replace(config, cloning_weight=0.0)
+
+    @property
+    @override
+    def value(self) -> ValueFn[ActorCritic]:
+        return value
+
+    @override
+    def pretraining_update_steps(self, config: AgentConfig, cloning_updates: int, *, demonstrated: bool) -> int:
+        imitates = self._settings(config).cloning_weight > 0 and demonstrated
+        return math.ceil(cloning_updates / config.utd_ratio) if imitates else 0
+
+    @override
+    def after_pretraining(self, agent: ActorCritic) -> ActorCritic:
+        # The average still remembers how it began, and would for another thousand update steps.
+        return dataclasses.replace(agent, averaged=agent.actor)
 
 
-ALGORITHMS: dict[AlgorithmName, Algorithm] = {
+@dataclass(frozen=True)
+class CloningAlgorithm(Algorithm[Cloner]):
+    """Behaviour cloning of demonstrations and, if it acts, of interventions."""
+
+    @property
+    @override
+    def needs_demonstrations(self) -> bool:
+        return True
+
+    @override
+    def create(self, spec: ExperienceSpec, config: AgentConfig, seed: int) -> Cloner:
+        return create_cloner(spec, config, seed)
+
+    @override
+    def pretraining_update_steps(self, config: AgentConfig, cloning_updates: int, *, demonstrated: bool) -> int:
+        return math.ceil(cloning_updates / config.utd_ratio)
+
+    @override
+    def split_demonstrations(self, steps: Sequence[Step]) -> tuple[Sequence[Step], Sequence[Step]]:
+        numbers = np.cumsum([step.is_reset for step in steps])
+        kept = [bool(number % _HELD_OUT) for number in numbers]
+        return list(itertools.compress(steps, kept)), list(itertools.compress(steps, (not keep for keep in kept)))
+
+    @override
+    def held_out_loss(self, agent: Cloner, held_out: Transitions) -> dict[str, float]:
+        losses = negative_log_likelihood(agent, held_out)
+        return {f"held_out_{name}": float(value) for name, value in losses.items()}
+
+
+ALGORITHMS: dict[AlgorithmName, Algorithm[Any]] = {
     # HIL-SERL with an operator (arXiv 2410.21845), RLPD without (arXiv 2302.02948).
-    "rlpd": Algorithm(create_agent, "both"),
+    "rlpd": ActorCriticAlgorithm("both"),
     # arXiv 1812.05905: interventions are experience like any other.
-    "sac": Algorithm(_without_cloning, "online"),
-    # arXiv 1810.02890: of what happens while it acts, only what a person chose is cloned.
-    "hg-dagger": Algorithm(create_cloner, "prior", clones=True),
-    "bc": Algorithm(create_cloner, "prior", clones=True, acts=False),
+    "sac": ActorCriticAlgorithm("online"),
+    # arXiv 1810.02890: of what happens while it acts, only the operator's actions are cloned.
+    "hg-dagger": CloningAlgorithm("prior"),
+    "bc": CloningAlgorithm("prior", acts=False),
 }

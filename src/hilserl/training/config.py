@@ -1,8 +1,10 @@
 """What a training run is told, and how that is kept beside the run and read back."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import tyro
 
@@ -12,13 +14,21 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.envs import make as world
 from hilserl.envs.config import Where
 from hilserl.envs.env import DrivableEnv
-from hilserl.errors import HilserlError
+from hilserl.errors import HilserlError, unknown
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.sim.reference_frame import FrameName
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 
-_FOREIGN_ENV_STEPS, _FOREIGN_DISCOUNT = 20_000, 0.98
+_FOREIGN: dict[str, object] = {
+    "cameras": (),
+    "reward": "dense",
+    "max_env_steps": 20_000,
+    "eval_every": 1_000,
+    "eval_episodes": 20,
+    "agent.discount": 0.98,
+}
+"""Default settings of an environment of another package."""
 
 OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 
@@ -115,12 +125,12 @@ class TrainConfig:
         if self.reward == "human" and self.operator == "none":
             raise HilserlError("--reward human needs an operator who says what a success is, got --operator none.")
         algorithm = ALGORITHMS[self.algorithm]
-        if algorithm.clones and not (self.demos or self.demonstrations):
+        if algorithm.needs_demonstrations and not (self.demos or self.demonstrations):
             raise HilserlError(
                 f"{self.algorithm} clones demonstrations, and there is none: name recorded ones with demos, or make "
                 f"demonstrations at least 1, got {self.demonstrations}."
             )
-        if algorithm.draws == "online" and self.demos:
+        if self.demos and not algorithm.takes_demonstrations:
             raise HilserlError(f"{self.algorithm} learns from no demonstrations, got demos {self.demos}; take rlpd.")
         if not algorithm.acts and (self.free_running or self.operator not in ("scripted", "none")):
             raise HilserlError(f"{self.algorithm} does not act: it takes neither async nor operator {self.operator!r}.")
@@ -179,38 +189,39 @@ CHANGEABLE_ON_RESUME = (
 
 
 def preset(task: str) -> TrainConfig:
-    """The settings a task is trained with unless told otherwise."""
+    """Return the settings that a task is trained with by default.
+
+    Raises:
+        HilserlError: the task does not exist, or its preset names a setting that does not.
+    """
     if world.is_gymnasium_id(task):
-        return TrainConfig(
-            task=world.named(task),
-            obs="state",
-            cameras=(),
-            operator="none",
-            demonstrations=0,
-            reward="dense",
-            max_env_steps=_FOREIGN_ENV_STEPS,
-            eval_every=1_000,
-            eval_episodes=20,
-            agent=AgentConfig(discount=_FOREIGN_DISCOUNT),
-        )
+        return with_settings(TrainConfig(world.named(task), obs="state", operator="none", demonstrations=0), _FOREIGN)
     entry = tasks.find(task)
-    values = entry.preset
-    return TrainConfig(
-        task=entry.name,
-        cameras=entry.cameras,
-        frame=entry.frame,
-        demonstrations=values.demonstrations,
-        max_env_steps=values.max_env_steps,
-        max_minutes=values.max_minutes,
-        eval_every=values.eval_every,
-        agent=AgentConfig(
-            discount=values.discount,
-            initial_temperature=values.initial_temperature,
-            target_entropy_per_action=values.target_entropy_per_action,
-            cloning_weight=values.cloning_weight,
-            cloning_half_life=values.cloning_half_life,
-        ),
-    )
+    return with_settings(TrainConfig(entry.name, cameras=entry.cameras, frame=entry.frame), entry.preset.settings)
+
+
+_Config = TypeVar("_Config")
+
+
+def with_settings(config: _Config, settings: Mapping[str, object]) -> _Config:
+    """Return a configuration with other values of some settings, named by their dotted paths.
+
+    Raises:
+        HilserlError: a setting does not exist.
+    """
+    names = {each.name for each in dataclasses.fields(cast("Any", config))}
+    changes: dict[str, Any] = {}
+    inner: dict[str, dict[str, object]] = {}
+    for name, value in settings.items():
+        first, _, rest = name.partition(".")
+        if first not in names or (rest and not dataclasses.is_dataclass(getattr(config, first))):
+            raise unknown(f"setting of {type(config).__name__}", name, names)
+        if rest:
+            inner.setdefault(first, {})[rest] = value
+        else:
+            changes[first] = value
+    changes |= {first: with_settings(getattr(config, first), rest) for first, rest in inner.items()}
+    return dataclasses.replace(cast("Any", config), **changes)
 
 
 def make_env(config: TrainConfig, **changes: Any) -> DrivableEnv:

@@ -125,5 +125,5 @@ def _explained(error: msgspec.ValidationError, values: dict[str, Any]) -> Hilser
         return HilserlError(f"Not a configuration: {complaint}.")
     choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
     if choices:
-        return unknown(f"choice of {setting}", str(value), choices)
+        return unknown(setting, str(value), choices)
     return HilserlError(f"Invalid {setting} {value!r}: {complaint[0].lower()}{complaint[1:]}.")

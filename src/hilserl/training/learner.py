@@ -1,20 +1,17 @@
 """The learner: steps in, rounds of updates, weights out."""
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import jax
 import numpy as np
 
 from hilserl.agents.agent import Agent, update
-from hilserl.agents.cloning import Cloner, negative_log_likelihood
-from hilserl.agents.sac import ActorCritic, value
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Step, Transitions
+from hilserl.data.step import Observation, Step, Transitions
 from hilserl.errors import HilserlError
 from hilserl.rollout.timers import Stopwatch
 from hilserl.training.algorithms import ALGORITHMS
@@ -22,8 +19,6 @@ from hilserl.training.config import TrainConfig
 from hilserl.training.device_placement import Placement
 
 _DRAWN_KEYS = 1
-_HELD_OUT = 10
-"""Of so many demonstrations a cloning algorithm keeps the last one to judge itself by."""
 
 
 class DivergenceError(HilserlError):
@@ -65,9 +60,9 @@ class Learner:
     ) -> None:
         self.spec = spec
         self._placement = placement or Placement(jax.devices(), config.agent.batch_size)
-        self._algorithm = ALGORITHMS[config.algorithm]
+        self.algorithm = ALGORITHMS[config.algorithm]
         seen = config.policy_spec(spec)
-        agent = self._algorithm.create(seen, config.agent, config.seed)
+        agent = self.algorithm.create(seen, config.agent, config.seed)
         self.snapshot: tuple[Agent, int] = (self._placement.agent(agent), 0)
         self.stopwatch = Stopwatch()
         self.metrics: dict[str, float] = {}
@@ -76,8 +71,11 @@ class Learner:
         prior = [self.seen(step) for step in prior]
         self.demonstration_seconds = sum(step.human_seconds for step in prior)
         """Of a person's time that the demonstrations took, those kept out included."""
-        self._clones_first = self._algorithm.clones or bool(config.agent.cloning_weight and prior)
-        prior, held_out = _held_out(prior) if self._algorithm.clones else (prior, [])
+        self.pretraining_update_steps = self.algorithm.pretraining_update_steps(
+            config.agent, config.cloning_updates, demonstrated=bool(prior)
+        )
+        """Update steps on demonstrations before the first environment step."""
+        prior, held_out = self.algorithm.split_demonstrations(prior)
         self._replay = Replay(seen, config.replay_capacity, prior, self.frames.stored, self._placement.store)
         self._held_out = Replay(seen, 2, held_out, self.frames.stored)
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
@@ -120,27 +118,23 @@ class Learner:
         return LearnerFacts(self.update_steps, 1 / seconds if seconds else 0.0, online, prior, self.metrics)
 
     @property
-    def pretraining_update_steps(self) -> int:
-        """Rounds on demonstrations before anything is done in the environment, where there is something to clone."""
-        return math.ceil(self._config.cloning_updates / self._config.agent.utd_ratio) if self._clones_first else 0
+    def value(self) -> Callable[[Observation, np.ndarray], float] | None:
+        """Value of an action in an observation, by the newest agent; None without critics."""
+        if (value := self.algorithm.value) is None:
+            return None
+        return lambda observation, action: value(self.snapshot[0], observation, action)
 
-    def value(self, observation: dict[str, np.ndarray], action: np.ndarray) -> float:
-        """What the critics expect of an action; only an algorithm that does not clone has any."""
-        agent, _ = self.snapshot
-        assert isinstance(agent, ActorCritic)
-        return value(agent, observation, action)
-
-    def judge_by_held_out(self) -> dict[str, float]:
-        """How unexpected the demonstrations that were kept out are; empty where there is none."""
-        agent, _ = self.snapshot
-        if not self._held_out.holds() or not isinstance(agent, Cloner):
+    def held_out_loss(self) -> dict[str, float]:
+        """Measure the newest agent on the demonstrations held out; empty without any."""
+        if not self._held_out.holds():
             return {}
-        held_out = self._held_out.transitions(self._held_out.prior_rows())
-        return {f"held_out_{name}": float(value) for name, value in negative_log_likelihood(agent, held_out).items()}
+        return self.algorithm.held_out_loss(self.snapshot[0], self._held_out.transitions(self._held_out.prior_rows()))
 
     @property
     def ready(self) -> bool:
-        return self.online_steps >= max(1, self._config.training_starts) and self._replay.holds(self._algorithm.draws)
+        return self.online_steps >= max(1, self._config.training_starts) and self._replay.holds(
+            self.algorithm.replay_source
+        )
 
     @property
     def owed(self) -> int:
@@ -158,13 +152,13 @@ class Learner:
 
     def compile(self) -> None:
         """Compiles a round, where there is anything to compile it with: the first one is then as fast as the rest."""
-        if self._replay.holds(self._algorithm.draws):
+        if self._replay.holds(self.algorithm.replay_source):
             update(self.snapshot[0], self._batches(0), self._key)
 
     def _batches(self, number: int) -> Transitions:
         rng = np.random.default_rng([self._config.seed, number])
         settings = self._config.agent
-        drawn = self._replay.sample(rng, settings.utd_ratio, settings.batch_size, self._algorithm.draws)
+        drawn = self._replay.sample(rng, settings.utd_ratio, settings.batch_size, self.algorithm.replay_source)
         return self._placement.batches(drawn)
 
     def learn(self) -> None:
@@ -178,14 +172,6 @@ class Learner:
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:
             raise DivergenceError(f"Training diverged in update step {number}: {', '.join(bad)} is not finite.")
-        if number + 1 == self.pretraining_update_steps and not self._algorithm.clones:
-            # The average still remembers how it began, and would for another thousand rounds.
-            agent = dataclasses.replace(agent, averaged=agent.actor)
+        if number + 1 == self.pretraining_update_steps:
+            agent = self.algorithm.after_pretraining(agent)
         self.snapshot, self.metrics = (self._placement.agent(agent), number + 1), metrics
-
-
-def _held_out(steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:
-    """Steps of demonstrations to learn from, and those of every tenth demonstration."""
-    numbers = np.cumsum([step.is_reset for step in steps])
-    kept = [bool(number % _HELD_OUT) for number in numbers]
-    return list(itertools.compress(steps, kept)), list(itertools.compress(steps, (not keep for keep in kept)))

@@ -82,7 +82,7 @@ def demonstrations(config: TrainConfig, folder: RunDir, spec: ExperienceSpec) ->
         recorded = [episode for given in config.demos for episode in read_episodes(given, spec, more_cameras=True)]
         if not recorded:
             raise HilserlError(f"There is no recorded episode in {', '.join(map(str, config.demos))}.")
-    elif not config.demonstrations or ALGORITHMS[config.algorithm].draws == "online":
+    elif not config.demonstrations or not ALGORITHMS[config.algorithm].takes_demonstrations:
         return []
     else:
         if not folder.demonstrations.exists():
@@ -186,7 +186,7 @@ class Run:
                 bar.update()
                 last = learner.update_steps == learner.pretraining_update_steps
                 if last or not learner.update_steps % _CLONING_LOG_ROUNDS:
-                    losses = {**learner.metrics, **learner.judge_by_held_out()}
+                    losses = {**learner.metrics, **learner.held_out_loss()}
                     self._note("cloning", self.tally.env_steps, {"update_steps": learner.update_steps, **losses})
                 if last or not learner.update_steps % every:
                     self.evaluate(*self.state())

@@ -3,6 +3,9 @@
 import contextlib
 from typing import Any
 
+import numpy as np
+
+from hilserl.data.step import Observation
 from hilserl.interrupt import Interrupt
 from hilserl.runs.run_dir import EpisodeWriter, RunDir
 from hilserl.training.actor import ActorLoop
@@ -34,7 +37,7 @@ class Training:
         self._interrupt = interrupt or Interrupt()
         self._open = contextlib.ExitStack()
         with contextlib.ExitStack() as unless_opened:
-            value = None if ALGORITHMS[config.algorithm].clones else lambda *seen: self._learner.value(*seen)
+            value = self._value if ALGORITHMS[config.algorithm].value else None
             self._actor = ActorLoop(config, lambda: self._dashboard.report(), value)
             unless_opened.callback(self._actor.close)
             spec = self._actor.env.experience
@@ -55,6 +58,10 @@ class Training:
             stopwatch=self._learner.stopwatch,
             first_episode=self._run.restored[-1].episode + 1 if self._run.restored else 0,
         )
+
+    def _value(self, observation: Observation, action: np.ndarray) -> float:
+        assert self._learner.value
+        return self._learner.value(observation, action)
 
     def _open_link(self) -> LearnerEndpoint:
         return ThreadedLearner(self._learner, self._breathe) if self._actor.station else LockstepLearner(self._learner)
