@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hilserl.agents.agent import act, update
-from hilserl.agents.cloning import cloning_loss, create_cloner, negative_log_likelihood
-from hilserl.agents.networks import PolicyOutput, sample_squashed, squashed_log_density
+from hilserl.agents.agent import act, update_step
+from hilserl.agents.cloning import cloning_loss, create_cloning_agent, negative_log_likelihood
+from hilserl.agents.networks import PolicyOutput, sample_squashed, squashed_log_prob
 from hilserl.cli.main import main
 from hilserl.data.episodes import write_episode
 from hilserl.data.spec import ExperienceSpec
@@ -52,20 +52,20 @@ def first(batches: Transitions) -> Transitions:
 def test_the_density_of_an_action_is_that_of_its_sample() -> None:
     output = PolicyOutput(jnp.array([[0.3, -0.8]]), jnp.array([[-1.0, -2.0]]))
     action, log_prob = sample_squashed(output, jax.random.key(0))
-    np.testing.assert_allclose(squashed_log_density(output, action), log_prob, rtol=1e-4)
+    np.testing.assert_allclose(squashed_log_prob(output, action), log_prob, rtol=1e-4)
 
 
 @pytest.mark.parametrize("demonstrated", [-0.9, -0.2, 0.0, 0.6])
 def test_no_mean_makes_a_demonstrated_action_likelier_than_its_own(demonstrated: float) -> None:
     means = jnp.append(jnp.linspace(-3, 3, 60), jnp.arctanh(demonstrated))[:, None]
-    density = squashed_log_density(PolicyOutput(means, jnp.full_like(means, -1.0)), jnp.full_like(means, demonstrated))
+    density = squashed_log_prob(PolicyOutput(means, jnp.full_like(means, -1.0)), jnp.full_like(means, demonstrated))
     assert int(density.argmax()) == len(means) - 1
 
 
 @pytest.mark.parametrize("action", [-1.0, 1.0])
 def test_an_action_at_the_limit_has_a_density(action: float) -> None:
     output = PolicyOutput(jnp.zeros((1, 1)), jnp.full((1, 1), -5.0))
-    gradient = jax.grad(lambda mean: squashed_log_density(output._replace(mean=mean), jnp.array([[action]])).sum())
+    gradient = jax.grad(lambda mean: squashed_log_prob(output._replace(mean=mean), jnp.array([[action]])).sum())
     assert np.isfinite(gradient(output.mean)).all()
     assert np.sign(gradient(output.mean)) == np.sign(action)
 
@@ -76,23 +76,23 @@ def test_what_is_always_demonstrated_is_done(state_spec: ExperienceSpec, gripper
     batches = random_batches(spec, 2, 8)
     shown = np.array([0.5, -0.3, 0.0, 1.0, -1.0][: 3 + grippers], np.float32)
     batches = batches._replace(action=np.broadcast_to(shown, batches.action.shape))
-    agent = create_cloner(spec, dataclasses.replace(SMALL, learning_rate=3e-3, ema_rate=0.1), 0)
+    agent = create_cloning_agent(spec, dataclasses.replace(SMALL, learning_rate=3e-3, ema_rate=0.1), 0)
     for index in range(150):
-        agent, metrics = update(agent, batches, jax.random.key(index))
+        agent, metrics = update_step(agent, batches, jax.random.key(index))
     assert ("gripper_agreement" in metrics) == (grippers > 0)
     assert metrics.get("gripper_agreement", 1.0) == 1.0
     seen = {"state": batches.observation["state"][0, 0]}
-    for actor in (agent.actor, agent.averaged):
+    for actor in (agent.actor, agent.ema_actor):
         done = act(actor, seen, jax.random.key(0), explore=False)
         np.testing.assert_allclose(done, shown, atol=0.1)
         assert np.array_equal(done[3:], shown[3:])
-    before = negative_log_likelihood(create_cloner(spec, SMALL, 0), first(batches))
+    before = negative_log_likelihood(create_cloning_agent(spec, SMALL, 0), first(batches))
     assert negative_log_likelihood(agent, first(batches))["cloning_loss"] < before["cloning_loss"]
 
 
 def test_the_gripper_does_not_move_the_motion(state_spec: ExperienceSpec) -> None:
     """It is asked beside the policy's own motion, and must not bend that to make its answer likelier."""
-    agent, batch = create_cloner(state_spec, SMALL, 0), first(random_batches(state_spec, 1, 8))
+    agent, batch = create_cloning_agent(state_spec, SMALL, 0), first(random_batches(state_spec, 1, 8))
     other = batch._replace(action=np.stack([batch.action[:, 0], -batch.action[:, 1]], -1))
     gradients = [eqx.filter_grad(lambda actor, b=b: cloning_loss(actor, b)[0])(agent.actor) for b in (batch, other)]
     assert not moved(gradients[0].policy, gradients[1].policy)
@@ -102,8 +102,8 @@ def test_the_gripper_does_not_move_the_motion(state_spec: ExperienceSpec) -> Non
 def test_camera_heads_are_trained(state_spec: ExperienceSpec) -> None:
     """The reference's behaviour cloning leaves them as they were drawn (defect D9)."""
     spec = with_camera(state_spec)
-    agent = create_cloner(spec, SMALL, 0)
-    after, _ = update(agent, camera_batches(spec), jax.random.key(0))
+    agent = create_cloning_agent(spec, SMALL, 0)
+    after, _ = update_step(agent, camera_batches(spec), jax.random.key(0))
     head, learned = agent.actor.encoder.heads["eye.features"], after.actor.encoder.heads["eye.features"]
     assert moved(head.kernel, learned.kernel)
     assert moved(head.bottleneck, learned.bottleneck)
@@ -120,7 +120,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, settings: TrainConfig, spec: Experien
         seen.update(np.round(1000 * np.asarray(batches.action)[..., 0].ravel()).tolist())
         return agent, {}
 
-    monkeypatch.setattr(learner_module, "update", spy)
+    monkeypatch.setattr(learner_module, "update_step", spy)
     for step in make_episode(1, 4, intervened=(3, 4), camera=False) + make_episode(2, 3, camera=False):
         learner.receive(step)
     for _ in range(rounds):

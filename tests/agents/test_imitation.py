@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hilserl.agents.agent import Actor, AgentConfig, act, update
-from hilserl.agents.gripper import to_choice
+from hilserl.agents.agent import Actor, AgentConfig, act, update_step
+from hilserl.agents.gripper import choice_index
 from hilserl.agents.imitation import GRIPPER_MARGIN, imitation_loss
-from hilserl.agents.sac import create_agent
+from hilserl.agents.sac import create_sac_agent
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Transitions
@@ -44,7 +44,7 @@ def one_batch(spec: ExperienceSpec, demonstrated: bool | np.ndarray) -> Transiti
 @pytest.mark.parametrize("grippers", [0, 1, 2])
 def test_nothing_is_imitated_of_what_no_person_did(state_spec: ExperienceSpec, grippers: int) -> None:
     spec = with_grippers(state_spec, grippers)
-    actor = create_agent(spec, SMALL, 0).actor
+    actor = create_sac_agent(spec, SMALL, 0).actor
     value, gradient = eqx.filter_value_and_grad(loss)(actor, one_batch(spec, demonstrated=False))
     assert value == 0
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient))
@@ -58,7 +58,7 @@ def test_a_persons_choice_is_to_be_worth_a_margin_more_and_no_further(state_spec
     spec = with_grippers(state_spec, 1)
     batch = one_batch(spec, demonstrated=True)
     batch = batch._replace(action=np.concatenate([batch.action[:, :3], np.ones((8, 1), np.float32)], -1))
-    actor = create_agent(spec, SMALL, 0).actor
+    actor = create_sac_agent(spec, SMALL, 0).actor
 
     def where_opening_is_worth(value: float) -> float:
         head = actor.gripper
@@ -76,7 +76,7 @@ def test_a_persons_choice_is_to_be_worth_a_margin_more_and_no_further(state_spec
 def test_the_gripper_does_not_bend_the_motion(state_spec: ExperienceSpec) -> None:
     batch = one_batch(state_spec, demonstrated=True)
     other = batch._replace(action=np.stack([batch.action[:, 0], -batch.action[:, 1]], -1))
-    actor = create_agent(state_spec, SMALL, 0).actor
+    actor = create_sac_agent(state_spec, SMALL, 0).actor
     gradients = [eqx.filter_grad(loss)(actor, each) for each in (batch, other)]
     assert not moved(gradients[0].policy, gradients[1].policy)
     assert moved(gradients[0].gripper, gradients[1].gripper)
@@ -96,41 +96,41 @@ def test_what_is_always_demonstrated_is_done_though_nothing_is_rewarded(
     )
 
     def learned(settings: AgentConfig) -> np.ndarray:
-        agent = create_agent(spec, dataclasses.replace(settings, learning_rate=3e-3), 0)
+        agent = create_sac_agent(spec, dataclasses.replace(settings, learning_rate=3e-3), 0)
         for index in range(150):
-            agent, metrics = update(agent, batches, jax.random.key(index))
+            agent, metrics = update_step(agent, batches, jax.random.key(index))
         assert ("gripper_agreement" in metrics) == (grippers > 0 and settings.cloning_weight > 0)
         return act(agent.actor, {"state": batches.observation["state"][0, 0]}, jax.random.key(0), explore=False)
 
     imitated = learned(CLONES)
     np.testing.assert_allclose(imitated[:3], shown[:3], atol=0.1)
-    assert to_choice(imitated[3:]) == to_choice(shown[3:])
+    assert choice_index(imitated[3:]) == choice_index(shown[3:])
     assert np.abs(learned(SMALL)[:3] - shown[:3]).max() > 0.1, "values alone say nothing of it"
 
 
 def test_without_a_weight_it_does_not_matter_who_acted(state_spec: ExperienceSpec) -> None:
     batches = random_batches(state_spec, 2, 8)
     mine, theirs = (batches._replace(demonstrated=np.full((2, 8), who)) for who in (False, True))
-    agent = create_agent(state_spec, SMALL, 0)
-    assert not moved(*(update(agent, each, jax.random.key(0))[0] for each in (mine, theirs)))
-    agent = create_agent(state_spec, CLONES, 0)
-    assert moved(*(update(agent, each, jax.random.key(0))[0] for each in (mine, theirs)))
+    agent = create_sac_agent(state_spec, SMALL, 0)
+    assert not moved(*(update_step(agent, each, jax.random.key(0))[0] for each in (mine, theirs)))
+    agent = create_sac_agent(state_spec, CLONES, 0)
+    assert moved(*(update_step(agent, each, jax.random.key(0))[0] for each in (mine, theirs)))
 
 
 def test_imitation_fades(state_spec: ExperienceSpec) -> None:
     fading = dataclasses.replace(CLONES, cloning_half_life=4)
-    agent, weights = create_agent(state_spec, fading, 0), []
+    agent, weights = create_sac_agent(state_spec, fading, 0), []
     for number in range(5):
         weights.append(float(agent.cloning_weight))
-        agent, _ = update(agent, random_batches(state_spec, 2, 8), jax.random.key(number))
+        agent, _ = update_step(agent, random_batches(state_spec, 2, 8), jax.random.key(number))
     np.testing.assert_allclose(weights, 0.5 ** (np.arange(5) / 2), rtol=1e-5)
-    assert create_agent(state_spec, CLONES, 0).cloning_weight == agent.config.cloning_weight == 1
+    assert create_sac_agent(state_spec, CLONES, 0).cloning_weight == agent.config.cloning_weight == 1
     mine, theirs = (
         random_batches(state_spec, 2, 8)._replace(demonstrated=np.full((2, 8), who)) for who in (True, False)
     )
     for _ in range(60):
-        agent, _ = update(agent, mine, jax.random.key(0))
-    ends = [update(agent, each, jax.random.key(0))[0].actor.policy for each in (mine, theirs)]
+        agent, _ = update_step(agent, mine, jax.random.key(0))
+    ends = [update_step(agent, each, jax.random.key(0))[0].actor.policy for each in (mine, theirs)]
     for one, other in zip(jax.tree.leaves(ends[0]), jax.tree.leaves(ends[1]), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
 
@@ -139,7 +139,7 @@ def test_camera_heads_learn_to_see_what_a_person_acted_upon(state_spec: Experien
     spec = with_camera(state_spec)
     batches = camera_batches(spec)._replace(demonstrated=np.ones((2, 8), bool))
     plain, imitating = (
-        update(create_agent(spec, settings, 0), batches, jax.random.key(0))[0] for settings in (SMALL, CLONES)
+        update_step(create_sac_agent(spec, settings, 0), batches, jax.random.key(0))[0] for settings in (SMALL, CLONES)
     )
     assert moved(plain.actor.encoder.heads, imitating.actor.encoder.heads)
     assert not moved(plain.actor.encoder.scale, imitating.actor.encoder.scale)
@@ -178,7 +178,7 @@ def test_a_run_is_first_judged_by_what_it_was_cloned_to(state_spec: ExperienceSp
     for round_number in range(1, 5):
         learner.learn()
         agent, _ = learner.snapshot
-        assert moved(agent.actor, agent.averaged) == (round_number != learner.pretraining_update_steps == 3)
+        assert moved(agent.actor, agent.ema_actor) == (round_number != learner.pretraining_update_steps == 3)
 
 
 def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,7 @@ def test_a_classifier_survives_its_file(trained: RewardClassifier, tmp_path: Pat
     loaded = RewardClassifier.load(path)
     assert (loaded.config, loaded.spec, loaded.log_odds) == (trained.config, trained.spec, trained.log_odds)
     assert 0 < loaded.threshold < 1
-    classifier_spec = [one.judge_for(spec_of(), trained.frames) for one in (trained, loaded)]
+    classifier_spec = [one.predictor(spec_of(), trained.frames) for one in (trained, loaded)]
     seen = {name: values[11] for name, values in labels_of().inputs.items()}
     assert classifier_spec[0](seen) == classifier_spec[1](seen)
     assert classifier_spec[0](seen).success
@@ -271,7 +271,7 @@ def test_a_classifier_fits_only_what_it_was_made_for(
     trained: RewardClassifier, other: ExperienceSpec, expected: str
 ) -> None:
     with pytest.raises(HilserlError, match=expected):
-        trained.judge_for(other)
+        trained.predictor(other)
     trained.check(spec_of(cameras=("wrist", "front")))
 
 
@@ -287,15 +287,15 @@ def test_features_are_used_only_of_the_same_encoder(trained: RewardClassifier, m
     monkeypatch.setattr(FrameEncoder, "observe", encode)
     observation = {"front": np.zeros((SIZE, SIZE, 3), np.uint8), "front.features": made, "state": np.zeros(3)}
     same = FrameEncoder(spec, VisionConfig(noise=0.0, width=9))
-    trained.judge_for(spec, same)(observation)
+    trained.predictor(spec, same)(observation)
     assert not encoded
     for frames in (None, FrameEncoder(spec, VisionConfig("resnet10")), FrameEncoder(spec, VisionConfig("small_cnn"))):
-        trained.judge_for(spec, frames)(observation)
+        trained.predictor(spec, frames)(observation)
     assert encoded == [["front"]] * 3, "it looks at its camera and at nothing else"
 
 
 def test_what_the_robot_measures_changes_no_judgement(trained: RewardClassifier) -> None:
-    judge = trained.judge_for(spec_of(), trained.frames)
+    judge = trained.predictor(spec_of(), trained.frames)
     features = {name: values[11] for name, values in labels_of().inputs.items()}
     size = trained.spec.state.size
     kinds = [np.zeros(size), np.full(size, 1e6), np.full(size, np.nan)]

@@ -21,7 +21,7 @@ from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.operator import NoOperator
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Intent, Verdict
-from hilserl.rewards.classifier import Judgement
+from hilserl.rewards.classifier import Prediction
 from hilserl.rollout.rollout import Rollout
 from hilserl.runs.metrics import RunCounters
 from hilserl.runs.run_dir import RunDir, read_episodes
@@ -246,14 +246,14 @@ class EveryFifth:
         assert path.name == "cube.safetensors"
         return cls()
 
-    def judge_for(self, spec: ExperienceSpec, encoded: object = None) -> Any:
+    def predictor(self, spec: ExperienceSpec, encoded: object = None) -> Any:
         del encoded
         assert [name for name, _ in spec.images] == ["front", "wrist", "side"], "the policy's, and the classifier's"
 
-        def judge(observation: dict[str, np.ndarray]) -> Judgement:
+        def judge(observation: dict[str, np.ndarray]) -> Prediction:
             assert observation["side"].shape == (32, 32, 3)
             self.shown += 1
-            return Judgement(self.shown % 5 == 0, 0.5, 0)
+            return Prediction(self.shown % 5 == 0, 0.5, 0)
 
         return judge
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig
-from hilserl.agents.sac import create_agent
+from hilserl.agents.sac import create_sac_agent
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
 from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
@@ -51,7 +51,7 @@ def toy_actor() -> Actor:
     """A policy for `conftest`'s spec without the camera."""
     state = StateLayout((entry("position_m", 2), entry("gripper_command", 1)))
     spec = ExperienceSpec("toy", state, ActionLayout(("dx", "gripper"), grippers=(1,)))
-    return create_agent(spec, AgentConfig(hidden=(8, 8)), 0).actor
+    return create_sac_agent(spec, AgentConfig(hidden=(8, 8)), 0).actor
 
 
 @functools.cache

@@ -300,7 +300,7 @@ def test_given_demonstrations_are_used_instead_of_new_ones(finished: RunDir, tmp
 def test_divergence_names_the_step_and_the_last_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = learner_module.update, []
+    real, calls = learner_module.update_step, []
 
     def breaks_later(agent, batches, key):
         calls.append(1)
@@ -310,7 +310,7 @@ def test_divergence_names_the_step_and_the_last_good_checkpoint(
     run = RunDir(tmp_path / "run")
     train(config(max_env_steps=6), run)
     calls.extend([1] * 6)
-    monkeypatch.setattr(learner_module, "update", breaks_later)
+    monkeypatch.setattr(learner_module, "update_step", breaks_later)
     with pytest.raises(DivergenceError, match=r"update step 8.*critic_loss.*checkpoints/6"):
         train(config(max_env_steps=20), run, resume=True)
     assert steps_in(run.checkpoints) == [6]

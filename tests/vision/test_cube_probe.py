@@ -21,7 +21,7 @@ def test_a_linear_probe_finds_the_cube_within_a_centimetre() -> None:
         drift = np.append(rng.uniform(-1, 1, 3), 1.0)
         for _ in range(rng.integers(0, 6)):
             observation, *_ = env.step(drift)
-        features.append(frames.observe(observation)["front.features"].astype(np.float32).ravel())
+        features.append(frames.encode(observation)["front.features"].astype(np.float32).ravel())
         positions.append(env.simulation.position_m("cube")[:2])
     env.close()
     x, y = np.array(features), np.array(positions)

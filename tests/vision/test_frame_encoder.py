@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from hilserl.agents.agent import AgentConfig, update
-from hilserl.agents.sac import create_agent
+from hilserl.agents.agent import AgentConfig, update_step
+from hilserl.agents.sac import create_sac_agent
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
@@ -57,7 +57,7 @@ def frames_of(steps: list[Step], camera: str = "front") -> np.ndarray:
 def test_features_in_replay_are_those_of_the_frames(env: ManipulationEnv, steps: list[Step]) -> None:
     """Whether the actor computed them when it saw the frame, or the learner when it read the frame from disk."""
     learner = Learner(env.experience, config(ONCE), [])
-    observe = FrameEncoder(env.experience, ONCE).observe
+    observe = FrameEncoder(env.experience, ONCE).encode
     for number, step in enumerate(steps):
         seen = dataclasses.replace(step, observation=observe(step.observation))
         learner.receive(seen if number % 2 else step)
@@ -74,10 +74,10 @@ def test_features_in_replay_are_those_of_the_frames(env: ManipulationEnv, steps:
 def test_encoding_in_the_update_gives_the_same_features(env: ManipulationEnv, steps: list[Step]) -> None:
     still = FrameEncoder(env.experience, dataclasses.replace(EVERY_UPDATE, shift_px=0))
     batch = {camera: frames_of(steps, camera) for camera in ("front", "wrist")}
-    prepared = still.prepare(batch, jax.random.key(0))
+    prepared = still.augment(batch, jax.random.key(0))
     assert prepared.keys() == {"front.features", "wrist.features"}
     for index, step in enumerate(steps):
-        for name, features in FrameEncoder(env.experience, ONCE).observe(step.observation).items():
+        for name, features in FrameEncoder(env.experience, ONCE).encode(step.observation).items():
             if name in prepared:
                 np.testing.assert_allclose(prepared[name][index], features, rtol=2e-3, atol=2e-3)
 
@@ -85,7 +85,7 @@ def test_encoding_in_the_update_gives_the_same_features(env: ManipulationEnv, st
 def test_bfloat16_is_near(env: ManipulationEnv, steps: list[Step]) -> None:
     observation = steps[3].observation
     exact, near = (
-        FrameEncoder(env.experience, VisionConfig(precision=precision)).observe(observation)["wrist.features"]
+        FrameEncoder(env.experience, VisionConfig(precision=precision)).encode(observation)["wrist.features"]
         for precision in ("float32", "bfloat16")
     )
     assert not np.array_equal(exact, near)
@@ -94,9 +94,9 @@ def test_bfloat16_is_near(env: ManipulationEnv, steps: list[Step]) -> None:
 
 def test_frames_are_encoded_once(env: ManipulationEnv, steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
     frames = FrameEncoder(env.experience, ONCE)
-    seen = frames.observe(steps[0].observation)
+    seen = frames.encode(steps[0].observation)
     monkeypatch.setattr(FrameEncoder, "_compiled", None)
-    assert frames.observe(seen) is seen, "what has features is not encoded again"
+    assert frames.encode(seen) is seen, "what has features is not encoded again"
 
 
 @pytest.mark.parametrize("vision", [ONCE, EVERY_UPDATE, CNN, VisionConfig("resnet10", proprio_width=16)], ids=str)
@@ -116,14 +116,14 @@ def test_every_way_learns_and_acts(
     parts = [(agent.actor.encoder.heads, agent.actor.encoder.proprio) for agent in (before, after)]
     heads = [jax.tree.leaves(part) for part in parts]
     assert all((a != b).any() for a, b in zip(*heads, strict=True) if a.size > 16), "every weight of the heads learns"
-    seen = learner.frames.observe(steps[0].observation)
+    seen = learner.frames.encode(steps[0].observation)
     assert act(after.actor, seen, jax.random.key(0), explore=True).shape == (4,)
 
 
 def test_a_frozen_encoder_is_not_in_the_agent(env: ManipulationEnv) -> None:
     """So it is neither trained, nor tracked, nor kept in checkpoints."""
     small, large = (
-        sum(leaf.size for leaf in jax.tree.leaves(create_agent(env.experience, config(v).agent, 0).actor))
+        sum(leaf.size for leaf in jax.tree.leaves(create_sac_agent(env.experience, config(v).agent, 0).actor))
         for v in (EVERY_UPDATE, dataclasses.replace(EVERY_UPDATE, width=256))
     )
     assert small < 200_000
@@ -143,7 +143,7 @@ def test_without_cameras_the_vision_settings_change_nothing(state_spec: Experien
     )
     weights = []
     for vision in (ONCE, EVERY_UPDATE):
-        agent, _ = update(create_agent(state_spec, config(vision).agent, 0), batches, jax.random.key(1))
+        agent, _ = update_step(create_sac_agent(state_spec, config(vision).agent, 0), batches, jax.random.key(1))
         weights.append(jax.tree.leaves(agent))
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 

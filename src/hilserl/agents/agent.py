@@ -1,8 +1,8 @@
-"""What every algorithm shares: an actor, its settings, and the one interface by which an agent learns and acts.
+"""Actor, settings and update step that all learning algorithms share.
 
-An agent is an immutable pytree. `update` is one compiled function that does a whole round of whatever its algorithm
-does: soft actor-critic in `sac.py`, behaviour cloning in `cloning.py`. Both train the same `Actor`, so whatever moves,
-keeps, judges or films a policy need not know how it was learned.
+An agent is an immutable pytree, and one update step is one compiled function: soft actor-critic in `sac.py`, behaviour
+cloning in `cloning.py`. Both train the same `Actor`, so acting, checkpoints, evaluation and videos do not depend on the
+algorithm.
 """
 
 from abc import abstractmethod
@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from hilserl.agents.gripper import choices
+from hilserl.agents.gripper import gripper_choices
 from hilserl.agents.networks import GripperHead, Policy, sample_squashed
 from hilserl.data.spec import ActionLayout, ExperienceSpec
 from hilserl.data.step import Transitions
@@ -26,38 +26,47 @@ from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.heads import ObservationEncoder
 
 Metrics = dict[str, Array]
-FRAME_KEYS, NOISE_KEYS = 1, 2
+"""Named scalars of one update step."""
+IMAGE_KEYS, NOISE_KEYS = 1, 2
+"""Constants folded into a step's random key for image shifts and for feature noise."""
 
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """The learner's constants."""
+    """Settings of the learning algorithm."""
 
     hidden: tuple[int, ...] = (128, 128)
     """Widths of every network's hidden layers."""
     num_critics: int = 4
     """Members of the critic ensemble."""
     num_target_critics: int = 2
-    """How many of them, drawn anew each update, the target takes its minimum over (REDQ, arXiv 2101.05982)."""
+    """Ensemble members drawn for each TD target, which takes their minimum (REDQ, arXiv 2101.05982)."""
     utd_ratio: int = 4
-    """Critic updates to one policy update."""
+    """Critic updates in an update step, which has one actor update."""
     batch_size: int = 128
+    """Transitions in a batch."""
     discount: float = 0.97
+    """Discount factor gamma of one control step."""
     learning_rate: float = 3e-4
+    """Step size of Adam, for all networks."""
     tau: float = 0.005
-    """Part of the way that target networks move to the online ones at each critic update."""
+    """Step of the target networks towards the online ones, each critic update."""
     ema_rate: float = 0.0025
-    """Part of the way that the averaged actor, which is what a run is judged by, moves to the actor in each round."""
+    """Step of the averaged actor, which is evaluated, towards the actor, each update step."""
     initial_temperature: float = 0.01
+    """Entropy temperature alpha at the start."""
     target_entropy_per_action: float = -0.5
+    """Target entropy in nats for each continuous action."""
     cloning_weight: float = 0.0
-    """Of the imitation of a person's actions beside the losses of soft actor-critic; 0 leaves these alone."""
+    """Weight of the imitation loss beside the losses of soft actor-critic; 0 turns it off."""
     cloning_half_life: int | None = None
-    """After so many updates of the values the weight is half of what it was, so that these have their way in the end
-    (as DAPG's, arXiv 1709.10087); None leaves it as it is."""
+    """Critic updates in which the cloning weight halves; None keeps it constant.
+
+    The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
     gripper_penalty: float = 0.02
-    """Taken from the gripper's reward for each gripper that an action sets moving."""
+    """Deduction from the gripper's reward for each gripper that an action sets in motion."""
     vision: VisionConfig = field(default_factory=VisionConfig)
+    """Image encoder and camera heads."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_target_critics <= self.num_critics:
@@ -81,109 +90,125 @@ class AgentConfig:
 
 
 class Actor(eqx.Module):
-    """The part of an agent that acts: all that an actor process needs, and what a learner publishes."""
+    """Observation encoder, policy and gripper head that choose actions.
+
+    An actor process needs nothing else of an agent, so this is what a learner publishes.
+    """
 
     encoder: ObservationEncoder
     policy: Policy
     gripper: GripperHead | None
+    """Head for the grippers' choices; None if the arm has no gripper that is learned."""
     action: ActionLayout = eqx.field(static=True)
 
-    def __call__(self, observation: dict[str, Array], key: PRNGKeyArray, *, explore: bool) -> Float[Array, "action"]:
-        """One action. Exploring samples the policy; otherwise its mean and the best gripper choice."""
+    def __call__(
+        self, observation: dict[str, Shaped[Array, "..."]], key: PRNGKeyArray, *, explore: bool
+    ) -> Float[Array, "action"]:
+        """Choose one action for one observation.
+
+        Args:
+            observation: state and camera features without a batch axis, by the names of `encoder.names`.
+            key: random key of the sample; ignored without exploration.
+            explore: sample the policy; otherwise take its mean. The grippers' choice is the best one in both cases.
+        """
         features = self.encoder(observation)
         output = self.policy(features)
-        motion = sample_squashed(output, key)[0] if explore else jnp.tanh(output.mean)
-        return self.with_grippers(features, motion)
+        continuous = sample_squashed(output, key)[0] if explore else jnp.tanh(output.mean)
+        return self.with_grippers(features, continuous)
 
     def with_grippers(
-        self, features: Float[Array, "inputs"], motion: Float[Array, "motions"]
+        self, features: Float[Array, "inputs"], continuous: Float[Array, "continuous"]
     ) -> Float[Array, "action"]:
-        """The whole action: a motion and the best gripper choice beside it."""
+        """Complete a continuous action with the best gripper choice beside it."""
         if self.gripper is None:
-            return motion
-        table = jnp.array(choices(len(self.action.grippers)))
-        best = jax.nn.one_hot(jnp.argmax(self.gripper(features, motion)), len(table)) @ table
+            return continuous
+        table = jnp.array(gripper_choices(len(self.action.grippers)))
+        best = jax.nn.one_hot(jnp.argmax(self.gripper(features, continuous)), len(table)) @ table
         order = np.argsort(self.action.continuous + self.action.grippers)
-        return jnp.concatenate([motion, best])[order]
+        return jnp.concatenate([continuous, best])[order]
 
 
 def create_actor(
-    spec: ExperienceSpec, frames: FrameEncoder, config: AgentConfig, keys: Sequence[PRNGKeyArray]
+    spec: ExperienceSpec, frame_encoder: FrameEncoder, config: AgentConfig, keys: Sequence[PRNGKeyArray]
 ) -> Actor:
-    """A fresh actor for a spec; three keys decide the weights of encoder, policy and gripper."""
+    """Create an actor with random weights.
+
+    Args:
+        spec: layouts of state, action and images.
+        frame_encoder: encoder of the spec's camera images.
+        config: widths of the networks.
+        keys: three random keys, for encoder, policy and gripper.
+    """
     encoder_key, policy_key, gripper_key = keys
-    motions, grippers = len(spec.action.continuous), len(spec.action.grippers)
-    encoder = ObservationEncoder(spec, frames, key=encoder_key)
-    policy = Policy(encoder.size, motions, config.hidden, key=policy_key)
-    gripper = GripperHead(encoder.size + motions, grippers, config.hidden, key=gripper_key) if grippers else None
+    continuous, grippers = len(spec.action.continuous), len(spec.action.grippers)
+    encoder = ObservationEncoder(spec, frame_encoder, key=encoder_key)
+    policy = Policy(encoder.size, continuous, config.hidden, key=policy_key)
+    gripper = GripperHead(encoder.size + continuous, grippers, config.hidden, key=gripper_key) if grippers else None
     return Actor(encoder, policy, gripper, spec.action)
 
 
 class Agent(eqx.Module):
-    """Everything a learner trains, as one pytree."""
+    """All parameters and optimizer states of a learner as one pytree."""
 
     actor: Actor
-    averaged: Actor
-    """The actor averaged over its recent rounds. From one round to the next an actor forgets and relearns how to act in
-    rare states; its average does not."""
+    ema_actor: Actor
+    """Exponential moving average of the actor over recent update steps.
+
+    From one update step to the next an actor forgets and relearns how to act in rare states; its average does not."""
     config: AgentConfig = eqx.field(static=True)
-    frames: FrameEncoder = eqx.field(static=True)
+    frame_encoder: FrameEncoder = eqx.field(static=True)
 
     @abstractmethod
-    def round(self, batches: Transitions, key: PRNGKeyArray) -> tuple[Self, Metrics]:
-        """What `update` compiles."""
+    def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple[Self, Metrics]:
+        """Do one update step; the function `update_step` compiles it."""
 
 
 AgentT = TypeVar("AgentT", bound=Agent)
 
 
-def adam(config: AgentConfig) -> optax.GradientTransformation:
-    """The optimizer of everything."""
+def make_optimizer(config: AgentConfig) -> optax.GradientTransformation:
+    """Make the optimizer that all parameters use: Adam."""
     return optax.adam(config.learning_rate)
 
 
 def apply_gradients(tree: Any, gradient: Any, state: optax.OptState, config: AgentConfig) -> tuple[Any, optax.OptState]:
-    """One step of Adam."""
-    updates, state = adam(config).update(gradient, state)
+    """Take one step of Adam and return the parameters with the optimizer's state."""
+    updates, state = make_optimizer(config).update(gradient, state)
     return eqx.apply_updates(tree, updates), state
 
 
-def track(target: Any, online: Any, rate: float) -> Any:
-    """Moves a network a little towards the one it follows."""
+def polyak_update(target: Any, online: Any, rate: float) -> Any:
+    """Move a target network towards the online one: `t + rate * (o - t)`."""
     return jax.tree.map(lambda t, o: t + rate * (o - t) if eqx.is_array(t) else t, target, online)
 
 
-def part(numbers: Array, indices: tuple[int, ...]) -> Array:
-    """Some of an action's numbers, or of a state's."""
-    return numbers[:, np.array(indices, int)]
+def select(vectors: Float[Array, "batch numbers"], indices: tuple[int, ...]) -> Float[Array, "batch selected"]:
+    """Select some numbers of each action or state in a batch."""
+    return vectors[:, np.array(indices, int)]
 
 
-def prepared(frames: FrameEncoder, batch: Transitions, key: PRNGKeyArray) -> Transitions:
-    """The batch as the networks want to see it, drawn anew where there is something to draw."""
-    now, after = jax.random.split(jax.random.fold_in(key, FRAME_KEYS))
+def augment_batch(frame_encoder: FrameEncoder, batch: Transitions, key: PRNGKeyArray) -> Transitions:
+    """Shift and encode a batch's images, where replay stores images."""
+    now, after = jax.random.split(jax.random.fold_in(key, IMAGE_KEYS))
     return batch._replace(
-        observation=frames.prepare(batch.observation, now),
-        next_observation=frames.prepare(batch.next_observation, after),
+        observation=frame_encoder.augment(batch.observation, now),
+        next_observation=frame_encoder.augment(batch.next_observation, after),
     )
 
 
 @eqx.filter_jit
-def _compiled_round(agent: AgentT, batches: Transitions, key: PRNGKeyArray) -> tuple[AgentT, Metrics]:
-    return agent.round(batches, key)
-
-
-def update(agent: AgentT, batches: Transitions, key: PRNGKeyArray) -> tuple[AgentT, Metrics]:
-    """One round: as many updates as there are batches; of soft actor-critic, then one of the policy on the last.
+def update_step(agent: AgentT, batches: Transitions, key: PRNGKeyArray) -> tuple[AgentT, Metrics]:
+    """Do one update step: one update for each batch, then the actor's if the algorithm has another.
 
     Args:
-        agent: the agent; it is not changed.
+        agent: the agent, which stays as it is.
         batches: transitions with leading axes [utd_ratio, batch].
-        key: decides everything random in the round.
+        key: random key that decides everything random in the step.
 
     Returns:
-        The new agent and scalar metrics.
+        The updated agent and scalar metrics.
     """
-    return _compiled_round(agent, batches, key)
+    return agent.update_step(batches, key)
 
 
 @eqx.filter_jit
@@ -192,6 +217,13 @@ def _compiled_act(actor: Actor, observation: dict[str, Any], key: PRNGKeyArray, 
 
 
 def act(actor: Actor, observation: dict[str, np.ndarray], key: PRNGKeyArray, *, explore: bool) -> np.ndarray:
-    """One action for an environment, float32 [n]; `explore=False` is the deterministic policy and ignores the key."""
-    seen = {name: observation[name] for name in actor.encoder.names}
-    return np.asarray(_compiled_act(actor, seen, key, explore))
+    """Choose one action for an environment, float32 [action].
+
+    Args:
+        actor: the actor.
+        observation: state and camera features, or images, without a batch axis; other entries are ignored.
+        key: random key of the sample.
+        explore: sample the policy; otherwise the action is deterministic and the key is ignored.
+    """
+    inputs = {name: observation[name] for name in actor.encoder.names}
+    return np.asarray(_compiled_act(actor, inputs, key, explore))

@@ -1,7 +1,7 @@
-"""Behaviour cloning: the actor does what was demonstrated, and nothing tells it what that is worth.
+"""Behaviour cloning: the actor imitates demonstrated actions without any reward.
 
-The same actor as soft actor-critic's. Its camera heads are trained, unlike the reference's, whose policy stops the
-gradient before them, so that they stay as they were drawn. A round is as many updates as there are batches.
+The actor is that of soft actor-critic. Its camera heads are trained. The reference implementation stops the policy's
+gradient before them, so that they keep their random weights.
 """
 
 import dataclasses
@@ -19,80 +19,94 @@ from hilserl.agents.agent import (
     Agent,
     AgentConfig,
     Metrics,
-    adam,
     apply_gradients,
+    augment_batch,
     create_actor,
-    part,
-    prepared,
-    track,
+    make_optimizer,
+    polyak_update,
+    select,
 )
-from hilserl.agents.gripper import to_choice
-from hilserl.agents.networks import squashed_log_density
+from hilserl.agents.gripper import choice_index
+from hilserl.agents.networks import squashed_log_prob
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Transitions
 from hilserl.vision.frame_encoder import FrameEncoder
 
 
-class Cloner(Agent):
-    """An actor that learns from what others did."""
+class CloningAgent(Agent):
+    """Actor trained by behaviour cloning."""
 
     optimizer: optax.OptState
 
-    def round(self, batches: Transitions, key: PRNGKeyArray) -> tuple["Cloner", Metrics]:
-        """An update on each batch, then the average moves."""
+    def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple["CloningAgent", Metrics]:
+        """Update the actor on each batch, then its average once."""
         arrays, static = eqx.partition(self, eqx.is_array)
 
         def step(arrays: Any, inputs: tuple[Transitions, PRNGKeyArray]) -> tuple[Any, Metrics]:
             (batch, step_key), current = inputs, eqx.combine(arrays, static)
-            current, metrics = _update(current, prepared(current.frames, batch, step_key), step_key)
+            current, metrics = _update(current, augment_batch(current.frame_encoder, batch, step_key), step_key)
             return eqx.filter(current, eqx.is_array), metrics
 
         keys = jax.random.split(key, batches.reward.shape[0])
         arrays, metrics = jax.lax.scan(step, arrays, (batches, keys))
         agent = eqx.combine(arrays, static)
-        averaged = track(agent.averaged, agent.actor, self.config.ema_rate)
-        return dataclasses.replace(agent, averaged=averaged), {name: value.mean() for name, value in metrics.items()}
+        ema_actor = polyak_update(agent.ema_actor, agent.actor, self.config.ema_rate)
+        return dataclasses.replace(agent, ema_actor=ema_actor), {name: value.mean() for name, value in metrics.items()}
 
 
-def create_cloner(spec: ExperienceSpec, config: AgentConfig, seed: int) -> Cloner:
-    """A fresh agent for a spec; the seed decides every weight."""
-    frames = FrameEncoder(spec, config.vision)
-    actor = create_actor(spec, frames, config, [*jax.random.split(jax.random.key(seed), 3)])
-    optimizer = adam(config).init(eqx.filter(actor, eqx.is_array))
-    return Cloner(actor=actor, averaged=actor, config=config, frames=frames, optimizer=optimizer)
+def create_cloning_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> CloningAgent:
+    """Create an agent with random weights, which the seed decides."""
+    frame_encoder = FrameEncoder(spec, config.vision)
+    actor = create_actor(spec, frame_encoder, config, [*jax.random.split(jax.random.key(seed), 3)])
+    optimizer = make_optimizer(config).init(eqx.filter(actor, eqx.is_array))
+    return CloningAgent(actor=actor, ema_actor=actor, config=config, frame_encoder=frame_encoder, optimizer=optimizer)
 
 
-class Compared(NamedTuple):
-    """What an actor makes of actions that were demonstrated."""
+class ActionComparison(NamedTuple):
+    """Comparison of demonstrated actions with those of an actor."""
 
     log_prob: Float[Array, "batch"]
-    """Of the motions."""
-    error: Float[Array, "batch motions"]
-    """Of the motions that it would choose."""
+    """Log-probability of the demonstrated continuous actions."""
+    error: Float[Array, "batch continuous"]
+    """Policy's mean action minus the demonstrated continuous action."""
     choices: Float[Array, "batch choices"] | None
-    """Its number for every gripper choice beside the motion that it would choose, as it is asked when it acts. Beside
-    the demonstrated one it would learn to read the hand's tremble, which it never sees again."""
+    """Gripper head's numbers beside the policy's mean action, as when it acts; None without a gripper.
+
+    Beside the demonstrated action the head would learn to read the operator's tremor, which it does not see later."""
     taken: Int[Array, "batch"] | None
-    """The choice that was demonstrated."""
+    """Index of the demonstrated gripper choice; None without a gripper."""
 
 
-def compared(actor: Actor, features: Float[Array, "batch features"], action: Float[Array, "batch action"]) -> Compared:
-    """Asks an actor about demonstrated actions. What its gripper learns of them does not bend its motion."""
-    output = jax.vmap(actor.policy)(features)
-    motion, chosen = part(action, actor.action.continuous), jnp.tanh(output.mean)
-    log_prob, error = squashed_log_density(output, motion), chosen - motion
-    if actor.gripper is None:
-        return Compared(log_prob, error, None, None)
-    choices = jax.vmap(actor.gripper)(features, jax.lax.stop_gradient(chosen))
-    return Compared(log_prob, error, choices, to_choice(part(action, actor.action.grippers)))
+def compare_actions(
+    actor: Actor, features: Float[Array, "batch features"], action: Float[Array, "batch action"]
+) -> ActionComparison:
+    """Compare an actor's actions with demonstrated ones.
 
-
-def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = None) -> tuple[Array, Metrics]:
-    """How unexpected demonstrated actions are, in nats: -log p(motion | s) - log p(gripper | s, the policy's motion).
-
-    A key decides the noise on what the cameras see.
+    The gripper's loss has no gradient into the continuous action.
     """
-    log_prob, error, logits, taken = compared(actor, actor.encoder(batch.observation, key), batch.action)
+    output = jax.vmap(actor.policy)(features)
+    continuous, chosen = select(action, actor.action.continuous), jnp.tanh(output.mean)
+    log_prob, error = squashed_log_prob(output, continuous), chosen - continuous
+    if actor.gripper is None:
+        return ActionComparison(log_prob, error, None, None)
+    choices = jax.vmap(actor.gripper)(features, jax.lax.stop_gradient(chosen))
+    return ActionComparison(log_prob, error, choices, choice_index(select(action, actor.action.grippers)))
+
+
+def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = None) -> tuple[Float[Array, ""], Metrics]:
+    """Compute the negative log-likelihood of demonstrated actions, in nats.
+
+    It is the mean of -log p(continuous action | s) - log p(gripper choice | s, the policy's mean action).
+
+    Args:
+        actor: the actor.
+        batch: transitions with one leading axis, their images encoded.
+        key: random key of the noise on camera features; None for no noise.
+
+    Returns:
+        The loss and its parts as metrics.
+    """
+    log_prob, error, logits, taken = compare_actions(actor, actor.encoder(batch.observation, key), batch.action)
     motion_loss = -log_prob.mean()
     metrics = {"motion_loss": motion_loss, "motion_error": jnp.sqrt(jnp.mean(error**2))}
     if logits is None or taken is None:
@@ -103,7 +117,7 @@ def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = No
     return loss, metrics | {"gripper_loss": gripper_loss, "gripper_agreement": agreed, "cloning_loss": loss}
 
 
-def _update(agent: Cloner, batch: Transitions, key: PRNGKeyArray) -> tuple[Cloner, Metrics]:
+def _update(agent: CloningAgent, batch: Transitions, key: PRNGKeyArray) -> tuple[CloningAgent, Metrics]:
     noise_key = jax.random.fold_in(key, NOISE_KEYS)
     gradient, metrics = eqx.filter_grad(cloning_loss, has_aux=True)(agent.actor, batch, noise_key)
     actor, optimizer = apply_gradients(agent.actor, gradient, agent.optimizer, agent.config)
@@ -111,7 +125,7 @@ def _update(agent: Cloner, batch: Transitions, key: PRNGKeyArray) -> tuple[Clone
 
 
 @eqx.filter_jit
-def negative_log_likelihood(agent: Cloner, batch: Transitions) -> Metrics:
-    """The loss, and what it is made of, of the averaged actor on transitions that it has not learned from."""
-    seen = batch._replace(observation=agent.frames.prepare(batch.observation, jax.random.key(0)))
-    return cloning_loss(agent.averaged, seen)[1]
+def negative_log_likelihood(agent: CloningAgent, batch: Transitions) -> Metrics:
+    """Compute the averaged actor's cloning loss, with its parts, on held-out transitions."""
+    encoded = batch._replace(observation=agent.frame_encoder.augment(batch.observation, jax.random.key(0)))
+    return cloning_loss(agent.ema_actor, encoded)[1]

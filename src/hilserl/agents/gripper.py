@@ -1,6 +1,6 @@
-"""The gripper as a choice: the map between gripper actions in {-1, 0, +1} and the index of a joint choice.
+"""Map between gripper actions in {-1, 0, +1} and the index of a joint choice.
 
-With k grippers a choice is a number of k digits in base 3, the first gripper's digit first; digit 0 closes, 1 holds,
+With k grippers a choice is a number of k digits in base 3, the first gripper's digit first. Digit 0 closes, 1 holds,
 2 opens.
 """
 
@@ -9,23 +9,27 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 
-def choices(grippers: int) -> Float[np.ndarray, "choices grippers"]:
-    """The gripper actions of every choice, in order."""
+def gripper_choices(grippers: int) -> Float[np.ndarray, "choices grippers"]:
+    """List the gripper actions of every choice, in the order of the indices."""
     return np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * grippers, indexing="ij"), -1).reshape(-1, grippers).astype("f4")
 
 
-def to_choice(actions: Float[Array, "*batch grippers"]) -> Int[Array, "*batch"]:
-    """The choice nearest to gripper actions in [-1, 1]."""
+def choice_index(actions: Float[Array, "*batch grippers"]) -> Int[Array, "*batch"]:
+    """Find the choice nearest to gripper actions in [-1, 1]."""
     digits = jnp.round(actions).astype(jnp.int32) + 1
     weights = 3 ** jnp.arange(actions.shape[-1] - 1, -1, -1)
     return (digits * weights).sum(-1)
 
 
-def changes(
+def count_changes(
     commands: Float[Array, "*batch grippers"], actions: Float[Array, "*batch grippers"]
 ) -> Float[Array, "*batch"]:
-    """How many grippers an action sets moving: those told to close while open, or to open while closed.
+    """Count the grippers that an action sets in motion.
 
-    `commands` (+1 open, -1 closed) is what the grippers were told *before* the action.
+    These are told to close while open, or to open while closed.
+
+    Args:
+        commands: the grippers' commands before the action, +1 open and -1 closed.
+        actions: gripper actions in [-1, 1]; the nearest choice counts.
     """
     return ((jnp.abs(actions) > 0.5) & (commands * actions < 0)).sum(-1).astype(jnp.float32)

@@ -1,7 +1,8 @@
-"""Imitation beside soft actor-critic: a person's actions are to be likely, and their grippers' choices the best valued.
+"""Imitation loss beside soft actor-critic, for demonstrated transitions.
 
-It gives a policy its manners before the values know what is good, and holds it near what people do where they know
-little: for tasks that are too long to be found out by trying.
+It makes demonstrated actions likely and gives demonstrated gripper choices the highest value. The policy then acts
+sensibly before the critics know what is good, and stays near the demonstrations where they know little. This serves
+tasks that are too long to be found by exploration.
 """
 
 import jax
@@ -9,29 +10,33 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hilserl.agents.agent import Actor, Metrics
-from hilserl.agents.cloning import compared
+from hilserl.agents.cloning import compare_actions
 from hilserl.data.step import Transitions
 
 GRIPPER_MARGIN = 0.05
-"""By how much a person's choice for the grippers is to be worth more than any other: what one step of delay costs at a
-discount of 0.95."""
+"""Margin by which the demonstrated gripper choice should be worth more than any other.
+
+It is the cost of one step of delay at a discount of 0.95."""
 
 
 def imitation_loss(
     actor: Actor, features: Float[Array, "batch features"], batch: Transitions
 ) -> tuple[Float[Array, ""], Metrics]:
-    """The mean over the batch's demonstrated transitions; 0 where it has none.
+    """Average the imitation loss over a batch's demonstrated transitions.
 
-    Of the motion, how unexpected it is, in nats. Of the grippers, by how many margins the person's choice falls short
-    of the best other one and a margin (DQfD, arXiv 1704.03732).
+    The continuous action contributes its negative log-likelihood in nats. The grippers contribute DQfD's large-margin
+    loss (arXiv 1704.03732) in units of the margin: `max_c (Q(s, c) + margin * [c != taken]) - Q(s, taken)`.
 
     Args:
-        actor: whose policy and gripper are asked.
-        features: what its encoder makes of the observations.
+        actor: the actor whose policy and gripper head are compared with the demonstrated actions.
+        features: the actor's encoding of the batch's observations.
         batch: transitions with one leading axis.
+
+    Returns:
+        The loss, 0 without demonstrated transitions, and metrics.
     """
     weight = batch.demonstrated / jnp.maximum(1, batch.demonstrated.sum())
-    log_prob, error, values, taken = compared(actor, features, batch.action)
+    log_prob, error, values, taken = compare_actions(actor, features, batch.action)
     loss = -(weight * log_prob).sum()
     metrics = {"motion_error": jnp.sqrt((weight * jnp.mean(error**2, -1)).sum())}
     if values is not None and taken is not None:

@@ -1,4 +1,4 @@
-"""The networks: layer-normalised MLPs, a tanh-Gaussian policy, critic ensembles and the gripper's choice."""
+"""Layer-normalised MLPs, the squashed Gaussian policy, critics and the gripper head."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,10 @@ _EDGE = 0.99
 
 
 class MLP(eqx.Module):
-    """Linear, layer norm, tanh, repeated: the field's network for RLPD (arXiv 2302.02948, section 4.2)."""
+    """Layers of linear map, layer norm and tanh.
+
+    RLPD's network (arXiv 2302.02948, section 4.2).
+    """
 
     layers: list[eqx.nn.Linear]
     norms: list[eqx.nn.LayerNorm]
@@ -24,27 +27,28 @@ class MLP(eqx.Module):
         self.norms = [eqx.nn.LayerNorm(size) for size in hidden]
 
     def __call__(self, x: Float[Array, "inputs"]) -> Float[Array, "hidden"]:
+        """Compute the last hidden layer of one input."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = jnp.tanh(norm(layer(x)))
         return x
 
 
 def _linear(inputs: int, outputs: int, key: PRNGKeyArray, scale: float = 1.0) -> eqx.nn.Linear:
-    """Xavier-uniform weights, zero bias."""
+    """Make a linear layer with Xavier-uniform weights and zero bias."""
     layer = eqx.nn.Linear(inputs, outputs, key=key)
     weight = scale * jax.nn.initializers.glorot_uniform()(key, (outputs, inputs), jnp.float32)
     return eqx.tree_at(lambda m: (m.weight, m.bias), layer, (weight, jnp.zeros(outputs)))
 
 
 class PolicyOutput(NamedTuple):
-    """A diagonal Gaussian before its tanh; each is [continuous actions]."""
+    """Diagonal Gaussian before the tanh."""
 
-    mean: Float[Array, "actions"]
-    log_std: Float[Array, "actions"]
+    mean: Float[Array, "*batch continuous"]
+    log_std: Float[Array, "*batch continuous"]
 
 
 class Policy(eqx.Module):
-    """A tanh-squashed Gaussian over the continuous actions (SAC, arXiv 1812.05905, appendix C)."""
+    """Tanh-squashed Gaussian over continuous actions (SAC, arXiv 1812.05905, appendix C)."""
 
     trunk: MLP
     mean: eqx.nn.Linear
@@ -57,33 +61,47 @@ class Policy(eqx.Module):
         self.log_std = _linear(hidden[-1], actions, log_std, 0.1)
 
     def __call__(self, features: Float[Array, "inputs"]) -> PolicyOutput:
+        """Compute the Gaussian of one observation's features."""
         x = self.trunk(features)
         return PolicyOutput(self.mean(x), jnp.clip(self.log_std(x), _MIN_LOG_STD, _MAX_LOG_STD))
 
 
-def sample_squashed(output: PolicyOutput, key: PRNGKeyArray) -> tuple[Array, Array]:
-    """An action in (-1, 1) and its log-density, by reparameterisation; works on any leading axes."""
+def sample_squashed(
+    output: PolicyOutput, key: PRNGKeyArray
+) -> tuple[Float[Array, "*batch continuous"], Float[Array, "*batch"]]:
+    """Sample an action in (-1, 1) by reparameterisation.
+
+    Args:
+        output: the Gaussian before the tanh, with any leading axes.
+        key: random key of the sample.
+
+    Returns:
+        The action `tanh(mean + std * noise)` and its log-probability.
+    """
     noise = jax.random.normal(key, output.mean.shape)
     raw = output.mean + jnp.exp(output.log_std) * noise
-    log_prob = _log_density(output, noise, raw)
+    log_prob = _log_prob(output, noise, raw)
     return jnp.tanh(raw), log_prob
 
 
-def _log_density(output: PolicyOutput, noise: Array, raw: Array) -> Array:
-    """Of tanh(raw), where raw is the mean and so many standard deviations of noise."""
+def _log_prob(
+    output: PolicyOutput, noise: Float[Array, "*batch continuous"], raw: Float[Array, "*batch continuous"]
+) -> Float[Array, "*batch"]:
+    """Compute log p(tanh(raw)) for raw = mean + std * noise."""
     gaussian = -0.5 * noise**2 - output.log_std - 0.5 * jnp.log(2 * jnp.pi)
-    # log(1 - tanh(x)^2), written so that it neither overflows nor cancels.
+    # log(1 - tanh(x)^2), in a form that neither overflows nor cancels.
     squash = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
     return (gaussian - squash).sum(-1)
 
 
-def squashed_log_density(output: PolicyOutput, action: Float[Array, "*batch actions"]) -> Float[Array, "*batch"]:
-    """The log-density of an action in [-1, 1]; one closer to the edge than `_EDGE` counts as there.
+def squashed_log_prob(output: PolicyOutput, action: Float[Array, "*batch continuous"]) -> Float[Array, "*batch"]:
+    """Compute the log-probability of an action in [-1, 1].
 
-    A hand that hits its limit leaves an action of exactly 1, which no squashed Gaussian gives.
+    Actions beyond +-0.99 count as +-0.99: an input device at its limit gives exactly 1, which no squashed Gaussian
+    gives.
     """
     raw = jnp.arctanh(jnp.clip(action, -_EDGE, _EDGE))
-    return _log_density(output, (raw - output.mean) * jnp.exp(-output.log_std), raw)
+    return _log_prob(output, (raw - output.mean) * jnp.exp(-output.log_std), raw)
 
 
 class Critic(eqx.Module):
@@ -98,13 +116,15 @@ class Critic(eqx.Module):
         self.value = _linear(hidden[-1], 1, value)
 
     def __call__(self, features: Float[Array, "inputs"], action: Float[Array, "action"]) -> Float[Array, ""]:
+        """Compute Q of one observation's features and one action."""
         return self.value(self.trunk(jnp.concatenate([features, action])))[0]
 
 
 class GripperHead(eqx.Module):
-    """A number for every joint gripper choice beside a motion, 3 for one gripper, 9 for two; the greatest is taken.
+    """One number for every joint gripper choice beside a continuous action; the greatest is chosen.
 
-    Q(s, motion, .) where values are learned, logits where choices are cloned.
+    The numbers are Q(s, continuous action, choice) where critics are learned, and logits where actions are cloned.
+    There are 3 for one gripper and 9 for two.
     """
 
     trunk: MLP
@@ -115,18 +135,24 @@ class GripperHead(eqx.Module):
         self.trunk = MLP(inputs, hidden, key=trunk)
         self.values = _linear(hidden[-1], 3**grippers, values, 0.1)
 
-    def __call__(self, features: Float[Array, "inputs"], motion: Float[Array, "motions"]) -> Float[Array, "choices"]:
-        return self.values(self.trunk(jnp.concatenate([features, motion])))
+    def __call__(
+        self, features: Float[Array, "inputs"], continuous: Float[Array, "continuous"]
+    ) -> Float[Array, "choices"]:
+        """Compute every choice's number for one observation's features."""
+        return self.values(self.trunk(jnp.concatenate([features, continuous])))
 
 
 def critic_ensemble(members: int, inputs: int, hidden: tuple[int, ...], *, key: PRNGKeyArray) -> Critic:
-    """Independent critics, output layers included, as one module with a leading member axis."""
+    """Create independent critics as one module with a leading member axis.
+
+    Members share nothing, output layers included.
+    """
     return eqx.filter_vmap(lambda k: Critic(inputs, hidden, key=k))(jax.random.split(key, members))
 
 
-@eqx.filter_vmap(in_axes=(eqx.if_array(0), None, None))
 def ensemble_values(
-    critic: Critic, features: Float[Array, "batch inputs"], action: Float[Array, "batch action"]
+    critics: Critic, features: Float[Array, "batch inputs"], action: Float[Array, "batch action"]
 ) -> Float[Array, "members batch"]:
-    """Every member's Q on one batch."""
-    return jax.vmap(critic)(features, action)
+    """Compute every member's Q on one batch."""
+    over_members = eqx.filter_vmap(lambda critic, x, a: jax.vmap(critic)(x, a), in_axes=(eqx.if_array(0), None, None))
+    return over_members(critics, features, action)

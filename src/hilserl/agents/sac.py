@@ -1,9 +1,9 @@
 """Soft actor-critic with prior data (RLPD, arXiv 2302.02948) and learned grippers (HIL-SERL, arXiv 2410.21845).
 
-One class serves arms without a learned gripper, with one, and with two: the action layout says which actions are
-grippers. A round is `utd_ratio` updates of encoder, critics and gripper, each on its own batch, then one of policy and
-temperature. With a `cloning_weight` each of the former also brings encoder, policy and gripper nearer to what people
-did.
+One class serves arms without a learned gripper, with one and with two: the action layout says which actions are
+grippers. An update step is `utd_ratio` updates of encoder, critics and gripper head, each on its own batch, then one
+update of policy and temperature. With a `cloning_weight` each critic update also moves encoder, policy and gripper head
+towards the demonstrated actions.
 """
 
 import dataclasses
@@ -14,22 +14,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from hilserl.agents.agent import (
-    FRAME_KEYS,
+    IMAGE_KEYS,
     NOISE_KEYS,
     Agent,
     AgentConfig,
     Metrics,
-    adam,
     apply_gradients,
+    augment_batch,
     create_actor,
-    part,
-    prepared,
-    track,
+    make_optimizer,
+    polyak_update,
+    select,
 )
-from hilserl.agents.gripper import changes, to_choice
+from hilserl.agents.gripper import choice_index, count_changes
 from hilserl.agents.imitation import imitation_loss
 from hilserl.agents.networks import Critic, GripperHead, Policy, critic_ensemble, ensemble_values, sample_squashed
 from hilserl.data.spec import ExperienceSpec
@@ -39,146 +39,158 @@ from hilserl.vision.heads import ObservationEncoder
 
 
 class Optimizers(eqx.Module):
-    """One optimizer state for each parameter tree, so that no loss moves another's parameters."""
+    """One optimizer state for each parameter tree.
+
+    Separate states keep one loss's momentum from moving another's parameters.
+    """
 
     policy: optax.OptState
     values: optax.OptState
-    """Of encoder, critics and gripper, which learn together: what is seen is learned from what it is worth."""
+    """State for encoder, critics and gripper head, which learn together.
+
+    The encoder thus learns to see what matters for the value."""
     temperature: optax.OptState
 
 
 class Values(NamedTuple):
-    """All that the value losses train."""
+    """All parameters that the value losses train."""
 
     encoder: ObservationEncoder
     critics: Critic
     gripper: GripperHead | None
 
 
-class ActorCritic(Agent):
-    """An actor and all that tells it what its actions are worth."""
+class SACAgent(Agent):
+    """Actor, critic ensemble, target networks and entropy temperature."""
 
     critics: Critic
+    """Ensemble with a leading member axis."""
     targets: Values
+    """Target networks."""
     log_temperature: Float[Array, ""]
     optimizers: Optimizers
     gripper_state: tuple[int, ...] = eqx.field(static=True)
-    """Where the state tells the grippers' commands."""
+    """Indices of the grippers' commands in the state."""
 
     @property
     def cloning_weight(self) -> Array | float:
-        """What imitation weighs by now."""
+        """Current weight of the imitation loss."""
         weight, half_life = self.config.cloning_weight, self.config.cloning_half_life
         if half_life is None:
             return weight
         updates = optax.tree.get(self.optimizers.values, "count")
         return weight * 0.5 ** (updates / half_life)
 
-    def round(self, batches: Transitions, key: PRNGKeyArray) -> tuple["ActorCritic", Metrics]:
-        """As many updates of the values as there are batches, then one of the policy on the last of them."""
+    def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple["SACAgent", Metrics]:
+        """Update the critics on each batch, then the policy once, on the last batch's observations."""
         arrays, static = eqx.partition(self, eqx.is_array)
         value_key, policy_key = jax.random.split(key)
         utd_ratio = batches.reward.shape[0]
 
         def value_step(arrays: Any, inputs: tuple[Transitions, PRNGKeyArray]) -> tuple[Any, Metrics]:
             (batch, step_key), current = inputs, eqx.combine(arrays, static)
-            current, step_metrics = _update_values(current, prepared(current.frames, batch, step_key), step_key)
+            batch = augment_batch(current.frame_encoder, batch, step_key)
+            current, step_metrics = _update_values(current, batch, step_key)
             return eqx.filter(current, eqx.is_array), step_metrics
 
         arrays, metrics = jax.lax.scan(value_step, arrays, (batches, jax.random.split(value_key, utd_ratio)))
         last = jax.tree.map(lambda leaf: leaf[-1], batches.observation)
         agent = eqx.combine(arrays, static)
-        seen = agent.frames.prepare(last, jax.random.fold_in(policy_key, FRAME_KEYS))
-        agent, policy_metrics = _update_policy(agent, seen, policy_key)
-        averaged = track(agent.averaged, agent.actor, agent.config.ema_rate)
-        agent = dataclasses.replace(agent, averaged=averaged)
+        encoded = agent.frame_encoder.augment(last, jax.random.fold_in(policy_key, IMAGE_KEYS))
+        agent, policy_metrics = _update_policy(agent, encoded, policy_key)
+        ema_actor = polyak_update(agent.ema_actor, agent.actor, agent.config.ema_rate)
+        agent = dataclasses.replace(agent, ema_actor=ema_actor)
         return agent, {name: value.mean() for name, value in metrics.items()} | policy_metrics
 
 
-def create_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> ActorCritic:
-    """A fresh agent for a spec; the seed decides every weight."""
+def create_sac_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> SACAgent:
+    """Create an agent with random weights, which the seed decides."""
     policy_key, critic_key, gripper_key, encoder_key = jax.random.split(jax.random.key(seed), 4)
-    frames = FrameEncoder(spec, config.vision)
-    actor = create_actor(spec, frames, config, (encoder_key, policy_key, gripper_key))
+    frame_encoder = FrameEncoder(spec, config.vision)
+    actor = create_actor(spec, frame_encoder, config, (encoder_key, policy_key, gripper_key))
     inputs = actor.encoder.size + spec.action.size
     critics = critic_ensemble(config.num_critics, inputs, config.hidden, key=critic_key)
     values = Values(actor.encoder, critics, actor.gripper)
     log_temperature = jnp.log(jnp.array(config.initial_temperature, jnp.float32))
     trees = (actor.policy, values, log_temperature)
-    return ActorCritic(
+    return SACAgent(
         actor=actor,
-        averaged=actor,
+        ema_actor=actor,
         critics=critics,
         targets=values,
         log_temperature=log_temperature,
-        optimizers=Optimizers(*(adam(config).init(eqx.filter(tree, eqx.is_array)) for tree in trees)),
+        optimizers=Optimizers(*(make_optimizer(config).init(eqx.filter(tree, eqx.is_array)) for tree in trees)),
         config=config,
-        frames=frames,
+        frame_encoder=frame_encoder,
         gripper_state=tuple(spec.gripper_state),
     )
 
 
 class _TdTargets(NamedTuple):
-    """What one batch asks of the values; nothing in it is differentiated."""
+    """Regression targets of one batch, without gradients."""
 
     critic: Float[Array, "batch"]
     gripper: Float[Array, "batch"] | None
 
 
-def _td_targets(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) -> _TdTargets:
-    """The targets y = r + gamma * Q_target(s', a'), with a' ~ policy.
+def _td_targets(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> _TdTargets:
+    """Compute the TD targets y = r + gamma * Q_target(s', a'), with a' ~ policy.
 
-    For the critics Q_target is the minimum over drawn members of the target ensemble. For the gripper it is Double
-    DQN's (arXiv 1509.06461), and the reward is less a penalty for each gripper that the action set moving.
+    For the critics Q_target is the minimum over drawn members of the target ensemble. For the gripper head it is that
+    of Double DQN (arXiv 1509.06461), and a penalty for each gripper that the action set in motion is deducted from the
+    reward.
     """
     config, actor, targets = agent.config, agent.actor, agent.targets
-    motion_key, member_key = jax.random.split(key)
+    action_key, member_key = jax.random.split(key)
     noise_key = jax.random.fold_in(key, NOISE_KEYS)
-    seen, seen_by_targets = (encoder(batch.next_observation, noise_key) for encoder in (actor.encoder, targets.encoder))
-    motion, _ = sample_squashed(jax.vmap(actor.policy)(seen), motion_key)
-    action = jax.vmap(actor.with_grippers)(seen, motion)
+    features, target_features = (
+        encoder(batch.next_observation, noise_key) for encoder in (actor.encoder, targets.encoder)
+    )
+    continuous, _ = sample_squashed(jax.vmap(actor.policy)(features), action_key)
+    action = jax.vmap(actor.with_grippers)(features, continuous)
     members = jax.random.choice(member_key, config.num_critics, (config.num_target_critics,), replace=False)
-    chosen = jax.tree.map(lambda leaf: leaf[members] if eqx.is_array(leaf) else leaf, targets.critics)
+    drawn = jax.tree.map(lambda leaf: leaf[members] if eqx.is_array(leaf) else leaf, targets.critics)
     future = config.discount * batch.bootstrap
-    critic = batch.reward + future * ensemble_values(chosen, seen_by_targets, action).min(0)
+    critic = batch.reward + future * ensemble_values(drawn, target_features, action).min(0)
     if targets.gripper is None:
         return _TdTargets(critic, None)
-    commands = part(batch.observation["state"], agent.gripper_state)
-    reward = batch.reward - config.gripper_penalty * changes(commands, part(batch.action, actor.action.grippers))
-    next_values = jax.vmap(targets.gripper)(seen_by_targets, motion)
-    best = to_choice(part(action, actor.action.grippers))[:, None]
+    commands = select(batch.observation["state"], agent.gripper_state)
+    changed = count_changes(commands, select(batch.action, actor.action.grippers))
+    reward = batch.reward - config.gripper_penalty * changed
+    next_values = jax.vmap(targets.gripper)(target_features, continuous)
+    best = choice_index(select(action, actor.action.grippers))[:, None]
     return _TdTargets(critic, reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0])
 
 
-def _update_values(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) -> tuple[ActorCritic, Metrics]:
-    """Encoder, critics and gripper regress on their targets; the target networks follow.
+def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tuple[SACAgent, Metrics]:
+    """Regress encoder, critics and gripper head on the TD targets, then move the target networks.
 
-    Both kinds of value are of the *joint* action. Blind to each other, motion and gripper would each take credit for
-    the other's demonstrated part: standing still is good where an expert then closes, holding is good where an expert
-    then moves, and the policy does both for ever.
+    Critics and gripper head both see the joint action. If neither saw the other's part, each would take credit for it
+    in demonstrations: standing still would seem good because the expert then closes, and holding because the expert
+    then moves. The policy would do both for ever.
     """
     config, layout = agent.config, agent.actor.action
     clones = config.cloning_weight > 0
-    goals = _td_targets(agent, batch, key)
+    targets = _td_targets(agent, batch, key)
     noise_key = jax.random.fold_in(key, NOISE_KEYS + 1)
 
     def loss(trained: tuple[Values, Policy]) -> tuple[Array, Metrics]:
         values, policy = trained
         features = values.encoder(batch.observation, noise_key)
         q = ensemble_values(values.critics, features, batch.action)
-        total = critic_loss = jnp.mean((q - goals.critic) ** 2)
-        metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": goals.critic.mean()}
+        total = critic_loss = jnp.mean((q - targets.critic) ** 2)
+        metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": targets.critic.mean()}
         if clones:
             actor = dataclasses.replace(agent.actor, policy=policy, gripper=values.gripper)
             imitation, imitation_metrics = imitation_loss(actor, features, batch)
             total += agent.cloning_weight * imitation
             metrics |= imitation_metrics
-        if values.gripper is None or goals.gripper is None:
+        if values.gripper is None or targets.gripper is None:
             return total, metrics
-        taken = to_choice(part(batch.action, layout.grippers))[:, None]
-        choice_values = jax.vmap(values.gripper)(features, part(batch.action, layout.continuous))
+        taken = choice_index(select(batch.action, layout.grippers))[:, None]
+        choice_values = jax.vmap(values.gripper)(features, select(batch.action, layout.continuous))
         gripper_q = jnp.take_along_axis(choice_values, taken, -1)[:, 0]
-        gripper_loss = jnp.mean((gripper_q - goals.gripper) ** 2)
+        gripper_loss = jnp.mean((gripper_q - targets.gripper) ** 2)
         return total + gripper_loss, metrics | {"gripper_loss": gripper_loss, "gripper_q": gripper_q.mean()}
 
     values, policy = Values(agent.actor.encoder, agent.critics, agent.actor.gripper), agent.actor.policy
@@ -193,20 +205,25 @@ def _update_values(agent: ActorCritic, batch: Transitions, key: PRNGKeyArray) ->
         agent,
         actor=actor,
         critics=values.critics,
-        targets=track(agent.targets, values, config.tau),
+        targets=polyak_update(agent.targets, values, config.tau),
         optimizers=optimizers,
     ), metrics
 
 
-def _update_policy(agent: ActorCritic, observation: dict[str, Array], key: PRNGKeyArray) -> tuple[ActorCritic, Metrics]:
-    """Ascends mean Q - alpha log pi on what the values have learned to see; alpha follows the entropy to its target."""
+def _update_policy(
+    agent: SACAgent, observation: dict[str, Shaped[Array, "batch ..."]], key: PRNGKeyArray
+) -> tuple[SACAgent, Metrics]:
+    """Maximise mean Q - alpha log pi, then move alpha so that the entropy approaches its target.
+
+    The loss has no gradient into the encoder.
+    """
     config = agent.config
     features = agent.actor.encoder(observation, jax.random.fold_in(key, NOISE_KEYS))
     temperature = jnp.exp(agent.log_temperature)
 
     def loss(policy: Policy) -> tuple[Array, Array]:
-        motion, log_prob = sample_squashed(jax.vmap(policy)(features), key)
-        action = jax.vmap(agent.actor.with_grippers)(features, motion)
+        continuous, log_prob = sample_squashed(jax.vmap(policy)(features), key)
+        action = jax.vmap(agent.actor.with_grippers)(features, continuous)
         value = ensemble_values(agent.critics, features, action).mean(0)
         return jnp.mean(temperature * log_prob - value), -log_prob.mean()
 
@@ -225,12 +242,18 @@ def _update_policy(agent: ActorCritic, observation: dict[str, Array], key: PRNGK
 
 
 @eqx.filter_jit
-def _compiled_value(agent: ActorCritic, observation: dict[str, Any], action: Array) -> Array:
-    seen = agent.actor.encoder(observation)
-    return ensemble_values(agent.critics, seen[None], action[None]).mean()
+def _compiled_value(agent: SACAgent, observation: dict[str, Any], action: Array) -> Array:
+    features = agent.actor.encoder(observation)
+    return ensemble_values(agent.critics, features[None], action[None]).mean()
 
 
-def value(agent: ActorCritic, observation: dict[str, np.ndarray], action: np.ndarray) -> float:
-    """Q(s, a) of one observation and action, the mean over the ensemble."""
-    seen = {name: observation[name] for name in agent.actor.encoder.names}
-    return float(_compiled_value(agent, seen, jnp.asarray(action)))
+def value(agent: SACAgent, observation: dict[str, np.ndarray], action: np.ndarray) -> float:
+    """Compute Q(s, a) of one observation and one action, averaged over the ensemble.
+
+    Args:
+        agent: the agent.
+        observation: state and camera features, or images, without a batch axis.
+        action: float32 [action].
+    """
+    inputs = {name: observation[name] for name in agent.actor.encoder.names}
+    return float(_compiled_value(agent, inputs, jnp.asarray(action)))

@@ -116,7 +116,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
         return act(actor, observation, jax.random.key(tally.env_steps), explore=True), version
 
     alone = Rollout(
-        env, env.experience, NoOperator(), [tally, StepSender(link)], 0, "alone", observe=learner.frames.observe
+        env, env.experience, NoOperator(), [tally, StepSender(link)], 0, "alone", observe=learner.frames.encode
     )
     timed_calls_per_s(lambda: alone.step(policy), count)
     without = [timed_calls_per_s(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
@@ -125,7 +125,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
         env, Role(), console=ConsoleConfig(view="web"), report=dashboard.report, value=learner.value
     )
     subscribers = [tally, StepSender(link), dashboard, station]
-    observe = learner.frames.observe
+    observe = learner.frames.encode
     watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)
     with station.attended(Interrupt()):
         timed_calls_per_s(lambda: watched.step(policy), count)

@@ -10,6 +10,6 @@ def figures() -> dict[str, float]:
     env = make_env("pick_cube", obs="pixels")
     frames = FrameEncoder(env.experience, VisionConfig())
     observation, _ = env.reset(seed=0)
-    rate = calls_per_s(lambda: frames.observe(observation), 100)
+    rate = calls_per_s(lambda: frames.encode(observation), 100)
     env.close()
     return {"encoder.ms_per_image": 1e3 / rate / len(frames.cameras)}

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from hilserl.agents.agent import AgentConfig, update
-from hilserl.agents.sac import create_agent
+from hilserl.agents.agent import AgentConfig, update_step
+from hilserl.agents.sac import create_sac_agent
 from hilserl.benchmarks.rates import BLOCKS, calls_per_s
 from hilserl.data.replay import Replay
 from hilserl.data.step import Observation, Step, Transitions
@@ -23,11 +23,11 @@ class LearnerBenchmark:
 
     def __init__(self, obs: str, config: AgentConfig) -> None:
         env = make_env("pick_cube", obs=obs)
-        self.agent = create_agent(env.experience, config, seed=0)
-        observe = self.agent.frames.observe
+        self.agent = create_sac_agent(env.experience, config, seed=0)
+        observe = self.agent.frame_encoder.encode
         prior, online = (_random_episode(env, observe, episode) for episode in range(2))
         env.close()
-        self._replay = Replay(env.experience, _REPLAY_CAPACITY, prior, self.agent.frames.stored)
+        self._replay = Replay(env.experience, _REPLAY_CAPACITY, prior, self.agent.frame_encoder.stored)
         for step in online:
             self._replay.add(step)
         self.observation = online[0].observation
@@ -48,7 +48,7 @@ class LearnerBenchmark:
         batches, key = self.sample(utd_ratio), jax.random.key(0)
 
         def learn() -> None:
-            self.agent, metrics = update(self.agent, batches, key)
+            self.agent, metrics = update_step(self.agent, batches, key)
             jax.block_until_ready(metrics)
 
         return calls_per_s(learn, count, blocks)

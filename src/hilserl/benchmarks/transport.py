@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig, act
-from hilserl.agents.sac import create_agent
+from hilserl.agents.sac import create_sac_agent
 from hilserl.data.arrow import arrow_schema
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
@@ -151,7 +151,7 @@ def _hello(stream: str, spec: ExperienceSpec) -> Hello:
 
 
 def _big_actor(spec: ExperienceSpec) -> Actor:
-    return create_agent(spec, _BIG, 0).actor
+    return create_sac_agent(spec, _BIG, 0).actor
 
 
 @contextlib.contextmanager

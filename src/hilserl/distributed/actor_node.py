@@ -127,7 +127,7 @@ class ActorNode:
             spec = self._actor.env.experience
             self._spool = Spool(place.folder, spec, place.max_spool_bytes)
             agent = ALGORITHMS[config.algorithm].create(config.policy_spec(spec), config.agent, config.seed)
-            self._frames = agent.frames
+            self._frames = agent.frame_encoder
             self._link = RemoteLearner(
                 place.learner, place.credentials, self._spool, spec, self._hello, agent.actor, self._numbers
             )
@@ -226,7 +226,7 @@ class ActorNode:
         self._actor.begin(
             self._link,
             [self._tally, StepSender(self._link), self._dashboard],
-            self._frames.observe,
+            self._frames.encode,
             lambda: self._spool.last,
             number=welcome.number,
             first_episode=max(welcome.next_episode, self._spool.next_episode),

@@ -30,7 +30,7 @@ _TRAINED = ("small_cnn",)
 Observation = dict[str, np.ndarray]
 
 
-class Judgement(NamedTuple):
+class Prediction(NamedTuple):
     """What a classifier says of one moment."""
 
     success: bool
@@ -70,9 +70,9 @@ class RewardClassifier:
                 f"This classifier is for {describe(self.spec)}; what it is to judge is {describe(spec)}."
             )
 
-    def judge_for(
+    def predictor(
         self, spec: ExperienceSpec, encoded: FrameEncoder | None = None
-    ) -> Callable[[Observation], Judgement]:
+    ) -> Callable[[Observation], Prediction]:
         """A function that judges observations of a spec, each an unbatched dict of NumPy arrays.
 
         Where `encoded` has already seen to the observations with the same encoder, its features are used; otherwise
@@ -83,20 +83,20 @@ class RewardClassifier:
         shared = encoded is not None and encoded.config.frozen and _encoding(encoded) == _encoding(frames)
         names, cameras = tuple(frames.inputs), frames.cameras
 
-        def judge(observation: Observation) -> Judgement:
+        def judge(observation: Observation) -> Prediction:
             if not (shared and all(name in observation for name in names)):
-                observation = frames.observe({camera: observation[camera] for camera in cameras})
+                observation = frames.encode({camera: observation[camera] for camera in cameras})
             seen = {name: observation[name][None] for name in names}
             return self.judgement(np.asarray(_logits(self.network, seen))[0])
 
         return judge
 
-    def judgement(self, logits: np.ndarray) -> Judgement:
+    def judgement(self, logits: np.ndarray) -> Prediction:
         """Of one image's logits, float [classes]."""
         log_odds = float(log_odds_of_success(logits[None])[0])
         success = log_odds > self.log_odds
         stage = len(logits) - 1 if success else int(np.argmax(logits[:-1]))
-        return Judgement(success, 0.5 * (1 + math.tanh(log_odds / 2)), stage)
+        return Prediction(success, 0.5 * (1 + math.tanh(log_odds / 2)), stage)
 
     def save(self, path: Path) -> None:
         """Writes one safetensors file, whole or not at all."""

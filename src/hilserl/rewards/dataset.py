@@ -66,7 +66,7 @@ def read_labels(
         if (found.task, found.images, found.state) != (spec.task, spec.images, spec.state):
             raise HilserlError(f"{path} shows {describe(found)}; {files[0]} shows {describe(spec)}.")
         judged = [step for step in steps if not step.is_reset]
-        seen = [frames.observe(step.observation) for step in judged]
+        seen = [frames.encode(step.observation) for step in judged]
         for name in frames.inputs if seen else ():
             inputs.setdefault(name, []).append(np.stack([observation[name] for observation in seen]))
         states += [step.observation["state"] for step in judged]

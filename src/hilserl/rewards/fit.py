@@ -93,7 +93,7 @@ def _updates(
 
     def loss(arrays: Any, batch: dict[str, Array], classes: Array, measured: Array, key: PRNGKeyArray) -> Array:
         prepare_key, network_key = jax.random.split(key)
-        logits, guessed = eqx.combine(arrays, static).learn(frames.prepare(batch, prepare_key), network_key)
+        logits, guessed = eqx.combine(arrays, static).learn(frames.augment(batch, prepare_key), network_key)
         errors = optax.huber_loss(guessed, measured).mean()
         judged = optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean()
         return judged + config.proprioception * errors

@@ -19,7 +19,7 @@ def make_reward_fn(reward: RewardName, classifier: Path | None, spec: Experience
         return _never
     if classifier is None:
         return None
-    judge = RewardClassifier.load(classifier).judge_for(spec)
+    judge = RewardClassifier.load(classifier).predictor(spec)
     return lambda observation: judge(observation).success
 
 

@@ -71,11 +71,11 @@ class Player:
     @classmethod
     def of(cls, agent: Agent) -> Self:
         """What an agent is judged by: the average of its recent actors."""
-        return cls(agent.averaged, agent.frames)
+        return cls(agent.ema_actor, agent.frame_encoder)
 
     def act(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """The deterministic action, float32 [n]."""
-        return act(self.actor, self.frames.observe(observation), jax.random.key(0), explore=False)
+        return act(self.actor, self.frames.encode(observation), jax.random.key(0), explore=False)
 
 
 def evaluate(

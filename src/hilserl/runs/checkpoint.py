@@ -19,7 +19,7 @@ from hilserl.files import atomically
 _AGENT, _STATE = "agent.safetensors", "state.json"
 RENAMED_STATE = {"rounds": "update_steps"}
 """Old keys of `state.json` with their names today; checkpoints of earlier versions have the old ones."""
-RENAMED_ARRAYS: dict[str, str] = {}
+RENAMED_ARRAYS: dict[str, str] = {"averaged": "ema_actor"}
 """Old first parts of array names with their names today, as in `averaged.policy.layers.0.weight`."""
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from typing_extensions import override
 
 from hilserl.agents.agent import AgentConfig, AgentT
-from hilserl.agents.cloning import Cloner, create_cloner, negative_log_likelihood
-from hilserl.agents.sac import ActorCritic, create_agent, value
+from hilserl.agents.cloning import CloningAgent, create_cloning_agent, negative_log_likelihood
+from hilserl.agents.sac import SACAgent, create_sac_agent, value
 from hilserl.data.replay import ReplaySource
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, Step, Transitions
@@ -88,12 +88,12 @@ class Algorithm(ABC, Generic[AgentT]):
 
 
 @dataclass(frozen=True)
-class ActorCriticAlgorithm(Algorithm[ActorCritic]):
+class ActorCriticAlgorithm(Algorithm[SACAgent]):
     """Soft actor-critic, with or without prior data."""
 
     @override
-    def create(self, spec: ExperienceSpec, config: AgentConfig, seed: int) -> ActorCritic:
-        return create_agent(spec, self._settings(config), seed)
+    def create(self, spec: ExperienceSpec, config: AgentConfig, seed: int) -> SACAgent:
+        return create_sac_agent(spec, self._settings(config), seed)
 
     def _settings(self, config: AgentConfig) -> AgentConfig:
         """Drop the imitation of demonstrations where there are none."""
@@ -101,7 +101,7 @@ class ActorCriticAlgorithm(Algorithm[ActorCritic]):
 
     @property
     @override
-    def value(self) -> ValueFn[ActorCritic]:
+    def value(self) -> ValueFn[SACAgent]:
         return value
 
     @override
@@ -110,13 +110,13 @@ class ActorCriticAlgorithm(Algorithm[ActorCritic]):
         return math.ceil(cloning_updates / config.utd_ratio) if imitates else 0
 
     @override
-    def after_pretraining(self, agent: ActorCritic) -> ActorCritic:
+    def after_pretraining(self, agent: SACAgent) -> SACAgent:
         # The average still remembers how it began, and would for another thousand update steps.
-        return dataclasses.replace(agent, averaged=agent.actor)
+        return dataclasses.replace(agent, ema_actor=agent.actor)
 
 
 @dataclass(frozen=True)
-class CloningAlgorithm(Algorithm[Cloner]):
+class CloningAlgorithm(Algorithm[CloningAgent]):
     """Behaviour cloning of demonstrations and, if it acts, of interventions."""
 
     @property
@@ -125,8 +125,8 @@ class CloningAlgorithm(Algorithm[Cloner]):
         return True
 
     @override
-    def create(self, spec: ExperienceSpec, config: AgentConfig, seed: int) -> Cloner:
-        return create_cloner(spec, config, seed)
+    def create(self, spec: ExperienceSpec, config: AgentConfig, seed: int) -> CloningAgent:
+        return create_cloning_agent(spec, config, seed)
 
     @override
     def pretraining_update_steps(self, config: AgentConfig, cloning_updates: int, *, demonstrated: bool) -> int:
@@ -139,7 +139,7 @@ class CloningAlgorithm(Algorithm[Cloner]):
         return list(itertools.compress(steps, kept)), list(itertools.compress(steps, (not keep for keep in kept)))
 
     @override
-    def held_out_loss(self, agent: Cloner, held_out: Transitions) -> dict[str, float]:
+    def held_out_loss(self, agent: CloningAgent, held_out: Transitions) -> dict[str, float]:
         losses = negative_log_likelihood(agent, held_out)
         return {f"held_out_{name}": float(value) for name, value in losses.items()}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import jax
 import numpy as np
 
-from hilserl.agents.agent import Agent, update
+from hilserl.agents.agent import Agent, update_step
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, Step, Transitions
@@ -67,7 +67,7 @@ class Learner:
         self.stopwatch = Stopwatch()
         self.metrics: dict[str, float] = {}
         self._config = config
-        self.frames = self.snapshot[0].frames
+        self.frames = self.snapshot[0].frame_encoder
         prior = [self.seen(step) for step in prior]
         self.demonstration_seconds = sum(step.human_seconds for step in prior)
         """Of a person's time that the demonstrations took, those kept out included."""
@@ -108,7 +108,7 @@ class Learner:
         """The step with its frames' features, where replay keeps those and the actor has not computed them."""
         if not self.frames.stored:
             return step
-        return dataclasses.replace(step, observation=self.frames.observe(step.observation))
+        return dataclasses.replace(step, observation=self.frames.encode(step.observation))
 
     @property
     def facts(self) -> LearnerFacts:
@@ -153,7 +153,7 @@ class Learner:
     def compile(self) -> None:
         """Compiles a round, where there is anything to compile it with: the first one is then as fast as the rest."""
         if self._replay.holds(self.algorithm.replay_source):
-            update(self.snapshot[0], self._batches(0), self._key)
+            update_step(self.snapshot[0], self._batches(0), self._key)
 
     def _batches(self, number: int) -> Transitions:
         rng = np.random.default_rng([self._config.seed, number])
@@ -167,7 +167,7 @@ class Learner:
         with self.stopwatch.lap("sample"):
             batches = self._batches(number)
         with self.stopwatch.lap("update"):
-            agent, values = update(agent, batches, jax.random.fold_in(self._key, number))
+            agent, values = update_step(agent, batches, jax.random.fold_in(self._key, number))
             metrics = {name: float(value) for name, value in values.items()}
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:

@@ -53,7 +53,7 @@ class Training:
         self._actor.begin(
             self._link,
             [self._run, EpisodeWriter(folder.episodes, spec), StepSender(self._link), *watching],
-            self._learner.frames.observe,
+            self._learner.frames.encode,
             lambda: self._run.tally.env_steps,
             stopwatch=self._learner.stopwatch,
             first_episode=self._run.restored[-1].episode + 1 if self._run.restored else 0,

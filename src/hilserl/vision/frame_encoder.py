@@ -48,7 +48,7 @@ class VisionConfig:
         return self.encoder in FROZEN
 
     @property
-    def keeps_frames(self) -> bool:
+    def stores_images(self) -> bool:
         """Whether replay holds frames rather than features."""
         return self.encode == "every_update" or not self.frozen
 
@@ -75,7 +75,7 @@ class FrameEncoder:
     @property
     def stored(self) -> dict[str, tuple[int, int, int]] | None:
         """The features that replay keeps, by name, with their shapes; None where it keeps the frames."""
-        return None if self.config.keeps_frames else self.inputs
+        return None if self.config.stores_images else self.inputs
 
     def _encoded(self, frames: UInt8[Array, "batch height width 3"]) -> Float16[Array, "batch channels rows columns"]:
         encoder = FROZEN[self.config.encoder].load()
@@ -88,7 +88,7 @@ class FrameEncoder:
     def _compiled(self) -> Any:
         return jax.jit(self._encoded)
 
-    def observe(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def encode(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The observation with its features, float16, where a frozen encoder makes them; frames as they are, not
         shifted, all cameras in one pass."""
         if not self.cameras or not self.config.frozen or self.inputs.keys() <= observation.keys():
@@ -96,10 +96,10 @@ class FrameEncoder:
         features = np.asarray(self._compiled(np.stack([observation[camera] for camera in self.cameras])))
         return observation | dict(zip(self.inputs, features, strict=True))
 
-    def prepare(self, observation: dict[str, Array], key: PRNGKeyArray) -> dict[str, Array]:
+    def augment(self, observation: dict[str, Array], key: PRNGKeyArray) -> dict[str, Array]:
         """What an update looks at, of a batch as replay holds it: where that is frames, they are shifted, each by
         itself, and encoded. Traced into the update."""
-        if not self.config.keeps_frames:
+        if not self.config.stores_images:
             return observation
         prepared = dict(observation)
         for number, (camera, name) in enumerate(zip(self.cameras, self.inputs, strict=True)):
