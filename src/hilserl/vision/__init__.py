@@ -1,1 +1,1 @@
-"""Camera image encoders."""
+"""Encoders of camera images with the trained heads behind them."""

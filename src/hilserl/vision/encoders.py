@@ -1,4 +1,4 @@
-"""The encoders by name. A frozen one is told by what it makes of a frame; the one that is trained is `SmallCNN`."""
+"""Image encoders by name: frozen pretrained ones, and `SmallCNN`, which is trained."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -9,14 +9,16 @@ EncoderName = Literal["efficientnet_lite0", "resnet10", "small_cnn"]
 
 
 class Frozen(NamedTuple):
-    """A pretrained encoder that is never trained."""
+    """Pretrained encoder that is never trained."""
 
     load: Callable[[], Any]
-    """Its module, from uint8 [batch, height, width, 3] to features [batch, rows, columns, channels]."""
+    """Function that loads the encoder.
+
+    The encoder maps uint8 [batch, height, width, 3] to features [batch, rows, columns, channels]."""
     channels: int
     stride: int
-    picture_size: int | None = None
-    """Height and width to which it scales every frame."""
+    image_size: int | None = None
+    """Height and width to which it scales every image; None keeps the image's size."""
 
 
 FROZEN: dict[str, Frozen] = {
@@ -26,7 +28,7 @@ FROZEN: dict[str, Frozen] = {
 
 
 def feature_shape(encoder: EncoderName, height: int, width: int) -> tuple[int, int, int]:
-    """Channels, rows and columns of what an encoder makes of a frame."""
+    """Compute the shape of an image's features: channels, rows and columns."""
     if encoder not in FROZEN:
         stride, channels = small_cnn.STRIDE, small_cnn.FEATURE_CHANNELS
         return channels, -(-height // stride), -(-width // stride)

@@ -1,4 +1,4 @@
-"""What happens to frames between the camera and the trained heads: encoding, once or in every update, and shifting."""
+"""Image processing between camera and trained heads: encoding, once or in every update, with random shifts."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float16, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float16, PRNGKeyArray, Shaped, UInt8
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
@@ -18,25 +18,29 @@ FEATURE_DTYPE = np.float16
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """How camera images become what the networks see."""
+    """Settings of the image encoder and the camera heads."""
 
     encoder: EncoderName = "efficientnet_lite0"
-    """A frozen, pretrained encoder, or the small CNN that is trained with the heads."""
+    """Pretrained encoder that stays frozen, or the small CNN that is trained with the heads."""
     encode: Literal["once", "every_update"] = "once"
-    """Encode each frame when it is seen and keep its features, or keep the frame and encode it, shifted, in every
-    update: what HIL-SERL does, for a GPU. The small CNN knows only the latter."""
+    """Encode each image once, or in every update.
+
+    `once` keeps the features of each image. `every_update` keeps the image, and shifts and encodes it in every update,
+    as HIL-SERL does; it is for a GPU. The small CNN always works so."""
     shift_px: int = 4
-    """Frames encoded in an update are shifted at random by up to this (DrQ, arXiv 2004.13649)."""
+    """Largest random shift of images that an update encodes (DrQ, arXiv 2004.13649), in pixels."""
     noise: float = 0.2
-    """Noise on the features in updates, as a part of how much a channel varies: what shifts are for, without frames."""
+    """Noise on features in updates, as a fraction of each channel's standard deviation.
+
+    It does for features what shifts do for images."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """In which a frozen encoder computes; bfloat16 is for a GPU."""
+    """Number format of a frozen encoder; bfloat16 is for a GPU."""
     embeddings: int = 4
     """Weighted sums of a camera's feature map for each of its channels."""
     width: int = 64
-    """Numbers that each camera contributes to what the networks see."""
+    """Numbers that each camera contributes to the networks' input."""
     proprio_width: int = 0
-    """Numbers that the state contributes, through a layer of its own; 0 leaves it as it is, in nominal ranges."""
+    """Numbers that the state contributes through a layer; 0 passes the state on directly, in nominal ranges."""
 
     def __post_init__(self) -> None:
         for name, least in (("shift_px", 0), ("noise", 0), ("embeddings", 1), ("width", 1), ("proprio_width", 0)):
@@ -45,23 +49,30 @@ class VisionConfig:
 
     @property
     def frozen(self) -> bool:
+        """True if the encoder is pretrained and never updated."""
         return self.encoder in FROZEN
 
     @property
     def stores_images(self) -> bool:
-        """Whether replay holds frames rather than features."""
+        """True if replay holds images, False if it holds features."""
         return self.encode == "every_update" or not self.frozen
 
 
 class FrameEncoder:
-    """All that is done to the frames of one spec, the same way by whoever acts and whoever learns."""
+    """Encoding of one spec's camera images, the same for actor and learner.
+
+    Attributes:
+        config: the settings.
+        cameras: names of the cameras, in the spec's order.
+        inputs: the heads' inputs by their names in an observation, with the shape of their features: channels, rows and
+            columns.
+    """
 
     def __init__(self, spec: ExperienceSpec, config: VisionConfig) -> None:
         self.config = config
         self.cameras = tuple(name for name, _ in spec.images)
         shapes = [feature_shape(config.encoder, height, width) for _, (height, width, _) in spec.images]
         self.inputs = dict(zip(map(self._input, self.cameras), shapes, strict=True))
-        """What the heads look at: its name in an observation, and the shape of its features."""
 
     def __hash__(self) -> int:
         return hash((self.config, *self.inputs.items()))
@@ -74,47 +85,67 @@ class FrameEncoder:
 
     @property
     def stored(self) -> dict[str, tuple[int, int, int]] | None:
-        """The features that replay keeps, by name, with their shapes; None where it keeps the frames."""
+        """Names and shapes of the features that replay stores; None if it stores images."""
         return None if self.config.stores_images else self.inputs
 
-    def _encoded(self, frames: UInt8[Array, "batch height width 3"]) -> Float16[Array, "batch channels rows columns"]:
+    def _features(self, images: UInt8[Array, "batch height width 3"]) -> Float16[Array, "batch channels rows columns"]:
         encoder = FROZEN[self.config.encoder].load()
         if self.config.precision == "bfloat16":
             encoder = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), encoder)
-        # Channels first, as the heads' matrix products want them: turning a batch around costs more than the products.
-        return jnp.moveaxis(encoder(frames), -1, 1).astype(FEATURE_DTYPE)
+        # Channels first, as the heads' matrix products need them: a batch's transposition costs more than the products.
+        return jnp.moveaxis(encoder(images), -1, 1).astype(FEATURE_DTYPE)
 
     @cached_property
     def _compiled(self) -> Any:
-        return jax.jit(self._encoded)
+        return jax.jit(self._features)
 
     def encode(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The observation with its features, float16, where a frozen encoder makes them; frames as they are, not
-        shifted, all cameras in one pass."""
+        """Add the features of a frozen encoder to an observation.
+
+        All cameras are encoded in one pass, without shifts. An observation that has its features, or an encoder that is
+        trained, returns the observation itself.
+
+        Args:
+            observation: state, and images uint8 [height, width, 3] by camera.
+
+        Returns:
+            The observation with float16 [channels, rows, columns] for each name in `inputs`.
+        """
         if not self.cameras or not self.config.frozen or self.inputs.keys() <= observation.keys():
             return observation
         features = np.asarray(self._compiled(np.stack([observation[camera] for camera in self.cameras])))
         return observation | dict(zip(self.inputs, features, strict=True))
 
-    def augment(self, observation: dict[str, Array], key: PRNGKeyArray) -> dict[str, Array]:
-        """What an update looks at, of a batch as replay holds it: where that is frames, they are shifted, each by
-        itself, and encoded. Traced into the update."""
+    def augment(
+        self, observation: dict[str, Shaped[Array, "batch ..."]], key: PRNGKeyArray
+    ) -> dict[str, Shaped[Array, "batch ..."]]:
+        """Shift and encode a batch's images, where replay stores images; otherwise return the batch.
+
+        The update's compiled function contains this.
+
+        Args:
+            observation: a batch as replay stores it.
+            key: random key of the shifts, one shift for each image.
+        """
         if not self.config.stores_images:
             return observation
-        prepared = dict(observation)
+        augmented = dict(observation)
         for number, (camera, name) in enumerate(zip(self.cameras, self.inputs, strict=True)):
-            frames = random_shift(prepared.pop(camera), self.config.shift_px, jax.random.fold_in(key, number))
-            prepared[name] = self._encoded(frames) if self.config.frozen else frames
-        return prepared
+            images = random_shift(augmented.pop(camera), self.config.shift_px, jax.random.fold_in(key, number))
+            augmented[name] = self._features(images) if self.config.frozen else images
+        return augmented
 
 
 def random_shift(
-    frames: UInt8[Array, "batch height width 3"], reach_px: int, key: PRNGKeyArray
+    images: UInt8[Array, "batch height width 3"], reach_px: int, key: PRNGKeyArray
 ) -> UInt8[Array, "batch height width 3"]:
-    """Each frame shifted by up to `reach_px` up or down and left or right; its border is repeated."""
+    """Shift each image at random by up to `reach_px` pixels, and repeat its border.
+
+    Both axes are shifted, each by -`reach_px` to `reach_px` (DrQ, arXiv 2004.13649).
+    """
     if not reach_px:
-        return frames
-    batch, *shape = frames.shape
-    padded = jnp.pad(frames, ((0, 0), (reach_px, reach_px), (reach_px, reach_px), (0, 0)), "edge")
+        return images
+    batch, *shape = images.shape
+    padded = jnp.pad(images, ((0, 0), (reach_px, reach_px), (reach_px, reach_px), (0, 0)), "edge")
     corners = jax.random.randint(key, (batch, 2), 0, 2 * reach_px + 1)
-    return jax.vmap(lambda frame, corner: jax.lax.dynamic_slice(frame, (*corner, 0), shape))(padded, corners)
+    return jax.vmap(lambda image, corner: jax.lax.dynamic_slice(image, (*corner, 0), shape))(padded, corners)

@@ -1,8 +1,8 @@
-"""What is learned of images: one small head a camera, and the observation encoder that joins them with the state.
+"""Trained heads: one small head for each camera, and the encoder that joins their outputs with the state.
 
-A head is `embeddings` weighted sums of the feature map for each channel (spatial learned embeddings, SERL, arXiv
-2401.16013), one linear layer to `width`, layer norm and tanh. The sums keep *where* something is among the cells; the
-bottleneck keeps the networks behind it small.
+A head computes `embeddings` weighted sums of the feature map for each channel (spatial learned embeddings, SERL, arXiv
+2401.16013), then a linear layer to `width`, layer norm and tanh. The sums keep the position of an object among the
+cells; the bottleneck keeps the networks behind it small.
 """
 
 import equinox as eqx
@@ -15,10 +15,11 @@ from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.small_cnn import SmallCNN
 
 STATE_CLIP = 10.0
+"""Bound on the state's numbers, in units of their nominal ranges."""
 
 
 class Bottleneck(eqx.Module):
-    """A linear layer, layer norm and tanh: whatever comes in, `width` numbers in (-1, 1) of one scale come out."""
+    """Linear layer, layer norm and tanh: any input becomes `width` numbers in (-1, 1)."""
 
     weight: Float[Array, "inputs width"]
     norm_scale: Float[Array, "width"]
@@ -29,18 +30,23 @@ class Bottleneck(eqx.Module):
         self.norm_scale, self.norm_bias = jnp.ones(width), jnp.zeros(width)
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch width"]:
+        """Compute the layer on any leading axes."""
         x = x @ self.weight
         x = (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-6)
         return jnp.tanh(x * self.norm_scale + self.norm_bias)
 
 
 class CameraHead(eqx.Module):
-    """From one camera's feature map, or its frame where the encoder is trained too, to `width` numbers."""
+    """Head of one camera: from its feature map to `width` numbers.
+
+    If the encoder is trained too, the head contains it and its input is the image.
+    """
 
     trunk: SmallCNN | None
     kernel: Float[Array, "channels cells embeddings"]
     bottleneck: Bottleneck
     noise: float = eqx.field(static=True)
+    """Standard deviation of the noise, as a fraction of the channel's."""
 
     def __init__(self, shape: tuple[int, int, int], config: VisionConfig, *, key: PRNGKeyArray) -> None:
         kernel_key, bottleneck_key, trunk_key = jax.random.split(key, 3)
@@ -52,56 +58,72 @@ class CameraHead(eqx.Module):
         self.bottleneck = Bottleneck(channels * config.embeddings, config.width, key=bottleneck_key)
         self.noise = config.noise
 
-    def __call__(self, seen: Shaped[Array, "*batch _ _ _"], key: PRNGKeyArray | None) -> Float[Array, "*batch width"]:
-        """With a key, as if each feature had noise on it, in proportion to how much its channel varies in the batch."""
-        batch = seen.shape[:-3]
-        x = seen.reshape(-1, *seen.shape[-3:])
+    def __call__(self, inputs: Shaped[Array, "*batch _ _ _"], key: PRNGKeyArray | None) -> Float[Array, "*batch width"]:
+        """Compute the head on any leading axes.
+
+        Args:
+            inputs: features, float16 [*batch, channels, rows, columns], or images, uint8 [*batch, height, width, 3].
+            key: random key of the noise on each feature, in proportion to its channel's standard deviation in the
+                batch; None for no noise.
+        """
+        batch = inputs.shape[:-3]
+        x = inputs.reshape(-1, *inputs.shape[-3:])
         x = x if self.trunk is None else jnp.moveaxis(self.trunk(x), -1, 1)
-        # Turned around once and for all: left to itself XLA does it anew for each product, an element at a time.
+        # One transposition for all products: without the barrier XLA transposes for each product, an element at a time.
         x = jax.lax.optimization_barrier(jnp.moveaxis(x.reshape(-1, *self.kernel.shape[:2]), 1, 0))
         x = x.astype(jnp.float32)
         embedded = jnp.einsum("cbs,csk->bck", x, self.kernel)
         if key is not None and self.noise:
-            # A sum of noisy features is noisy itself: drawn there it is `cells` times fewer numbers (arXiv 1506.02557).
+            # A sum of noisy features is noisy itself; noise on the sum is `cells` times fewer numbers (arXiv 1506.02557).
             spread = x.std((1, 2))[:, None] * jnp.sqrt((self.kernel**2).sum(1))
             embedded += self.noise * spread * jax.random.normal(key, embedded.shape)
         return self.bottleneck(embedded.reshape(*batch, -1))
 
 
 class ObservationEncoder(eqx.Module):
-    """One vector of all that is observed: the state in nominal ranges, embedded or as it is, then each camera's."""
+    """Encoder of a whole observation as one vector.
+
+    The vector holds the state in nominal ranges, directly or through a layer, then each camera's numbers.
+    """
 
     centre: Float[Array, "state"]
     scale: Float[Array, "state"]
     proprio: Bottleneck | None
+    """Layer for the state; None passes the state on directly."""
     heads: dict[str, CameraHead]
+    """Heads by the name of their input in an observation."""
 
-    def __init__(self, spec: ExperienceSpec, frames: FrameEncoder, *, key: PRNGKeyArray) -> None:
+    def __init__(self, spec: ExperienceSpec, frame_encoder: FrameEncoder, *, key: PRNGKeyArray) -> None:
         self.centre, self.scale = jnp.array(spec.state.centre), jnp.array(spec.state.scale)
-        width = frames.config.proprio_width
-        proprio_key, *keys = jax.random.split(key, 1 + len(frames.inputs))
+        width = frame_encoder.config.proprio_width
+        proprio_key, *keys = jax.random.split(key, 1 + len(frame_encoder.inputs))
         self.proprio = Bottleneck(spec.state.size, width, key=proprio_key) if width else None
         self.heads = {
-            name: CameraHead(shape, frames.config, key=k)
-            for (name, shape), k in zip(frames.inputs.items(), keys, strict=True)
+            name: CameraHead(shape, frame_encoder.config, key=k)
+            for (name, shape), k in zip(frame_encoder.inputs.items(), keys, strict=True)
         }
 
     @property
     def size(self) -> int:
-        """Numbers in the vector."""
+        """Length of the vector."""
         parts = [head.bottleneck for head in self.heads.values()]
         own = self.centre.shape[0] if self.proprio is None else self.proprio.norm_bias.shape[0]
         return own + sum(part.norm_bias.shape[0] for part in parts)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parts of an observation that are looked at."""
+        """Names of the observation's entries that the encoder reads."""
         return ("state", *self.heads)
 
     def __call__(
-        self, observation: dict[str, Float[Array, "..."]], key: PRNGKeyArray | None = None
+        self, observation: dict[str, Shaped[Array, "..."]], key: PRNGKeyArray | None = None
     ) -> Float[Array, "*batch size"]:
-        """A key, where there is one, decides the noise on what the cameras see: for learning, not for acting."""
+        """Encode observations with any leading axes.
+
+        Args:
+            observation: state and the heads' inputs by name.
+            key: random key of the noise on camera features, for learning; None for no noise, for acting.
+        """
         centre, scale = jax.lax.stop_gradient((self.centre, self.scale))
         state = jnp.clip((observation["state"] - centre) / scale, -STATE_CLIP, STATE_CLIP)
         own = state if self.proprio is None else self.proprio(state)
