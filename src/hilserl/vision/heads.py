@@ -74,7 +74,7 @@ class CameraHead(eqx.Module):
         x = x.astype(jnp.float32)
         embedded = jnp.einsum("cbs,csk->bck", x, self.kernel)
         if key is not None and self.noise:
-            # A sum of noisy features is noisy itself; noise on the sum is `cells` times fewer numbers (arXiv 1506.02557).
+            # A sum of noisy features is noisy: noise on the sum is `cells` times fewer numbers (arXiv 1506.02557).
             spread = x.std((1, 2))[:, None] * jnp.sqrt((self.kernel**2).sum(1))
             embedded += self.noise * spread * jax.random.normal(key, embedded.shape)
         return self.bottleneck(embedded.reshape(*batch, -1))
