@@ -13,7 +13,7 @@ import pytest
 from hilserl import tasks
 from hilserl.envs.robot_env import RobotEnv, wrist_wrench
 from hilserl.errors import HilserlError
-from hilserl.robot.client.cameras import open_camera, resized
+from hilserl.robot.client.cameras import open_camera, resize
 from hilserl.robot.client.client import RobotClient
 from hilserl.robot.client.config import RobotConfig
 from hilserl.robot.control.backend import ArmStateError, LostError
@@ -273,7 +273,7 @@ def test_a_crop_is_the_part_of_the_picture_at_full_size(rig: Rig) -> None:
     top, left, height, width = 0.25, 0.5, 0.5, 0.5
     client = RobotClient(f"http://127.0.0.1:{rig.port}")
     camera = open_camera("front", "server", client)
-    whole = client.picture("front", 64, 64)
+    whole = client.image("front", 64, 64)
     # The arm trembles between two pictures.
     seen = camera.read(32, Crop(top, left, height, width)).astype(float)
     assert np.abs(seen - whole[16:48, 32:]).mean() < 3
@@ -338,7 +338,7 @@ def test_a_picture_is_made_smaller_by_averaging() -> None:
 
     picture = np.zeros((4, 8, 3), np.uint8)
     picture[:, ::2] = 100
-    assert np.array_equal(resized(cv2, picture, 2, Crop(0, 0, 1, 1)), np.full((2, 2, 3), 50, np.uint8))
+    assert np.array_equal(resize(cv2, picture, 2, Crop(0, 0, 1, 1)), np.full((2, 2, 3), 50, np.uint8))
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

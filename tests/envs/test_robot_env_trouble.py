@@ -15,6 +15,7 @@ from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.human import Role
 from hilserl.robot.client.config import RobotConfig
+from hilserl.robot.client.homing import Homing
 from hilserl.robot.control.backend import ArmStateError
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.robot_rig import Rig, serving, sim_backend
@@ -41,15 +42,12 @@ def test_what_the_way_home_needs_does_not_stay_for_the_episode(rig: Rig) -> None
         assert rig.get("/limits").json["compliance"]["rotational_stiffness"] == 100
 
 
-def test_what_the_way_home_needs_does_not_stay_where_the_way_ends_early(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_way_home_needs_does_not_stay_where_the_way_ends_early(rig: Rig) -> None:
     usual = stiffness(rig)
     config = RobotConfig(f"http://127.0.0.1:{rig.port}", precision={"translational_stiffness": 2600.0})
-    monkeypatch.setattr("hilserl.robot.client.homing._NEAR_M", 0.0)
-    monkeypatch.setattr("hilserl.robot.client.homing._PATIENCE_STEPS", 2)
     with contextlib.closing(RobotEnv(PickCube(), config)) as env:
-        with pytest.raises(ArmStateError, match="did not get to"):
+        env._homing = Homing(env._client, config.reset_speed_m_per_s, near_m=0.0, patience_s=0.1)
+        with pytest.raises(ArmStateError, match="did not reach"):
             env.reset(seed=0)
         assert stiffness(rig) == usual
 
@@ -68,7 +66,7 @@ def test_a_server_of_something_else_is_named(page: bytes) -> None:
     with HTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         env = RobotEnv(PickCube(), RobotConfig(f"http://127.0.0.1:{server.server_port}"))
-        with contextlib.closing(env), pytest.raises(HilserlError, match=r"127\.0\.0\.1.* no robot server"):
+        with contextlib.closing(env), pytest.raises(HilserlError, match=r"127\.0\.0\.1.* is not a robot server"):
             env.reset(seed=0)
         server.shutdown()
 

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from hilserl.robot.control.backend import Mode
-from hilserl.robot.control.impedance import Compliance, most
+from hilserl.robot.control.impedance import Compliance, max_value
 from hilserl.robot.control.joint_space import JointDrive
 from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.control.loop import ask_for_real_time
+from hilserl.robot.control.loop import request_real_time
 from hilserl.robot.control.poses import angle_rad, rotation_matrix, turned_towards
 from hilserl.robot.control.timing import WINDOW, LoopTimer
 from hilserl.robot.drivers.franka.driver import JOINTS
-from hilserl.robot.drivers.ros1.messages import import_rospy, message
+from hilserl.robot.drivers.ros1.messages import import_rospy, message_class
 from hilserl.robot.drivers.ros1.node import (
     JACOBIAN,
     RECOVERY,
@@ -66,7 +66,7 @@ class Franka:
         self._gripper = np.zeros(6, int)
 
         def publisher(topic: str, name: str) -> Any:
-            return rospy.Publisher(topic, message(name), queue_size=1, tcp_nodelay=True)
+            return rospy.Publisher(topic, message_class(name), queue_size=1, tcp_nodelay=True)
 
         self._states = publisher(STATES, "franka_msgs/FrankaState")
         self._jacobians = publisher(JACOBIAN, "serl_franka_controllers/ZeroJacobian")
@@ -83,7 +83,7 @@ class Franka:
         self._services = []
 
     def _listen(self, topic: str, name: str, act: Callable[[Any], None]) -> None:
-        self._rospy.Subscriber(topic, message(name), lambda said: self._asked.put(lambda: act(said)))
+        self._rospy.Subscriber(topic, message_class(name), lambda said: self._asked.put(lambda: act(said)))
 
     def run(self) -> None:
         timer = LoopTimer(TICK_S, *np.zeros((2, WINDOW)))
@@ -104,7 +104,7 @@ class Franka:
         self._set_point = np.concatenate(
             [now[:3] + FILTER * (target[:3] - now[:3]), turned_towards(now[3:], target[3:], FILTER * turn)]
         )
-        self._arm.governor.hold(self._set_point)
+        self._arm.limiter.hold(self._set_point)
 
     @property
     def _robot_mode(self) -> int:
@@ -122,7 +122,7 @@ class Franka:
             self._jacobians.publish(zero_jacobian=arm.jacobian.T.ravel().tolist())
         if arm.ticks % STATE_TICKS:
             return
-        state = message("franka_msgs/FrankaState")()
+        state = message_class("franka_msgs/FrankaState")()
         transform = np.eye(4)
         transform[:3, :3], transform[:3, 3] = rotation_matrix(arm.pose[3:]), arm.pose[:3]
         measured = arm.measurements()
@@ -142,7 +142,7 @@ class Franka:
         self.seen["set_points"] += 1
         p, q = said.pose.position, said.pose.orientation
         self._target = np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
-        self._arm.law.forget()
+        self._arm.law.reset_integral()
 
     def _recover(self, _: Any) -> None:
         self.seen["recoveries"] += 1
@@ -168,7 +168,7 @@ class Franka:
         from dynamic_reconfigure.encoding import decode_config, encode_config
 
         given = decode_config(asked.config)
-        values = {name: min(max(value, 0.0), most(name)) for name, value in given.items() if name != "groups"}
+        values = {name: min(max(value, 0.0), max_value(name)) for name, value in given.items() if name != "groups"}
         self._asked.put(lambda: self._arm.set_compliance(Compliance(**values)))
         return {"config": encode_config(values)}
 
@@ -185,9 +185,9 @@ class Franka:
         self.seen["launched"].append([controller, *arguments])
         self._start_controller()
         service = self._rospy.Service
-        self._services = [service(SET_LOAD, message("franka_msgs/SetLoad", "srv"), self._take_load)]
+        self._services = [service(SET_LOAD, message_class("franka_msgs/SetLoad", "srv"), self._take_load)]
         if controller == "impedance":
-            reconfigure = message("dynamic_reconfigure/Reconfigure", "srv")
+            reconfigure = message_class("dynamic_reconfigure/Reconfigure", "srv")
             self._services.append(service(SET_COMPLIANCE, reconfigure, self._take_compliance))
 
     def stop(self) -> None:
@@ -249,7 +249,7 @@ def accept(listener: socket.socket, franka: Franka) -> None:
 
 def main() -> None:
     # A robot does not wait for what else a machine does; the threads of rospy follow suit.
-    ask_for_real_time()
+    request_real_time()
     franka = Franka()
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
     threading.Thread(target=accept, args=(listener, franka), daemon=True).start()

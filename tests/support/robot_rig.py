@@ -18,7 +18,7 @@ from hilserl.robot.control.backend import Backend
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.backend import RosBackend
 from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
-from hilserl.robot.http.server import RobotServer
+from hilserl.robot.http.server import REQUEST_TIMEOUT_S, RobotServer
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.franka_rig import franka_backend
@@ -104,8 +104,10 @@ def sim_backend(limits: Limits | None = None, **more: Any) -> Iterator[SimBacken
 
 
 @contextlib.contextmanager
-def serving(backend: Backend, token: str | None = None, port: int = 0) -> Iterator[Rig]:
-    with RobotServer(backend, ANY_PORT._replace(port=port), token) as server:
+def serving(
+    backend: Backend, token: str | None = None, port: int = 0, request_timeout_s: int = REQUEST_TIMEOUT_S
+) -> Iterator[Rig]:
+    with RobotServer(backend, ANY_PORT._replace(port=port), token, request_timeout_s) as server:
         yield Rig(backend, server.address.port)
 
 

@@ -16,7 +16,7 @@ from hilserl.robot.client.cameras import Camera, open_camera
 from hilserl.robot.client.client import RobotClient
 from hilserl.robot.client.config import RobotConfig
 from hilserl.robot.client.homing import Homing
-from hilserl.robot.control.backend import halted
+from hilserl.robot.control.backend import halted_error
 from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
 from hilserl.robot.control.timing import WINDOW, RateLimiter, percentiles_ms
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
@@ -103,7 +103,7 @@ class RobotEnv(TaskEnv):
         if not (isinstance(health, dict) and {"mode", "scene"} <= health.keys()):
             raise HilserlError(f"What answers at {self._client.server} is no robot server: {health!r} to /health.")
         if health["mode"] == "halted":
-            raise halted(health["halted_by"])
+            raise halted_error(health["halted_by"])
         self._scene = health["scene"]
         if self._scene not in (None, self.task.name):
             raise HilserlError(f"The server at {self._client.server} simulates {self._scene}, not {self.task.name}.")

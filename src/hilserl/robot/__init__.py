@@ -1,1 +1,1 @@
-"""Arms behind an HTTP robot server."""
+"""Robot server for arms, with its drivers, its HTTP interface, its client."""

@@ -73,7 +73,7 @@ def test_the_integral_sums_over_ticks_up_to_its_limit_and_can_be_emptied() -> No
     forces = [law.wrench(pose_at(0.41), pose_at(0.4))[0] for _ in range(20)]
     assert np.allclose(forces[:3], [-0.1, -0.2, -0.3])
     assert np.isclose(forces[-1], -1.0), "0.1 m is the most it sums up"
-    law.forget()
+    law.reset_integral()
     assert np.isclose(law.wrench(pose_at(0.41), pose_at(0.4))[0], -0.1)
 
 
@@ -90,13 +90,13 @@ def test_compliance_names_and_ranges() -> None:
 def test_no_stream_of_commands_is_faster_than_the_limits() -> None:
     box, limits = Box(), Limits(watchdog_s=10.0)
     rng = np.random.default_rng(1)
-    governor = CommandLimiter(box, limits, pose_at(0.4), 0.0)
-    way, seen = [0.0], [governor.set_point]
+    limiter = CommandLimiter(box, limits, pose_at(0.4), 0.0)
+    way, seen = [0.0], [limiter.set_point]
     for tick in range(4000):
         if tick % int(rng.integers(1, 60)) == 0:
-            governor.command(np.append(rng.uniform(-2, 2, 3), Rotation.random(rng=rng).as_quat()), tick * TICK_S)
-        seen.append(governor.update(seen[-1], STILL, tick * TICK_S))
-        assert box.nearest(seen[-1])[1] is False
+            limiter.command(np.append(rng.uniform(-2, 2, 3), Rotation.random(rng=rng).as_quat()), tick * TICK_S)
+        seen.append(limiter.update(seen[-1], STILL, tick * TICK_S))
+        assert box.clip(seen[-1])[1] is False
         assert np.isclose(np.linalg.norm(seen[-1][3:]), 1.0)
         way.append(way[-1] + float(np.linalg.norm(seen[-1][:3] - seen[-2][:3])))
         assert angle_rad(seen[-1][3:], seen[-2][3:]) <= limits.max_turn_rad + 1e-9
@@ -108,21 +108,21 @@ def test_no_stream_of_commands_is_faster_than_the_limits() -> None:
 
 def test_short_steps_pass_at_once_and_far_ones_are_walked() -> None:
     limits = Limits()
-    governor = CommandLimiter(Box(), limits, pose_at(0.4), 0.0)
-    governor.update(pose_at(0.4), STILL, 0.0)
-    governor.command(pose_at(0.46), 0.0)
-    assert np.allclose(governor.update(pose_at(0.4), STILL, 0.001), pose_at(0.46))
-    governor.command(pose_at(0.46, 0.3), 0.001)
-    assert np.allclose(governor.update(pose_at(0.4), STILL, 0.002), pose_at(0.46, limits.max_speed_m_per_s * 0.001))
+    limiter = CommandLimiter(Box(), limits, pose_at(0.4), 0.0)
+    limiter.update(pose_at(0.4), STILL, 0.0)
+    limiter.command(pose_at(0.46), 0.0)
+    assert np.allclose(limiter.update(pose_at(0.4), STILL, 0.001), pose_at(0.46))
+    limiter.command(pose_at(0.46, 0.3), 0.001)
+    assert np.allclose(limiter.update(pose_at(0.4), STILL, 0.002), pose_at(0.46, limits.max_speed_m_per_s * 0.001))
 
 
 def test_ten_hertz_at_full_action_is_not_slowed() -> None:
     """The simulated tasks' largest step along all three axes at once, ten times a second."""
-    governor = CommandLimiter(Box(), Limits(), pose_at(0.21, -0.29, 0.01), 0.0)
+    limiter = CommandLimiter(Box(), Limits(), pose_at(0.21, -0.29, 0.01), 0.0)
     for step in range(8):
         goal = np.array([0.21, -0.29, 0.01]) + 0.035 * (step + 1)
-        governor.command(pose_at(*goal), step * 0.1)
-        assert np.allclose(governor.update(pose_at(*goal), STILL, step * 0.1 + TICK_S)[:3], goal)
+        limiter.command(pose_at(*goal), step * 0.1)
+        assert np.allclose(limiter.update(pose_at(*goal), STILL, step * 0.1 + TICK_S)[:3], goal)
 
 
 @pytest.mark.parametrize("gains", [{}, {"translational_stiffness": 2000, "translational_damping": 89}])
@@ -138,7 +138,7 @@ def test_a_silent_client_s_arm_stands_after_200_ticks(gains: dict[str, float], g
     assert np.linalg.norm(arm.velocity[:3]) < 0.05
     run(arm, 0.5)
     assert np.linalg.norm(arm.pose[:3] - stood[:3]) < 0.005
-    assert arm.governor.watchdog_holds == 1
+    assert arm.limiter.watchdog_holds == 1
 
 
 def test_the_arm_follows_and_turns_to_what_it_is_told() -> None:

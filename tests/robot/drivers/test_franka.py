@@ -15,7 +15,7 @@ from hilserl.robot.control.backend import ArmStateError, Load, Mode
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.franka.driver import JOINTS, MAX_TORQUE_STEP_NM, FrankaArm
-from hilserl.robot.drivers.franka.hand import HandLine
+from hilserl.robot.drivers.franka.hand import HandClient
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from tests.support.franka_rig import franka_backend, franka_library
 from tests.support.loopback import until
@@ -38,7 +38,7 @@ class Bench:
     def __init__(self, **more: Any) -> None:
         given = {"robot_ip": "172.16.0.2", "reset_joints_rad": HOME_JOINTS_RAD, "hand": None, **more}
         self.arm = FrankaArm(box=Box(), limits=Limits(), collision=COLLISION, **given)
-        self.robot = self.arm._robot
+        self.robot = self.arm.connection.robot
         self.sent: list[list[float]] = []
 
     def run(self, seconds: float) -> None:
@@ -110,7 +110,7 @@ def test_a_silent_client_s_arm_stands_after_200_ticks(bench: Bench) -> None:
     assert np.linalg.norm(bench.arm.velocity[:3]) < 0.05
     bench.run(0.5)
     assert np.linalg.norm(bench.arm.pose[:3] - stood[:3]) < 0.005
-    assert bench.arm.governor.watchdog_holds == 1
+    assert bench.arm.limiter.watchdog_holds == 1
 
 
 def test_a_reflex_halts_says_why_and_lasts_until_somebody_recovers(bench: Bench) -> None:
@@ -207,7 +207,7 @@ def test_states_that_came_and_went_are_counted(bench: Bench) -> None:
     bench.run(0.01)
     bench.robot.ticks += 3
     bench.run(0.01)
-    assert bench.arm.missed == 3
+    assert bench.arm.connection.missed == 3
 
 
 def test_closing_leaves_the_arm_standing(bench: Bench) -> None:
@@ -248,7 +248,7 @@ class Wire:
 def test_the_hand_is_asked_for_what_hil_serl_asks(library: Any) -> None:
     del library
     wire = Wire()
-    bench = Bench(hand=HandLine(wire, [0.02, 0.08, 0.0]))  # pyright: ignore[reportArgumentType]
+    bench = Bench(hand=HandClient(wire, [0.02, 0.08, 0.0]))  # pyright: ignore[reportArgumentType]
     for verb in ("activate", "open", "close", "close_slow", "reset"):
         bench.arm.command_gripper(verb)
     for position in (102.0, 255.0):
@@ -272,9 +272,9 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.
 
 def test_what_libfranka_cannot_do_is_refused_before_anything_starts() -> None:
     for more, why in (
-        ({"gripper": "robotiq"}, "There is: franka, none"),
+        ({"gripper": "robotiq"}, "Available: franka, none"),
         ({"collision_force": (20.0, 20.0, 20.0, 25.0, 25.0, 0.0)}, "collision_force"),
-        ({"robot_ip": "192.0.2.1"}, "no Franka hand at"),
+        ({"robot_ip": "192.0.2.1"}, "No Franka hand answers at"),
         ({"robot_ip": "192.0.2.1", "gripper": "none"}, "cannot be controlled"),
     ):
         with pytest.raises(HilserlError, match=why), franka_backend(**more):

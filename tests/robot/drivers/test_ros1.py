@@ -233,8 +233,6 @@ def test_a_python_without_ros_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, debian: str, python: str, why: str
 ) -> None:
     (tmp_path / "rospy").mkdir()
-    monkeypatch.setattr(ros_messages, "DEBIAN", tmp_path / debian)
-    monkeypatch.setattr(ros_messages, "_DEBIAN_PYTHON", tmp_path / python)
-    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if "dist-packages" not in folder])
+    monkeypatch.setattr(sys, "path", [directory for directory in sys.path if "dist-packages" not in directory])
     with pytest.raises(HilserlError, match=why):
-        ros_messages.import_rospy()
+        ros_messages.import_rospy(tmp_path / debian, tmp_path / python)

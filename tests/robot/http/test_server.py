@@ -122,9 +122,8 @@ def test_random_bodies_never_break_a_route(rig: Rig) -> None:
         assert ((now.pose[:3] > low - 0.015) & (now.pose[:3] < high + 0.015)).all()
 
 
-def test_clients_that_dribble_do_not_keep_others_waiting(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilserl.robot.http.server._REQUEST_TIMEOUT_S", 1)
-    with serving(rig.backend) as patient, contextlib.ExitStack() as lines:
+def test_clients_that_dribble_do_not_keep_others_waiting(rig: Rig) -> None:
+    with serving(rig.backend, request_timeout_s=1) as patient, contextlib.ExitStack() as lines:
         slow = [lines.enter_context(socket.create_connection(("127.0.0.1", patient.port))) for _ in range(30)]
         head = b"POST /pose HTTP/1.1\r\nContent-Length: 5000\r\n\r\n"
         sent = 0
@@ -188,7 +187,7 @@ def test_a_reflex_can_be_rehearsed(rig: Rig) -> None:
 
 def test_pictures_show_the_arm_where_it_is(rig: Rig) -> None:
     def picture() -> np.ndarray:
-        return rig.backend.picture("front", 64, 64)[0].astype(int)
+        return rig.backend.image("front", 64, 64)[0].astype(int)
 
     rig.post("/sim/reset", {"seed": 1})
     first = picture()

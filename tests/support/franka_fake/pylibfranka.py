@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 
 from hilserl.robot.control.poses import rotation_matrix, to_xyzw
-from hilserl.robot.drivers.sim.driver import scene
+from hilserl.robot.drivers.sim.driver import make_scene
 from hilserl.sim.panda import ARM_JOINTS, TCP_SITE
 from hilserl.sim.scene import ROBOT_PREFIX
 from hilserl.tasks.pick_cube import PickCube
@@ -138,7 +138,7 @@ class Robot:
         if robot_ip_address == "192.0.2.1":
             raise NetworkException("libfranka: Connection to FCI refused.")
         del realtime_config
-        self.sim = scene(PickCube())
+        self.sim = make_scene(PickCube())
         self.sim.restart()
         model = self.sim.model
         joints = [model.joint(ROBOT_PREFIX + name) for name in ARM_JOINTS]

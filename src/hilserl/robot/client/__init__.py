@@ -1,1 +1,1 @@
-"""Clients of the robot server."""
+"""Client side of the robot server."""

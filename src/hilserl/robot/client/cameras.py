@@ -1,4 +1,4 @@
-"""Cameras of a real arm, or of the server's, behind one interface."""
+"""Cameras of the robot server or of this machine, behind one interface."""
 
 import contextlib
 import importlib
@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.errors import HilserlError
 from hilserl.robot.client.client import RobotClient
@@ -16,65 +17,87 @@ from hilserl.robot.control.backend import LostError
 from hilserl.sim.cameras import Crop
 
 _WHOLE = Crop(0.0, 0.0, 1.0, 1.0)
-_OLD_S = 1.0
-"""A picture older than this is none."""
+_STALE_S = 1.0
+"""Age at which an image counts as lost."""
 _START_S = 10.0
 _CAPTURE_PX, _CAPTURE_HZ = (480, 640), 30
 
 
 class Camera(Protocol):
-    """Something that shows what is before it now."""
+    """Source of live images."""
 
     def read(self, size: int, crop: Crop | None) -> np.ndarray:
-        """uint8 [size, size, 3] RGB, of the whole view or of the crop. Raises `LostError` where nothing comes."""
+        """Return the newest image.
+
+        Args:
+            size: height and width in pixels.
+            crop: part of the view; None for the whole view.
+
+        Returns:
+            uint8 [size, size, 3] RGB.
+
+        Raises:
+            LostError: no image comes.
+        """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the camera."""
+        ...
 
 
 def open_camera(name: str, source: str, client: RobotClient) -> Camera:
-    """The camera of a source: `server`, `opencv:0`, `opencv:/dev/video2` or `realsense:SERIAL`.
+    """Open the camera of a source.
 
-    Raises HilserlError where there is no such source, or what reads it is not installed; `LostError` where no picture
-    comes.
+    Args:
+        name: name of the camera.
+        source: `server`, `opencv:0`, `opencv:/dev/video2` or `realsense:SERIAL`.
+        client: connection for the source `server`.
+
+    Raises:
+        HilserlError: unknown source, or a library for it is missing.
+        LostError: no image comes.
     """
-    kind, _, which = source.partition(":")
-    if kind == "server" and not which:
+    kind, _, device = source.partition(":")
+    if kind == "server" and not device:
         return ServerCamera(client, name)
-    if kind == "opencv" and which:
-        return CameraDevice(source, *_opencv(which))
-    if kind == "realsense" and which:
-        return CameraDevice(source, *_realsense(which))
+    if kind == "opencv" and device:
+        return CameraDevice(source, *_opencv(device))
+    if kind == "realsense" and device:
+        return CameraDevice(source, *_realsense(device))
     raise HilserlError(
-        f"camera {name!r} from {source!r}: expected server, opencv:NUMBER, opencv:/dev/videoN or realsense:SERIAL."
+        f"Invalid source {source!r} of camera {name!r}: expected server, opencv:NUMBER, opencv:/dev/videoN or "
+        "realsense:SERIAL."
     )
 
 
-class ServerCamera:
-    """A camera that the robot server itself has."""
+class ServerCamera(Camera):
+    """Camera of the robot server."""
 
     def __init__(self, client: RobotClient, name: str) -> None:
         self._client, self._name = client, name
 
+    @override
     def read(self, size: int, crop: Crop | None) -> np.ndarray:
-        # Asked for at such a size that the crop is the policy's picture, pixel by pixel.
+        # The server renders at such a size that the crop is the policy's image, pixel by pixel.
         part = crop or _WHOLE
         height, width = round(size / part.height), round(size / part.width)
-        picture = self._client.picture(self._name, height, width)
+        image = self._client.image(self._name, height, width)
         top, left = round(part.top * height), round(part.left * width)
-        return picture[top : top + size, left : left + size]
+        return image[top : top + size, left : left + size]
 
+    @override
     def close(self) -> None:
-        """The server keeps it."""
+        """Do nothing: the server keeps the camera."""
 
 
-class CameraDevice:
-    """A camera on this machine: a thread keeps its newest picture, so that nobody waits for one or sees an old one.
+class CameraDevice(Camera):
+    """Camera on this machine; a thread keeps its newest image, so that no read waits or gets an old one.
 
     Args:
-        source: its name, for errors.
-        grab: the next picture, uint8 [height, width, 3] RGB, or None where none came.
-        release: lets the device go.
+        source: name of the camera for errors.
+        grab: waits for the next image, uint8 [height, width, 3] RGB; None if no image came.
+        release: releases the device.
     """
 
     def __init__(self, source: str, grab: Callable[[], np.ndarray | None], release: Callable[[], object]) -> None:
@@ -86,51 +109,56 @@ class CameraDevice:
         self._thread.start()
         if not self._came.wait(_START_S):
             self.close()
-            raise LostError(f"The camera {source} gave no picture within {_START_S:.0f} s.")
+            raise LostError(f"The camera {source} gave no image within {_START_S:.0f} s.")
 
     def _keep_grabbing(self) -> None:
         with contextlib.ExitStack() as stack:
             stack.callback(self._release)
             while not self._closing.is_set():
-                picture = self._grab()
-                if picture is None:
+                image = self._grab()
+                if image is None:
                     time.sleep(1 / _CAPTURE_HZ)
                     continue
-                self._newest = time.monotonic(), picture
+                self._newest = time.monotonic(), image
                 self._came.set()
 
+    @override
     def read(self, size: int, crop: Crop | None) -> np.ndarray:
         newest = self._newest
-        old_s = time.monotonic() - newest[0] if newest else _START_S
-        if newest is None or old_s > _OLD_S:
-            raise LostError(f"The camera {self._source} has given no picture for {old_s:.1f} s.")
-        return resized(self._cv2, newest[1], size, crop or _WHOLE)
+        age_s = time.monotonic() - newest[0] if newest else _START_S
+        if newest is None or age_s > _STALE_S:
+            raise LostError(f"The camera {self._source} has given no image for {age_s:.1f} s.")
+        return resize(self._cv2, newest[1], size, crop or _WHOLE)
 
+    @override
     def close(self) -> None:
         self._closing.set()
         self._thread.join(_START_S)
 
 
-def resized(cv2: Any, picture: np.ndarray, size: int, crop: Crop) -> np.ndarray:
-    """The crop of a picture at the policy's size, each pixel the mean of those that it covers."""
-    height, width = picture.shape[:2]
+def resize(cv2: Any, image: np.ndarray, size: int, crop: Crop) -> np.ndarray:
+    """Crop an image and resize it to the policy's size.
+
+    Each pixel is the mean of the pixels that it covers.
+    """
+    height, width = image.shape[:2]
     top, left = round(crop.top * height), round(crop.left * width)
-    part = picture[top : top + round(crop.height * height), left : left + round(crop.width * width)]
+    part = image[top : top + round(crop.height * height), left : left + round(crop.width * width)]
     return np.ascontiguousarray(cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA))
 
 
-def _opencv(which: str) -> tuple[Callable[[], np.ndarray | None], Callable[[], object]]:
+def _opencv(device: str) -> tuple[Callable[[], np.ndarray | None], Callable[[], object]]:
     cv2 = _library("cv2", "cameras")
-    capture = cv2.VideoCapture(int(which) if which.isdigit() else which)
+    capture = cv2.VideoCapture(int(device) if device.isdigit() else device)
     if not capture.isOpened():
-        raise HilserlError(f"OpenCV cannot open the camera {which}; `ls /dev/video*` shows what Linux knows.")
+        raise HilserlError(f"OpenCV cannot open the camera {device}. `ls /dev/video*` lists the cameras of Linux.")
     height, width = _CAPTURE_PX
-    for what, value in ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height)):
-        capture.set(what, value)
+    for setting, value in ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height)):
+        capture.set(setting, value)
 
     def grab() -> np.ndarray | None:
-        good, picture = capture.read()
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if good else None
+        good, image = capture.read()
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if good else None
 
     return grab, capture.release
 
@@ -139,7 +167,7 @@ def _realsense(serial: str) -> tuple[Callable[[], np.ndarray | None], Callable[[
     rs = _library("pyrealsense2", "realsense")
     known = [device.get_info(rs.camera_info.serial_number) for device in rs.context().query_devices()]
     if serial not in known:
-        raise HilserlError(f"There is no RealSense camera {serial}; there is: {', '.join(known) or 'none'}.")
+        raise HilserlError(f"Unknown RealSense camera {serial}. Available: {', '.join(known) or 'none'}.")
     pipeline, wanted = rs.pipeline(), rs.config()
     height, width = _CAPTURE_PX
     wanted.enable_device(serial)
@@ -147,7 +175,7 @@ def _realsense(serial: str) -> tuple[Callable[[], np.ndarray | None], Callable[[
     pipeline.start(wanted)
 
     def grab() -> np.ndarray | None:
-        good, frames = pipeline.try_wait_for_frames(round(1000 * _OLD_S))
+        good, frames = pipeline.try_wait_for_frames(round(1000 * _STALE_S))
         return np.array(frames.get_color_frame().get_data()) if good else None
 
     return grab, pipeline.stop

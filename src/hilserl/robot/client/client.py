@@ -1,4 +1,4 @@
-"""The other end of the robot server: a connection that is kept, and errors that say what to do."""
+"""Client of the robot server, with persistent connections."""
 
 import io
 import json
@@ -17,24 +17,28 @@ from hilserl.robot.control.backend import ArmStateError, LostError
 
 _CONNECT_S, _ANSWER_S = 2.0, 5.0
 _LONG_S = 60.0
-"""What a reset of the joints may take."""
+"""Time limit of a joint reset."""
 
 
 class RobotClient:
-    """Speaks to a robot server under a name of its own. From any thread; it connects when first asked something.
+    """Client of a robot server, under a unique name.
 
-    All methods raise `LostError` where nobody answers, `ArmStateError` where the arm's state or another client forbids
-    what is asked, and HilserlError where the request makes no sense to the server or the token is wrong.
+    It connects with the first request. All methods may be called from any thread. They raise `LostError` if no server
+    answers, `ArmStateError` if the arm's state or another client forbids the command, and HilserlError if the server
+    refuses the request or the token.
+
+    Args:
+        server: address of the server, http://HOST:PORT.
+        token: token of the server; by default the environment variable HILSERL_TOKEN.
     """
 
     def __init__(self, server: str, token: str | None = None) -> None:
-        """`token` is by default the environment variable HILSERL_TOKEN's."""
         try:
             address = parse_url(server)
         except urllib3.exceptions.LocationParseError as error:
-            raise HilserlError(f"{server!r} is no address of a robot server: {error}") from error
+            raise HilserlError(f"Invalid robot server {server!r}: {error}") from error
         if address.scheme not in ("http", "https") or not address.host:
-            raise HilserlError(f"{server!r} is no address of a robot server; expected http://HOST:PORT.")
+            raise HilserlError(f"Invalid robot server {server!r}: expected http://HOST:PORT.")
         self.server = server.rstrip("/")
         token = token or os.environ.get("HILSERL_TOKEN", "")
         headers = {"X-Client": f"hilserl-{secrets.token_hex(4)}", "Content-Type": "application/json"}
@@ -43,21 +47,27 @@ class RobotClient:
         self._pool = urllib3.PoolManager(maxsize=8, headers=headers, retries=False)
 
     def get(self, route: str, **query: object) -> Any:
-        """What a route answers, from JSON."""
+        """Send a GET request and decode the JSON answer."""
         return self._decoded(route, self._ask("GET", route, fields=query).data)
 
     def post(self, route: str, body: object = None, *, patient: bool = False) -> bytes:
-        """What a route answers; `patient` waits for a whole minute."""
+        """Send a POST request and return the answer's body.
+
+        Args:
+            route: the route, without a slash.
+            body: encoded as JSON; None for an empty body.
+            patient: wait for up to a minute.
+        """
         content = b"" if body is None else json.dumps(body).encode()
         return self._ask("POST", route, body=content, answer_s=_LONG_S if patient else _ANSWER_S).data
 
     def state(self) -> dict[str, np.ndarray]:
-        """What /getstate answers, each float64."""
+        """Return the answer of /getstate, each value as a float64 array."""
         state = self._decoded("getstate", self.post("getstate"))
         return {name: np.array(value, dtype=np.float64) for name, value in state.items()}
 
-    def picture(self, camera: str, height: int, width: int) -> np.ndarray:
-        """uint8 [height, width, 3] RGB of one of the server's cameras."""
+    def image(self, camera: str, height: int, width: int) -> np.ndarray:
+        """Return an image of one of the server's cameras, uint8 [height, width, 3] RGB."""
         answer = self._ask("GET", f"cameras/{camera}.npy", fields={"height": height, "width": width})
         return np.load(io.BytesIO(answer.data), allow_pickle=False)
 
@@ -66,7 +76,7 @@ class RobotClient:
             return json.loads(body)
         except ValueError as error:
             raise HilserlError(
-                f"What answers at {self.server} is no robot server: {body[:100]!r} to /{route}."
+                f"The server at {self.server} is not a robot server: it answers {body[:100]!r} to /{route}."
             ) from error
 
     def _ask(self, method: str, route: str, answer_s: float = _ANSWER_S, **more: Any) -> urllib3.BaseHTTPResponse:
@@ -75,15 +85,15 @@ class RobotClient:
             answer = self._pool.request(method, f"{self.server}/{route}", timeout=timeout, **more)
         except urllib3.exceptions.HTTPError as error:
             raise LostError(
-                f"The robot server at {self.server} does not answer /{route} ({type(error).__name__}); "
-                "is `hilserl robot-server` running there?"
+                f"The robot server at {self.server} does not answer /{route} ({type(error).__name__}). "
+                "Check that `hilserl robot-server` is running there."
             ) from error
         if answer.status == HTTPStatus.OK:
             return answer
         raise _error(answer.status, f"/{route} of {self.server}: {_reason(answer.data)}")
 
     def close(self) -> None:
-        """Lets the connections go."""
+        """Close all connections."""
         self._pool.clear()
 
 

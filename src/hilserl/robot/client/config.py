@@ -1,4 +1,4 @@
-"""What an environment is told of its robot."""
+"""Configuration of an environment's robot."""
 
 from dataclasses import dataclass, field
 
@@ -7,30 +7,30 @@ from hilserl.errors import HilserlError
 
 @dataclass(frozen=True)
 class RobotConfig:
-    """Which robot, and how it is used."""
+    """Robot of an environment, and its use."""
 
     server: str = "http://127.0.0.1:5000"
-    """The robot server's address; its token, if it wants one, is taken from HILSERL_TOKEN."""
+    """Address of the robot server; the variable HILSERL_TOKEN holds its token, if it has one."""
     camera_sources: dict[str, str] = field(default_factory=dict)
-    """Where a camera's pictures come from: opencv:0, opencv:/dev/video2, realsense:SERIAL, or by default the server."""
+    """Sources of cameras: opencv:0, opencv:/dev/video2 or realsense:SERIAL; by default the server."""
     compliance: dict[str, float] = field(default_factory=dict)
-    """Impedance parameters during episodes; by default what the server has when it is first asked."""
+    """Impedance parameters during episodes; by default the server's at the first contact."""
     precision: dict[str, float] = field(default_factory=dict)
     """Impedance parameters on the way home."""
     gripper_pause_s: float = 0.0
-    """A gripper that has just been told to open or to close takes no other command for so long."""
+    """Time after a gripper command in which the gripper takes no other command."""
     reset_spread_m: float = 0.0
-    """Episodes begin at most this far from home in x and in y."""
+    """Largest distance from home at which episodes begin, in x and in y."""
     reset_turn_rad: float = 0.0
-    """Episodes begin turned by at most this about the vertical, and keep that turn."""
+    """Largest turn about the vertical at which episodes begin; they keep it."""
     joint_reset_every: int = 0
-    """Episodes from one reset of the joints to the next; 0 for never."""
+    """Number of episodes from one joint reset to the next; 0 for never."""
     reset_speed_m_per_s: float = 0.25
-    """How fast the tool goes home."""
+    """Speed of the tool on its way home."""
 
     def __post_init__(self) -> None:
         for name in ("gripper_pause_s", "reset_spread_m", "reset_turn_rad", "joint_reset_every"):
             if getattr(self, name) < 0:
-                raise HilserlError(f"{name} must not be negative, got {getattr(self, name)}.")
+                raise HilserlError(f"Invalid {name} {getattr(self, name)}: expected a number of at least 0.")
         if self.reset_speed_m_per_s <= 0:
-            raise HilserlError(f"reset_speed_m_per_s must be positive, got {self.reset_speed_m_per_s}.")
+            raise HilserlError(f"Invalid reset_speed_m_per_s {self.reset_speed_m_per_s}: expected a number above 0.")

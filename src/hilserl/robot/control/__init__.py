@@ -1,1 +1,1 @@
-"""Control of an arm in real time."""
+"""Real-time control of an arm."""

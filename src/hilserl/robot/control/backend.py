@@ -1,4 +1,4 @@
-"""What the server asks of an arm, simulated or real."""
+"""Interface between the robot server and an arm, simulated or real."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,137 +16,183 @@ GripperKind = Literal["franka", "robotiq", "none"]
 GripperVerb = Literal["activate", "reset", "open", "close", "close_slow"]
 
 FRANKA_M_PER_UNIT = 1 / 2550
-"""What the 0 ... 255 of `move_gripper` are for a Franka hand: 0.1 m in all, more than it has."""
+"""Width of a Franka hand per unit of `move_gripper`.
+
+The full range 0 ... 255 is 0.1 m, more than the hand has.
+"""
 
 
 class ArmStateError(HilserlError):
-    """The arm is in no state to do what was asked."""
-
-
-def halted(why: str) -> ArmStateError:
-    """The error of an arm that somebody has to look at first."""
-    return ArmStateError(f"The arm is halted ({why}); look why, then POST /recover.")
+    """Command that the arm's present state forbids."""
 
 
 class LostError(HilserlError):
-    """The arm's loop has ended or has gone silent."""
+    """Loss of the arm: its loop has ended or is silent."""
+
+
+def halted_error(reason: str) -> ArmStateError:
+    """Make the error of a halted arm, which a person has to check first."""
+    return ArmStateError(f"The arm is halted ({reason}). Check the arm, then POST /recover.")
 
 
 class Mode(IntEnum):
-    """What the arm is doing."""
+    """Mode of an arm."""
 
     IMPEDANCE = 0
-    """It follows commanded poses."""
+    """The arm follows commanded poses."""
     IDLE = 1
-    """The impedance is stopped; the arm holds its joints."""
+    """The impedance control is stopped; the arm holds its joints."""
     RESETTING = 2
-    """It moves its joints to the reset posture."""
+    """The arm moves its joints to the reset posture."""
     HALTED = 3
-    """It holds its joints after a reflex or a stop, until somebody recovers it."""
+    """The arm stands after a reflex or a stop, until a client recovers it."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The arm at one moment. Vectors are float64 in the base frame, but for the forces."""
+    """State of the arm at one moment.
+
+    Vectors are float64 in the robot's base frame, except for force and torque.
+    """
 
     time_s: float
-    """On the clock of the arm's own loop."""
+    """Time on the clock of the arm's loop."""
     mode: Mode
+    """Mode of the arm."""
     pose: Pose
-    """Of the tool: xyz m and quaternion xyzw."""
+    """Pose of the tool: xyz in m and quaternion xyzw."""
     velocity: np.ndarray
-    """[6] m/s and rad/s."""
+    """Velocity of the tool, [6], m/s and rad/s."""
     force_N: np.ndarray  # noqa: N815 (a unit)
-    """[3], of the world on the tool, in the tool's frame (Franka's stiffness frame K)."""
+    """Force of the world on the tool, [3], in the tool's frame (Franka's stiffness frame K)."""
     torque_Nm: np.ndarray  # noqa: N815 (a unit)
-    """[3], about the tool's point, in the tool's frame."""
+    """Torque of the world about the tool's point, [3], in the tool's frame."""
     q: np.ndarray
-    """[7] rad."""
+    """Joint angles, [7], rad."""
     dq: np.ndarray
-    """[7] rad/s."""
+    """Joint velocities, [7], rad/s."""
     jacobian: np.ndarray
-    """[6, 7] from dq to `velocity`."""
+    """Jacobian from `dq` to `velocity`, [6, 7]."""
     gripper: float
-    """1 open, 0 closed."""
+    """Opening of the gripper: 1 open, 0 closed."""
     set_point: Pose
-    """Where the controller pulls the tool to."""
+    """Pose to which the controller pulls the tool."""
     halted_by: str = ""
-    """Why, where the mode is HALTED."""
+    """Reason of the halt; empty in the other modes."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What the hand carries, for the controller to hold up."""
+    """Load in the hand, whose weight the controller compensates."""
 
     mass_kg: float
+    """Mass of the load."""
     centre_m: tuple[float, float, float]
-    """From the flange, in its frame."""
+    """Centre of mass from the flange, in the flange's frame."""
     inertia_kg_m2: tuple[float, ...]
-    """Nine numbers, column by column."""
+    """Inertia, nine numbers, column by column."""
 
 
 class Backend(Protocol):
-    """One arm with its gripper and its cameras, started.
+    """Running arm with its gripper and its cameras.
 
-    The loop that drives it runs its own `CommandLimiter`, so that box, speed and watchdog hold whatever becomes of the
-    server. All methods may be called from any thread; they raise `LostError` where the loop is gone and `ArmStateError`
-    where the arm's state forbids what is asked. They return once the loop has taken the command, `joint_reset` once it
-    is done.
+    The loop that drives the arm runs its own `CommandLimiter`, so box, speed limit and watchdog hold even if the
+    server fails. All methods may be called from any thread. They raise `LostError` if the loop is gone and
+    `ArmStateError` if the arm's state forbids the command. They return once the loop has taken the command;
+    `joint_reset` returns once it is done.
     """
 
     @property
-    def box(self) -> Box: ...
+    def box(self) -> Box:
+        """Region in which the tool may be."""
+        ...
+
     @property
-    def limits(self) -> Limits: ...
+    def limits(self) -> Limits:
+        """Bounds on commanded poses."""
+        ...
+
     @property
-    def gripper_kind(self) -> GripperKind: ...
+    def gripper_kind(self) -> GripperKind:
+        """Kind of the gripper."""
+        ...
+
     @property
     def cameras(self) -> tuple[str, ...]:
-        """The names of what `picture` can show."""
+        """Names of the cameras that `image` accepts."""
         ...
 
     def snapshot(self) -> Snapshot:
-        """The newest state."""
+        """Return the newest state."""
         ...
 
     def move(self, pose: Pose) -> None:
-        """Go to a pose, finite and with a quaternion of length 1, within box and limits; at most `watchdog_s` long."""
+        """Go to a pose within box and limits, for at most `watchdog_s`.
+
+        Args:
+            pose: finite, with a quaternion of length 1.
+        """
         ...
 
-    def gripper(self, verb: GripperVerb) -> None: ...
+    def gripper(self, verb: GripperVerb) -> None:
+        """Start a gripper command."""
+        ...
 
     def move_gripper(self, position: float) -> None:
-        """To 0 ... 255: of a Robotiq gripper 255 is closed, of a Franka hand 255 is 0.1 m wide."""
+        """Move the gripper to a position from 0 to 255.
+
+        For a Robotiq gripper 255 is closed; for a Franka hand 255 is a width of 0.1 m.
+        """
         ...
 
-    def set_compliance(self, compliance: Compliance) -> None: ...
-    def compliance(self) -> Compliance: ...
-    def set_load(self, load: Load) -> None: ...
+    def set_compliance(self, compliance: Compliance) -> None:
+        """Set the impedance parameters."""
+        ...
+
+    def compliance(self) -> Compliance:
+        """Return the impedance parameters."""
+        ...
+
+    def set_load(self, load: Load) -> None:
+        """Set the load that the hand carries."""
+        ...
 
     def start_impedance(self) -> None:
-        """Holds the present pose and follows from there."""
+        """Hold the present pose and follow poses from there."""
         ...
 
-    def stop_impedance(self) -> None: ...
+    def stop_impedance(self) -> None:
+        """Stop following poses; the arm holds its joints."""
+        ...
 
     def joint_reset(self) -> None:
-        """Joints to the reset posture, then impedance again. Raises `ArmStateError` where it does not get there."""
+        """Move the joints to the reset posture, then start impedance control again.
+
+        Raises:
+            ArmStateError: the joints do not get there.
+        """
         ...
 
     def halt(self, reason: str) -> None:
-        """Stop at once and stay, until `recover`."""
+        """Stop at once and stay halted until `recover`."""
         ...
 
     def recover(self) -> None:
-        """Out of a halt or a reflex; the arm holds where it is."""
+        """End a halt or a reflex; the arm holds its present pose."""
         ...
 
-    def picture(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
-        """uint8 [height, width, 3] RGB, and the moment it shows, on the clock of `Snapshot.time_s`."""
+    def image(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
+        """Return an image of a camera.
+
+        Returns:
+            uint8 [height, width, 3] RGB, and its time on the clock of `Snapshot.time_s`.
+        """
         ...
 
     def metrics(self) -> Mapping[str, float]:
-        """How well the loop keeps time, and how often it had to intervene."""
+        """Return the loop's timing and its number of safety interventions."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the loop and release the arm."""
+        ...

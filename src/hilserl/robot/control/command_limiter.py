@@ -1,6 +1,6 @@
-"""What stands between a client's poses and the arm's controller, in the loop that drives the arm.
+"""Limiter of commanded poses, in the loop that drives the arm.
 
-It knows no clock, thread or socket: the loop tells it the time, so that what holds in simulated time holds.
+It has no clock, thread or socket: the loop passes the time in, so tests in simulated time prove the real behaviour.
 """
 
 import math
@@ -13,19 +13,25 @@ from hilserl.robot.control.poses import Pose, angle_rad, turned_towards
 _STANDING_M_PER_S = 0.01
 _MAX_BRAKING_S = 0.3
 _LOOK_AHEAD_S = 0.04
-"""In which a braked arm comes to stand."""
+"""Time in which a braked arm comes to a stop."""
 
 
 class CommandLimiter:
-    """Turns commanded poses into set points that stay in the box and travel no faster than allowed.
+    """Converter of commanded poses into set points within the box and the speed limits.
 
-    Two allowances, of metres and of radians, are spent by moving the set point and refilled by time, up to one full
-    step: short steps pass as they are, far ones are walked, and no stream of commands, however dense, is faster than
-    the speed limit.
+    Moving the set point spends two allowances, one of metres and one of radians. Time refills them, up to one full
+    step. So short steps pass unchanged, long ones are walked, and even a dense stream of commands never exceeds the
+    speed limit.
 
-    An arm whose client has gone silent is braked: the set point lies behind it by `brake_s` times its velocity, which
-    adds stiffness times `brake_s` to the damping, until it stands. The loop must see the velocity at once; 0 leaves
-    the braking to the controller's own damping. So is an arm that would run over the edge of the box.
+    The limiter brakes the arm when its client goes silent, and when the arm would leave the box. While it brakes, the
+    set point lies behind the arm by `brake_s` times its velocity, which adds stiffness times `brake_s` to the damping.
+
+    Args:
+        box: region of the set points.
+        limits: step, speed and watchdog limits.
+        pose: measured pose of the arm.
+        brake_s: strength of the braking; it needs a measured velocity without delay. 0 leaves the braking to the
+            controller's own damping.
     """
 
     def __init__(self, box: Box, limits: Limits, pose: Pose, brake_s: float) -> None:
@@ -36,17 +42,20 @@ class CommandLimiter:
         self._braking_since_s: float | None = None
         self._near, self._at_wall = True, False
         self.watchdog_holds = 0
-        """How often the arm was held because its client had gone silent."""
+        """Number of times that the arm was held because its client went silent."""
         self.hold(pose)
 
     def hold(self, pose: Pose) -> None:
-        """Stay at a (measured) pose until the next command, be it outside the box: nothing jerks the arm back in."""
+        """Stay at a measured pose until the next command.
+
+        The pose may lie outside the box, so that an arm outside is not jerked back in.
+        """
         self.set_point = self._goal = pose
         self._commanded_s = self._braking_since_s = None
 
     def command(self, pose: Pose, now_s: float) -> None:
-        """Go to a pose: finite, its quaternion of length 1."""
-        self._goal, _ = self._box.nearest(pose)
+        """Go to a pose, finite and with a quaternion of length 1."""
+        self._goal, _ = self._box.clip(pose)
         self._commanded_s, self._braking_since_s = now_s, None
         self._near = (
             float(np.linalg.norm(self._goal[:3] - self.set_point[:3])) <= self._limits.max_step_m
@@ -54,7 +63,16 @@ class CommandLimiter:
         )
 
     def update(self, measured: Pose, velocity_m_per_s: np.ndarray, now_s: float) -> Pose:
-        """The pose for the controller to pull the tool to now; the velocity is the tool's, float64 [3]."""
+        """Compute the set point of this tick.
+
+        Args:
+            measured: measured pose of the tool.
+            velocity_m_per_s: measured velocity of the tool, float64 [3].
+            now_s: time on the arm's clock.
+
+        Returns:
+            Pose to which the controller pulls the tool.
+        """
         metres, radians = self._refill(now_s)
         if self._commanded_s is not None and now_s - self._commanded_s > self._limits.watchdog_s:
             self.watchdog_holds += 1
@@ -63,22 +81,22 @@ class CommandLimiter:
             self._brake(measured, velocity_m_per_s, now_s)
         elif self.set_point is not self._goal:
             self._travel(metres, radians)
-        return self._short_of_the_walls(measured, velocity_m_per_s)
+        return self._brake_at_walls(measured, velocity_m_per_s)
 
-    def _short_of_the_walls(self, measured: Pose, velocity_m_per_s: np.ndarray) -> Pose:
-        """The set point, but along an axis on which the tool is about to leave the box, one that brakes it."""
-        wanted, self._at_wall = self.set_point, False
+    def _brake_at_walls(self, measured: Pose, velocity_m_per_s: np.ndarray) -> Pose:
+        """Return the set point, changed along each axis on which the tool is about to leave the box."""
+        set_point, self._at_wall = self.set_point, False
         axes = zip(measured[:3].tolist(), velocity_m_per_s.tolist(), self._box.low_m, self._box.high_m, strict=True)
         for axis, (position, speed, low, high) in enumerate(axes):
             ahead = position + _LOOK_AHEAD_S * speed
             if self._brake_s and ((ahead > high and speed > 0) or (ahead < low and speed < 0)):
-                wanted, self._at_wall = wanted.copy(), True
-                wanted[axis] = min(max(position - self._brake_s * speed, low), high)
-        return wanted
+                set_point, self._at_wall = set_point.copy(), True
+                set_point[axis] = min(max(position - self._brake_s * speed, low), high)
+        return set_point
 
     @property
     def is_braking(self) -> bool:
-        """Whether the arm is being stopped; a controller with damping to spare should use it."""
+        """True while the arm is being stopped; a controller may then add damping."""
         return self._braking_since_s is not None or self._at_wall
 
     def _brake(self, measured: Pose, velocity_m_per_s: np.ndarray, now_s: float) -> None:
@@ -88,13 +106,13 @@ class CommandLimiter:
             return
         behind = measured.copy()
         behind[:3] -= self._brake_s * velocity_m_per_s
-        self.set_point, _ = self._box.nearest(behind)
+        self.set_point, _ = self._box.clip(behind)
         self._goal = self.set_point
 
     def _refill(self, now_s: float) -> tuple[float, float]:
-        """How far the set point may go now, in metres and radians."""
-        limits, passed = self._limits, now_s - self._last_s
-        metres, radians = limits.max_speed_m_per_s * passed, limits.max_turn_speed_rad_per_s * passed
+        """Compute how far the set point may move now, in metres and radians."""
+        limits, elapsed_s = self._limits, now_s - self._last_s
+        metres, radians = limits.max_speed_m_per_s * elapsed_s, limits.max_turn_speed_rad_per_s * elapsed_s
         self._metres = min(limits.max_step_m, self._metres + metres)
         self._radians = min(limits.max_turn_rad, self._radians + radians)
         self._last_s = now_s
@@ -102,8 +120,8 @@ class CommandLimiter:
 
     def _travel(self, metres: float, radians: float) -> None:
         start, goal = self.set_point, self._goal
-        way = goal[:3] - start[:3]
-        distance = float(np.linalg.norm(way))
+        path = goal[:3] - start[:3]
+        distance = float(np.linalg.norm(path))
         turn = angle_rad(start[3:], goal[3:])
         step, turned = min(distance, metres), min(turn, radians)
         self._metres -= step
@@ -111,5 +129,5 @@ class CommandLimiter:
         if step == distance and turned == turn:
             self.set_point = goal
             return
-        position = goal[:3] if step == distance else start[:3] + way * (step / distance)
+        position = goal[:3] if step == distance else start[:3] + path * (step / distance)
         self.set_point = np.concatenate([position, turned_towards(start[3:], goal[3:], turned)])

@@ -1,12 +1,13 @@
-"""What a loop drives: one arm and its controller, a tick at a time."""
+"""Interface of an arm's driver and the command state machine that all drivers share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, final
 
 import numpy as np
 
-from hilserl.robot.control.backend import ArmStateError, GripperKind, GripperVerb, Load, Mode, halted
+from hilserl.robot.control.backend import ArmStateError, GripperKind, GripperVerb, Load, Mode, halted_error
 from hilserl.robot.control.command_limiter import CommandLimiter
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
@@ -23,106 +24,250 @@ MEASURED = {
     "gripper": 1,
     "set_point": 7,
 }
-"""What every arm measures, and how many numbers each is; units and frames are those of `Snapshot`."""
+"""Measurements of every arm, with their sizes; units and reference frames are those of `Snapshot`."""
 
 
-class BaseArm(Protocol):
-    """Its loop calls `tick` once a period and everything else between two ticks, all from one thread.
-
-    Commands raise `ArmStateError` where the arm's state forbids them. Whatever an arm offers beyond these methods its
-    backend can ask for by name.
-    """
-
-    mode: Mode
-    governor: CommandLimiter
+class GripperDriver(Protocol):
+    """Gripper of an arm. Commands return at once."""
 
     @property
-    def waited_s(self) -> float | None:
-        """How long the last tick waited for the robot, which paces it; None where the loop has to."""
+    def position(self) -> float:
+        """Opening from 0 (closed) to 1 (open); 0 before the first measurement."""
         ...
 
-    @property
-    def now_s(self) -> float:
-        """The arm's clock; every tick moves it on."""
+    def do(self, verb: GripperVerb) -> None:
+        """Start a gripper command."""
         ...
+
+    def move(self, position: float) -> None:
+        """Move the fingers to a position from 0 to 255."""
+        ...
+
+
+class NoGripper:
+    """Gripper of an arm without one; its commands have no effect."""
+
+    position = 0.0
+
+    def do(self, verb: GripperVerb) -> None:
+        """Ignore a gripper command."""
+
+    def move(self, position: float) -> None:
+        """Ignore a position."""
 
     def tick(self) -> None:
-        """Measure and control once. Raises HilserlError where the arm is lost."""
-        ...
+        """Do nothing in a tick."""
 
+
+class BaseArm(ABC):
+    """Arm with its controller, driven by a loop one tick at a time.
+
+    This class decides which command is allowed in which mode, and how commands change the mode. A driver implements
+    the hooks, which touch its hardware:
+
+    | command | allowed in | hook | mode afterwards |
+    | --- | --- | --- | --- |
+    | `command` | IMPEDANCE | `_on_new_goal` | unchanged |
+    | `command_gripper`, `move_gripper` | IMPEDANCE, IDLE | the gripper | unchanged |
+    | `start_impedance` | IMPEDANCE, IDLE | `_start_impedance` | IMPEDANCE, once the driver follows |
+    | `stop_impedance` | IMPEDANCE, IDLE | `_stop_impedance` | IDLE |
+    | `joint_reset` | IMPEDANCE, IDLE | `_start_joint_reset` | RESETTING, then IMPEDANCE or HALTED |
+    | `halt` | all | `_stop_motion` | HALTED |
+    | `recover` | all; it acts in HALTED only | `_start_recovery` | IMPEDANCE, once the driver follows |
+
+    A hook raises `ArmStateError` to refuse; then the mode does not change. The loop calls `tick` once a period and all
+    other methods between two ticks, from one thread. A backend may ask a driver for further methods by name.
+    """
+
+    pose: Pose
+    """Measured pose of the tool in the last tick."""
+    velocity: np.ndarray
+    """Measured velocity of the tool in the last tick, float64 [6], m/s and rad/s."""
+    waited_s: float | None = None
+    """Time that the last tick waited for the robot, which paces the loop; None if the loop paces itself."""
+
+    def __init__(self, limiter: CommandLimiter, gripper: GripperDriver) -> None:
+        self.limiter, self.gripper = limiter, gripper
+        self.mode = Mode.IDLE
+        self._halted_by = ""
+
+    # Driver methods.
+
+    @property
+    @abstractmethod
+    def now_s(self) -> float:
+        """Time on the arm's clock; every tick advances it."""
+
+    @abstractmethod
+    def tick(self) -> None:
+        """Measure and control once. Raises HilserlError if the arm is lost."""
+
+    @abstractmethod
     def measurements(self) -> Mapping[str, np.ndarray]:
-        """`MEASURED` as of the last tick, and what the settings' `more` promises; float64."""
-        ...
+        """Return the measurements of the last tick, float64.
 
-    def command(self, pose: Pose) -> None: ...
-    def command_gripper(self, verb: GripperVerb) -> None: ...
-    def move_gripper(self, position: float) -> None: ...
-    def set_compliance(self, compliance: Compliance) -> None: ...
-    def set_load(self, load: Load) -> None: ...
-    def start_impedance(self) -> None: ...
-    def stop_impedance(self) -> None: ...
+        Returns:
+            The vectors of `MEASURED` and of the settings' `more`.
+        """
 
-    def joint_reset(self) -> None:
-        """Begins it; the mode is RESETTING until it has ended, in IMPEDANCE or, where it failed, in another one."""
-        ...
+    @abstractmethod
+    def set_compliance(self, compliance: Compliance) -> None:
+        """Set the impedance parameters, now or for the next impedance control."""
 
-    def halt(self, reason: str) -> None: ...
-    def recover(self) -> None: ...
+    @abstractmethod
+    def set_load(self, load: Load) -> None:
+        """Set the load that the hand carries."""
 
-    def why_halted(self) -> str:
-        """What was last halted for, be it by `halt` or by the arm itself."""
-        ...
-
+    @abstractmethod
     def close(self) -> None:
-        """Leaves the arm standing."""
-        ...
+        """Release the arm; it stands still afterwards."""
 
+    # Hooks of the commands.
 
-class Guarded:
-    """What an arm's mode forbids."""
+    @abstractmethod
+    def _on_new_goal(self) -> None:
+        """Prepare the controller for a new commanded pose."""
 
-    mode: Mode
-    _halted_by: str
+    @abstractmethod
+    def _on_impedance(self) -> None:
+        """Prepare the controller to hold the present pose."""
 
+    @abstractmethod
+    def _stop_impedance(self) -> None:
+        """Stop following poses and hold the joints."""
+
+    @abstractmethod
+    def _start_joint_reset(self) -> None:
+        """Start to move the joints to the reset posture."""
+
+    @abstractmethod
+    def _stop_motion(self) -> None:
+        """Stop the arm and hold it."""
+
+    def _start_impedance(self) -> None:
+        """Start the impedance control; call `_enter_impedance` once it follows."""
+        self._enter_impedance()
+
+    def _start_recovery(self) -> None:
+        """Clear the hardware's errors; call `_enter_impedance` once it follows."""
+        self._enter_impedance()
+
+    # Commands. They are final: an arm that refuses less than the others is a hazard.
+
+    @final
+    def command(self, pose: Pose) -> None:
+        """Go to a pose within box and limits. Raises `ArmStateError` without impedance control."""
+        self._require_impedance()
+        self.limiter.command(pose, self.now_s)
+        self._on_new_goal()
+
+    @final
+    def command_gripper(self, verb: GripperVerb) -> None:
+        """Start a gripper command. Raises `ArmStateError` while halted or resetting."""
+        self._require_motion()
+        self.gripper.do(verb)
+
+    @final
+    def move_gripper(self, position: float) -> None:
+        """Move the gripper to 0 ... 255. Raises `ArmStateError` while halted or resetting."""
+        self._require_motion()
+        self.gripper.move(position)
+
+    @final
+    def start_impedance(self) -> None:
+        """Hold the present pose and follow poses from there."""
+        self._require_motion()
+        self._start_impedance()
+
+    @final
+    def stop_impedance(self) -> None:
+        """Stop following poses; the arm holds its joints."""
+        self._require_motion()
+        self._stop_impedance()
+        self.mode = Mode.IDLE
+
+    @final
+    def joint_reset(self) -> None:
+        """Start a joint reset.
+
+        The mode is RESETTING until it ends: in IMPEDANCE, or in another mode if it fails.
+        """
+        self._require_motion()
+        self._start_joint_reset()
+        self.mode = Mode.RESETTING
+
+    @final
+    def halt(self, reason: str) -> None:
+        """Stop at once and stay halted until `recover`."""
+        self._stop_motion()
+        self._enter_halt(reason)
+
+    def recover(self) -> None:
+        """End a halt; the arm holds its present pose. Raises `ArmStateError` if the robot stays halted."""
+        if self.mode == Mode.HALTED:
+            self._start_recovery()
+
+    @final
     def why_halted(self) -> str:
+        """Return the reason of the last halt, by `halt` or by the arm itself."""
         return self._halted_by
 
+    # Transitions that drivers use.
+
+    @final
+    def _enter_impedance(self) -> None:
+        """Hold the measured pose and follow commanded poses from now on."""
+        self.limiter.hold(self.pose)
+        self._on_impedance()
+        self.mode = Mode.IMPEDANCE
+
+    @final
+    def _enter_halt(self, reason: str) -> None:
+        self._halted_by = reason
+        self.mode = Mode.HALTED
+
+    @final
     def _require_motion(self) -> None:
         if self.mode == Mode.HALTED:
-            raise halted(self._halted_by)
+            raise halted_error(self._halted_by)
         if self.mode == Mode.RESETTING:
             raise ArmStateError("The arm is moving its joints to the reset posture.")
 
+    @final
     def _require_impedance(self) -> None:
         self._require_motion()
         if self.mode != Mode.IMPEDANCE:
-            raise ArmStateError("The impedance is stopped, so the arm cannot be moved; POST /startimp.")
+            raise ArmStateError("The impedance control is stopped, so the arm cannot be moved; POST /startimp.")
 
 
 @dataclass(frozen=True)
 class ArmSettings:
-    """An arm that is not there yet; `make` is called in the loop's process."""
+    """Settings of an arm. The loop's process calls `make`."""
 
     box: Box
+    """Region in which the tool may be."""
     limits: Limits
+    """Bounds on commanded poses."""
     gripper: GripperKind
+    """Kind of the gripper."""
     reset_joints_rad: tuple[float, ...]
+    """Posture of a joint reset, seven angles."""
 
     @property
     def tick_s(self) -> float:
-        """How often the loop ticks."""
+        """Period of the loop."""
         return 0.001
 
     @property
     def patience_s(self) -> float:
-        """How long a single command may keep the loop from ticking; one that is silent for longer is given up."""
+        """Longest time without a tick before the loop counts as lost."""
         return 1.0
 
     @property
     def more(self) -> Mapping[str, int]:
-        """What the arm measures beyond `MEASURED`."""
+        """Measurements beyond `MEASURED`, with their sizes."""
         return {}
 
     def make(self) -> BaseArm:
-        """Raises HilserlError where the settings make no arm."""
+        """Make the arm. Raises HilserlError for invalid settings."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The 18 parameters of HIL-SERL's Cartesian impedance controller, and its law.
+"""Parameters and control law of HIL-SERL's Cartesian impedance controller.
 
 Names, ranges, and the law are those of `serl_franka_controllers` (cfg/compliance_param.cfg and
 cartesian_impedance_controller.cpp, https://github.com/rail-berkeley/serl_franka_controllers).
@@ -20,13 +20,16 @@ _INTEGRAL_LIMITS = np.array([0.1] * 3 + [0.3] * 3)
 
 @dataclass(frozen=True)
 class Compliance:
-    """Stiffness N/m and N m per unit of the quaternion's vector part (half the angle), damping N s/m and N m s/rad.
+    """The 18 parameters of the impedance controller.
+
+    Translational stiffness is in N/m; rotational stiffness in N m per unit of the quaternion's vector part (half the
+    angle). Damping is in N s/m and N m s/rad.
 
     A clip bounds the error that the stiffness sees, in metres and in units of the quaternion's vector part, so the
     force is at most stiffness times clip. `clip_x` bounds it where the tool is beyond the set point along +x of the
     base, so it limits the pull towards -x; `clip_neg_x` limits the pull towards +x.
 
-    The defaults are the impedance of the simulated tasks, so that what was trained there finds the same arm.
+    The defaults are the impedance of the simulated tasks, so that a policy trained there finds the same arm.
     """
 
     translational_stiffness: float = 3000.0
@@ -49,23 +52,27 @@ class Compliance:
     rotational_clip_neg_z: float = 0.1
 
     def changed(self, values: Mapping[str, float]) -> "Compliance":
-        """With some parameters replaced; above its range one is set to the range's end, as the controller does.
+        """Return a copy with some parameters replaced.
 
-        Raises HilserlError for an unknown name, and for a value that is negative or not finite.
+        A value above its range becomes the end of the range, as in the controller.
+
+        Raises:
+            HilserlError: unknown name, or a value that is negative or not finite.
         """
         names = [field.name for field in fields(self)]
         for name, value in values.items():
             if name not in names:
                 raise unknown("compliance parameter", name, names)
             if not (np.isfinite(value) and value >= 0):
-                raise HilserlError(f"{name} is {value}; expected 0 to {most(name):g}.")
-        return replace(self, **{name: min(float(value), most(name)) for name, value in values.items()})
+                raise HilserlError(f"Invalid {name} {value}: expected 0 to {max_value(name):g}.")
+        return replace(self, **{name: min(float(value), max_value(name)) for name, value in values.items()})
 
     def as_dict(self) -> dict[str, float]:
+        """Return the parameters by name."""
         return asdict(self)
 
     def clips(self) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest and the highest error that the stiffness sees, each float64 [6]: translation, rotation."""
+        """Return the bounds of the error that the stiffness sees, each float64 [6]: translation, rotation."""
         values = asdict(self)
         high, low = (
             np.array(
@@ -76,8 +83,8 @@ class Compliance:
         return -low, high
 
 
-def most(name: str) -> float:
-    """The upper end of a parameter's range; the lower is 0."""
+def max_value(name: str) -> float:
+    """Return the upper end of a parameter's range; the lower end is 0."""
     kind = name.split("_")[0]
     if name.endswith("stiffness"):
         return _MAX_STIFFNESS[kind]
@@ -87,7 +94,11 @@ def most(name: str) -> float:
 
 
 def pose_error(pose: Pose, set_point: Pose) -> np.ndarray:
-    """How far a pose is from a set point, float64 [6] in the base frame: metres, then the quaternion's vector part."""
+    """Compute the error of a pose relative to a set point.
+
+    Returns:
+        float64 [6] in the base frame: three metres, then the vector part of the error's quaternion.
+    """
     a, b = pose[3:], set_point[3:]
     if a @ b < 0:
         a = -a
@@ -97,27 +108,34 @@ def pose_error(pose: Pose, set_point: Pose) -> np.ndarray:
 
 
 class ImpedanceLaw:
-    """The spring of the controller, once a tick. The damper, -D J dq, is left to whoever drives the joints."""
+    """Spring of the impedance controller, evaluated once a tick.
+
+    The damper, -D J dq, is left to the driver of the joints.
+    """
 
     def __init__(self, compliance: Compliance) -> None:
         self._integral = np.zeros(6)
         self.set(compliance)
 
     def set(self, compliance: Compliance) -> None:
+        """Set the parameters; the integral stays."""
         self.compliance = compliance
         c = compliance
         self._stiffness = np.repeat([c.translational_stiffness, c.rotational_stiffness], 3)
         self._ki = np.repeat([c.translational_Ki, c.rotational_Ki], 3)
         self._low, self._high = c.clips()
 
-    def forget(self) -> None:
-        """Empties the integral, as the controller does with every new pose."""
+    def reset_integral(self) -> None:
+        """Empty the integral, as the controller does for every new pose."""
         self._integral[:] = 0.0
 
     def wrench(self, pose: Pose, set_point: Pose) -> np.ndarray:
-        """Force N and torque N m on the tool in the base frame, float64 [6].
+        """Compute the spring's force and torque on the tool in the base frame.
 
-        -K e - Ki sum(e) with the error clipped before either sees it; the sum is over ticks and clipped, too.
+        It is -K e - Ki sum(e). The error e is clipped first; the sum runs over ticks and is clipped, too.
+
+        Returns:
+            float64 [6], N and N m.
         """
         error = np.minimum(np.maximum(pose_error(pose, set_point), self._low), self._high)
         summed = self._integral + error

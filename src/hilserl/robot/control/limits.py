@@ -1,4 +1,4 @@
-"""How far and how fast an arm may be commanded."""
+"""Bounds on commanded poses: region, step and speed."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,26 @@ from hilserl.sim.control import ArmSetup, Vec3
 
 @dataclass(frozen=True)
 class Box:
-    """Where the tool may be, in the robot's base frame."""
+    """Region in which the tool may be, in the robot's base frame."""
 
     low_m: Vec3 = ArmSetup.workspace_low_m
+    """Lower corner."""
     high_m: Vec3 = ArmSetup.workspace_high_m
+    """Upper corner."""
 
     def __post_init__(self) -> None:
         bounds = np.array([self.low_m, self.high_m])
         if not np.isfinite(bounds).all() or (bounds[0] >= bounds[1]).any():
-            raise HilserlError(f"The box from {self.low_m} to {self.high_m} m is empty; expected low below high.")
+            raise HilserlError(
+                f"Invalid box from {self.low_m} to {self.high_m} m: it is empty; expected low below high."
+            )
 
-    def nearest(self, pose: Pose) -> tuple[Pose, bool]:
-        """The pose with its position moved into the box, and whether it had to be moved."""
+    def clip(self, pose: Pose) -> tuple[Pose, bool]:
+        """Move a pose's position into the box.
+
+        Returns:
+            The pose, and True if its position had to be moved.
+        """
         inside = pose.copy()
         inside[:3] = np.clip(pose[:3], self.low_m, self.high_m)
         return inside, bool((inside[:3] != pose[:3]).any())
@@ -30,23 +38,25 @@ class Box:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a commanded pose may ask for.
+    """Limits on the steps and the speed of commanded poses.
 
-    A pose as near as `max_step_m` and `max_turn_rad` is taken at once, one further away is walked to. The defaults
-    let the simulated tasks' full action at 10 Hz, 3.5 cm along each axis, pass as it is; a first trial on hardware
-    wants less.
+    The arm takes a pose within `max_step_m` and `max_turn_rad` at once, and walks to a pose further away. The
+    defaults pass the simulated tasks' full action at 10 Hz, 3.5 cm along each axis; use lower ones for a first trial
+    on hardware.
     """
 
     max_step_m: float = 0.07
-    """How far the commanded pose may jump."""
+    """Largest jump of the commanded position."""
     max_turn_rad: float = 0.4
+    """Largest jump of the commanded orientation."""
     max_speed_m_per_s: float = 0.7
-    """How fast the commanded pose may travel, jumps included."""
+    """Largest speed of the commanded position, jumps included."""
     max_turn_speed_rad_per_s: float = 2.5
+    """Largest turning speed of the commanded orientation, jumps included."""
     watchdog_s: float = 0.12
-    """The arm holds its measured pose once no new pose has come for this long."""
+    """Time without a new pose after which the arm holds its measured pose."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not (np.isfinite(value) and value > 0):
-                raise HilserlError(f"{name} is {value}; expected a number above 0.")
+                raise HilserlError(f"Invalid {name} {value}: expected a number above 0.")

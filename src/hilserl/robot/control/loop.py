@@ -1,4 +1,4 @@
-"""The process that drives an arm, so that no request and no picture ever delays a tick."""
+"""Process that drives an arm, so that no request and no image delays a tick."""
 
 import contextlib
 import gc
@@ -26,39 +26,46 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def layout(settings: ArmSettings) -> dict[str, int]:
-    """What the loop writes on its board, and how many numbers each is."""
-    own = ("time_s", "mode", "watchdog_holds", "ticks", "skipped", "real_time")
-    return dict.fromkeys(own, 1) | MEASURED | dict(settings.more)
+def state_layout(settings: ArmSettings) -> dict[str, int]:
+    """Return the names and sizes of the vectors that the loop shares."""
+    of_loop = ("time_s", "mode", "watchdog_holds", "ticks", "skipped", "real_time")
+    return dict.fromkeys(of_loop, 1) | MEASURED | dict(settings.more)
 
 
-def run(settings: ArmSettings, memory: Any, rings: Any, line: Connection) -> None:
-    """Ticks until the other end of the line is closed."""
-    # Ctrl-C is the server's to handle; it closes the line.
+def run_loop(settings: ArmSettings, memory: Any, rings: Any, pipe: Connection) -> None:
+    """Tick the arm until the other end of the pipe is closed.
+
+    Args:
+        settings: makes the arm.
+        memory: shared memory for the arm's state, in the layout of `state_layout`.
+        rings: shared memory for the lateness and the load of the last ticks, `2 * WINDOW` numbers.
+        pipe: commands in, replies out.
+    """
+    # The server handles Ctrl-C; it closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         arm = settings.make()
     except HilserlError as error:
-        line.send_bytes(json.dumps({"error": str(error)}).encode())
+        pipe.send_bytes(json.dumps({"error": str(error)}).encode())
         return
     with contextlib.closing(arm):
         lateness_s, busy_s = np.frombuffer(rings).reshape(2, WINDOW)
-        board = SharedState(memory, layout(settings))
+        state = SharedState(memory, state_layout(settings))
         # A collection may take longer than a tick, and the loop makes no cycles.
         gc.freeze()
         gc.disable()
-        real_time = float(ask_for_real_time())
+        real_time = float(request_real_time())
         arm.tick()
-        line.send_bytes(b"{}")
+        pipe.send_bytes(b"{}")
         timer = LoopTimer(settings.tick_s, lateness_s, busy_s)
-        while _answer(line, arm):
+        while _answer_commands(pipe, arm):
             arm.tick()
-            board.write(
+            state.write(
                 {
                     **arm.measurements(),
                     "time_s": arm.now_s,
                     "mode": float(arm.mode),
-                    "watchdog_holds": float(arm.governor.watchdog_holds),
+                    "watchdog_holds": float(arm.limiter.watchdog_holds),
                     "ticks": float(timer.ticks),
                     "skipped": float(timer.skipped),
                     "real_time": real_time,
@@ -70,8 +77,12 @@ def run(settings: ArmSettings, memory: Any, rings: Any, line: Connection) -> Non
                 timer.record_paced_tick(arm.waited_s)
 
 
-def ask_for_real_time() -> bool:
-    """Whether this thread, and those it makes, now go before all ordinary ones; it takes root or CAP_SYS_NICE."""
+def request_real_time() -> bool:
+    """Ask for real-time priority for this thread and those that it starts.
+
+    Returns:
+        True if the system grants it; it takes root or CAP_SYS_NICE.
+    """
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
     except (AttributeError, PermissionError):  # AttributeError: not Linux
@@ -79,28 +90,28 @@ def ask_for_real_time() -> bool:
     return True
 
 
-def be_ordinary() -> None:
-    """Takes this thread's priority back, as for one that starts programs."""
+def drop_real_time() -> None:
+    """Return this thread to ordinary priority, as for one that starts programs."""
     if hasattr(os, "sched_setscheduler"):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def _answer(line: Connection, arm: BaseArm) -> bool:
-    """Does what has been asked since the last tick; returns whether anybody is still there to ask."""
+def _answer_commands(pipe: Connection, arm: BaseArm) -> bool:
+    """Carry out the commands that came since the last tick; return False once the pipe is closed."""
     try:
-        while line.poll():
-            reply = _reply(arm, json.loads(line.recv_bytes()))
-            line.send_bytes(json.dumps({**reply, "time_s": arm.now_s}).encode())
+        while pipe.poll():
+            reply = _reply(arm, json.loads(pipe.recv_bytes()))
+            pipe.send_bytes(json.dumps({**reply, "time_s": arm.now_s}).encode())
     except (EOFError, OSError):
         return False
     return True
 
 
 def _reply(arm: BaseArm, message: dict[str, Any]) -> dict[str, Any]:
-    """The message names a method of the arm, beside what it is given."""
-    method = getattr(arm, message.pop("do"))
+    """Call the arm's method that the message names, with the message's arguments."""
+    method = getattr(arm, message.pop("method"))
     given = {name: _DECODE[name](value) if name in _DECODE else value for name, value in message.items()}
     try:
         return {"value": method(**given)}
     except ArmStateError as error:
-        return {"refused": str(error)}
+        return {"state_error": str(error)}

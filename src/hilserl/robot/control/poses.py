@@ -1,4 +1,7 @@
-"""Poses as the robot's HTTP interface writes them: float64 [7], xyz in metres, then a unit quaternion xyzw."""
+"""Poses in the form of the robot's HTTP interface.
+
+A pose is float64 [7]: xyz in metres, then a unit quaternion xyzw.
+"""
 
 import numpy as np
 
@@ -6,17 +9,17 @@ Pose = np.ndarray
 
 
 def to_wxyz(xyzw: np.ndarray) -> np.ndarray:
-    """A quaternion in MuJoCo's order."""
+    """Convert a quaternion to MuJoCo's order."""
     return np.array([xyzw[3], xyzw[0], xyzw[1], xyzw[2]])
 
 
 def to_xyzw(wxyz: np.ndarray) -> np.ndarray:
-    """A quaternion in the interface's order."""
+    """Convert a quaternion to the interface's order."""
     return np.array([wxyz[1], wxyz[2], wxyz[3], wxyz[0]])
 
 
 def rotation_matrix(xyzw: np.ndarray) -> np.ndarray:
-    """float64 [3, 3] of a unit quaternion."""
+    """Return the rotation matrix of a unit quaternion, float64 [3, 3]."""
     x, y, z, w = xyzw
     return np.array(
         [
@@ -28,13 +31,19 @@ def rotation_matrix(xyzw: np.ndarray) -> np.ndarray:
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The cross product of two 3-vectors; NumPy's own takes ten times as long, and the arm's loop has no time."""
+    """Compute the cross product of two 3-vectors.
+
+    NumPy's function takes ten times as long, too long for the arm's loop.
+    """
     (ax, ay, az), (bx, by, bz) = a.tolist(), b.tolist()
     return np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
 
 
 def euler_xyz_rad(xyzw: np.ndarray) -> np.ndarray:
-    """Turns about the fixed axes x, then y, then z, as SciPy's "xyz"; at a pitch of 90 degrees the last one is 0."""
+    """Return the turns about the fixed axes x, then y, then z, as SciPy's "xyz".
+
+    At a pitch of 90 degrees the turn about z is 0.
+    """
     r = rotation_matrix(xyzw)
     pitch = np.arcsin(np.clip(-r[2, 0], -1.0, 1.0))
     if abs(r[2, 0]) > 1 - 1e-12:
@@ -43,14 +52,23 @@ def euler_xyz_rad(xyzw: np.ndarray) -> np.ndarray:
 
 
 def angle_rad(a_xyzw: np.ndarray, b_xyzw: np.ndarray) -> float:
-    """How far one orientation is turned from another, 0 to pi."""
-    # Of the two ways to write it, the one that is exact for small angles.
+    """Return the angle between two orientations, 0 to pi."""
+    # The arcsine is exact for small angles; the arccosine is not.
     a, b = a_xyzw, b_xyzw if a_xyzw @ b_xyzw >= 0 else -b_xyzw
     return float(4.0 * np.arcsin(min(1.0, float(np.linalg.norm(a - b)) / 2)))
 
 
 def turned_towards(start_xyzw: np.ndarray, goal_xyzw: np.ndarray, at_most_rad: float) -> np.ndarray:
-    """From one orientation the shortest way to another, no further than an angle (spherical interpolation)."""
+    """Turn an orientation towards another, on the shortest way.
+
+    Args:
+        start_xyzw: first orientation.
+        goal_xyzw: second orientation.
+        at_most_rad: largest turn.
+
+    Returns:
+        The orientation after the turn (spherical interpolation).
+    """
     goal = goal_xyzw if start_xyzw @ goal_xyzw >= 0 else -goal_xyzw
     angle = angle_rad(start_xyzw, goal)
     if angle <= at_most_rad:

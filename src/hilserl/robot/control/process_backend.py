@@ -1,4 +1,4 @@
-"""An arm as the server sees it: a process that ticks, a board that shows its state, a line for commands."""
+"""Backend of an arm whose loop runs in another process."""
 
 import contextlib
 import dataclasses
@@ -10,13 +10,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.errors import HilserlError, unknown
-from hilserl.robot.control.backend import ArmStateError, GripperKind, GripperVerb, Load, LostError, Mode, Snapshot
+from hilserl.robot.control.backend import (
+    ArmStateError,
+    Backend,
+    GripperKind,
+    GripperVerb,
+    Load,
+    LostError,
+    Mode,
+    Snapshot,
+)
 from hilserl.robot.control.driver import ArmSettings
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.control.loop import layout, run
+from hilserl.robot.control.loop import run_loop, state_layout
 from hilserl.robot.control.poses import Pose
 from hilserl.robot.control.shared_state import SharedState
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
@@ -26,32 +36,41 @@ _RESET_TOLERANCE_RAD = 0.02
 _POLL_S = 0.01
 
 
-class LoopBackend:
-    """Starts the loop at once. Raises HilserlError where the settings make no arm."""
+class LoopBackend(Backend):
+    """Loop in a process: shared memory shows its state, a pipe carries commands.
+
+    The loop starts at once.
+
+    Args:
+        settings: makes the arm in the loop's process.
+
+    Raises:
+        HilserlError: the settings are invalid, or the loop does not start.
+    """
 
     def __init__(self, settings: ArmSettings) -> None:
         self._settings = settings
-        # A forked child would inherit the server's threads and locks in whatever state they are.
+        # A forked child would inherit the server's threads and locks in an undefined state.
         context = multiprocessing.get_context("spawn")
-        sizes = layout(settings)
+        sizes = state_layout(settings)
         memory, rings = SharedState.memory(context, sizes), context.RawArray("d", 2 * WINDOW)
-        self._board = SharedState(memory, sizes, settings.patience_s)
+        self._state = SharedState(memory, sizes, settings.patience_s)
         self._answer_s = max(_ANSWER_S, settings.patience_s)
         self._lateness_s, self._busy_s = np.frombuffer(rings).reshape(2, WINDOW)
-        self._line, theirs = context.Pipe()
+        self._pipe, theirs = context.Pipe()
         self._lock = threading.Lock()
         self._compliance = Compliance()
-        self._told_s = 0.0
-        self._process = context.Process(target=run, args=(settings, memory, rings, theirs), daemon=True)
+        self._answered_s = 0.0
+        self._process = context.Process(target=run_loop, args=(settings, memory, rings, theirs), daemon=True)
         self._process.start()
         theirs.close()
         self._await_start()
 
     def _await_start(self) -> None:
         try:
-            if not self._line.poll(_START_S):
+            if not self._pipe.poll(_START_S):
                 raise HilserlError(f"The arm did not start within {_START_S:.0f} s.")
-            reply = json.loads(self._line.recv_bytes())
+            reply = json.loads(self._pipe.recv_bytes())
             if "error" in reply:
                 raise HilserlError(reply["error"])
         except EOFError as error:
@@ -66,133 +85,151 @@ class LoopBackend:
 
     def _shows_state(self) -> bool:
         with contextlib.suppress(LostError):
-            return bool(self._board.read()["time_s"])
+            return bool(self._state.read()["time_s"])
         return False
 
     @property
+    @override
     def box(self) -> Box:
         return self._settings.box
 
     @property
+    @override
     def limits(self) -> Limits:
         return self._settings.limits
 
     @property
+    @override
     def gripper_kind(self) -> GripperKind:
         return self._settings.gripper
 
     @property
+    @override
     def cameras(self) -> tuple[str, ...]:
         return ()
 
-    def seen(self) -> dict[str, np.ndarray]:
-        """The board, once it shows what every command did that has been answered."""
-        told_s = self._told_s
-        while (seen := self._board.read())["time_s"][0] <= told_s:
+    def read_state(self) -> dict[str, np.ndarray]:
+        """Return the shared state once it shows the effect of all answered commands."""
+        answered_s = self._answered_s
+        while (state := self._state.read())["time_s"][0] <= answered_s:
             time.sleep(self._settings.tick_s)
-        return seen
+        return state
 
+    @override
     def snapshot(self) -> Snapshot:
-        seen = self.seen()
-        mode = Mode(int(seen["mode"][0]))
+        state = self.read_state()
+        mode = Mode(int(state["mode"][0]))
         return Snapshot(
-            time_s=float(seen["time_s"][0]),
+            time_s=float(state["time_s"][0]),
             mode=mode,
-            pose=seen["pose"],
-            velocity=seen["velocity"],
-            force_N=seen["force"],
-            torque_Nm=seen["torque"],
-            q=seen["q"],
-            dq=seen["dq"],
-            jacobian=seen["jacobian"].reshape(6, 7),
-            gripper=float(seen["gripper"][0]),
-            set_point=seen["set_point"],
-            halted_by=self.ask("why_halted") if mode == Mode.HALTED else "",
+            pose=state["pose"],
+            velocity=state["velocity"],
+            force_N=state["force"],
+            torque_Nm=state["torque"],
+            q=state["q"],
+            dq=state["dq"],
+            jacobian=state["jacobian"].reshape(6, 7),
+            gripper=float(state["gripper"][0]),
+            set_point=state["set_point"],
+            halted_by=self.call("why_halted") if mode == Mode.HALTED else "",
         )
 
+    @override
     def move(self, pose: Pose) -> None:
-        self.ask("command", pose=pose.tolist())
+        self.call("command", pose=pose.tolist())
 
+    @override
     def gripper(self, verb: GripperVerb) -> None:
-        self.ask("command_gripper", verb=verb)
+        self.call("command_gripper", verb=verb)
 
+    @override
     def move_gripper(self, position: float) -> None:
-        self.ask("move_gripper", position=position)
+        self.call("move_gripper", position=position)
 
+    @override
     def set_compliance(self, compliance: Compliance) -> None:
-        self.ask("set_compliance", compliance=compliance.as_dict())
+        self.call("set_compliance", compliance=compliance.as_dict())
         self._compliance = compliance
 
+    @override
     def compliance(self) -> Compliance:
         return self._compliance
 
+    @override
     def set_load(self, load: Load) -> None:
-        self.ask("set_load", load=dataclasses.asdict(load))
+        self.call("set_load", load=dataclasses.asdict(load))
 
+    @override
     def start_impedance(self) -> None:
-        self.ask("start_impedance")
+        self.call("start_impedance")
 
+    @override
     def stop_impedance(self) -> None:
-        self.ask("stop_impedance")
+        self.call("stop_impedance")
 
+    @override
     def joint_reset(self) -> None:
-        self.ask("joint_reset")
+        self.call("joint_reset")
         until = time.monotonic() + _RESET_S
         while (now := self.snapshot()).mode == Mode.RESETTING and time.monotonic() < until:
             time.sleep(_POLL_S)
         error = float(np.abs(now.q - self._settings.reset_joints_rad).max())
         if now.mode != Mode.IMPEDANCE or error > _RESET_TOLERANCE_RAD:
-            raise ArmStateError(
-                f"The joints did not get to the reset posture; the furthest is {error:.3f} rad from it."
-            )
+            raise ArmStateError(f"The joints did not reach the reset posture; one is {error:.3f} rad away from it.")
 
+    @override
     def halt(self, reason: str) -> None:
-        self.ask("halt", reason=reason)
+        self.call("halt", reason=reason)
 
+    @override
     def recover(self) -> None:
-        self.ask("recover")
+        self.call("recover")
 
-    def picture(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:  # noqa: ARG002
-        """This one has no cameras."""
+    @override
+    def image(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
+        """Raise the error of an unknown camera: this arm has no cameras."""
         raise unknown("camera", camera, self.cameras)
 
+    @override
     def metrics(self) -> Mapping[str, float]:
-        seen = self._board.read()
-        ticks = int(seen["ticks"][0])
+        state = self._state.read()
+        ticks = int(state["ticks"][0])
         measured = min(ticks, WINDOW)
         return {
-            "loop_real_time_priority": int(seen["real_time"][0]),
+            "loop_real_time_priority": int(state["real_time"][0]),
             "loop_ticks": ticks,
-            "loop_ticks_skipped": int(seen["skipped"][0]),
-            "watchdog_holds": int(seen["watchdog_holds"][0]),
+            "loop_ticks_skipped": int(state["skipped"][0]),
+            "watchdog_holds": int(state["watchdog_holds"][0]),
             **percentiles_ms("loop_lateness", self._lateness_s[:measured].copy()),
             **percentiles_ms("loop_busy", self._busy_s[:measured].copy()),
         }
 
-    def ask(self, what: str, **given: Any) -> Any:
-        """What a method of the arm returns, called between two ticks.
+    def call(self, method: str, **given: Any) -> Any:
+        """Call a method of the arm between two ticks and return its result.
 
-        Raises `ArmStateError` or `LostError` where it is not done.
+        Raises:
+            ArmStateError: the arm's state forbids it.
+            LostError: the loop has ended or does not answer.
         """
         with self._lock:
             try:
-                self._line.send_bytes(json.dumps({"do": what, **given}).encode())
-                if not self._line.poll(self._answer_s):
-                    # An answer that comes after all would be taken for that to the next question.
-                    self._line.close()
+                self._pipe.send_bytes(json.dumps({"method": method, **given}).encode())
+                if not self._pipe.poll(self._answer_s):
+                    # A late answer would be taken for the answer to the next command.
+                    self._pipe.close()
                     raise LostError(f"The arm's loop did not answer within {self._answer_s:.0f} s; restart the server.")
-                reply = json.loads(self._line.recv_bytes())
+                reply = json.loads(self._pipe.recv_bytes())
             except (EOFError, OSError) as error:
                 raise LostError("The arm's loop has ended; restart the server.") from error
-            self._told_s = reply["time_s"]
-        if "refused" in reply:
-            raise ArmStateError(reply["refused"])
+            self._answered_s = reply["time_s"]
+        if "state_error" in reply:
+            raise ArmStateError(reply["state_error"])
         return reply["value"]
 
+    @override
     def close(self) -> None:
-        """Ends the loop."""
         with self._lock:
-            self._line.close()
+            self._pipe.close()
         self._process.join(_ANSWER_S)
         if self._process.is_alive():
             self._process.kill()

@@ -1,4 +1,4 @@
-"""The newest numbers of a loop in another process: one writer, any number of readers, and nobody waits."""
+"""Newest state of a loop in another process, read without locks."""
 
 import time
 from collections.abc import Mapping
@@ -15,10 +15,14 @@ _TRIES = 1000
 
 
 class SharedState:
-    """Named float64 vectors in shared memory.
+    """Named float64 vectors in shared memory: one writer, any number of readers.
 
-    The counter is odd while the writer is at work; a reader that saw it odd, or saw it change, reads again. A loop that
-    has not written for `stale_s` is taken for dead.
+    The counter is odd while the writer is at work. A reader that sees it odd, or sees it change, reads again.
+
+    Args:
+        memory: shared memory, from `memory`.
+        layout: names and sizes of the vectors.
+        stale_s: time without a write after which the writer counts as dead.
     """
 
     def __init__(self, memory: Any, layout: Mapping[str, int], stale_s: float = 1.0) -> None:
@@ -31,10 +35,11 @@ class SharedState:
 
     @staticmethod
     def memory(context: BaseContext, layout: Mapping[str, int]) -> Any:
-        """Shared memory for a layout, to be handed to the process that writes."""
+        """Allocate shared memory for a layout, for the writer's process as well."""
         return context.RawArray("d", _HEAD + sum(layout.values()))
 
     def write(self, values: Mapping[str, np.ndarray | float]) -> None:
+        """Write vectors as one consistent state."""
         numbers = self._numbers
         numbers[_COUNTER] += 1
         for name, value in values.items():
@@ -43,7 +48,7 @@ class SharedState:
         numbers[_COUNTER] += 1
 
     def read(self) -> dict[str, np.ndarray]:
-        """All vectors as of one moment. Raises `LostError` where nothing has been written for `stale_s`."""
+        """Read all vectors as of one moment. Raises `LostError` if the writer is silent."""
         for _ in range(_TRIES):
             before = self._numbers[_COUNTER]
             numbers = self._numbers.copy()
@@ -55,4 +60,4 @@ class SharedState:
         silent_s = time.monotonic() - numbers[_WRITTEN]
         if silent_s > self._stale_s:
             raise LostError(f"The arm's loop has been silent for {silent_s:.1f} s; restart the server.")
-        return {name: numbers[where] for name, where in self._slices.items()}
+        return {name: numbers[part] for name, part in self._slices.items()}

@@ -1,1 +1,1 @@
-"""Drivers of simulated or real arms."""
+"""Drivers of arms, simulated or real."""

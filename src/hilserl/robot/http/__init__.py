@@ -1,1 +1,1 @@
-"""The HTTP interface of the robot server."""
+"""HTTP interface of the robot server."""

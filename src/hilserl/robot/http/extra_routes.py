@@ -1,4 +1,4 @@
-"""Routes beyond HIL-SERL's: what the server and the arm are up to, stopping, pictures, and the simulation's own."""
+"""Routes beyond HIL-SERL's: state of the server, stop, images and the simulation."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from hilserl.robot.http.metrics import RequestMetrics
 from hilserl.robot.http.schemas import ReasonBody, SceneBody, decode
 
 TIME_HEADER = "X-Time-S"
-_PICTURE_PX = 128
+_IMAGE_PX = 128
 _FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
     "npy": (as_npy, "application/octet-stream"),
     "png": (as_png, "image/png"),
@@ -26,21 +26,29 @@ _FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
 
 
 def add_typed_routes(
-    app: Flask, backend: Backend, lease: Lease, tally: RequestMetrics, client: Callable[[], str]
+    app: Flask, backend: Backend, lease: Lease, metrics: RequestMetrics, client: Callable[[], str]
 ) -> None:
-    """`client` says who is asking."""
+    """Add the routes that every arm has.
+
+    Args:
+        app: gets the routes.
+        backend: the arm.
+        lease: control over the arm.
+        metrics: measurements of the requests.
+        client: returns the name of the client of the present request.
+    """
     app.add_url_rule("/health", view_func=partial(_health, backend, lease), endpoint="health")
     app.add_url_rule("/limits", view_func=partial(_limits, backend), endpoint="limits")
-    app.add_url_rule("/metrics", view_func=partial(_metrics, backend, tally), endpoint="metrics")
+    app.add_url_rule("/metrics", view_func=partial(_metrics, backend, metrics), endpoint="metrics")
     app.add_url_rule("/cameras", view_func=partial(_cameras, backend), endpoint="cameras")
-    app.add_url_rule("/cameras/<name>.<form>", view_func=partial(_picture, backend), endpoint="picture")
+    app.add_url_rule("/cameras/<name>.<extension>", view_func=partial(_image, backend), endpoint="picture")
     app.add_url_rule("/stop", view_func=partial(_stop, backend, client), endpoint="stop", methods=["POST"])
     app.add_url_rule("/recover", view_func=partial(_recover, backend), endpoint="recover", methods=["POST"])
     app.add_url_rule("/release", view_func=partial(_release, lease, client), endpoint="release", methods=["POST"])
 
 
 def add_sim_routes(app: Flask, backend: SimBackend) -> None:
-    """What only a simulated arm can do."""
+    """Add the routes that only a simulated arm has."""
     app.add_url_rule("/sim/truth", view_func=lambda: jsonify(backend.truth()), endpoint="sim_truth")
     for name, act in (("reset", _reset_scene), ("reflex", _reflex)):
         app.add_url_rule(f"/sim/{name}", f"{CONTROLLED}sim_{name}", partial(act, backend), methods=["POST"])
@@ -69,28 +77,28 @@ def _limits(backend: Backend) -> Response:
     )
 
 
-def _metrics(backend: Backend, tally: RequestMetrics) -> Response:
-    return jsonify({**backend.metrics(), **tally.numbers()})
+def _metrics(backend: Backend, metrics: RequestMetrics) -> Response:
+    return jsonify({**backend.metrics(), **metrics.summary()})
 
 
 def _cameras(backend: Backend) -> Response:
     return jsonify(cameras=backend.cameras, formats=list(_FORMATS))
 
 
-def _picture(backend: Backend, name: str, form: str) -> Response | tuple[Response, int]:
-    if name not in backend.cameras or form not in _FORMATS:
+def _image(backend: Backend, name: str, extension: str) -> Response | tuple[Response, int]:
+    if name not in backend.cameras or extension not in _FORMATS:
         known = ", ".join(f"/cameras/{camera}.{{{','.join(_FORMATS)}}}" for camera in backend.cameras)
-        return jsonify(error=f"There is no picture {name}.{form}; there is: {known or 'none'}."), 404
+        return jsonify(error=f"Unknown image {f'{name}.{extension}'!r}. Available: {known or 'none'}."), 404
     height, width = (_pixels(side) for side in ("height", "width"))
-    picture, time_s = backend.picture(name, height, width)
-    write, kind = _FORMATS[form]
-    return Response(write(picture), content_type=kind, headers={TIME_HEADER: f"{time_s:.3f}"})
+    image, time_s = backend.image(name, height, width)
+    encode, content_type = _FORMATS[extension]
+    return Response(encode(image), content_type=content_type, headers={TIME_HEADER: f"{time_s:.3f}"})
 
 
 def _pixels(side: str) -> int:
-    text = request.args.get(side, str(_PICTURE_PX))
+    text = request.args.get(side, str(_IMAGE_PX))
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise HilserlError(f"{side}={text!r}: expected a number of pixels.")
+        raise HilserlError(f"Invalid {side}={text!r}: expected a number of pixels.")
     return int(text)
 
 

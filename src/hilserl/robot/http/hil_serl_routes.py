@@ -1,4 +1,7 @@
-"""HIL-SERL's own routes: the same names, methods, bodies and units, so that its clients work unchanged."""
+"""HIL-SERL's routes, with its names, methods, bodies and units.
+
+HIL-SERL's clients work unchanged.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,12 +9,15 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from hilserl.robot.control.backend import Backend, GripperVerb, Mode, Snapshot, halted
+from hilserl.robot.control.backend import Backend, GripperVerb, Mode, Snapshot, halted_error
 from hilserl.robot.control.poses import euler_xyz_rad
 from hilserl.robot.http.metrics import RequestMetrics
 from hilserl.robot.http.schemas import GripperBody, LoadBody, PoseBody, decode
 
+CONTROLLED = "controlled."
+"""Prefix of the endpoints that only the controlling client may use."""
 LIMITED_HEADER = "X-Limited"
+"""Header of an answer to a pose that was moved into the box."""
 
 _READS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
     "getpos": lambda s: {"pose": s.pose.tolist()},
@@ -44,24 +50,27 @@ _GRIPPER: dict[str, tuple[GripperVerb, str]] = {
 
 
 def add_reads(app: Flask, backend: Backend) -> None:
-    """Routes that anybody may ask at any time."""
-    for name, of in _READS.items():
-        app.add_url_rule(f"/{name}", name, partial(_read, backend, of), methods=["POST"])
+    """Add the routes that every client may use at any time."""
+    for name, select in _READS.items():
+        app.add_url_rule(f"/{name}", name, partial(_read, backend, select), methods=["POST"])
 
 
-def _read(backend: Backend, of: Callable[[Snapshot], dict[str, Any]]) -> Response:
-    return jsonify(of(backend.snapshot()))
+def _read(backend: Backend, select: Callable[[Snapshot], dict[str, Any]]) -> Response:
+    return jsonify(select(backend.snapshot()))
 
 
-def add_commands(app: Flask, backend: Backend, tally: RequestMetrics) -> None:
-    """Routes that move the arm or change how it moves; `controlled` in their endpoint's name asks for the lease."""
+def add_commands(app: Flask, backend: Backend, metrics: RequestMetrics) -> None:
+    """Add the routes that move the arm or change its control.
+
+    `CONTROLLED` in the name of their endpoint demands the lease.
+    """
 
     def command(name: str, act: Callable[[], str | Response]) -> None:
         app.add_url_rule(f"/{name}", CONTROLLED + name, act, methods=["POST"])
 
     for name, (verb, reply) in _GRIPPER.items():
         command(name, partial(_gripper, backend, verb, reply))
-    command("pose", partial(_pose, backend, tally))
+    command("pose", partial(_pose, backend, metrics))
     command("move_gripper", partial(_move_gripper, backend))
     command("startimp", partial(_done, backend.start_impedance, "Started impedance"))
     command("stopimp", partial(_done, backend.stop_impedance, "Stopped impedance"))
@@ -69,10 +78,6 @@ def add_commands(app: Flask, backend: Backend, tally: RequestMetrics) -> None:
     command("clearerr", partial(_clear, backend))
     command("set_load", partial(_set_load, backend))
     command("update_param", partial(_update_param, backend))
-
-
-CONTROLLED = "controlled."
-"""Begins the endpoint of a route that only the controlling client may use."""
 
 
 def _done(act: Callable[[], None], reply: str) -> str:
@@ -85,12 +90,12 @@ def _gripper(backend: Backend, verb: GripperVerb, reply: str) -> str:
     return reply
 
 
-def _pose(backend: Backend, tally: RequestMetrics) -> Response:
-    pose, moved = backend.box.nearest(decode(request.get_data(), PoseBody).pose())
+def _pose(backend: Backend, metrics: RequestMetrics) -> Response:
+    pose, moved = backend.box.clip(decode(request.get_data(), PoseBody).pose())
     backend.move(pose)
     reply = Response("Moved")
     if moved:
-        tally.count("poses_outside_the_box")
+        metrics.count("poses_outside_the_box")
         reply.headers[LIMITED_HEADER] = "box"
     return reply
 
@@ -101,10 +106,10 @@ def _move_gripper(backend: Backend) -> str:
 
 
 def _clear(backend: Backend) -> str:
-    """HIL-SERL's clients send this before every pose; a person has to mean it, so it never ends a halt."""
+    """Answer without clearing: HIL-SERL's clients send this before every pose, so it must not end a halt."""
     snapshot = backend.snapshot()
     if snapshot.mode == Mode.HALTED:
-        raise halted(snapshot.halted_by)
+        raise halted_error(snapshot.halted_by)
     return "Clear"
 
 

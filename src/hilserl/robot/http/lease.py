@@ -1,4 +1,4 @@
-"""Who controls the arm: one client at a time."""
+"""Lease of the arm: one client controls it at a time."""
 
 import threading
 import time
@@ -7,14 +7,23 @@ from collections.abc import Callable
 from hilserl.errors import HilserlError
 
 SILENCE_S = 5.0
+"""Time without a command after which a client loses the lease."""
 
 
 class HeldError(HilserlError):
-    """Somebody else controls the arm."""
+    """Command or release while another client holds the lease."""
 
 
 class Lease:
-    """Taken by whoever first commands the arm, kept by commanding it, lost by being silent for a while."""
+    """Exclusive control over the arm.
+
+    The first client that commands the arm takes the lease. It keeps the lease by further commands, and loses it after
+    a time of silence.
+
+    Args:
+        silence_s: time of silence that ends the lease.
+        now: clock in seconds.
+    """
 
     def __init__(self, silence_s: float = SILENCE_S, now: Callable[[], float] = time.monotonic) -> None:
         self._silence_s, self._now = silence_s, now
@@ -23,24 +32,25 @@ class Lease:
         self._used_s = 0.0
 
     def claim(self, client: str) -> None:
-        """Takes or keeps the lease. Raises `HeldError` where somebody else has it."""
+        """Take or keep the lease. Raises `HeldError` if another client holds it."""
         with self._lock:
             holder, left_s = self._current()
             if holder not in (None, client):
                 raise HeldError(
-                    f"{holder} controls the arm; it is free once it has been silent for {left_s:.1f} s more, or "
-                    "with its POST /release."
+                    f"{holder} controls the arm. The arm is free after {left_s:.1f} s more without a command, or once "
+                    f"{holder} sends POST /release."
                 )
             self._holder, self._used_s = client, self._now()
 
     def release(self, client: str) -> None:
-        """Gives the lease back; of somebody else's it raises `HeldError`."""
+        """Give the lease back. Raises `HeldError` if another client holds it."""
         self.claim(client)
         with self._lock:
             self._holder = None
 
     @property
     def holder(self) -> str | None:
+        """Client that holds the lease; None if the arm is free."""
         with self._lock:
             return self._current()[0]
 

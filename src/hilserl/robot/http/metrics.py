@@ -1,4 +1,4 @@
-"""What the server has been asked."""
+"""Measurements of the server's requests."""
 
 import threading
 from collections import Counter, defaultdict, deque
@@ -12,28 +12,33 @@ _REMEMBERED = 512
 
 
 class RequestMetrics:
-    """Counts, and of each route how long the last few hundred answers took; from any thread."""
+    """Counts of requests, and the durations of each route's last 512 answers.
+
+    All methods may be called from any thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._seconds: defaultdict[str, deque[float]] = defaultdict(partial(deque, maxlen=_REMEMBERED))
 
-    def count(self, what: str) -> None:
+    def count(self, name: str) -> None:
+        """Count one event."""
         with self._lock:
-            self._counts[what] += 1
+            self._counts[name] += 1
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def record(self, route: str, status: int, seconds: float) -> None:
+        """Record one answer."""
         with self._lock:
             self._counts["requests"] += 1
             self._counts[f"answers_{status}"] += 1
             self._seconds[route].append(seconds)
 
-    def numbers(self) -> dict[str, float]:
-        """All of it, flat."""
+    def summary(self) -> dict[str, float]:
+        """Return all counts and percentiles as one flat mapping."""
         with self._lock:
-            found: dict[str, float] = dict(self._counts)
-            laps = {route: np.array(seconds) for route, seconds in self._seconds.items()}
-        for route, seconds in laps.items():
-            found |= percentiles_ms(f"request_{route}", seconds)
-        return found
+            summary: dict[str, float] = dict(self._counts)
+            durations = {route: np.array(seconds) for route, seconds in self._seconds.items()}
+        for route, seconds in durations.items():
+            summary |= percentiles_ms(f"request_{route}", seconds)
+        return summary

@@ -1,4 +1,4 @@
-"""The HTTP server in front of an arm: Flask's routes behind waitress."""
+"""HTTP server in front of an arm: Flask's routes behind waitress."""
 
 import contextlib
 import hmac
@@ -25,32 +25,34 @@ from hilserl.robot.http.lease import HeldError, Lease
 from hilserl.robot.http.metrics import RequestMetrics
 
 CLIENT_HEADER = "X-Client"
+"""Header in which a client names itself."""
 MAX_BODY_BYTES, _MAX_HEADER_BYTES = 16_384, 16_384
-_REQUEST_TIMEOUT_S = 10
+REQUEST_TIMEOUT_S = 10
+"""Time within which a request has to be complete."""
 _THREADS, _CONNECTIONS = 8, 200
 _STATUS: dict[type[HilserlError], int] = {HilserlError: 400, ArmStateError: 409, HeldError: 409, LostError: 503}
 
 
 def check_listening(address: Address, token: str | None) -> None:
-    """Raises HilserlError where others could reach an arm without a token."""
+    """Raise HilserlError if other machines could reach the arm without a token."""
     if not address.is_loopback and not token:
         raise HilserlError(
-            f"{address} can be reached from outside, so a token is needed; set HILSERL_TOKEN to a long random text "
-            "here, and have clients send it as the header Authorization: Bearer TOKEN."
+            f"Other machines can reach {address}, so the server needs a token. Set HILSERL_TOKEN to a long random text "
+            "here; clients send it as the header Authorization: Bearer TOKEN."
         )
 
 
 def make_app(backend: Backend, token: str | None = None, lease: Lease | None = None) -> Flask:
-    """The routes as a WSGI application."""
+    """Make the WSGI application with all routes."""
     app = Flask("hilserl.robot", static_folder=None)
-    lease, tally = lease or Lease(), RequestMetrics()
+    lease, metrics = lease or Lease(), RequestMetrics()
     add_reads(app, backend)
-    add_commands(app, backend, tally)
-    add_typed_routes(app, backend, lease, tally, _client)
+    add_commands(app, backend, metrics)
+    add_typed_routes(app, backend, lease, metrics, _client)
     if isinstance(backend, SimBackend):
         add_sim_routes(app, backend)
     _guard(app, token, lease)
-    _measure(app, tally)
+    _measure(app, metrics)
     for kind, status in _STATUS.items():
         app.register_error_handler(kind, lambda error, status=status: (jsonify(error=str(error)), status))
     app.register_error_handler(HTTPException, _explain)
@@ -58,49 +60,49 @@ def make_app(backend: Backend, token: str | None = None, lease: Lease | None = N
 
 
 def _client() -> str:
-    """Who is asking: the name it gives itself or, as HIL-SERL's clients give none, the machine it asks from."""
+    """Return the client's name or, as HIL-SERL's clients have none, the address of its machine."""
     return request.headers.get(CLIENT_HEADER, "")[:64] or request.remote_addr or "unknown"
 
 
 def _guard(app: Flask, token: str | None, lease: Lease) -> None:
-    """Token, browser and lease, before anything else."""
+    """Check browser, token and lease before every request."""
 
     @app.before_request
     def check() -> tuple[Response, int] | None:
-        # Only browsers send it: a page of some web site must not reach an arm through a browser on this machine.
+        # Only browsers send it: a web page must not reach an arm through a browser on this machine.
         if "Origin" in request.headers:
-            return jsonify(error="Web pages may not speak to this server."), 403
+            return jsonify(error="Requests of web pages are refused."), 403
         shown = request.headers.get("Authorization", "")
         if token and not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
-            return jsonify(error="A token is needed: the header Authorization: Bearer TOKEN."), 401
+            return jsonify(error="Missing or wrong token: expected the header Authorization: Bearer TOKEN."), 401
         if request.endpoint and request.endpoint.startswith(CONTROLLED):
             lease.claim(_client())
         return None
 
 
-def _measure(app: Flask, tally: RequestMetrics) -> None:
+def _measure(app: Flask, metrics: RequestMetrics) -> None:
     @app.before_request
     def begin() -> None:
         g.begun_s = time.perf_counter()
 
     @app.after_request
     def end(response: Response) -> Response:
-        # RefusedError before it was begun, and unknown routes: there is no end to their names.
+        # Not counted: requests that were refused before `begin`, and unknown routes, whose names are unlimited.
         if request.endpoint and "begun_s" in g:
             route = request.endpoint.removeprefix(CONTROLLED)
-            tally.answered(route, response.status_code, time.perf_counter() - g.begun_s)
+            metrics.record(route, response.status_code, time.perf_counter() - g.begun_s)
         return response
 
 
 def _explain(error: HTTPException) -> tuple[Response, int]:
-    """What Flask and waitress refuse by themselves, in the form of the other refusals."""
+    """Put the errors of Flask and waitress into the form of all other errors."""
     methods = getattr(error, "valid_methods", None)
-    allowed = f" It takes {', '.join(sorted(methods))}." if methods else ""
+    allowed = f" Available: {', '.join(sorted(methods))}." if methods else ""
     return jsonify(error=f"{request.method} {request.path}: {error.name}.{allowed}"), error.code or 500
 
 
 class _Channel(HTTPChannel):
-    """A connection on which a request must be whole within the timeout: dribbling is no sign of life."""
+    """Connection on which a request must be complete within the timeout, even if bytes keep coming."""
 
     def handle_read(self) -> None:
         before = self.last_activity
@@ -110,14 +112,27 @@ class _Channel(HTTPChannel):
 
 
 class RobotServer:
-    """Listens once it is made, serves while it is entered.
+    """Server that listens once it is made and serves while it is entered.
 
-    Raises HilserlError where the address is taken, or open to others without a token.
+    Args:
+        backend: the arm.
+        address: address to listen on; port 0 takes a free one.
+        token: token that clients have to send.
+        request_timeout_s: time within which a request has to be complete.
+
+    Raises:
+        HilserlError: the address is in use, or other machines could reach it without a token.
     """
 
-    def __init__(self, backend: Backend, address: Address, token: str | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        address: Address,
+        token: str | None = None,
+        request_timeout_s: int = REQUEST_TIMEOUT_S,
+    ) -> None:
         check_listening(address, token)
-        # Its warnings tell of busy moments; /metrics does, too.
+        # It warns of busy moments, which /metrics shows as well.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         try:
             listening = socket.create_server(
@@ -134,7 +149,7 @@ class RobotServer:
             sockets=[listening],
             threads=_THREADS,
             connection_limit=_CONNECTIONS,
-            channel_timeout=_REQUEST_TIMEOUT_S,
+            channel_timeout=request_timeout_s,
             cleanup_interval=1,
             max_request_body_size=MAX_BODY_BYTES,
             max_request_header_size=_MAX_HEADER_BYTES,
@@ -150,6 +165,7 @@ class RobotServer:
 
     @property
     def is_serving(self) -> bool:
+        """True while the server answers requests."""
         return self._thread.is_alive()
 
     def __enter__(self) -> Self:
@@ -160,8 +176,8 @@ class RobotServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.is_serving:
-            # In the server's own thread, between two rounds of its loop, which ends once it has no sockets. Where
-            # something else wakes it first, what it would be woken by is closed already.
+            # This runs in the server's own thread, between two rounds of its loop, which ends once it has no sockets.
+            # If another event wakes the loop first, the trigger's socket may be closed already.
             with contextlib.suppress(OSError):
                 self._server.trigger.pull_trigger(lambda: close_all(self._sockets, ignore_all=True))
             self._thread.join()

@@ -1,1 +1,1 @@
-"""A Franka through libfranka."""
+"""Driver of a Franka arm through libfranka."""

@@ -1,84 +1,96 @@
-"""The Franka hand, in a process of its own.
+"""Franka hand in a separate process.
 
-Its calls last as long as the fingers move, and pylibfranka (0.21.3) holds Python's lock all the while: in a thread
-beside the arm's loop they would stop the loop.
+A call of the hand lasts as long as the fingers move, and pylibfranka (0.21.3) holds Python's global lock meanwhile. In
+a thread beside the arm's loop it would stop the loop.
 """
 
 import json
+import logging
 import multiprocessing
 import signal
-import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import FRANKA_M_PER_UNIT, ArmStateError, GripperVerb
-from hilserl.robot.drivers.franka.library import load
+from hilserl.robot.drivers.franka.library import load_library
 
+_LOG = logging.getLogger("hilserl.robot.hand")
 _OPEN_M, _CLOSED_M, _GRASP_N = 0.09, 0.01, 130.0
 _NORMAL_M_PER_S, _SLOW_M_PER_S = 0.3, 0.1
 _ANY_WIDTH_M = 1.0
-"""What HIL-SERL's `franka_gripper_server.py` asks of the hand: whatever it closes on counts as grasped."""
+"""Tolerance of a grasp, as in HIL-SERL's `franka_gripper_server.py`: an object of any width counts as grasped."""
 
-_WIDTH_M, _MOST_M, _REFUSALS = range(3)
-"""What is where in the memory that the hand shares."""
+_WIDTH_M, _MAX_WIDTH_M, _REFUSALS = range(3)
+"""Indices of the numbers in the hand's shared memory."""
 _START_S, _END_S = 30.0, 2.0
 
 _CLOSE = {"close": _NORMAL_M_PER_S, "close_slow": _SLOW_M_PER_S}
 
 
-class HandLine:
-    """The hand as the arm's loop has it. Nothing here waits for the fingers; of orders that wait the newest is done."""
+class HandClient:
+    """Commands to the hand's process, for the arm's loop.
 
-    def __init__(self, line: Connection, memory: Any) -> None:
-        self._line, self._memory = line, memory
+    No method waits for the fingers. If several commands wait, the hand carries out only the newest.
+    """
+
+    def __init__(self, pipe: Connection, memory: Any) -> None:
+        self._pipe, self._memory = pipe, memory
 
     @property
     def position(self) -> float:
-        """1 open, 0 closed, as last measured: not while the fingers move."""
-        most_m = self._memory[_MOST_M]
-        return min(max(self._memory[_WIDTH_M] / most_m, 0.0), 1.0) if most_m > 0 else 0.0
+        """Opening from 0 (closed) to 1 (open).
+
+        It is not measured while the fingers move.
+        """
+        max_width_m = self._memory[_MAX_WIDTH_M]
+        return min(max(self._memory[_WIDTH_M] / max_width_m, 0.0), 1.0) if max_width_m > 0 else 0.0
 
     @property
     def refusals(self) -> int:
-        """How many orders the hand has not carried out; its process has said why."""
+        """Number of commands that the hand refused; its process has logged the reasons."""
         return int(self._memory[_REFUSALS])
 
     def do(self, verb: GripperVerb) -> None:
-        """Nothing for `activate`; `reset` is the hand's homing, which it needs once after it was switched on."""
+        """Start a gripper command.
+
+        `activate` has no effect. `reset` is the hand's homing, which it needs once after it is switched on.
+        """
         if verb == "open":
             self._move(_OPEN_M)
         elif verb in _CLOSE:
-            self._order("grasp", _CLOSED_M, _CLOSE[verb], _GRASP_N, _ANY_WIDTH_M, _ANY_WIDTH_M)
+            self._send("grasp", _CLOSED_M, _CLOSE[verb], _GRASP_N, _ANY_WIDTH_M, _ANY_WIDTH_M)
         elif verb == "reset":
-            self._order("homing")
+            self._send("homing")
 
     def move(self, position: float) -> None:
-        """To 0 ... 255, of which 255 is 0.1 m."""
+        """Move to a position from 0 to 255, of which 255 is 0.1 m."""
         self._move(position * FRANKA_M_PER_UNIT)
 
     def _move(self, width_m: float) -> None:
-        self._order("move", min(width_m, self._memory[_MOST_M]), _NORMAL_M_PER_S)
+        self._send("move", min(width_m, self._memory[_MAX_WIDTH_M]), _NORMAL_M_PER_S)
 
-    def _order(self, method: str, *given: float) -> None:
+    def _send(self, method: str, *given: float) -> None:
         try:
-            self._line.send_bytes(json.dumps([method, *given]).encode())
+            self._pipe.send_bytes(json.dumps([method, *given]).encode())
         except OSError as error:
             raise ArmStateError("The hand's process has ended; restart the server.") from error
 
     def close(self) -> None:
-        self._line.close()
+        """Close this end of the pipe."""
+        self._pipe.close()
 
 
-class Hand:
-    """The hand's process. Raises HilserlError where there is no hand."""
+class HandProcess:
+    """Process of the hand. Raises HilserlError if no hand answers."""
 
     def __init__(self, robot_ip: str) -> None:
         context = multiprocessing.get_context("spawn")
         memory = context.RawArray("d", 3)
         ours, theirs = context.Pipe()
-        self.line = HandLine(ours, memory)
-        self._process = context.Process(target=run, args=(robot_ip, memory, theirs), daemon=True)
+        self.client = HandClient(ours, memory)
+        """Commands for the arm's loop."""
+        self._process = context.Process(target=run_hand, args=(robot_ip, memory, theirs), daemon=True)
         self._process.start()
         theirs.close()
         try:
@@ -93,36 +105,39 @@ class Hand:
             raise HilserlError(reply["error"])
 
     def close(self) -> None:
-        """Ends the process, which does so by itself once nobody has its line any more, unless the fingers move."""
-        self.line.close()
+        """End the process.
+
+        It also ends by itself once all clients are closed and the fingers stand.
+        """
+        self.client.close()
         self._process.join(_END_S)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
 
 
-def run(robot_ip: str, memory: Any, line: Connection) -> None:
-    """Carries out orders and measures, until the other end of the line is closed."""
+def run_hand(robot_ip: str, memory: Any, pipe: Connection) -> None:
+    """Carry out commands and measure until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        library = load()
+        library = load_library()
         gripper = _connect(library, robot_ip)
     except HilserlError as error:
-        line.send_bytes(json.dumps({"error": str(error)}).encode())
+        pipe.send_bytes(json.dumps({"error": str(error)}).encode())
         return
     _measure(gripper, memory)
-    line.send_bytes(b"{}")
+    pipe.send_bytes(b"{}")
     while True:
         try:
-            order = _newest(line)
+            command = _newest(pipe)
         except (EOFError, OSError):
             return
-        if order is not None:
+        if command is not None:
             try:
-                getattr(gripper, order[0])(*order[1:])
+                getattr(gripper, command[0])(*command[1:])
             except library.CommandException as error:
                 memory[_REFUSALS] += 1
-                print(f"The hand refused {order}: {error}", file=sys.stderr, flush=True)
+                _LOG.warning("The hand refused %s: %s", command, error)
         _measure(gripper, memory)
 
 
@@ -131,18 +146,19 @@ def _connect(library: Any, robot_ip: str) -> Any:
         return library.Gripper(robot_ip)
     except (library.NetworkException, library.FrankaException) as error:
         raise HilserlError(
-            f"There is no Franka hand at {robot_ip}: {error} (--gripper none is for an arm without one.)"
+            f"No Franka hand answers at {robot_ip}: {error} For an arm without a hand use --gripper none."
         ) from error
 
 
 def _measure(gripper: Any, memory: Any) -> None:
-    """Waits for the hand's next state, which paces this process."""
+    """Wait for the hand's next state, which paces this process."""
     state = gripper.read_once()
-    memory[_WIDTH_M], memory[_MOST_M] = state.width, state.max_width
+    memory[_WIDTH_M], memory[_MAX_WIDTH_M] = state.width, state.max_width
 
 
-def _newest(line: Connection) -> list[Any] | None:
-    order = None
-    while line.poll():
-        order = json.loads(line.recv_bytes())
-    return order
+def _newest(pipe: Connection) -> list[Any] | None:
+    """Return the newest command that waits; None without one."""
+    command = None
+    while pipe.poll():
+        command = json.loads(pipe.recv_bytes())
+    return command

@@ -1,4 +1,4 @@
-"""pylibfranka, which is there only where somebody has a robot for it."""
+"""Import of pylibfranka, an optional dependency."""
 
 import importlib
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from hilserl.errors import HilserlError
 
 
-def load() -> Any:
-    """The module. Raises HilserlError where it is not installed or does not fit this machine."""
+def load_library() -> Any:
+    """Import pylibfranka. Raises HilserlError if it is missing or does not fit this machine."""
     try:
         return importlib.import_module("pylibfranka")
     except ImportError as error:

@@ -1,1 +1,1 @@
-"""A Franka under ROS 1."""
+"""Driver of a Franka arm under ROS 1."""

@@ -1,7 +1,9 @@
-"""A real Franka arm under ROS 1 behind the server."""
+"""Backend of a real Franka arm under ROS 1."""
 
 import time
 from dataclasses import dataclass
+
+from typing_extensions import override
 
 from hilserl.robot.control.backend import ArmStateError, Load
 from hilserl.robot.control.driver import ArmSettings
@@ -16,52 +18,64 @@ _BUSY_S = 60.0
 
 @dataclass(frozen=True)
 class RosSettings(ArmSettings):
-    """A Franka arm, its control box and its gripper."""
+    """Settings of a Franka arm under ROS 1."""
 
     robot_ip: str
+    """Address of the robot's control box."""
     options: RosOptions
+    """ROS master and programs."""
 
     @property
+    @override
     def tick_s(self) -> float:
-        """The controller ticks faster than this, and its filter of set points is slower."""
+        """Period of the loop; the controller's filter of set points is slower."""
         return 0.005
 
+    @override
     def make(self) -> RosArm:
         return RosArm(self.robot_ip, self.options, self.box, self.limits, self.gripper, self.reset_joints_rad)
 
 
 class RosBackend(LoopBackend):
-    """Starts the loop and the impedance controller. Raises HilserlError where either does not come up.
+    """Arm under ROS 1 with its impedance controller, started at once.
 
-    What the arm's loop only begins is waited for here.
+    The loop only begins slow commands; this backend waits for them.
+
+    Raises:
+        HilserlError: ROS or the controller does not come up.
     """
 
+    @override
     def set_compliance(self, compliance: Compliance) -> None:
-        self.ask("set_compliance", compliance=compliance.as_dict())
+        self.call("set_compliance", compliance=compliance.as_dict())
         self._await_outcome()
         self._compliance = compliance
 
+    @override
     def set_load(self, load: Load) -> None:
         super().set_load(load)
         self._await_outcome()
 
+    @override
     def start_impedance(self) -> None:
         super().start_impedance()
         self._await_outcome()
 
+    @override
     def stop_impedance(self) -> None:
         super().stop_impedance()
         self._await_outcome()
 
+    @override
     def recover(self) -> None:
         super().recover()
         self._await_outcome()
 
     def _await_outcome(self) -> None:
         until = time.monotonic() + _BUSY_S
-        while (outcome := self.ask("outcome")) is None:
+        while (outcome := self.call("outcome")) is None:
             if time.monotonic() > until:
-                raise ArmStateError(f"The arm has been busy for {_BUSY_S:.0f} s; look at what ROS printed.")
+                raise ArmStateError(f"The arm has been busy for {_BUSY_S:.0f} s; see the output of the ROS programs.")
             time.sleep(_POLL_S)
         if outcome:
             raise ArmStateError(outcome)

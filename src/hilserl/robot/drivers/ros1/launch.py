@@ -1,4 +1,4 @@
-"""The ROS programs that the server starts and ends: franka_control with a controller, and a gripper's driver."""
+"""ROS programs that the server runs: franka_control with a controller, and a gripper's driver."""
 
 import contextlib
 import os
@@ -15,29 +15,35 @@ from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import GripperKind
 
 _END_S = 25.0
-"""Longer than roslaunch gives its nodes, which outlive it otherwise: 15 s, 2 s more, then it kills them."""
+"""Time for a program to end.
+
+roslaunch gives its nodes 15 s, then 2 s more, then it kills them; nodes of a killed roslaunch live on.
+"""
 
 
 @dataclass(frozen=True)
 class RosOptions:
-    """The ROS that the arm is under."""
+    """ROS master and programs of the arm."""
 
     gripper_ip: str | None = None
-    """Starts the driver of a Robotiq gripper at this address; without it the driver runs already."""
+    """Address of a Robotiq gripper whose driver is started; by default the driver runs already."""
     master_uri: str | None = None
-    """The ROS master; by default what ROS_MASTER_URI says."""
+    """Address of the ROS master; by default the variable ROS_MASTER_URI."""
     environment: str = ""
-    """Words before `roslaunch` and `rosrun`, as /home/me/catkin_ws/devel/env.sh."""
+    """Command before `roslaunch` and `rosrun`, as /home/me/catkin_ws/devel/env.sh."""
 
 
 Controller = Literal["impedance", "joint"]
 
 
 class Programs:
-    """At most one controller, and a gripper's driver for as long as the server runs. Everything blocks."""
+    """At most one controller, and a gripper's driver while the server runs.
+
+    All methods but `status`, `has_ended` and `terminate` block.
+    """
 
     def __init__(self, robot_ip: str, options: RosOptions, gripper: GripperKind) -> None:
-        self._words = shlex.split(options.environment)
+        self._prefix = shlex.split(options.environment)
         self._arguments = (f"robot_ip:={robot_ip}", f"load_gripper:={str(gripper == 'franka').lower()}")
         self._is_closing = False
         self._launch: _Program | None = None
@@ -45,54 +51,59 @@ class Programs:
         self._driver_ip = options.gripper_ip if gripper == "robotiq" else None
 
     def start_driver(self) -> None:
-        """Of the gripper, where there is one to start. Raises HilserlError where there is no rosrun."""
+        """Start the gripper's driver, if it has an address. Raises HilserlError without rosrun."""
         if self._driver_ip is not None:
             driver = ("rosrun", "robotiq_2f_gripper_control", "Robotiq2FGripperTcpNode.py", self._driver_ip)
-            self._driver = _Program(*self._words, *driver)
+            self._driver = _Program(*self._prefix, *driver)
 
     def launch(self, controller: Controller) -> float:
-        """Ends the other controller first; returns when that was done, on the monotonic clock.
+        """End the running controller, then launch another one.
 
-        Raises HilserlError where there is no roslaunch.
+        Returns:
+            Time of the launch on the monotonic clock.
+
+        Raises:
+            HilserlError: roslaunch is missing, or the server is ending.
         """
         self.end_launch()
         if self._is_closing:
             raise HilserlError("The robot server is ending.")
         begun_s = time.monotonic()
         launch = ("roslaunch", "serl_franka_controllers", f"{controller}.launch", *self._arguments)
-        self._launch = _Program(*self._words, *launch)
+        self._launch = _Program(*self._prefix, *launch)
         return begun_s
 
     def end_launch(self) -> None:
+        """End the running controller, if any."""
         if self._launch is not None:
             self._launch.end()
             self._launch = None
 
-    def fate(self) -> str:
-        """What became of the controller's roslaunch."""
-        return self._launch.fate() if self._launch is not None else "no controller is launched"
+    def status(self) -> str:
+        """Describe the state of the controller's roslaunch."""
+        return self._launch.status() if self._launch is not None else "no controller is launched"
 
     @property
     def has_ended(self) -> bool:
-        """Whether no controller is launched, be it that it ended by itself."""
+        """True if no controller is launched, or if it has ended by itself."""
         return self._launch is None or self._launch.has_ended
 
     def terminate(self) -> None:
-        """Does not wait, and keeps others from being started."""
+        """Ask all programs to end, without waiting, and start no more."""
         self._is_closing = True
         for program in (self._launch, self._driver):
             if program is not None:
                 program.terminate()
 
     def close(self) -> None:
-        """Returns once everything has ended."""
+        """End all programs."""
         for program in (self._launch, self._driver):
             if program is not None:
                 program.end()
 
 
 class _Program:
-    """A command in a session of its own; what it prints goes where the server's errors go."""
+    """Command in a separate session; its output goes to the server's standard error."""
 
     def __init__(self, *command: str) -> None:
         self._command = shlex.join(command)
@@ -106,24 +117,23 @@ class _Program:
             )
         except OSError as error:
             raise HilserlError(
-                f"`{self._command}` cannot be started: {error}. Is ROS's setup.bash sourced? "
-                f"--ros.environment names an env.sh to start it with."
+                f"`{self._command}` cannot be started: {error}. Source ROS's setup.bash before, or name an env.sh with "
+                f"--ros.environment."
             ) from error
 
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    def fate(self) -> str:
+    def status(self) -> str:
         status = self._process.poll()
         return f"`{self._command}` " + ("is running" if status is None else f"ended with status {status}")
 
     def terminate(self) -> None:
-        # Not an interrupt: the loop's process ignores it, and its children begin as it is.
+        # Not an interrupt: the loop's process ignores it, and its children inherit that.
         self._signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """Returns once it is gone."""
         self.terminate()
         try:
             self._process.wait(_END_S)
@@ -138,11 +148,11 @@ class _Program:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, but for the virtual environment, whose Python is not the one that ROS's programs are made for."""
+    """Return this process's variables without the virtual environment, whose Python is not ROS's."""
     environment = dict(os.environ)
     if sys.prefix != sys.base_prefix:
         ours = str(Path(sys.prefix) / "bin")
-        folders = environment.get("PATH", "").split(os.pathsep)
-        environment["PATH"] = os.pathsep.join(folder for folder in folders if folder != ours)
+        directories = environment.get("PATH", "").split(os.pathsep)
+        environment["PATH"] = os.pathsep.join(directory for directory in directories if directory != ours)
         environment.pop("VIRTUAL_ENV", None)
     return environment

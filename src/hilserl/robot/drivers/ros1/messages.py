@@ -1,4 +1,4 @@
-"""Where rospy comes from, and the message types that Debian does not package."""
+"""Import of rospy, with the message types that Debian does not package."""
 
 import importlib
 import importlib.util
@@ -12,7 +12,9 @@ from typing import Any, Literal
 from hilserl.errors import HilserlError
 
 DEBIAN = Path("/usr/lib/python3/dist-packages")
-_DEBIAN_PYTHON = Path("/usr/bin/python3")
+"""Directory of Debian's Python packages."""
+DEBIAN_PYTHON = Path("/usr/bin/python3")
+"""Interpreter of Debian's Python packages."""
 PACKAGES = (
     "python3-rospy",
     "python3-genpy",
@@ -21,58 +23,72 @@ PACKAGES = (
     "python3-actionlib-msgs",
     "python3-dynamic-reconfigure",
 )
-"""Of Debian 12 and Ubuntu's universe: what the backend imports."""
-_DEFINITIONS = resources.files("hilserl.robot") / "ros_definitions"
+"""Packages of Debian 12 and Ubuntu's universe that the driver imports."""
+_DEFINITIONS = resources.files("hilserl.robot.drivers.ros1") / "definitions"
 
 
-def import_rospy() -> Any:
-    """rospy, from where this Python finds it or from Debian's packages, with all message types in place.
+def import_rospy(debian: Path = DEBIAN, debian_python: Path = DEBIAN_PYTHON) -> Any:
+    """Import rospy and provide all message types.
 
-    Debian's folder goes to the end of the path, so that it hides nothing, and only where its compiled modules fit. ROS
-    has no types, so everything of it is Any. Raises HilserlError saying what to install.
+    rospy comes from this Python's path or else from Debian's packages. Debian's directory goes to the end of the path,
+    so that it hides nothing, and only if its compiled modules fit this Python. ROS has no types, so all of it is Any.
+
+    Args:
+        debian: directory of Debian's Python packages.
+        debian_python: interpreter of Debian's Python packages.
+
+    Raises:
+        HilserlError: rospy or a message package is missing.
     """
     if importlib.util.find_spec("rospy") is None:
-        _add_debian()
+        _add_debian(debian, debian_python)
     try:
         rospy = importlib.import_module("rospy")
         _generate_messages()
     except ImportError as error:
         raise HilserlError(
-            f"ROS is incomplete: {error}. On Debian: sudo apt-get install {' '.join(PACKAGES)}; for another ROS, "
+            f"ROS is incomplete: {error}. On Debian: sudo apt-get install {' '.join(PACKAGES)}. For another ROS, "
             f"`pip install` the missing module."
         ) from error
     return rospy
 
 
-def _add_debian() -> None:
+def _add_debian(debian: Path, debian_python: Path) -> None:
     running = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    if not (DEBIAN / "rospy").is_dir():
+    if not (debian / "rospy").is_dir():
         raise HilserlError(
-            f"rospy is neither on this Python's path nor in {DEBIAN}. On Debian: sudo apt-get install "
-            f"{' '.join(PACKAGES)}; with another ROS, source its setup.bash before."
+            f"rospy is neither on this Python's path nor in {debian}. On Debian: sudo apt-get install "
+            f"{' '.join(PACKAGES)}. For another ROS, source its setup.bash before."
         )
-    if (fits := _DEBIAN_PYTHON.resolve().name) != running:
-        raise HilserlError(f"rospy in {DEBIAN} is for {fits}, this is {running}; make the environment with {fits}.")
-    sys.path.append(str(DEBIAN))
+    if (expected := debian_python.resolve().name) != running:
+        raise HilserlError(
+            f"rospy in {debian} is for {expected}, but this is {running}; make the virtual environment with {expected}."
+        )
+    sys.path.append(str(debian))
 
 
-def message(name: str, part: Literal["msg", "srv"] = "msg") -> Any:
-    """The class of a message or service named as `franka_msgs/FrankaState`; `import_rospy` comes first."""
+def message_class(name: str, part: Literal["msg", "srv"] = "msg") -> Any:
+    """Return the class of a message or service; call `import_rospy` before.
+
+    Args:
+        name: package and type, as `franka_msgs/FrankaState`.
+        part: "srv" for a service.
+    """
     package, _, kind = name.partition("/")
     return getattr(importlib.import_module(f"{package}.{part}"), kind)
 
 
 def _generate_messages() -> None:
-    """Makes modules of our definitions, except of packages that are installed, whose own are right by definition.
+    """Make modules from our definitions, except for packages that are installed.
 
-    genpy turns definitions into Python's text; nothing is written to disk.
+    genpy turns definitions into Python code; nothing is written to disk.
     """
     ours = [package for package in _DEFINITIONS.iterdir() if not importlib.util.find_spec(package.name)]
     loader = importlib.import_module("genmsg.msg_loader")
     generator = importlib.import_module("genpy.generator")
     context = loader.MsgContext.create_default()
     for name in ("std_msgs/Header", "actionlib_msgs/GoalID"):
-        loader.load_msg_from_string(context, message(name)._full_text, name)
+        loader.load_msg_from_string(context, message_class(name)._full_text, name)
     for package in ours:
         modules = {part: _empty_module(f"{package.name}.{part}") for part in ("msg", "srv")}
         vars(_empty_module(package.name)).update(modules)

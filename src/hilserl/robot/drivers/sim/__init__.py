@@ -1,1 +1,1 @@
-"""The simulated Franka Panda as a driver."""
+"""Driver of the simulated Franka Panda."""

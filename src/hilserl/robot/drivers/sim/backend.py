@@ -1,4 +1,4 @@
-"""The simulated arm behind the server: its loop, its cameras, and what only a simulation can do and knows."""
+"""Backend of the simulated arm, with its cameras and its scene."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -6,67 +6,79 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.errors import unknown
 from hilserl.robot.control.driver import ArmSettings
 from hilserl.robot.control.process_backend import LoopBackend
-from hilserl.robot.drivers.sim.driver import SimArm, scene
+from hilserl.robot.drivers.sim.driver import SimArm, make_scene
 from hilserl.sim.cameras import Cameras
 from hilserl.sim.task import Task
 
 
 @dataclass(frozen=True)
 class SimSettings(ArmSettings):
-    """A simulated arm. Its task's class is imported again in the loop's process."""
+    """Settings of a simulated arm. The loop's process imports the task's class again."""
 
     task: Task
+    """Task whose objects lie before the arm."""
 
     @property
+    @override
     def more(self) -> Mapping[str, int]:
-        return {"qpos": scene(self.task).model.nq}
+        return {"qpos": make_scene(self.task).model.nq}
 
+    @override
     def make(self) -> SimArm:
         return SimArm(self.task, self.box, self.limits, self.gripper, self.reset_joints_rad)
 
 
 class SimBackend(LoopBackend):
-    """Starts the loop at once. Raises HilserlError where the settings make no arm."""
+    """Simulated arm, started at once. Raises HilserlError for invalid settings."""
 
     def __init__(self, settings: SimSettings) -> None:
-        # The same scene as the loop's: pictures are drawn of it here, at the positions that the loop shows.
-        self._view = scene(settings.task)
-        self._pictures = Cameras(self._view.model)
-        self._painter = ThreadPoolExecutor(1, "pictures")
+        # The same scene as the loop's: this process renders it at the positions that the loop shows.
+        self._view = make_scene(settings.task)
+        self._renderer = Cameras(self._view.model)
+        self._render_thread = ThreadPoolExecutor(1, "images")
         self.scene = settings.task.name
-        """Whose objects lie before the arm."""
+        """Name of the task whose objects lie before the arm."""
         super().__init__(settings)
 
     @property
+    @override
     def cameras(self) -> tuple[str, ...]:
         model = self._view.model
         return tuple(model.camera(number).name for number in range(model.ncam))
 
-    def picture(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
+    @override
+    def image(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
         if camera not in self.cameras:
             raise unknown("camera", camera, self.cameras)
-        return self._painter.submit(self._paint, camera, height, width).result()
+        return self._render_thread.submit(self._render, camera, height, width).result()
 
-    def _paint(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
-        """In the one thread that OpenGL's contexts belong to."""
-        seen = self.seen()
-        self._view.data.qpos[:] = seen["qpos"]
+    def _render(self, camera: str, height: int, width: int) -> tuple[np.ndarray, float]:
+        """Render in the one thread that owns the OpenGL contexts."""
+        state = self.read_state()
+        self._view.data.qpos[:] = state["qpos"]
         self._view.settle()
-        return self._pictures.render(self._view.data, camera, height, width), float(seen["time_s"][0])
+        return self._renderer.render(self._view.data, camera, height, width), float(state["time_s"][0])
 
     def reset_scene(self, seed: int, *, home: bool) -> None:
-        """As the task's environment does with that seed; `home` puts the robot home, too, at once."""
-        self.ask("reset_scene", seed=seed, home=home)
+        """Place the task's objects as its environment's `reset(seed=seed)` does.
+
+        Args:
+            seed: seed of the environment's reset.
+            home: also put the robot home, at once.
+        """
+        self.call("reset_scene", seed=seed, home=home)
 
     def truth(self) -> dict[str, Any]:
-        """The task's verdicts on the present moment, and what its script would do."""
-        return self.ask("truth")
+        """Return the task's verdicts on the present moment and its script's next action."""
+        return self.call("truth")
 
+    @override
     def close(self) -> None:
-        self._painter.submit(self._pictures.close)
-        self._painter.shutdown()
+        self._render_thread.submit(self._renderer.close)
+        self._render_thread.shutdown()
         super().close()

@@ -1,15 +1,15 @@
-"""A simulated arm with its task's scene, one millisecond at a time: what a robot's controller does, without a clock."""
+"""Driver of a simulated arm: its task's scene in steps of a millisecond."""
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
-from hilserl.robot.control.backend import GripperKind, GripperVerb, Load, Mode
+from hilserl.robot.control.backend import GripperKind, Load, Mode
 from hilserl.robot.control.command_limiter import CommandLimiter
-from hilserl.robot.control.driver import Guarded
-from hilserl.robot.control.impedance import Compliance, ImpedanceLaw, most
 from hilserl.robot.control.joint_space import JointDrive, JointLimits
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_xyzw
+from hilserl.robot.control.torque_arm import TorqueArm
 from hilserl.robot.drivers.sim.gripper import SimGripper
 from hilserl.sim.panda import ARM_JOINTS, TCP_SITE
 from hilserl.sim.scene import ROBOT_PREFIX, TARGET_BODY, impedance_of
@@ -22,10 +22,10 @@ _BRAKE_S = 0.1
 _AXES = impedance_of("")
 
 
-def scene(task: Task) -> Simulation:
-    """The task's world in steps of a millisecond, its six impedance actuators made into motors with a damper.
+def make_scene(task: Task) -> Simulation:
+    """Build the task's scene in steps of a millisecond, for the real controller's law.
 
-    Nothing holds the spring's length but the control, so that the law may be the real controller's; the damper stays
+    The six impedance actuators become motors with a damper. Only the control law acts as a spring; the damper stays
     with MuJoCo, which integrates it implicitly.
     """
     spec = scene_of(task)
@@ -37,16 +37,14 @@ def scene(task: Task) -> Simulation:
     return Simulation(spec, TICK_S, task.arms)
 
 
-class SimArm(Guarded):
-    """The robot and its controller. `tick` is one millisecond; everything else is a command between two of them."""
-
-    waited_s = None
+class SimArm(TorqueArm):
+    """Simulated robot with its controller. A tick is one millisecond of simulated time."""
 
     def __init__(
         self, task: Task, box: Box, limits: Limits, gripper: GripperKind, reset_joints_rad: tuple[float, ...]
     ) -> None:
         self._task = task
-        self.sim = scene(task)
+        self.sim = make_scene(task)
         model = self._model = self.sim.model
         self._data = self.sim.data
         joints = [model.joint(ROBOT_PREFIX + name) for name in ARM_JOINTS]
@@ -58,57 +56,51 @@ class SimArm(Guarded):
         self._hand = model.body(ROBOT_PREFIX + "hand").id
         self._full_jacobian = np.zeros((6, model.nv))
         self._load: Load | None = None
+        self._fingers = SimGripper(model, self._data, gripper)
+        self.ticks = 0
         low, high = np.array([j.range for j in joints]).T
         torque = np.array([model.jnt_actfrcrange[j.id][1] for j in joints])
-        self._drive = JointDrive(JointLimits(low, high, torque), reset_joints_rad)
-        self.gripper = SimGripper(model, self._data, gripper)
-        self.law = ImpedanceLaw(Compliance())
-        self.mode = Mode.IMPEDANCE
-        self.ticks = 0
-        self._halted_by = ""
+        drive = JointDrive(JointLimits(low, high, torque), reset_joints_rad)
         self.sim.restart()
-        self.governor = CommandLimiter(box, limits, self._tool_pose(), _BRAKE_S)
+        super().__init__(CommandLimiter(box, limits, self._tool_pose(), _BRAKE_S), self._fingers, drive)
+        self.mode = Mode.IMPEDANCE
         self.reset_scene(0, home=True)
 
     @property
+    @override
     def now_s(self) -> float:
         return self.ticks * TICK_S
 
+    @override
     def tick(self) -> None:
-        """Measure, control, and let a millisecond pass. Raises HilserlError when the physics diverged."""
         mujoco.mj_step1(self._model, self._data)
         self._measure()
         if self.mode == Mode.IMPEDANCE:
             self._follow()
-        elif self._drive.tick(self.q, self.dq, self.now_s):
-            self._end_reset()
+        else:
+            self._drive_joints()
         self._data.qfrc_applied[self._dofs] = self._posture if self.mode == Mode.IMPEDANCE else self._drive.torque_Nm
-        self.gripper.tick(TICK_S)
+        self._fingers.tick(TICK_S)
         mujoco.mj_step2(self._model, self._data)
         self.ticks += 1
         self.sim.check()
 
     def _follow(self) -> None:
-        set_point = self.governor.update(self.pose, self.velocity[:3], self.now_s)
-        if self.governor.is_braking != self._is_braking:
-            self._is_braking = self.governor.is_braking
-            self._set_damping()
-        wrench = self.law.wrench(self.pose, set_point)
+        wrench = self._spring_wrench()
         if self._load is not None:
             wrench -= self._load_weight(self._load)
         self._data.ctrl[self._motors] = wrench
         if self.ticks % _POSTURE_TICKS == 0:
-            self.sim.arm.hold_posture()
-            self._posture = self._data.qfrc_applied[self._dofs].copy()
+            self._hold_posture()
 
     def _load_weight(self, load: Load) -> np.ndarray:
-        """Its force and torque about the tool's point, float64 [6] in the base frame."""
+        """Compute the load's force and torque about the tool's point, float64 [6] in the base frame."""
         centre = self._data.xpos[self._hand] + self._data.xmat[self._flange].reshape(3, 3) @ load.centre_m
         force = load.mass_kg * self._model.opt.gravity
         return np.concatenate([force, cross(centre - self._data.site_xpos[self._tcp], force)])
 
     def _measure(self) -> None:
-        """Takes down everything of one moment, before the joints move on."""
+        """Record all measurements of one moment, before the joints move on."""
         self.pose = self._tool_pose()
         self.q, self.dq = self._data.qpos[self._q], self._data.qvel[self._dofs]
         mujoco.mj_jacSite(self._model, self._data, self._full_jacobian[:3], self._full_jacobian[3:], self._tcp)
@@ -118,8 +110,8 @@ class SimArm(Guarded):
     def _tool_pose(self) -> Pose:
         return np.concatenate([self.sim.arm.tcp_position_m, to_xyzw(self.sim.arm.tcp_quaternion_wxyz)])
 
+    @override
     def measurements(self) -> dict[str, np.ndarray]:
-        """What a snapshot is made of, of the present moment."""
         force, torque = self._tool_wrench()
         return {
             "pose": self.pose,
@@ -130,7 +122,7 @@ class SimArm(Guarded):
             "dq": self.dq,
             "jacobian": self.jacobian.ravel(),
             "gripper": np.array([self.gripper.position]),
-            "set_point": self.governor.set_point,
+            "set_point": self.limiter.set_point,
             "qpos": self._data.qpos,
         }
 
@@ -143,74 +135,33 @@ class SimArm(Guarded):
         rotation = rotation_matrix(self.pose[3:])
         return wrench[:3] @ rotation, wrench[3:] @ rotation
 
-    def command(self, pose: Pose) -> None:
-        """Raises `RefusedError` where the arm does not follow poses now."""
-        self._require_impedance()
-        self.law.forget()
-        self.governor.command(pose, self.now_s)
-
-    def command_gripper(self, verb: GripperVerb) -> None:
-        self._require_motion()
-        self.gripper.do(verb)
-
-    def move_gripper(self, position: float) -> None:
-        self._require_motion()
-        self.gripper.move(position)
-
-    def set_compliance(self, compliance: Compliance) -> None:
-        self.law.set(compliance)
-        if self.mode == Mode.IMPEDANCE:
-            self._set_damping()
-
-    def _set_damping(self) -> None:
-        """What is set or, to stop the tool, the most there is."""
-        translational = most("translational_damping") if self._is_braking else self.law.compliance.translational_damping
-        damping = np.repeat([translational, self.law.compliance.rotational_damping], 3)
-        self._model.actuator_biasprm[self._motors, 2] = -damping
-
+    @override
     def set_load(self, load: Load) -> None:
         self._load = load if load.mass_kg > 0 else None
 
-    def start_impedance(self) -> None:
-        self._require_motion()
-        self._begin_following()
-
-    def stop_impedance(self) -> None:
-        self._require_motion()
-        self._hold_joints(Mode.IDLE)
-
-    def joint_reset(self) -> None:
-        self._require_motion()
-        self._let_go()
-        self._drive.go(self.q, self.now_s)
-        self.mode = Mode.RESETTING
-
-    def halt(self, reason: str) -> None:
-        self._halted_by = reason
-        self._hold_joints(Mode.HALTED)
-
-    def recover(self) -> None:
-        if self.mode == Mode.HALTED:
-            self._begin_following()
-
     def reset_scene(self, seed: int, *, home: bool) -> None:
-        """Places the task's objects as its environment's `reset(seed=seed)` does; `home` puts the robot home, too."""
+        """Place the task's objects as its environment's `reset(seed=seed)` does.
+
+        Args:
+            seed: seed of the environment's reset.
+            home: also put the robot home.
+        """
         if home:
             self.sim.restart()
-            self.gripper.command_open()
+            self._fingers.command_open()
         self._task.reset(self.sim, np.random.default_rng(seed))
-        self.gripper.adopt()
+        self._fingers.adopt()
         # The motors' axes are the target's: as it never turns, they are the base frame's.
         self._data.mocap_quat[self._model.body(TARGET_BODY).mocapid[0]] = (1.0, 0.0, 0.0, 0.0)
         self.sim.settle()
         self._measure()
         if self.mode in (Mode.IMPEDANCE, Mode.RESETTING):
-            self._begin_following()
+            self._enter_impedance()
         else:
-            self._hold_joints(self.mode)
+            self._hold_joints()
 
     def truth(self) -> dict[str, object]:
-        """What only a simulation knows: the task's own verdicts, and what its script would do now."""
+        """Return what only a simulation knows: the task's verdicts and its script's next action."""
         task, sim = self._task, self.sim
         expert = np.clip(task.expert(sim), -1.0, 1.0).tolist()
         return {
@@ -222,28 +173,30 @@ class SimArm(Guarded):
             "objects": {name: value.tolist() for name, value in task.observe(sim).items()},
         }
 
+    @override
     def close(self) -> None:
-        """A simulated arm is just gone."""
+        """Do nothing: a simulated arm needs no release."""
 
-    def _begin_following(self) -> None:
-        self.governor.hold(self.pose)
-        self.law.forget()
+    @override
+    def _apply_damping(self, damping: np.ndarray) -> None:
+        self._model.actuator_biasprm[self._motors, 2] = -damping
+
+    @override
+    def _hold_posture(self) -> None:
         self.sim.arm.hold_posture()
         self._posture = self._data.qfrc_applied[self._dofs].copy()
-        self._is_braking = False
-        self._set_damping()
-        self.mode = Mode.IMPEDANCE
 
-    def _hold_joints(self, mode: Mode) -> None:
-        self._let_go()
-        self._drive.hold(self.q)
-        self.mode = mode
+    @override
+    def _start_joint_reset(self) -> None:
+        self._release_tool()
+        super()._start_joint_reset()
 
-    def _let_go(self) -> None:
-        """Spring and damper of the tool do nothing."""
+    @override
+    def _hold_joints(self) -> None:
+        self._release_tool()
+        super()._hold_joints()
+
+    def _release_tool(self) -> None:
+        """Switch off the spring and the damper of the tool."""
         self._data.ctrl[self._motors] = 0.0
         self._model.actuator_biasprm[self._motors, 2] = 0.0
-
-    def _end_reset(self) -> None:
-        if self.mode == Mode.RESETTING:
-            self._begin_following()

@@ -1,4 +1,4 @@
-"""The simulated fingers, spoken to as a Franka hand, as a Robotiq gripper, or not at all."""
+"""Simulated fingers that act as a Franka hand, a Robotiq gripper, or none."""
 
 import mujoco
 import numpy as np
@@ -12,7 +12,10 @@ _FULL = 255.0
 
 
 class SimGripper:
-    """Commands are widths between the fingers; normal speed is as fast as the drive goes, as in the tasks."""
+    """Gripper of the simulated arm.
+
+    The normal speed is the highest of the drive, as in the tasks.
+    """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, kind: GripperKind) -> None:
         self._data, self._kind = data, kind
@@ -22,12 +25,13 @@ class SimGripper:
 
     @property
     def position(self) -> float:
-        """1 open, 0 closed; 0 where there is no gripper."""
+        """Opening from 0 (closed) to 1 (open); 0 without a gripper."""
         if self._kind == "none":
             return 0.0
         return float(np.clip(self._data.qpos[self._fingers].sum() / (2 * FINGER_RANGE_M), 0.0, 1.0))
 
     def do(self, verb: GripperVerb) -> None:
+        """Start a gripper command; `activate` and `reset` have no effect."""
         if self._kind == "none":
             return
         if verb == "open":
@@ -36,7 +40,10 @@ class SimGripper:
             self._go(0.0, _SLOW_M_PER_S if verb == "close_slow" else np.inf)
 
     def move(self, position: float) -> None:
-        """To 0 ... 255, clipped: of a Robotiq gripper 255 is closed, of a Franka hand 0.1 m, more than it has."""
+        """Move to a position, clipped to 0 ... 255.
+
+        For a Robotiq gripper 255 is closed; for a Franka hand 255 is 0.1 m, more than it has.
+        """
         position = float(np.clip(position, 0.0, _FULL))
         if self._kind == "robotiq":
             self._go(2 * FINGER_RANGE_M * (1 - position / _FULL), np.inf)
@@ -44,17 +51,18 @@ class SimGripper:
             self._go(position * FRANKA_M_PER_UNIT, np.inf)
 
     def command_open(self) -> None:
+        """Open the fingers."""
         self._go(2 * FINGER_RANGE_M, np.inf)
 
     def adopt(self) -> None:
-        """Goes on to where the drive is told to be: a task may begin with something in the hand."""
+        """Take the drive's present command as the goal: a task may begin with an object in the hand."""
         self._go(2 * float(self._data.ctrl[self._drive]), np.inf)
 
     def _go(self, width_m: float, speed_m_per_s: float) -> None:
         self._goal_m, self._speed_m_per_s = min(width_m, 2 * FINGER_RANGE_M), speed_m_per_s
 
     def tick(self, dt_s: float) -> None:
-        """Moves the drive's command towards the goal."""
+        """Move the drive's command towards the goal for one tick."""
         now = 2 * float(self._data.ctrl[self._drive])
         step = self._speed_m_per_s * dt_s
         self._data.ctrl[self._drive] = (now + min(max(self._goal_m - now, -step), step)) / 2
