@@ -125,7 +125,7 @@ def test_pictures_in_a_dict_of_dicts_are_cameras(slide: GymnasiumEnv) -> None:
     assert observation[name].shape == shape
     assert observation[name].dtype == np.uint8
     assert observation[name][:, :2, 0].mean() > 200 > observation[name][:, -2:, 0].mean(), "red to the left"
-    drawing = slide.drawing()
+    drawing = slide.scene.console_image()
     assert drawing is not None
     assert drawing.shape == (30, 40, 3), "the person sees what is drawn for people"
 

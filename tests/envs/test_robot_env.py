@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hilserl import tasks
+from hilserl.envs.env import SceneSetup, require_supervision
 from hilserl.envs.robot_env import RobotEnv, wrist_wrench
 from hilserl.errors import HilserlError
 from hilserl.robot.client.cameras import open_camera, resize
@@ -99,14 +100,14 @@ def test_the_script_lifts_the_cube_and_the_arm_is_let_go(rig: Rig) -> None:
         observation, _ = env.reset(seed=7)
         assert env.observation_space.contains(observation)
         for _ in range(60):
-            observation, reward, terminated, truncated, info = env.step(env.expert_action())
+            observation, reward, terminated, truncated, info = env.step(env.supervision.expert_action())
             assert not truncated
             if terminated:
                 break
         assert terminated
         assert reward == 1.0
         assert info == {"success": True}
-        assert env.progress() > 0.9
+        assert env.supervision.progress() > 0.9
         assert env.observation_space.contains(observation)
         assert env.timing()["steps"] > 5
         assert rig.get("/health").json["controller"].startswith("hilserl-")
@@ -116,7 +117,7 @@ def test_the_script_lifts_the_cube_and_the_arm_is_let_go(rig: Rig) -> None:
 def test_an_action_moves_the_tool_from_where_it_was_seen(rig: Rig) -> None:
     with robot_env(rig) as env:
         env.reset(seed=0)
-        seen = env.tcp_position_m.copy()
+        seen = env.teleoperation.tcp_positions_m[""].copy()
         env.step(np.array([1.0, -1.0, 0.5, 0.0]))
         assert np.allclose(
             rig.get("/health").json["set_point"][:3], seen + np.array([0.035, -0.035, 0.0175]), atol=1e-6
@@ -132,7 +133,7 @@ def test_the_tool_s_frame_holds_on_the_robot_as_well(rig: Rig) -> None:
         assert np.allclose(observation["state"][:3], 0)
         terminated = False
         for _ in range(60):
-            *_, terminated, _, _ = env.step(env.expert_action())
+            *_, terminated, _, _ = env.step(env.supervision.expert_action())
             if terminated:
                 break
         assert terminated
@@ -231,16 +232,15 @@ def test_of_a_real_arm_nothing_is_known_but_what_it_measures(rig: Rig) -> None:
     with serving(RealArm(rig.backend)) as real:
         with robot_env(real, obs="state") as env, pytest.raises(HilserlError, match="where the objects are"):
             env.reset(seed=0)
-        with robot_env(real, obs="pixels", image_size=16) as env:
-            env.ask = lambda: asked.append(env.tcp_position_m)
+        with robot_env(real, obs="pixels", image_size=16, scene_setup=SceneSetup(lambda: asked.append(1))) as env:
             observation, _ = env.reset(seed=0)
             assert len(asked) == 1
             assert env.observation_space.contains(observation)
-            assert not env.is_supervised
+            assert env.supervision is None
             _, reward, terminated, _, info = env.step(np.zeros(4))
-            assert (reward, terminated, info["success"], env.progress(), env.harm()) == (0.0, False, False, 0.0, False)
-            with pytest.raises(HilserlError, match="person"):
-                env.expert_action()
+            assert (reward, terminated, info["success"]) == (0.0, False, False)
+            with pytest.raises(HilserlError, match="human operator"):
+                require_supervision(env)
 
 
 def test_the_wrench_is_the_simulated_task_s() -> None:
@@ -262,7 +262,7 @@ def test_frames_are_seen_while_a_step_lasts(rig: Rig) -> None:
     seen = []
     with robot_env(rig) as env:
         env.reset(seed=0)
-        with env.watched(lambda: seen.append(env.simulation.data.qpos.copy()), 4):
+        with env.scene.watched(lambda: seen.append(env.scene.simulation.data.qpos.copy()), 4):
             env.step(np.array([1.0, 0.0, 0.0, 0.0]))
         assert 1 <= len(seen) <= 4
         assert np.ptp(np.array(seen), axis=0).max() >= 0

@@ -67,7 +67,7 @@ def test_taking_over_a_grasped_cube_keeps_it(shared_env: ManipulationEnv) -> Non
     env = shared_env
     observation, _ = env.reset(seed=0)
     while not env.simulation.held("cube"):
-        observation, *_ = env.step(env.expert_action())
+        observation, *_ = env.step(env.supervision.expert_action())
     state, layout = Takeover(), env.experience.state
     positions = [observation["state"][layout.slice("tcp_position_m")]]
     for intent in [drive(GripperRequest.HOLD)] * 5 + [Intent(False)] * 5:
@@ -90,6 +90,9 @@ class Track:
 
     def progress(self) -> float:
         return self.now
+
+    def succeeded(self) -> bool:
+        return False
 
     def harm(self) -> bool:
         return self.danger

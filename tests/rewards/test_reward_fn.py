@@ -209,7 +209,7 @@ def test_a_person_has_two_seconds_to_deny(state_spec: ExperienceSpec, command: C
 def test_a_simulated_person_calls_a_success_after_having_seen_it_for_a_while() -> None:
     with make_env("pick_cube", ends_on_success=False) as env:
         config = SimulatedOperatorConfig(first_patience_steps=0, motion_noise=0.0)
-        operator = SimulatedOperator(env, env.experience.action, config, 0, gives_reward=True)
+        operator = SimulatedOperator(env.supervision, env.experience.action, config, 0, gives_reward=True)
         stage = Stage(env.experience, 0, set(), operator)
         stage.rollout = Rollout(env, env.experience, operator, [stage], 0, "test", judge=lambda _: False)
         while not stage.episodes:

@@ -58,7 +58,7 @@ def played(env: ManipulationEnv, seed: int, episodes: int) -> list[Truth]:
             """Nothing is forgotten."""
 
     layout = env.experience.action
-    rollout = Rollout(env, env.experience, Labeller(env, layout, seed), [Watch()], seed, "label")
+    rollout = Rollout(env, env.experience, Labeller(env.supervision, layout, seed), [Watch()], seed, "label")
     while rollout.episode < episodes:
         rollout.step(hold_still(layout.size))
     return [truth for truth in seen if not truth.step.is_reset]

@@ -23,7 +23,7 @@ from hilserl.rollout.playback import enact
 from hilserl.rollout.recording import Keeper, record, record_demonstrations
 from hilserl.runs.run_dir import read_episodes
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.sim.interface import CONTROL_DT_S, steps_of
+from hilserl.sim.task_env import CONTROL_DT_S, steps_of
 from hilserl.tasks import make_env
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.steps import make_episode
@@ -121,7 +121,7 @@ def test_a_recording_interrupted_anywhere_goes_on_to_the_same_end(
 
 def test_a_demonstrator_that_mostly_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env = make_env("pick_cube", max_episode_steps=2)
-    monkeypatch.setattr(env, "expert_action", lambda: np.zeros(4))
+    monkeypatch.setattr(env.supervision, "expert_action", lambda: np.zeros(4))
     with pytest.raises(HilserlError, match=r"Only 0 of 11 demonstrations succeeded; 2 were asked for"):
         record_demonstrations(env, tmp_path / "a", 2, 0, HANDS, keep_failures=True)
     assert len(contents(tmp_path / "a")) == 11, "what was kept stays"
@@ -217,7 +217,7 @@ def test_labels_are_counted_as_they_are_on_disk_and_survive_a_resume(endless, tm
 def test_where_labels_are_given_success_ends_nothing_and_the_person_decides(tmp_path: Path) -> None:
     env = make_env("pick_cube", max_episode_steps=30, ends_on_success=False)
     env.reset(seed=0)
-    outcomes = [env.step(env.expert_action())[2:] for _ in range(30)]
+    outcomes = [env.step(env.supervision.expert_action())[2:] for _ in range(30)]
     assert [terminated for terminated, _, _ in outcomes] == [False] * 30
     assert [truncated for _, truncated, _ in outcomes] == [False] * 29 + [True]
     assert sum(info["success"] for *_, info in outcomes) > 3, "it goes on after success, and says so"

@@ -21,7 +21,7 @@ def short_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
         del player
         env.reset(seed=seed)
         for _ in range(STEPS):
-            env.step(env.expert_action())
+            env.step(env.supervision.expert_action())
         return True, STEPS
 
     monkeypatch.setattr(video, "play_episode", play_episode)
@@ -37,7 +37,7 @@ def test_a_film_from_the_state_is_the_scene_alone(tmp_path: Path) -> None:
     video.film(tmp_path / "film.mp4", env, None, range(1), 96, 128)
     frames = frames_of(tmp_path / "film.mp4")
     assert {frame.shape for frame in frames} == {(96, 128, 3)}
-    scene = env.picture(96, 128)
+    scene = env.scene.image(96, 128)
     inside = slice(12, -12)
     assert np.abs(frames[-1][inside, inside].astype(int) - scene[inside, inside]).mean() < 8
     env.close()
@@ -52,7 +52,7 @@ def test_a_film_from_pixels_shows_what_the_policy_sees_beside_the_scene(tmp_path
     assert {frame.shape for frame in frames} == {(240, 320 + 120, 3)}
     final = frames[-last - 1].astype(int)
     inside = slice(12, -12)
-    assert np.abs(final[:, :320][inside, inside] - env.picture(240, 320)[inside, inside]).mean() < 8
+    assert np.abs(final[:, :320][inside, inside] - env.scene.image(240, 320)[inside, inside]).mean() < 8
     rows = np.arange(116) * 64 // 116
     for top, image in zip((0, 120), env.images().values(), strict=True):
         seen = final[top + 2 : top + 118, 322:438]

@@ -57,7 +57,7 @@ def states(env: ManipulationEnv, seed: int) -> np.ndarray:
     observation, _ = env.reset(seed=seed)
     seen = [observation["state"]]
     for _ in range(15):
-        observation, *_ = env.step(env.expert_action())
+        observation, *_ = env.step(env.supervision.expert_action())
         seen.append(observation["state"])
     return np.stack(seen)
 
@@ -173,7 +173,7 @@ def test_the_friction_that_was_drawn_is_the_one_that_acts(varied: ManipulationEn
     while not varied.simulation.held(CUBE):
         for contact in data.contact:
             assert contact.friction[0] == pytest.approx(model.geom_friction[floor, 0])
-        varied.step(varied.expert_action())
+        varied.step(varied.supervision.expert_action())
     touching = {contact.friction[0] for contact in data.contact if pads & set(contact.geom)}
     assert touching == {model.geom_friction[min(pads), 0]}
     assert model.geom_friction[min(pads), 0] != model.geom_friction[floor, 0]
@@ -185,7 +185,7 @@ def test_the_expert_succeeds_in_45_of_50(varied: ManipulationEnv) -> None:
         varied.reset(seed=seed)
         ended = False
         while not ended:
-            _, _, success, truncated, _ = varied.step(varied.expert_action())
+            _, _, success, truncated, _ = varied.step(varied.supervision.expert_action())
             ended = success or truncated
         successes += success
     assert successes >= 45

@@ -112,10 +112,10 @@ def test_the_environment_keeps_gymnasium_s_rules(env: ManipulationEnv) -> None:
 def test_an_action_moves_the_tool_along_its_own_axes(env: ManipulationEnv, axis: int) -> None:
     """A hand that points down has its y and z turned over."""
     env.reset(seed=0)
-    before, action = env.tcp_position_m, np.zeros(ACTION.size)
+    before, action = env.simulation.arm.tcp_position_m, np.zeros(ACTION.size)
     action[axis] = 1.0
     observation = env.step(action)[0]
-    moved = env.tcp_position_m - before
+    moved = env.simulation.arm.tcp_position_m - before
     assert np.argmax(np.abs(moved)) == axis
     assert np.sign(moved[axis]) == (1, -1, -1)[axis]
     told = observation["state"][env.experience.state.slice("tcp_from_start_m")]
@@ -125,9 +125,9 @@ def test_an_action_moves_the_tool_along_its_own_axes(env: ManipulationEnv, axis:
 def test_what_a_device_asks_for_is_meant_along_the_world_s_axes(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     for wanted in np.eye(3) * 0.5:
-        before = env.tcp_position_m
-        env.step(np.array([*env.world_to_action(tuple(wanted)), 0.0]))
-        moved = env.tcp_position_m - before
+        before = env.simulation.arm.tcp_position_m
+        env.step(np.array([*env.teleoperation.world_to_action(tuple(wanted)), 0.0]))
+        moved = env.simulation.arm.tcp_position_m - before
         assert np.argmax(moved) == np.argmax(wanted)
 
 
@@ -137,14 +137,19 @@ def test_a_person_s_skill_is_the_same_in_it(env: ManipulationEnv) -> None:
     quiet = SimulatedOperatorConfig(motion_noise=0.0)
     for name, world in (("tool", env), ("world", other)):
         rollout = Rollout(
-            world, world.experience, Demonstrator(world, ACTION, quiet, 0), [], seed=5, stream="demonstration"
+            world,
+            world.experience,
+            Demonstrator(world.supervision, ACTION, quiet, 0),
+            [],
+            seed=5,
+            stream="demonstration",
         )
         steps = 0
         rollout.step(lambda _: (np.zeros(4, np.float32), 0))
         while not rollout.between_episodes:
             rollout.step(lambda _: (np.zeros(4, np.float32), 0))
             steps += 1
-        assert world.succeeded()
+        assert world.supervision.succeeded()
         lengths[name] = steps
     assert abs(lengths["tool"] - lengths["world"]) <= 1
     other.close()

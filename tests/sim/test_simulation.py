@@ -7,10 +7,10 @@ import pytest
 from hilserl.errors import HilserlError
 from hilserl.sim.control import MAX_STEP_M, TOOL_DOWN_WXYZ
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.sim.panda import ARM_JOINTS
 from hilserl.sim.scene import PHYSICS_DT_S, world
 from hilserl.sim.simulation import Simulation
+from hilserl.sim.task_env import CONTROL_DT_S
 from hilserl.tasks import make_env
 
 HOLD = 0.0
@@ -98,7 +98,7 @@ def test_a_held_cube_weighs_what_it_weighs(shared_env: ManipulationEnv) -> None:
     observation, _ = env.reset(seed=0)
     terminated = False
     while not terminated:
-        observation, _, terminated, _, _ = env.step(env.expert_action())
+        observation, _, terminated, _, _ = env.step(env.supervision.expert_action())
     for _ in range(10):
         observation, *_ = env.step(np.array([0, 0, 0, HOLD]))
     assert entry_of(env, observation, "wrist_force_n")[2] == pytest.approx(-0.1 * 9.81, abs=0.15)

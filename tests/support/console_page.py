@@ -142,7 +142,7 @@ class Loop:
 
     @property
     def tcp_m(self) -> np.ndarray:
-        return self.env.tcp_position_m
+        return self.env.simulation.arm.tcp_position_m
 
     def present(self) -> bool:
         self._raise()

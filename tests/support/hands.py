@@ -9,7 +9,7 @@ from hilserl.sim.environment import ManipulationEnv
 def successes_by_hand(env: ManipulationEnv, episodes: int) -> int:
     """How many of the seeds 0, 1, ... the simulated person's trembling hand brings to success in the time there is."""
     layout = env.experience.action
-    hand = Demonstrator(env, layout, SimulatedOperatorConfig(), seed=0)
+    hand = Demonstrator(env.supervision, layout, SimulatedOperatorConfig(), seed=0)
     successes = 0
     for seed in range(episodes):
         env.reset(seed=seed)

@@ -73,7 +73,9 @@ def test_it_keeps_gymnasiums_contract(env: ManipulationEnv) -> None:
 def test_its_script_succeeds_and_so_does_a_trembling_hand(env: ManipulationEnv) -> None:
     for seed in range(20):
         env.reset(seed=seed)
-        assert any(env.step(env.expert_action())[2] for _ in range(60)), f"seed {seed} was not solved in 60 steps"
+        assert any(env.step(env.supervision.expert_action())[2] for _ in range(60)), (
+            f"seed {seed} was not solved in 60 steps"
+        )
     assert successes_by_hand(env, 20) == 20
 
 
@@ -81,4 +83,4 @@ def test_a_button_that_nobody_presses_stays_up(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     for _ in range(20):
         assert not env.step(np.zeros(4))[4]["success"]
-    assert env.progress() < 0.5
+    assert env.supervision.progress() < 0.5

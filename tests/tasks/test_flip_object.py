@@ -26,7 +26,7 @@ def env() -> Iterator[ManipulationEnv]:
 def play(env: ManipulationEnv, seed: int) -> bool:
     env.reset(seed=seed)
     for _ in range(100):
-        _, _, terminated, truncated, _ = env.step(env.expert_action())
+        _, _, terminated, truncated, _ = env.step(env.supervision.expert_action())
         if terminated or truncated:
             return terminated
     raise AssertionError("an episode ends within 100 steps")
@@ -60,15 +60,15 @@ def test_the_expert_goes_on_from_wherever_a_policy_left_off(env: ManipulationEnv
     for _ in range(15):
         if env.step(rng.uniform(-0.6, 0.6, 3))[2]:
             return
-    if not env.progress():
+    if not env.supervision.progress():
         pytest.skip("the patty fell out of the pan")
-    assert any(env.step(env.expert_action())[2] for _ in range(85))
+    assert any(env.step(env.supervision.expert_action())[2] for _ in range(85))
 
 
 def test_a_seed_decides_everything(env: ManipulationEnv) -> None:
     def episode(seed: int) -> np.ndarray:
         first, _ = env.reset(seed=seed)
-        return np.array([first["state"], *(env.step(env.expert_action())[0]["state"] for _ in range(12))])
+        return np.array([first["state"], *(env.step(env.supervision.expert_action())[0]["state"] for _ in range(12))])
 
     assert np.array_equal(episode(5), episode(5))
     assert not np.array_equal(episode(5), episode(6))
@@ -76,7 +76,7 @@ def test_a_seed_decides_everything(env: ManipulationEnv) -> None:
 
 def test_lying_upside_down_in_the_pan_is_a_success(env: ManipulationEnv) -> None:
     put(env, (0.02, 0.01, PATTY_HALF_M), UPSIDE_DOWN_WXYZ)
-    assert env.succeeded()
+    assert env.supervision.succeeded()
     assert all(wait(env, 5)), "and it stays one"
 
 
@@ -87,7 +87,7 @@ def test_lying_as_it_started_is_none(env: ManipulationEnv) -> None:
 
 def test_upside_down_in_the_air_is_none(env: ManipulationEnv) -> None:
     put(env, (0.0, 0.0, 0.25), UPSIDE_DOWN_WXYZ)
-    assert not env.succeeded()
+    assert not env.supervision.succeeded()
     assert not wait(env, 1)[0]
     assert any(wait(env, 10)), "but it is when it has landed"
 
@@ -99,7 +99,7 @@ def test_passing_through_the_right_place_in_motion_is_none(env: ManipulationEnv)
         env.simulation.data.qvel[dofs] = 0.0
         env.simulation.data.qvel[dofs[dof]] = speed
         env.simulation.settle()
-        assert not env.succeeded()
+        assert not env.supervision.succeeded()
 
 
 @pytest.mark.parametrize("beside_m", [(0.0, 0.25), (PAN_RADIUS_M + 0.12, 0.0), (0.0, -0.25)])
@@ -107,14 +107,14 @@ def test_upside_down_beside_the_pan_is_none(env: ManipulationEnv, beside_m: tupl
     floor_m = 0.002 + PATTY_HALF_M - env.simulation.position_m(PAN)[2]
     for height in (PATTY_HALF_M, floor_m):
         put(env, (*beside_m, height), UPSIDE_DOWN_WXYZ)
-        assert not env.succeeded()
+        assert not env.supervision.succeeded()
         assert not any(wait(env, 8))
 
 
 def test_standing_on_its_edge_or_leaning_on_the_rim_is_none(env: ManipulationEnv) -> None:
     for tilt in (np.pi / 2, np.deg2rad(140)):
         put(env, (0.05, 0.0, 0.04), turned(UPRIGHT_WXYZ, np.array([0.0, tilt, 0.0])))
-        assert not env.succeeded()
+        assert not env.supervision.succeeded()
 
 
 def test_the_arm_holds_the_pan_still(env: ManipulationEnv) -> None:
@@ -155,7 +155,7 @@ def test_full_wrenches_for_long_lead_nowhere_bad(env: ManipulationEnv, signs: tu
         assert (data.qpos[:7] > low - 0.01).all()
         assert (data.qpos[:7] < high + 0.01).all()
         assert env.simulation.position_m(PAN)[2] > 0.05, "the pan stays above the floor"
-        assert abs(env.tcp_position_m[1]) < 0.02
+        assert abs(env.simulation.arm.tcp_position_m[1]) < 0.02
 
 
 def test_no_force_leads_further_out_of_the_workspace() -> None:
@@ -172,9 +172,9 @@ def test_patties_start_all_over_the_pan_and_lie(env: ManipulationEnv) -> None:
     for seed in range(150):
         env.reset(seed=seed)
         places.append(env.simulation.position_m(PATTY) - env.simulation.position_m(PAN))
-        assert env.progress() == pytest.approx(0.1)
-        assert not env.harm()
-        assert not env.succeeded()
+        assert env.supervision.progress() == pytest.approx(0.1)
+        assert not env.supervision.harm()
+        assert not env.supervision.succeeded()
     spread = np.array(places)[:, :2]
     assert np.linalg.norm(spread, axis=1).max() < PAN_RADIUS_M
     assert (np.ptp(spread, axis=0) > 0.06).all()
@@ -182,15 +182,15 @@ def test_patties_start_all_over_the_pan_and_lie(env: ManipulationEnv) -> None:
 
 def test_progress_and_harm_are_what_a_person_would_say(env: ManipulationEnv) -> None:
     put(env, (0.0, 0.0, PATTY_HALF_M), UPRIGHT_WXYZ)
-    seen = [env.progress()]
+    seen = [env.supervision.progress()]
     for height_m, quaternion in ((0.15, UPRIGHT_WXYZ), (0.15, UPSIDE_DOWN_WXYZ), (PATTY_HALF_M, UPSIDE_DOWN_WXYZ)):
         put(env, (0.0, 0.0, height_m), quaternion)
-        seen.append(env.progress())
-        assert not env.harm()
+        seen.append(env.supervision.progress())
+        assert not env.supervision.harm()
     assert seen == sorted(seen)
     assert len(set(seen)) == 4
     put(env, (0.2, 0.0, 0.0), UPRIGHT_WXYZ)
-    assert env.harm(), "it is falling"
+    assert env.supervision.harm(), "it is falling"
     put(env, (0.2, 0.0, -0.3), UPRIGHT_WXYZ)
-    assert not env.harm(), "it has fallen"
-    assert env.progress() == 0.0
+    assert not env.supervision.harm(), "it has fallen"
+    assert env.supervision.progress() == 0.0

@@ -55,12 +55,12 @@ def put(env: ManipulationEnv, position_m: tuple[float, float, float], yaw_rad: f
 
 def finishes(env: ManipulationEnv, steps: int = 149) -> bool:
     """Whether the script brings the task to its end from here."""
-    return any(env.step(env.expert_action())[2] for _ in range(steps))
+    return any(env.step(env.supervision.expert_action())[2] for _ in range(steps))
 
 
 def play_until(env: ManipulationEnv, reached: Callable[[], bool]) -> None:
     while not reached():
-        assert not env.step(env.expert_action())[2], "the script comes there before the end"
+        assert not env.step(env.supervision.expert_action())[2], "the script comes there before the end"
 
 
 def holders(env: ManipulationEnv) -> tuple[bool, ...]:
@@ -213,10 +213,10 @@ def test_the_script_succeeds_in_99_of_100_and_in_steps_of_visible_progress(env: 
     lengths = []
     for seed in range(100):
         env.reset(seed=seed)
-        seen = [env.progress()]
+        seen = [env.supervision.progress()]
         while True:
-            _, _, terminated, truncated, _ = env.step(env.expert_action())
-            seen.append(env.progress())
+            _, _, terminated, truncated, _ = env.step(env.supervision.expert_action())
+            seen.append(env.supervision.progress())
             if terminated or truncated:
                 break
         if terminated:
@@ -306,7 +306,7 @@ def test_a_bar_thrown_through_the_tray_is_none_until_it_rests(env: ManipulationE
     env.simulation.data.qvel[dof + 1] = 0.5
     env.simulation.settle()
     assert bar_of(env.simulation).is_in_right_tray
-    assert not env.succeeded()
+    assert not env.supervision.succeeded()
 
 
 def test_the_left_arm_cannot_do_it_alone(env: ManipulationEnv) -> None:
@@ -322,6 +322,6 @@ def test_the_left_arm_cannot_do_it_alone(env: ManipulationEnv) -> None:
 
 def test_harm_is_a_bar_beside_the_trays(env: ManipulationEnv) -> None:
     env.reset(seed=0)
-    assert not env.harm()
+    assert not env.supervision.harm()
     put(env, (-TRAY_X_M, 0.12, 0.05))
-    assert env.harm()
+    assert env.supervision.harm()

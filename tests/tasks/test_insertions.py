@@ -29,7 +29,7 @@ def envs() -> Iterator[dict[str, ManipulationEnv]]:
 
 def seat(env: ManipulationEnv, seed: int = 0) -> None:
     env.reset(seed=seed)
-    assert any(env.step(env.expert_action())[4]["success"] for _ in range(100))
+    assert any(env.step(env.supervision.expert_action())[4]["success"] for _ in range(100))
 
 
 def push(env: ManipulationEnv, steps: int, **motions: float) -> None:
@@ -38,7 +38,7 @@ def push(env: ManipulationEnv, steps: int, **motions: float) -> None:
     world = tuple(motions.get(layout.names[i], 0.0) for i in layout.continuous)
     for _ in range(steps):
         action = np.zeros(layout.size)
-        action[list(layout.continuous)] = env.world_to_action(world)
+        action[list(layout.continuous)] = env.teleoperation.world_to_action(world)
         env.step(action)
 
 
@@ -47,7 +47,7 @@ def put(env: ManipulationEnv, height_m: float, turn_rad: tuple[float, float, flo
     sim = env.simulation
     sim.place_turned(MODULE, np.array(SLOT_M) + np.array([0.0, 0.0, height_m]), turned(UPRIGHT, np.array(turn_rad)))
     sim.settle()
-    return env.succeeded()
+    return env.supervision.succeeded()
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -55,7 +55,9 @@ def test_the_expert_succeeds_in_99_of_100(envs: dict[str, ManipulationEnv], name
     env, successes = envs[name], 0
     for seed in range(100):
         env.reset(seed=seed)
-        successes += any(env.step(env.expert_action())[4]["success"] for _ in range(env.task.max_episode_steps))
+        successes += any(
+            env.step(env.supervision.expert_action())[4]["success"] for _ in range(env.task.max_episode_steps)
+        )
     assert successes >= 99
 
 
@@ -75,7 +77,7 @@ def test_the_slot_is_as_much_wider_as_it_says(envs: dict[str, ManipulationEnv], 
         seat(env)
         down = {"tcp_dz": -1.0} if body == MODULE else {"tcp_dx": 1.0}
         push(env, 8, tcp_dy=way, **down)
-        assert env.succeeded(), "it stays in"
+        assert env.supervision.succeeded(), "it stays in"
         # Where the middle of what is in the slot is.
         along = env.simulation.data.body(body).xmat.reshape(3, 3)[:, 0]
         inside_m = 0.0 if body == MODULE else TIP_M - USB_DEPTH_M / 2
@@ -89,15 +91,15 @@ def test_beside_the_slot_there_is_no_way_in(envs: dict[str, ManipulationEnv], na
     env.reset(seed=0)
     sim = env.simulation
     while not sim.held(MODULE if name == RAM else PLUG):
-        env.step(env.expert_action())
+        env.step(env.supervision.expert_action())
     before = 0.0
     for _ in range(60):
-        goal = env.expert_action()
+        goal = env.supervision.expert_action()
         off = np.zeros(env.experience.action.size)
         off[1] = 0.6 if name == RAM else -0.6
         env.step(np.clip(goal + off, -1, 1))
-        before = max(before, float(env.progress()))
-        if env.succeeded():
+        before = max(before, float(env.supervision.progress()))
+        if env.supervision.succeeded():
             pytest.skip("the push found its way back to the mouth")
     assert before < 1.0
 
@@ -124,7 +126,7 @@ def test_on_the_board_beside_the_slot_is_no_success(envs: dict[str, Manipulation
     env.reset(seed=0)
     env.simulation.place(MODULE, np.array(SLOT_M) + np.array([0.0, 0.03, 0.0]), 0.0)
     env.simulation.settle()
-    assert not env.succeeded()
+    assert not env.supervision.succeeded()
 
 
 @pytest.mark.parametrize(("name", "out"), [(RAM, {"tcp_dz": 1.0}), (USB, {"tcp_dx": -1.0})])
@@ -132,8 +134,8 @@ def test_what_is_pulled_out_again_is_no_success(envs: dict[str, ManipulationEnv]
     env = envs[name]
     seat(env)
     push(env, 10, **out)
-    assert not env.succeeded()
-    assert env.progress() < 1.0
+    assert not env.supervision.succeeded()
+    assert env.supervision.progress() < 1.0
 
 
 def test_the_latches_snap_over_the_seated_module(envs: dict[str, ManipulationEnv]) -> None:
@@ -147,9 +149,9 @@ def test_the_latches_snap_over_the_seated_module(envs: dict[str, ManipulationEnv
         nonlocal bent
         bent = max(bent, sim.data.qpos[hinges].min())
 
-    with env.watched(watch, 25):
-        while not env.succeeded():
-            env.step(env.expert_action())
+    with env.scene.watched(watch, 25):
+        while not env.supervision.succeeded():
+            env.step(env.supervision.expert_action())
             force_n = max(force_n, sim.arm.wrist_wrench[0][2])
     assert bent > 0.05, "both were aside at one moment"
     assert 3.0 < force_n < 60.0
@@ -168,10 +170,10 @@ def test_the_module_is_held_by_friction_and_stays_where_it_is(envs: dict[str, Ma
     push(env, 50)
     assert sim.held(MODULE)
     assert np.abs(sim.position_m(MODULE) - sim.arm.tcp_position_m - start).max() < 2e-4
-    assert not env.harm()
+    assert not env.supervision.harm()
     sim.arm.command_gripper(1.0)
     push(env, 5)
-    assert env.harm(), "dropped"
+    assert env.supervision.harm(), "dropped"
 
 
 def test_where_the_hand_starts_is_as_the_task_says(envs: dict[str, ManipulationEnv]) -> None:
@@ -197,14 +199,14 @@ def test_a_seated_plug_has_to_be_held(envs: dict[str, ManipulationEnv]) -> None:
         env.step(release)
     tip_m = env.simulation.position_m(PLUG) + np.array([TIP_M, 0.0, 0.0])
     assert np.abs(tip_m - PORT_M).max() < 0.002, "it stays in the port"
-    assert not env.succeeded()
+    assert not env.supervision.succeeded()
 
 
 def guide(env: ManipulationEnv, goal_m: np.ndarray, gripper: float, steps: int) -> None:
     """The tool to a place in the world, for so many steps."""
     for _ in range(steps):
         action = towards(env.simulation.arm, goal_m, gripper)
-        env.step(np.append(env.world_to_action(tuple(action[:6])), action[6]))
+        env.step(np.append(env.teleoperation.world_to_action(tuple(action[:6])), action[6]))
 
 
 @pytest.mark.parametrize("tip_mm", [(10, -20, 3), (10, 37, 8), (0, 0, 30), (-11, -4, -12)])
@@ -215,13 +217,13 @@ def test_from_beside_the_port_the_script_goes_around_its_edge(
     env.reset(seed=0)
     sim = env.simulation
     while not (sim.held(PLUG) and sim.position_m(PLUG)[2] > TRAY_M[2] + 0.025):
-        env.step(env.expert_action())
+        env.step(env.supervision.expert_action())
     for _ in range(25):
         tip_m = sim.position_m(PLUG) + TIP_M * sim.data.body(PLUG).xmat.reshape(3, 3)[:, 0] - PORT_M
         guide(env, sim.arm.tcp_position_m + np.array(tip_mm) / 1e3 - tip_m, GRIPPER_CLOSED, 1)
     assert sim.held(PLUG)
-    assert not env.succeeded()
-    assert any(env.step(env.expert_action())[4]["success"] for _ in range(15))
+    assert not env.supervision.succeeded()
+    assert any(env.step(env.supervision.expert_action())[4]["success"] for _ in range(15))
 
 
 @pytest.mark.parametrize("ahead_mm", [-18, -8, 10, 13])
@@ -241,9 +243,9 @@ def test_a_bad_grip_is_let_go_and_taken_anew(envs: dict[str, ManipulationEnv], a
     commands = []
     for _ in range(40):
         commands.append(env.simulation.arm.gripper_command)
-        if env.step(env.expert_action())[4]["success"]:
+        if env.step(env.supervision.expert_action())[4]["success"]:
             break
-    assert env.succeeded()
+    assert env.supervision.succeeded()
     assert (GRIPPER_OPEN in commands) == (ahead_mm > 0 or (ahead_mm < -12 and not lifted))
 
 
@@ -266,20 +268,20 @@ def test_a_plug_that_stands_against_the_port_beside_its_mouth_is_harm(
     env.reset(seed=0)
     env.simulation.place(PLUG, np.array(PORT_M) + np.array(tip_mm) / 1000 - np.array([TIP_M, 0.0, 0.0]), 0.0)
     env.simulation.settle()
-    assert env.harm() is harms
+    assert env.supervision.harm() is harms
 
 
 def test_a_plug_that_was_knocked_off_its_tray_is_harm(envs: dict[str, ManipulationEnv]) -> None:
     env = envs[USB]
     env.reset(seed=0)
-    assert not env.harm()
+    assert not env.supervision.harm()
     sim = env.simulation
     sim.place(PLUG, np.array([TRAY_M[0], TRAY_M[1] - 0.04, 0.006]), 0.0)
     sim.settle()
-    assert env.harm()
+    assert env.supervision.harm()
     sim.place_turned(PLUG, np.array(TRAY_M) + np.array([0.0, 0.0, 0.02]), turned(UPRIGHT, np.array([1.5, 0.0, 0.0])))
     sim.settle()
-    assert env.harm()
+    assert env.supervision.harm()
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -288,5 +290,9 @@ def test_a_seed_decides_the_episode(envs: dict[str, ManipulationEnv], name: str)
     runs = []
     for _ in range(2):
         observation, _ = env.reset(seed=7)
-        runs.append(np.stack([observation["state"], *(env.step(env.expert_action())[0]["state"] for _ in range(25))]))
+        runs.append(
+            np.stack(
+                [observation["state"], *(env.step(env.supervision.expert_action())[0]["state"] for _ in range(25))]
+            )
+        )
     assert np.array_equal(*runs)

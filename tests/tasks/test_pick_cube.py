@@ -11,7 +11,7 @@ from hilserl.tasks.pick_cube import CUBE, HALF_M, LIFT_M
 def play(env: ManipulationEnv, seed: int) -> tuple[bool, int]:
     env.reset(seed=seed)
     for steps in range(1, 101):
-        _, _, terminated, truncated, _ = env.step(env.expert_action())
+        _, _, terminated, truncated, _ = env.step(env.supervision.expert_action())
         if terminated or truncated:
             return terminated, steps
     raise AssertionError("an episode ends within 100 steps")
@@ -29,12 +29,12 @@ def test_the_expert_goes_on_from_wherever_a_policy_left_off(shared_env: Manipula
     env.reset(seed=seed)
     rng = np.random.default_rng(seed)
     for index in range(25):
-        action = env.expert_action() if index % 2 else rng.uniform(-1, 1, 4)
+        action = env.supervision.expert_action() if index % 2 else rng.uniform(-1, 1, 4)
         if env.step(action)[2]:
             env.reset(seed=seed)
-    if env.harm():
+    if env.supervision.harm():
         pytest.skip("the cube left the workspace")
-    assert any(env.step(env.expert_action())[2] for _ in range(60))
+    assert any(env.step(env.supervision.expert_action())[2] for _ in range(60))
 
 
 def test_the_expert_recovers_from_closing_beside_the_cube(shared_env: ManipulationEnv) -> None:
@@ -43,7 +43,7 @@ def test_the_expert_recovers_from_closing_beside_the_cube(shared_env: Manipulati
     for _ in range(5):
         env.step(np.array([0, 0, 0, -1.0]))
     assert env.simulation.arm.gripper_width_m < 0.01
-    assert any(env.step(env.expert_action())[2] for _ in range(60))
+    assert any(env.step(env.supervision.expert_action())[2] for _ in range(60))
 
 
 def lift_cube_by_hand(env: ManipulationEnv, height_m: float) -> None:
@@ -83,7 +83,7 @@ def test_a_grasp_without_the_lift_is_no_success(shared_env: ManipulationEnv) -> 
     for _ in range(60):
         if env.simulation.held(CUBE):
             break
-        assert not env.step(env.expert_action())[2]
+        assert not env.step(env.supervision.expert_action())[2]
     assert env.simulation.held(CUBE)
     for _ in range(3):
         assert not env.step(np.zeros(4))[2]
@@ -93,7 +93,7 @@ def test_a_grasp_without_the_lift_is_no_success(shared_env: ManipulationEnv) -> 
 def test_opening_drops_the_cube(shared_env: ManipulationEnv) -> None:
     env = shared_env
     env.reset(seed=0)
-    while not env.step(env.expert_action())[2]:
+    while not env.step(env.supervision.expert_action())[2]:
         pass
     for _ in range(6):
         env.step(np.array([0, 0, 0, 1.0]))
@@ -109,7 +109,7 @@ def test_the_time_limit_truncates_and_success_terminates(shared_env: Manipulatio
     assert not any(terminated or truncated for terminated, truncated in ends[:-1])
     env.reset(seed=0)
     while True:
-        _, reward, terminated, truncated, _ = env.step(env.expert_action())
+        _, reward, terminated, truncated, _ = env.step(env.supervision.expert_action())
         if terminated:
             break
     assert not truncated
@@ -140,7 +140,7 @@ def test_dense_reward_grows_along_a_good_episode() -> None:
     env.reset(seed=0)
     rewards, terminated = [], False
     while not terminated:
-        _, reward, terminated, _, _ = env.step(env.expert_action())
+        _, reward, terminated, _, _ = env.step(env.supervision.expert_action())
         rewards.append(reward)
     assert 0 <= min(rewards) <= max(rewards) <= 1
     assert rewards[-1] > 0.95
@@ -150,12 +150,12 @@ def test_dense_reward_grows_along_a_good_episode() -> None:
 def test_progress_and_harm_are_what_a_person_would_say(shared_env: ManipulationEnv) -> None:
     env = shared_env
     env.reset(seed=0)
-    assert not env.harm()
-    seen = [env.progress()]
-    while not env.step(env.expert_action())[2]:
-        seen.append(env.progress())
+    assert not env.supervision.harm()
+    seen = [env.supervision.progress()]
+    while not env.step(env.supervision.expert_action())[2]:
+        seen.append(env.supervision.progress())
     assert seen[0] < 0.3
     assert seen[-1] > 0.6
     env.simulation.place(CUBE, np.array([0.7, 0.0, HALF_M]), 0.0)
     env.simulation.settle()
-    assert env.harm()
+    assert env.supervision.harm()

@@ -32,8 +32,8 @@ def test_a_task_steps_and_describes_itself(name: str) -> None:
         observation, _, _, _, info = env.step(rng.uniform(-1, 1, env.action_space.shape))
         assert np.isfinite(observation["state"]).all()
         assert isinstance(info["success"], bool)
-        assert 0 <= env.progress() <= 1
-        assert np.abs(env.expert_action()).max() <= 1
+        assert 0 <= env.supervision.progress() <= 1
+        assert np.abs(env.supervision.expert_action()).max() <= 1
 
 
 @pytest.mark.parametrize("name", tasks.names())

@@ -24,7 +24,7 @@ from hilserl.operators.operator import NoOperator
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
 from hilserl.runs.metrics import RunCounters
-from hilserl.sim.interface import CONTROL_DT_S
+from hilserl.sim.task_env import CONTROL_DT_S
 from hilserl.tasks import make_env
 from hilserl.training.config import preset
 from hilserl.training.dashboard import Dashboard
@@ -64,13 +64,13 @@ def key_to_motion_s() -> np.ndarray:
         simulation.model,
         simulation.data,
         layout,
-        lambda arm: env.tcp_positions_m[arm],
+        lambda arm: env.teleoperation.tcp_positions_m[arm],
         keys=keys_for(layout),
         view="web",
         plugins=[finger],
     )
     console.real_time = console.driven = True
-    person = HumanOperator([console], layout, Role(drives=True), env.motion_towards, console.idle)
+    person = HumanOperator([console], layout, Role(drives=True), env.teleoperation.motion_towards, console.idle)
     delays: list[float] = []
     rng, release_s = np.random.default_rng(0), 0.0
     obey = env.step

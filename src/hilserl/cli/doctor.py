@@ -37,7 +37,7 @@ def _simulation() -> str:
 
     env = make_env("pick_cube")
     env.reset(seed=0)
-    env.step(env.expert_action())
+    env.step(env.supervision.expert_action())
     return "a task steps"
 
 
@@ -46,7 +46,7 @@ def _opengl() -> str:
 
     env = make_env("pick_cube")
     env.reset(seed=0)
-    picture = env.picture(120, 160)
+    picture = env.scene.image(120, 160)
     env.close()
     if picture.std() < 1:
         raise HilserlError("OpenGL draws, but the picture is empty; try MUJOCO_GL=osmesa with the package libosmesa6.")

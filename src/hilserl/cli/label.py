@@ -12,14 +12,14 @@ from hilserl import tasks
 from hilserl.cli.arguments import check_folder, split_task
 from hilserl.cli.seated import seated
 from hilserl.envs.config import Where
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.console.session import ConsoleSession, SessionReport
 from hilserl.operators.human import Role
 from hilserl.rollout.labelling import LabelKeeper, label, label_by_script, label_recorded
-from hilserl.sim.interface import steps_of
+from hilserl.sim.task_env import steps_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _collect(task: str, arguments: LabelArguments, show: Callable[[LabelKeeper],
 
 
 def _scripted(
-    env: DrivableEnv, keeper: LabelKeeper, arguments: LabelArguments, show: Callable[[LabelKeeper], None]
+    env: InteractiveEnv, keeper: LabelKeeper, arguments: LabelArguments, show: Callable[[LabelKeeper], None]
 ) -> bool:
     interrupt = Interrupt()
     with interrupt.armed():
@@ -94,7 +94,7 @@ def _scripted(
 
 
 def _driven(
-    env: DrivableEnv,
+    env: InteractiveEnv,
     keeper: LabelKeeper,
     device: DeviceName,
     arguments: LabelArguments,

@@ -11,7 +11,7 @@ import tyro
 from hilserl.cli.arguments import split_task
 from hilserl.cli.seated import seated
 from hilserl.envs.config import Where
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.console.session import ConsoleSession, SessionReport
@@ -19,8 +19,8 @@ from hilserl.operators.human import Role
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Policy, Rollout
 from hilserl.runs.metrics import RunCounters
-from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
+from hilserl.sim.task_env import steps_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _drive(env: DrivableEnv, policy: Policy, arguments: PlayArguments) -> None:
+def _drive(env: InteractiveEnv, policy: Policy, arguments: PlayArguments) -> None:
     tally = RunCounters()
 
     def report() -> SessionReport:
@@ -75,7 +75,7 @@ def _drive(env: DrivableEnv, policy: Policy, arguments: PlayArguments) -> None:
             rollout.step(policy)
 
 
-def _trained(task: str, arguments: PlayArguments, run: Path, limit: int) -> tuple[DrivableEnv, Policy]:
+def _trained(task: str, arguments: PlayArguments, run: Path, limit: int) -> tuple[InteractiveEnv, Policy]:
     from hilserl.runs.run_dir import RunDir
     from hilserl.training.policy_loading import load_policy
 

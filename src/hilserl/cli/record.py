@@ -11,14 +11,14 @@ from tqdm import tqdm
 
 from hilserl.cli.arguments import check_folder, split_task
 from hilserl.envs.config import Where
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.human import Role
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.rollout.recording import Keeper, record, record_demonstrations
-from hilserl.sim.interface import steps_of
 from hilserl.sim.reference_frame import FrameName
+from hilserl.sim.task_env import steps_of
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def run(words: Sequence[str]) -> int:
     return 0 if keeper.successes >= arguments.successes else 130
 
 
-def _environment(task: str, arguments: RecordArguments) -> DrivableEnv:
+def _environment(task: str, arguments: RecordArguments) -> InteractiveEnv:
     limit = None if arguments.operator == "scripted" else steps_of(arguments.episode_seconds)
     return arguments.where.open(
         task, obs=arguments.obs, cameras=arguments.cameras, frame=arguments.frame, max_episode_steps=limit
     )
 
 
-def _scripted(env: DrivableEnv, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:
+def _scripted(env: InteractiveEnv, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:
     return record_demonstrations(
         env,
         arguments.out,
@@ -95,7 +95,9 @@ def _scripted(env: DrivableEnv, arguments: RecordArguments, show: Callable[[Keep
     )
 
 
-def _driven(env: DrivableEnv, device: DeviceName, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:
+def _driven(
+    env: InteractiveEnv, device: DeviceName, arguments: RecordArguments, show: Callable[[Keeper], None]
+) -> Keeper:
     from hilserl.cli.seated import seated
     from hilserl.operators.console.session import ConsoleSession, SessionReport
 

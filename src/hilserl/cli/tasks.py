@@ -10,8 +10,8 @@ from hilserl import tasks
 from hilserl.files import atomically
 from hilserl.robot.http.images import as_png
 from hilserl.sim.control import ArmSetup
-from hilserl.sim.interface import CONTROL_DT_S
 from hilserl.sim.task import Task
+from hilserl.sim.task_env import CONTROL_DT_S
 
 _PICTURE_PX = (240, 320)
 _HEADINGS = ("task", "an action", "cameras", "limit", "best published", "picture")
@@ -58,7 +58,7 @@ def _drawn(task: type[Task], folder: Path) -> Path:
     env = tasks.make_env(task.name, obs="state")
     try:
         env.reset(seed=0)
-        picture = as_png(env.picture(*_PICTURE_PX))
+        picture = as_png(env.scene.image(*_PICTURE_PX))
     finally:
         env.close()
     path = folder / f"{task.name}.png"

@@ -7,7 +7,7 @@ import tyro
 
 from hilserl import tasks
 from hilserl.envs import make as world
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
 from hilserl.robot.client.config import RobotConfig
@@ -21,7 +21,7 @@ class Where:
     """The simulation, or an arm behind a robot server, simulated or real, in real time."""
     robot: Annotated[RobotConfig, tyro.conf.arg(name="")] = field(default_factory=RobotConfig)
 
-    def open(self, task: str, *, randomise: bool = False, **options: Any) -> DrivableEnv:
+    def open(self, task: str, *, randomise: bool = False, **options: Any) -> InteractiveEnv:
         """The environment of a task; the options are those that `ManipulationEnv` and `RobotEnv` share.
 
         Raises HilserlError for randomisation where there is nothing to randomise, and for an arm in a foreign task.

@@ -1,9 +1,14 @@
-"""What policy and person need of an environment, whoever wrote it."""
+"""The base class of environments and the roles beside it.
+
+As in dm_control, where Task, Physics and Environment are apart, an environment here keeps four concerns apart: the
+Gymnasium environment itself, the scene as people see it (`SceneView`), the kinematics of driving it by hand
+(`Teleoperation`) and the knowledge of its task (`Supervision`). An environment that lacks a role says so with None.
+"""
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import gymnasium
 import mujoco
@@ -13,23 +18,152 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
 
 
-class DrivableEnv(gymnasium.Env[Any, np.ndarray], ABC):
-    """An environment whose observations and actions are those of `experience`, and all that a person sees and does."""
+class SceneView(ABC):
+    """The scene of an environment as people see it."""
+
+    @property
+    def model_and_data(self) -> tuple[mujoco.MjModel, mujoco.MjData] | None:
+        """MuJoCo's model and data, which the console draws in 3D; None if the environment has none."""
+        return None
+
+    @abstractmethod
+    def image(self, height: int, width: int) -> np.ndarray:
+        """Render the scene for a video.
+
+        Returns:
+            uint8 [height, width, 3].
+
+        Raises:
+            HilserlError: The environment draws nothing.
+        """
+
+    def console_image(self) -> np.ndarray | None:
+        """Render what the console shows if it has no model to draw, uint8 [h, w, 3]."""
+        return None
+
+    @abstractmethod
+    def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:
+        """Call `on_frame` at `frames` evenly spaced moments of every control step."""
+
+
+class Teleoperation(Protocol):
+    """The kinematics between motions in the world and an environment's actions.
+
+    A motion and the continuous part of an action have the same size; one full step is the most in either direction.
+    """
+
+    @property
+    def tcp_positions_m(self) -> dict[str, np.ndarray]:
+        """Tool positions by arm name (world frame), each float64 [3]."""
+        ...
+
+    def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
+        """Convert a motion along the world's axes to the continuous part of an action, at most one full step."""
+        ...
+
+    def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
+        """Compute the continuous part of an action that moves an arm's tool straight to a point.
+
+        Args:
+            goal_m: The point in the world frame.
+            arm: The arm's name; the other arms hold still.
+
+        Returns:
+            At most one full step.
+
+        Raises:
+            HilserlError: No arm has this name.
+        """
+        ...
+
+
+class Supervision(Protocol):
+    """The knowledge of a task that a simulated operator acts on."""
+
+    def expert_action(self) -> np.ndarray:
+        """Compute the task script's action in the present state, float64 [n] in [-1, 1]."""
+        ...
+
+    def progress(self) -> float:
+        """Estimate how far the task has come, from 0 to 1."""
+        ...
+
+    def succeeded(self) -> bool:
+        """True if the task is done now."""
+        ...
+
+    def harm(self) -> bool:
+        """True if an operator would stop the robot now."""
+        ...
+
+
+class SceneSetup:
+    """A pause of `reset` in which a human sets a real scene up.
+
+    Args:
+        wait: Returns when the scene is ready.
+    """
+
+    def __init__(self, wait: Callable[[], object]) -> None:
+        self._wait = wait
+
+    def wait(self) -> None:
+        """Wait until the scene is ready."""
+        self._wait()
+
+    @contextlib.contextmanager
+    def answered_by(self, wait: Callable[[], object]) -> Iterator[None]:
+        """Let another function, such as the console's, wait for the human."""
+        before, self._wait = self._wait, wait
+        try:
+            yield
+        finally:
+            self._wait = before
+
+
+class InteractiveEnv(gymnasium.Env[Any, np.ndarray], ABC):
+    """A Gymnasium environment that policies learn in and operators drive.
+
+    Observations and actions are those of `experience`. Every step's `info` has `success`, a bool.
+    """
 
     experience: ExperienceSpec
-    in_real_time = False
-    """Whether a step takes as long as it lasts for everybody, and not only in the simulation."""
-    tells_success = True
-    """Whether it says what a success is."""
-    is_judged_by_return = False
-    """Whether its reward is something else than the success, so that a policy is judged by its return as well."""
+    """Layout of observations and actions."""
+    in_real_time: bool = False
+    """True if a step takes as long as the time it stands for, whoever acts."""
+    tells_success: bool = True
+    """True if `info["success"]` means something."""
+    is_judged_by_return: bool = False
+    """True if the reward is not the success, so that evaluations count the return as well."""
     return_to_reach: float | None = None
-    """The mean return at which it counts as solved, where somebody has said so."""
-    ask: Callable[[], object]
-    """Of a real arm: has a person set the scene up, and returns when they have."""
+    """Mean return at which the environment counts as solved; None if it declares none."""
+
+    @property
+    @abstractmethod
+    def scene(self) -> SceneView:
+        """The scene as people see it."""
+
+    @property
+    def teleoperation(self) -> Teleoperation | None:
+        """The kinematics of driving by hand; None if the environment has no known arms."""
+        return None
+
+    @property
+    def supervision(self) -> Supervision | None:
+        """The knowledge of the task; None if the environment has none."""
+        return None
+
+    @property
+    def scene_setup(self) -> SceneSetup | None:
+        """The pause in which a human sets the scene up; None if `reset` does it."""
+        return None
+
+    @abstractmethod
+    def images(self) -> dict[str, np.ndarray]:
+        """Render the policy's cameras now, each uint8 [image_size, image_size, 3]; empty for `obs="state"`."""
 
     def _declare_spaces(self, low: np.ndarray | float, high: np.ndarray | float) -> None:
-        """The spaces of `experience`, whose state lies between two bounds, float32 [n] or one number for all."""
+        """Set the spaces of `experience`; the bounds of the state are float32 [n] or one number for all."""
         spec = self.experience
         spaces: dict[str, gymnasium.Space[Any]] = {
             "state": gymnasium.spaces.Box(low, high, (spec.state.size,), np.float32)
@@ -39,72 +173,20 @@ class DrivableEnv(gymnasium.Env[Any, np.ndarray], ABC):
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (spec.action.size,), np.float32)
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
-        """An action, float64 [n] in [-1, 1], whatever is beyond cut off. Raises HilserlError where it is none."""
+        """Clip an action to [-1, 1], float64 [n]; raises HilserlError for any other shape and for NaN or infinity."""
         layout = self.experience.action
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (layout.size,) or not np.isfinite(action).all():
-            raise HilserlError(f"An action is {layout.size} finite numbers {layout.names}, got {action}.")
+            raise HilserlError(f"Invalid action {action}: expected {layout.size} finite numbers {layout.names}.")
         return np.clip(action, -1.0, 1.0)
 
-    @property
-    @abstractmethod
-    def scene(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """What the console draws; without anything in it, `drawing` is shown instead."""
 
-    @abstractmethod
-    def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:
-        """Calls `on_frame` at `frames` evenly spread moments of every control step."""
+def require_supervision(env: InteractiveEnv) -> Supervision:
+    """Return the environment's supervision.
 
-    @abstractmethod
-    def images(self) -> dict[str, np.ndarray]:
-        """What the policy's cameras see now, each uint8 [image_size, image_size, 3]; none where `obs="state"`."""
-
-    def drawing(self) -> np.ndarray | None:
-        """What a person is to see now where there is no `scene`, uint8 [h, w, 3]."""
-        return None
-
-    @abstractmethod
-    def picture(self, height: int, width: int) -> np.ndarray:
-        """What a film shows, uint8 [height, width, 3]."""
-
-    @abstractmethod
-    def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
-        """What of an action makes a motion along the world's axes, no faster than one full step.
-
-        Both are one number for each continuous action.
-        """
-
-    @abstractmethod
-    def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
-        """What of an action leads the tool of the arm of this name straight to a point of the world, no faster than one
-        full step; the others hold still. Raises HilserlError where no arm has it."""
-
-    @property
-    @abstractmethod
-    def tcp_positions_m(self) -> dict[str, np.ndarray]:
-        """Where the tool of the arm of each name is (world frame), float64 [3]."""
-
-    @property
-    @abstractmethod
-    def is_supervised(self) -> bool:
-        """Whether script, progress, success and harm are known."""
-
-    @abstractmethod
-    def expert_action(self) -> np.ndarray:
-        """What the task's script would do now, float64 [n] in [-1, 1]."""
-
-    @abstractmethod
-    def progress(self) -> float:
-        """How far the task has come, 0 to 1."""
-
-    @abstractmethod
-    def succeeded(self) -> bool:
-        """Whether the task is done now."""
-
-    @abstractmethod
-    def harm(self) -> bool:
-        """Whether a person would stop the robot now."""
-
-
-def nobody() -> None:
-    """Of a scene that need not be set up."""
+    Raises:
+        HilserlError: The environment has none, so that only a human or a policy can drive it.
+    """
+    if env.supervision is None:
+        raise HilserlError(f"{env.experience.task} has no script: choose a human operator, or --operator none.")
+    return env.supervision

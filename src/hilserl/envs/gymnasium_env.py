@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import gymnasium
-import mujoco
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from hilserl.data.spec import ActionLayout, Entry, ExperienceSpec, StateLayout
-from hilserl.envs.env import DrivableEnv, nobody
+from hilserl.envs.env import InteractiveEnv, SceneView
 from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves
 from hilserl.envs.images import letterboxed, resized
 from hilserl.errors import HilserlError
@@ -53,7 +52,7 @@ class _Form:
         return np.clip(own, low, high).astype(self.box.dtype).reshape(self.box.shape)
 
 
-class GymnasiumEnv(DrivableEnv):
+class GymnasiumEnv(InteractiveEnv):
     """An environment of another package.
 
     Its numbers become the state, each Box an entry; its pictures become cameras, and where it has none, what it draws
@@ -87,7 +86,7 @@ class GymnasiumEnv(DrivableEnv):
     ) -> None:
         if obs not in ("state", "pixels"):
             raise HilserlError(f"obs={obs!r} does not exist; there is 'state' and 'pixels'.")
-        self.name, self.ask, self.render_mode = name, nobody, "rgb_array"
+        self.name, self.render_mode = name, "rgb_array"
         self._sparse, self._ends_on_success = reward == "sparse", ends_on_success
         self._form = _form_of(name)
         self.tells_success = any(key in self._form.told for key in _SUCCESS)
@@ -111,12 +110,8 @@ class GymnasiumEnv(DrivableEnv):
         )
         self.metadata = {"render_modes": ["rgb_array"] if self._form.draws else [], "render_fps": fps}
         self._declare_spaces(-np.inf, np.inf)
-        model = mujoco.MjSpec().compile()
-        self._scene = model, mujoco.MjData(model)
+        self._scene = RenderedScene(name, self._env if self._form.draws else None)
         self._seen: Any = None
-        self._drawn: np.ndarray | None = None
-        self._succeeded = False
-        self._on_frame: tuple[Callable[[], object], int] = (nobody, 0)
 
     def _shots_of(self, obs: str, cameras: tuple[str, ...]) -> tuple[str, ...]:
         if obs == "state":
@@ -133,24 +128,22 @@ class GymnasiumEnv(DrivableEnv):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed)
         self._see(self._env.reset(seed=seed, options=options)[0])
-        self._succeeded = False
         return self._observe(), {"success": False}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         its_own = self._form.its_own(self._checked(action))
         observation, reward, terminated, truncated, info = self._env.step(its_own)
         self._see(observation)
-        self._succeeded = any(bool(info.get(key)) for key in _SUCCESS)
+        success = any(bool(info.get(key)) for key in _SUCCESS)
         if self._sparse:
-            reward, terminated = float(self._succeeded), terminated or self._succeeded
-        on_frame, frames = self._on_frame
-        for _ in range(frames):
-            on_frame()
+            reward, terminated = float(success), terminated or success
+        self._scene.show_step()
         terminated = bool(terminated) and self._ends_on_success
-        return self._observe(), float(reward), terminated, bool(truncated), {"success": self._succeeded}
+        return self._observe(), float(reward), terminated, bool(truncated), {"success": success}
 
     def _see(self, observation: Any) -> None:
-        self._seen, self._drawn = observation, None
+        self._seen = observation
+        self._scene.expire()
 
     def _observe(self) -> dict[str, np.ndarray]:
         values = {leaf.name: leaf.of(self._seen).ravel() for leaf in self._form.numbers}
@@ -158,73 +151,82 @@ class GymnasiumEnv(DrivableEnv):
 
     def images(self) -> dict[str, np.ndarray]:
         return {
-            name: resized(self._draw() if name == RENDERED else self._cameras[name].of(self._seen), height, width)
+            name: resized(
+                self._scene.native() if name == RENDERED else self._cameras[name].of(self._seen), height, width
+            )
             for name, (height, width, _) in self.experience.images
         }
 
     def render(self) -> np.ndarray:
-        """What the environment draws for people, uint8 [h, w, 3]. Raises HilserlError where it draws nothing."""
-        return self._draw()
+        """Render the environment for people, uint8 [h, w, 3]; raises HilserlError if it draws nothing."""
+        return self._scene.native()
 
-    def _draw(self) -> np.ndarray:
-        if not self._form.draws:
-            raise HilserlError(f"{self.name} draws nothing: it has no render mode rgb_array.")
+    @property
+    def scene(self) -> "RenderedScene":
+        """The environment's own rendering."""
+        return self._scene
+
+    def close(self) -> None:
+        """Close the wrapped environment."""
+        self._env.close()
+
+
+class RenderedScene(SceneView):
+    """A foreign environment's own rendering, drawn at most once a step.
+
+    Args:
+        name: The environment's name, for errors.
+        env: The environment; None if it draws nothing.
+    """
+
+    def __init__(self, name: str, env: gymnasium.Env[Any, Any] | None) -> None:
+        self._name, self._env = name, env
+        self._drawn: np.ndarray | None = None
+        self._on_frame: Callable[[], object] | None = None
+        self._frames = 0
+
+    def expire(self) -> None:
+        """Forget the image that was drawn, as the environment has changed."""
+        self._drawn = None
+
+    def show_step(self) -> None:
+        """Report the frames of a step that is done."""
+        for _ in range(self._frames):
+            if self._on_frame:
+                self._on_frame()
+
+    def native(self) -> np.ndarray:
+        """Render the environment at its own size, uint8 [h, w, 3].
+
+        Raises:
+            HilserlError: It draws nothing.
+        """
+        if self._env is None:
+            raise HilserlError(f"{self._name} draws nothing: it has no render mode rgb_array.")
         if self._drawn is None:
             try:
                 self._drawn = np.asarray(self._env.render(), np.uint8)
             except gymnasium.error.Error as error:
-                raise HilserlError(_in_words(f"{self.name} cannot draw", error)) from error
+                raise HilserlError(_in_words(f"{self._name} cannot draw", error)) from error
         return self._drawn
 
-    def picture(self, height: int, width: int) -> np.ndarray:
-        return letterboxed(self._draw(), height, width)
+    def image(self, height: int, width: int) -> np.ndarray:
+        """Render the environment into a black frame, uint8 [height, width, 3]."""
+        return letterboxed(self.native(), height, width)
 
-    def drawing(self) -> np.ndarray | None:
-        return self._draw() if self._form.draws else None
-
-    @property
-    def scene(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """An empty one."""
-        return self._scene
+    def console_image(self) -> np.ndarray | None:
+        """Render the environment at its own size, uint8 [h, w, 3]; None if it draws nothing."""
+        return self.native() if self._env is not None else None
 
     @contextlib.contextmanager
     def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
-        before, self._on_frame = self._on_frame, (on_frame, frames)
+        """Call `on_frame` `frames` times after every step."""
+        before = self._on_frame, self._frames
+        self._on_frame, self._frames = on_frame, frames
         try:
             yield
         finally:
-            self._on_frame = before
-
-    def close(self) -> None:
-        self._env.close()
-
-    def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
-        return motion
-
-    def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
-        del goal_m, arm
-        return (0.0,) * self.experience.action.size
-
-    @property
-    def tcp_positions_m(self) -> dict[str, np.ndarray]:
-        """Nobody knows; the marker of the console's only arm stays where it is."""
-        return {"": np.zeros(3)}
-
-    @property
-    def is_supervised(self) -> bool:
-        return False
-
-    def expert_action(self) -> np.ndarray:
-        raise HilserlError(f"{self.name} has no script: it needs a person, or nobody.")
-
-    def progress(self) -> float:
-        return 0.0
-
-    def succeeded(self) -> bool:
-        return self._succeeded
-
-    def harm(self) -> bool:
-        return False
+            self._on_frame, self._frames = before
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hilserl import tasks
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
 
 _OF_TASKS = {"frame": ("world", None), "crop": ({}, None), "randomise": (False,)}
@@ -25,7 +25,7 @@ def named(name: str) -> str:
     return name
 
 
-def make_env(name: str, **options: Any) -> DrivableEnv:
+def make_env(name: str, **options: Any) -> InteractiveEnv:
     """The simulated environment of a task, with the options of `ManipulationEnv`, or of another package.
 
     Raises HilserlError for options that only a task has.

@@ -4,13 +4,13 @@ import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-import mujoco
 import numpy as np
 
+from hilserl.envs.env import SceneSetup
+from hilserl.envs.robot_scene import RobotScene
 from hilserl.errors import HilserlError
 from hilserl.robot.client.cameras import Camera, open_camera
 from hilserl.robot.client.client import RobotClient
@@ -20,14 +20,13 @@ from hilserl.robot.control.backend import halted_error
 from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
 from hilserl.robot.control.timing import WINDOW, RateLimiter, percentiles_ms
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
-from hilserl.sim.cameras import Cameras, checked_crops
+from hilserl.sim.cameras import checked_crops
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl, turned
-from hilserl.sim.interface import CONTROL_DT_S, TaskEnv
-from hilserl.sim.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M, TCP_FROM_WRIST_M
+from hilserl.sim.panda import FINGER_RANGE_M, TCP_FROM_WRIST_M
 from hilserl.sim.reference_frame import FrameName
-from hilserl.sim.scene import OVERVIEW, ROBOT_PREFIX
-from hilserl.sim.simulation import Simulation
-from hilserl.sim.task import Task, scene_of
+from hilserl.sim.task import Task
+from hilserl.sim.task_env import CONTROL_DT_S, TaskEnv
+from hilserl.sim.teleoperation import ArmTeleoperation
 
 _SETTLE_S = 0.3
 """Between the arm's arrival at home and the first observation."""
@@ -63,13 +62,14 @@ class RobotEnv(TaskEnv):
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
+        scene_setup: SceneSetup | None = None,
     ) -> None:
         cameras = cameras or task.cameras
         self._setup, self._control = _drivable(task)
         limits = {"max_episode_steps": max_episode_steps, "ends_on_success": ends_on_success}
         super().__init__(task, obs, image_size, cameras, frame, **limits)
         self._config, self._dense = config, reward == "dense"
-        self.ask = _ask_at_the_terminal
+        self._scene_setup = scene_setup or SceneSetup(ask_at_the_terminal)
         self._needs_truth = self._dense or (obs == "state" and bool(task.state))
         self.render_mode, self._size = render_mode, (height, width)
         self._image_size, self._crops = image_size, checked_crops(cameras, crop or {})
@@ -77,22 +77,17 @@ class RobotEnv(TaskEnv):
         self._homing = Homing(self._client, config.reset_speed_m_per_s)
         self._cameras: dict[str, Camera] = {}
         self._fetchers = ThreadPoolExecutor(len(cameras) + 1, "robot")
-        self.simulation = _drawing(task)
-        self._pictures = Cameras(self.simulation.model)
-        self._home_m = self.simulation.arm.tcp_position_m
-        arm = self.simulation.model
-        self._q = np.array([arm.joint(ROBOT_PREFIX + name).qposadr[0] for name in ARM_JOINTS])
-        self._fingers = np.array([arm.joint(ROBOT_PREFIX + name).qposadr[0] for name in FINGER_JOINTS])
-        self._scene: str | None = None
+        self._scene = RobotScene(task, self._client)
+        self._home_m = self._scene.simulation.arm.tcp_position_m
+        self._supervision = RobotSupervision(self.teleoperation)
+        self._simulated_task: str | None = None
         self._connected = False
         self._episodes = 0
         self._orientation = to_xyzw(np.array(TOOL_DOWN_WXYZ))
         self._gripper_command, self._gripper_s = GRIPPER_OPEN, -np.inf
         self._state: dict[str, np.ndarray] = {}
         self._truth: dict[str, Any] | None = None
-        self._on_frame: Callable[[], object] | None = None
-        self._frame_s = CONTROL_DT_S
-        self._pace = RateLimiter(1 / CONTROL_DT_S, sleep=self._sleep)
+        self._pace = RateLimiter(1 / CONTROL_DT_S, sleep=self._scene.sleep)
         self._late_s: deque[float] = deque(maxlen=WINDOW)
         self._observe_s: deque[float] = deque(maxlen=WINDOW)
         self._command_s: deque[float] = deque(maxlen=WINDOW)
@@ -104,10 +99,12 @@ class RobotEnv(TaskEnv):
             raise HilserlError(f"What answers at {self._client.server} is no robot server: {health!r} to /health.")
         if health["mode"] == "halted":
             raise halted_error(health["halted_by"])
-        self._scene = health["scene"]
-        if self._scene not in (None, self.task.name):
-            raise HilserlError(f"The server at {self._client.server} simulates {self._scene}, not {self.task.name}.")
-        if self._scene is None and self._needs_truth:
+        self._simulated_task = health["scene"]
+        if self._simulated_task not in (None, self.task.name):
+            raise HilserlError(
+                f"The server at {self._client.server} simulates {self._simulated_task}, not {self.task.name}."
+            )
+        if self._simulated_task is None and self._needs_truth:
             raise HilserlError("A real arm does not know where the objects are; take obs='pixels' and a sparse reward.")
         for name, _ in self.experience.images:
             if name not in self._cameras:
@@ -133,8 +130,8 @@ class RobotEnv(TaskEnv):
             self._client.post("open_gripper")
         self._gripper_command, self._gripper_s = GRIPPER_OPEN, -np.inf
         self._go_home()
-        if self._scene is None:
-            self.ask()
+        if self._simulated_task is None:
+            self._scene_setup.wait()
         else:
             drawn = int(self.np_random.integers(2**31)) if seed is None else seed
             self._client.post("sim/reset", {"seed": drawn, "home": False})
@@ -166,9 +163,9 @@ class RobotEnv(TaskEnv):
         self._command(move, gripper)
         self._late_s.append(self._pace.wait())
         observation = self._observe()
-        success = self.succeeded()
+        success = self._truth is not None and self._supervision.succeeded()
         terminated, truncated = self._ends(success=success)
-        reward = self.progress() if self._dense else float(success)
+        reward = self._supervision.progress() if self._dense else float(success)
         return observation, reward, terminated, truncated, {"success": success}
 
     def _command(self, move: np.ndarray, gripper: float) -> None:
@@ -186,12 +183,12 @@ class RobotEnv(TaskEnv):
 
     def _observe(self) -> dict[str, np.ndarray]:
         begun_s = time.monotonic()
-        truth = self._fetchers.submit(self._client.get, "sim/truth") if self._scene else None
+        truth = self._fetchers.submit(self._client.get, "sim/truth") if self._simulated_task else None
         pictures = {name: self._fetchers.submit(self._picture, name) for name, _ in self.experience.images}
         self._state = self._client.state()
-        self._truth = truth.result() if truth else None
+        self._truth = self._supervision.truth = truth.result() if truth else None
         images = {name: picture.result() for name, picture in pictures.items()}
-        self._redraw(self._state)
+        self._scene.update(self._state, self._truth)
         self._observe_s.append(time.monotonic() - begun_s)
         return {"state": self._packed(), **images}
 
@@ -217,66 +214,30 @@ class RobotEnv(TaskEnv):
         seen = {e.name: np.array(objects[e.name]) for e in layout.entries if e.name in objects}
         return layout.pack(self._arms[0].observe(measured) | seen)
 
-    def _redraw(self, state: dict[str, np.ndarray]) -> None:
-        data = self.simulation.data
-        if self._truth:
-            data.qpos[:] = self._truth["qpos"]
-        data.qpos[self._q] = state["q"]
-        data.qpos[self._fingers] = FINGER_RANGE_M * state["gripper_pos"]
-        mujoco.mj_forward(self.simulation.model, data)
-
-    def _sleep(self, seconds: float) -> None:
-        """The rest of a step; where somebody watches, the drawing follows the arm meanwhile."""
-        until_s = time.monotonic() + seconds
-        while (left_s := until_s - time.monotonic()) > 0:
-            if self._on_frame is None or left_s < self._frame_s:
-                time.sleep(left_s)
-                return
-            time.sleep(self._frame_s)
-            self._redraw(self._client.state())
-            self._on_frame()
-
-    @contextlib.contextmanager
-    def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
-        self._on_frame, self._frame_s = on_frame, CONTROL_DT_S / frames
-        try:
-            yield
-        finally:
-            self._on_frame = None
-
-    @property
-    def tcp_positions_m(self) -> dict[str, np.ndarray]:
-        """Where it was measured last."""
+    def _tcp_positions_m(self) -> dict[str, np.ndarray]:
         return {self._setup.name: self._state["pose"][:3] if self._state else self._home_m}
 
     @property
-    def is_supervised(self) -> bool:
-        """Where the arm is simulated."""
-        return self._scene is not None
+    def scene(self) -> RobotScene:
+        """A drawing of the arm as it was measured last."""
+        return self._scene
+
+    @property
+    def supervision(self) -> "RobotSupervision | None":
+        """The simulated scene's knowledge of the task; None once the server has said that its arm is real."""
+        return None if self._connected and self._simulated_task is None else self._supervision
+
+    @property
+    def scene_setup(self) -> SceneSetup:
+        """The pause in which a human sets up the scene of a real arm."""
+        return self._scene_setup
 
     def images(self) -> dict[str, np.ndarray]:
         return {name: self._picture(name) for name, _ in self.experience.images}
 
-    def expert_action(self) -> np.ndarray:
-        if self._truth is None:
-            raise HilserlError("Of a real arm nobody knows what a script would do; let a person drive.")
-        return self._own(np.array(self._truth["expert_action"]))
-
-    def progress(self) -> float:
-        return self._truth["progress"] if self._truth else 0.0
-
-    def succeeded(self) -> bool:
-        return bool(self._truth and self._truth["success"])
-
-    def harm(self) -> bool:
-        return bool(self._truth and self._truth["harm"])
-
     def render(self) -> np.ndarray:
-        """The arm as it was last seen, drawn, uint8 [height, width, 3]."""
-        return self.picture(*self._size)
-
-    def picture(self, height: int, width: int) -> np.ndarray:
-        return self._pictures.render(self.simulation.data, OVERVIEW.name, height, width, for_people=True)
+        """Render the arm as it was measured last, uint8 [height, width, 3]."""
+        return self._scene.image(*self._size)
 
     def timing(self) -> dict[str, float]:
         """How well the last steps kept time, in milliseconds, and how many were late by a whole step."""
@@ -299,8 +260,38 @@ class RobotEnv(TaskEnv):
         self._cameras.clear()
         self._fetchers.shutdown()
         self._client.close()
-        self._pictures.close()
+        self._scene.close()
         self._connected = False
+
+
+class RobotSupervision:
+    """The task's knowledge of a scene that the robot server simulates."""
+
+    def __init__(self, teleoperation: ArmTeleoperation) -> None:
+        self._teleoperation = teleoperation
+        self.truth: dict[str, Any] | None = None
+        """The server's last answer to /sim/truth."""
+
+    def _known(self) -> dict[str, Any]:
+        if self.truth is None:
+            raise HilserlError("A real arm has no script to drive it; choose a human operator, as --operator console.")
+        return self.truth
+
+    def expert_action(self) -> np.ndarray:
+        """Return the script's action in the last observation, float64 [n] in [-1, 1]."""
+        return self._teleoperation.full_action(np.array(self._known()["expert_action"]))
+
+    def progress(self) -> float:
+        """Return how far the task had come at the last observation, from 0 to 1."""
+        return self._known()["progress"]
+
+    def succeeded(self) -> bool:
+        """True if the task was done at the last observation."""
+        return bool(self._known()["success"])
+
+    def harm(self) -> bool:
+        """True if an operator would have stopped the robot at the last observation."""
+        return bool(self._known()["harm"])
 
 
 def make_robot_env(task: type[Task], **options: Any) -> RobotEnv:
@@ -309,7 +300,7 @@ def make_robot_env(task: type[Task], **options: Any) -> RobotEnv:
     return RobotEnv(task(), RobotConfig(**robot), **options)
 
 
-def _ask_at_the_terminal() -> None:
+def ask_at_the_terminal() -> None:
     """Where there is one; a run without goes on by itself."""
     if sys.stdin.isatty():
         # Ctrl-D says as much as Enter.
@@ -341,9 +332,3 @@ def _drivable(task: Task) -> tuple[ArmSetup, PoseControl]:
             f"{type(setup.control).__name__}."
         )
     return setup, setup.control
-
-
-def _drawing(task: Task) -> Simulation:
-    simulation = Simulation(scene_of(task), CONTROL_DT_S, task.arms)
-    simulation.restart()
-    return simulation

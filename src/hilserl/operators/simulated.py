@@ -2,7 +2,6 @@
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from typing_extensions import override
@@ -10,26 +9,6 @@ from typing_extensions import override
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
-
-
-class Supervised(Protocol):
-    """A task as a simulated operator sees it; simulated environments provide this."""
-
-    def expert_action(self) -> np.ndarray:
-        """Return a good action from the present state, [n] in [-1, 1]."""
-        ...
-
-    def progress(self) -> float:
-        """Return the progress of the task, 0 to 1."""
-        ...
-
-    def harm(self) -> bool:
-        """Return True if a human operator would stop the robot now."""
-        ...
-
-    def succeeded(self) -> bool:
-        """Return True if the task looks done to a human operator."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +49,7 @@ class SimulatedOperatorConfig:
 class Demonstrator(Operator):
     """An operator who drives every step, as for a demonstration."""
 
-    def __init__(self, task: Supervised, layout: ActionLayout, config: SimulatedOperatorConfig, seed: int) -> None:
+    def __init__(self, task: Supervision, layout: ActionLayout, config: SimulatedOperatorConfig, seed: int) -> None:
         self._task, self._layout, self._config, self._seed = task, layout, config, seed
         self._rng = np.random.default_rng(seed)
 
@@ -104,7 +83,7 @@ class SimulatedOperator(Operator):
 
     def __init__(
         self,
-        task: Supervised,
+        task: Supervision,
         layout: ActionLayout,
         config: SimulatedOperatorConfig,
         seed: int,

@@ -10,8 +10,8 @@ import numpy as np
 from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
+from hilserl.envs.env import Supervision
 from hilserl.operators.operator import Operator
-from hilserl.operators.simulated import Supervised
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 
 _LONGEST_APPROACH_STEPS = 45
@@ -26,7 +26,7 @@ class Labeller(Operator):
     A play is a generator of control steps. The first half of every round of plays reaches for success.
     """
 
-    def __init__(self, task: Supervised, layout: ActionLayout, seed: int) -> None:
+    def __init__(self, task: Supervision, layout: ActionLayout, seed: int) -> None:
         self._task, self._layout, self._seed = task, layout, seed
         self._rng = np.random.default_rng(seed)
         self._speed = 1.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from hilserl.agents.agent import Actor, Agent, act
 from hilserl.data.episode_summary import wilson_interval
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.vision.frame_encoder import FrameEncoder
 
 
@@ -79,7 +79,7 @@ class Player:
 
 
 def evaluate(
-    env: DrivableEnv,
+    env: InteractiveEnv,
     player: Player,
     episodes: int,
     first_seed: int,
@@ -109,7 +109,7 @@ def evaluate(
     )
 
 
-def play_episode(env: DrivableEnv, player: Player, seed: int) -> tuple[bool, int, float]:
+def play_episode(env: InteractiveEnv, player: Player, seed: int) -> tuple[bool, int, float]:
     """One autonomous episode: whether it succeeded, its length in steps, and its return, undiscounted."""
     observation, _ = env.reset(seed=seed)
     steps, episode_return = 0, 0.0

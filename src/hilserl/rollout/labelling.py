@@ -8,7 +8,7 @@ from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.episodes import episode_files, read_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv, require_supervision
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated_labeller import Labeller
@@ -65,7 +65,7 @@ class LabelKeeper:
 
 
 def label(
-    env: DrivableEnv,
+    env: InteractiveEnv,
     operator: Operator,
     keeper: LabelKeeper,
     successes: int,
@@ -88,7 +88,7 @@ def label(
 
 
 def label_by_script(
-    env: DrivableEnv, keeper: LabelKeeper, successes: int, seed: int, *, stop: Callable[[LabelKeeper], bool]
+    env: InteractiveEnv, keeper: LabelKeeper, successes: int, seed: int, *, stop: Callable[[LabelKeeper], bool]
 ) -> None:
     """Lets the simulated labeller drive; the environment's own predicate is the label.
 
@@ -104,7 +104,7 @@ def label_by_script(
             )
         return stop(keeper)
 
-    label(env, Labeller(env, env.experience.action, seed), keeper, successes, seed, stop=watch)
+    label(env, Labeller(require_supervision(env), env.experience.action, seed), keeper, successes, seed, stop=watch)
 
 
 def label_recorded(folder: Path, task: str, out: Path, *, show: Callable[[LabelKeeper], object]) -> LabelKeeper:

@@ -59,7 +59,7 @@ def enact(env: ManipulationEnv, steps: Sequence[Step]) -> Enacted:
     observation, _ = env.reset(seed=steps[0].seed)
     keep()
     deviation = np.abs(observation["state"][where] - steps[0].observation["state"][where]).max()
-    with env.watched(keep, FRAMES_PER_STEP):
+    with env.scene.watched(keep, FRAMES_PER_STEP):
         for step in steps[1:]:
             observation = env.step(step.action)[0]
             deviation = max(deviation, np.abs(observation["state"][where] - step.observation["state"][where]).max())

@@ -8,7 +8,7 @@ import numpy as np
 from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import RewardFn, Step
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv, require_supervision
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
@@ -54,7 +54,7 @@ def hold_still(layout_size: int) -> Policy:
 
 
 def record(
-    env: DrivableEnv,
+    env: InteractiveEnv,
     operator: Operator,
     keeper: Keeper,
     successes: int,
@@ -77,7 +77,7 @@ def record(
 
 
 def record_demonstrations(
-    env: DrivableEnv,
+    env: InteractiveEnv,
     folder: Path,
     successes: int,
     seed: int,
@@ -92,7 +92,7 @@ def record_demonstrations(
     Raises HilserlError when most attempts fail.
     """
     keeper = Keeper(folder, env.experience, failures=keep_failures)
-    operator = Demonstrator(env, env.experience.action, config, seed)
+    operator = Demonstrator(require_supervision(env), env.experience.action, config, seed)
 
     def watch(keeper: Keeper, episodes: int) -> bool:
         show(keeper)

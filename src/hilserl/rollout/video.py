@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.files import atomically
 from hilserl.rollout.evaluation import Player, play_episode
 
@@ -20,7 +20,7 @@ _CAMERA_BORDER_PX = 2
 _CAMERA_COLOURS = ((214, 158, 46), (49, 130, 206))
 
 
-def film(path: Path, env: DrivableEnv, player: Player, seeds: range, height: int = 480, width: int = 640) -> None:
+def film(path: Path, env: InteractiveEnv, player: Player, seeds: range, height: int = 480, width: int = 640) -> None:
     """Plays the deterministic policy and writes one MP4 in real time; a border at each episode's end tells its outcome,
     where there is such a thing.
 
@@ -44,7 +44,7 @@ def film(path: Path, env: DrivableEnv, player: Player, seeds: range, height: int
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
 
             for seed in seeds:
-                with env.watched(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP):
+                with env.scene.watched(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP):
                     success, *_ = play_episode(env, player, seed)
                 last = _picture(env, height, width)
                 if env.tells_success:
@@ -58,13 +58,13 @@ def film(path: Path, env: DrivableEnv, player: Player, seeds: range, height: int
     atomically(path, write)
 
 
-def _column_px(env: DrivableEnv, height: int) -> int:
+def _column_px(env: InteractiveEnv, height: int) -> int:
     """The width of the policy's pictures: as many as there are fill the height, at most half of it each; even."""
     cameras = len(env.experience.images)
     return height // max(2, cameras) // 2 * 2 if cameras else 0
 
 
-def _picture(env: DrivableEnv, height: int, width: int) -> np.ndarray:
+def _picture(env: InteractiveEnv, height: int, width: int) -> np.ndarray:
     """The scene, and beside it what the policy's cameras see at this very moment.
 
     Between two control steps the policy sees nothing; there the cameras are drawn all the same, as a picture that
@@ -77,7 +77,7 @@ def _picture(env: DrivableEnv, height: int, width: int) -> np.ndarray:
         tile = column[index * side : (index + 1) * side]
         tile[:] = colour
         tile[inside, inside] = _enlarged(image, side - 2 * _CAMERA_BORDER_PX)
-    return np.hstack([env.picture(height, width), column])
+    return np.hstack([env.scene.image(height, width), column])
 
 
 def _enlarged(image: np.ndarray, side: int) -> np.ndarray:

@@ -1,7 +1,5 @@
 """The simulated environment of a task."""
 
-import contextlib
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -9,12 +7,14 @@ import numpy as np
 from hilserl.errors import HilserlError
 from hilserl.sim.arm import Arm
 from hilserl.sim.cameras import Cameras, checked_crops
-from hilserl.sim.interface import CONTROL_DT_S, TaskEnv, motion_towards
 from hilserl.sim.randomisation import Randomiser
 from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.scene import OVERVIEW
+from hilserl.sim.scene_view import SimulatedScene
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, scene_of
+from hilserl.sim.task_env import CONTROL_DT_S, TaskEnv
+from hilserl.sim.teleoperation import ArmTeleoperation, motion_towards
 
 
 class ManipulationEnv(TaskEnv):
@@ -50,6 +50,8 @@ class ManipulationEnv(TaskEnv):
         self.simulation = Simulation(scene_of(task), CONTROL_DT_S, task.arms)
         self._randomiser = Randomiser(self.simulation.model, task.randomisation, task.arms) if randomise else None
         self._cameras = Cameras(self.simulation.model)
+        self._scene = SimulatedScene(self.simulation, self._cameras)
+        self._supervision = TaskSupervision(task, self.simulation, self.teleoperation)
         model = self.simulation.model
         seen = {model.camera(number).name for number in range(model.ncam)} - {OVERVIEW.name}
         self._crops = checked_crops(cameras, crop or {}, seen)
@@ -72,7 +74,7 @@ class ManipulationEnv(TaskEnv):
             arm.command_gripper(gripper)
             arm.act(move)
         self.simulation.advance()
-        success = self.succeeded()
+        success = self._supervision.succeeded()
         terminated, truncated = self._ends(success=success)
         reward = self.task.dense_reward(self.simulation) if self._dense else float(success)
         return self._observe(), reward, terminated, truncated, {"success": success}
@@ -91,35 +93,49 @@ class ManipulationEnv(TaskEnv):
             for name, (height, width, _) in self.experience.images
         }
 
-    def render(self) -> np.ndarray:
-        """The scene for people, uint8 [height, width, 3]."""
-        return self.picture(*self._size)
-
-    def picture(self, height: int, width: int, camera: str = OVERVIEW.name) -> np.ndarray:
-        """Any camera at any size up to 1920 x 1080, uint8 [height, width, 3]."""
-        return self._cameras.render(self.simulation.data, camera, height, width, for_people=True)
-
-    def close(self) -> None:
-        self._cameras.close()
-
-    def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:
-        return self.simulation.watched(on_frame, frames)
+    @property
+    def scene(self) -> SimulatedScene:
+        """The simulated scene as people see it."""
+        return self._scene
 
     @property
-    def tcp_positions_m(self) -> dict[str, np.ndarray]:
+    def supervision(self) -> "TaskSupervision":
+        """The task's own knowledge of the simulation."""
+        return self._supervision
+
+    def _tcp_positions_m(self) -> dict[str, np.ndarray]:
         return {arm.setup.name: arm.tcp_position_m for arm in self.simulation.arms}
 
+    def render(self) -> np.ndarray:
+        """Render the scene for people, uint8 [height, width, 3]."""
+        return self._scene.image(*self._size)
+
+    def close(self) -> None:
+        """Release the cameras' OpenGL contexts."""
+        self._cameras.close()
+
+
+class TaskSupervision:
+    """A task's knowledge of its simulation."""
+
+    def __init__(self, task: Task, simulation: Simulation, teleoperation: ArmTeleoperation) -> None:
+        self._task, self._simulation, self._teleoperation = task, simulation, teleoperation
+
     def expert_action(self) -> np.ndarray:
-        return self._own(self.task.expert(self.simulation))
+        """Compute the task script's action in the present state, float64 [n] in [-1, 1]."""
+        return self._teleoperation.full_action(self._task.expert(self._simulation))
 
     def progress(self) -> float:
-        return self.task.progress(self.simulation)
+        """Estimate how far the task has come, from 0 to 1."""
+        return self._task.progress(self._simulation)
 
     def succeeded(self) -> bool:
-        return self.task.success(self.simulation)
+        """True if the task is done now."""
+        return self._task.success(self._simulation)
 
     def harm(self) -> bool:
-        return self.task.harm(self.simulation)
+        """True if an operator would stop the robot now."""
+        return self._task.harm(self._simulation)
 
 
 def _measured(arm: Arm) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hilserl.agents.agent import act
 from hilserl.data.step import Observation
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv, require_supervision
 from hilserl.operators.console.session import ConsoleSession, SessionReport
 from hilserl.operators.human import Role
 from hilserl.operators.operator import NoOperator, Operator
@@ -138,7 +138,7 @@ class ActorLoop:
 class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment whose steps, simulation and cameras, are timed."""
 
-    def __init__(self, env: DrivableEnv, stopwatch: Stopwatch) -> None:
+    def __init__(self, env: InteractiveEnv, stopwatch: Stopwatch) -> None:
         super().__init__(env)
         self._step = stopwatch.timed("environment", env.step)
 
@@ -146,10 +146,14 @@ class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._step(action)
 
 
-def _unattended(config: TrainConfig, env: DrivableEnv) -> Operator:
+def _unattended(config: TrainConfig, env: InteractiveEnv) -> Operator:
     if config.operator == "none":
         return NoOperator()
     gives_reward = config.reward == "human"
     return SimulatedOperator(
-        env, env.experience.action, config.simulated_operator, config.seed, gives_reward=gives_reward
+        require_supervision(env),
+        env.experience.action,
+        config.simulated_operator,
+        config.seed,
+        gives_reward=gives_reward,
     )

@@ -13,7 +13,7 @@ from hilserl.agents.agent import AgentConfig
 from hilserl.data.spec import ExperienceSpec
 from hilserl.envs import make as world
 from hilserl.envs.config import Where
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.simulated import SimulatedOperatorConfig
@@ -224,12 +224,12 @@ def with_settings(config: _Config, settings: Mapping[str, object]) -> _Config:
     return dataclasses.replace(cast("Any", config), **changes)
 
 
-def make_env(config: TrainConfig, **changes: Any) -> DrivableEnv:
+def make_env(config: TrainConfig, **changes: Any) -> InteractiveEnv:
     """The simulated environment of a run, but for the options of `ManipulationEnv` that are named."""
     return world.make_env(config.task, **(_options(config) | changes))
 
 
-def make_acting_env(config: TrainConfig, **changes: Any) -> DrivableEnv:
+def make_acting_env(config: TrainConfig, **changes: Any) -> InteractiveEnv:
     """The environment that a run acts in, but for the options that are named."""
     return config.where.open(config.task, **(_options(config) | changes))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hilserl.envs.config import Where
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.rollout.evaluation import Player
 from hilserl.runs.checkpoint import choose, load_checkpoint
 from hilserl.runs.run_dir import RunDir
@@ -21,7 +21,7 @@ class LoadedPolicy:
     config: TrainConfig
     checkpoint: Path
     player: Player
-    env: DrivableEnv
+    env: InteractiveEnv
 
 
 def load_policy(run: RunDir, checkpoint: str = "best", where: Where | None = None, **changes: Any) -> LoadedPolicy:

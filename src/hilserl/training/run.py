@@ -15,7 +15,7 @@ from hilserl.data.episodes import write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.envs import make as world
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 from hilserl.rewards.reward_fn import make_reward_fn
@@ -111,7 +111,7 @@ class Run:
         self.tally = RunCounters()
         self._started, self._earlier_seconds = time.monotonic(), 0.0
         self._solved = 0
-        self._env: DrivableEnv | None = None
+        self._env: InteractiveEnv | None = None
         self.restored: list[EpisodeSummary] = self._restore()
         self.log = MetricsLog(folder.metrics)
         self._next_eval = self._eval_after(self.tally.env_steps)
@@ -286,7 +286,7 @@ class Run:
     def _control_dt_s(self) -> float:
         return self._learner.spec.control_dt_s
 
-    def _judging(self) -> DrivableEnv:
+    def _judging(self) -> InteractiveEnv:
         """The environment of evaluations, made by the thread that evaluates: OpenGL wants it so."""
         if self._env is None:
             self._env = make_env(self.config)

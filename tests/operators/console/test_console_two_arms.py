@@ -29,7 +29,7 @@ def page(console: tuple[Loop, Page]) -> Page:
 
 
 def tools(loop: Loop) -> np.ndarray:
-    return np.array(list(loop.env.tcp_positions_m.values()))
+    return np.array(list(loop.env.teleoperation.tcp_positions_m.values()))
 
 
 def choose(page: Page, loop: Loop, arm: str) -> None:

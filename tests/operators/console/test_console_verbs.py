@@ -21,7 +21,7 @@ from hilserl.operators.devices.key_map import SPEED
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.sim.control import MAX_STEP_M
-from hilserl.sim.interface import CONTROL_DT_S
+from hilserl.sim.task_env import CONTROL_DT_S
 from hilserl.tasks import make_env
 from tests.support.console_page import chromium, open_page, press_until, wait_until
 from tests.support.loopback import free_port

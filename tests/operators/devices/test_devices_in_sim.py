@@ -104,7 +104,13 @@ def a_person(env: ManipulationEnv, reading: Reading) -> tuple[HumanOperator, Sai
     device = Said(reading)
     layout = env.experience.action
     person = HumanOperator(
-        [device], layout, Role(drives=True), env.motion_towards, lambda: None, lambda: 0.0, orient=env.world_to_action
+        [device],
+        layout,
+        Role(drives=True),
+        env.teleoperation.motion_towards,
+        lambda: None,
+        lambda: 0.0,
+        orient=env.teleoperation.world_to_action,
     )
     return person, device
 
@@ -209,10 +215,10 @@ def test_one_of_two_arms_moves_and_the_other_holds_still(both: ManipulationEnv, 
 
 def test_a_target_leads_the_arm_that_it_is_dragged_for(both: ManipulationEnv) -> None:
     both.reset(seed=0)
-    assert list(both.tcp_positions_m) == ["left", "right"]
-    assert (both.tcp_position_m == both.tcp_positions_m["left"]).all()
+    assert list(both.teleoperation.tcp_positions_m) == ["left", "right"]
+    assert (both.simulation.arm.tcp_position_m == both.teleoperation.tcp_positions_m["left"]).all()
     for arm, other in (("left", "right"), ("right", "left")):
-        start = both.tcp_positions_m
+        start = both.teleoperation.tcp_positions_m
         goal = start[arm] + (0.05, 0.03, 0.04)
         x, y, z = goal.tolist()
         person, device = a_person(both, Reading(True, goal_m=(x, y, z), goal_arm=arm))
@@ -221,7 +227,7 @@ def test_a_target_leads_the_arm_that_it_is_dragged_for(both: ManipulationEnv) ->
             person.intent()
             device.reading = said
         drive(both, person, steps=12)
-        assert np.linalg.norm(both.tcp_positions_m[arm] - goal) < 0.01
-        assert np.linalg.norm(both.tcp_positions_m[other] - start[other]) < 0.005
+        assert np.linalg.norm(both.teleoperation.tcp_positions_m[arm] - goal) < 0.01
+        assert np.linalg.norm(both.teleoperation.tcp_positions_m[other] - start[other]) < 0.005
     with pytest.raises(HilserlError, match=r"'middle'.*left, right"):
-        both.motion_towards((0.4, 0.0, 0.2), "middle")
+        both.teleoperation.motion_towards((0.4, 0.0, 0.2), "middle")

@@ -63,6 +63,12 @@ class _Inbox(plugin.SimPlugin):
         )
 
 
+def empty_scene() -> tuple[mujoco.MjModel, mujoco.MjData]:
+    """Compile a model without anything in it, as MuJoCo Studio's viewers draw nothing else."""
+    model = mujoco.MjSpec().compile()
+    return model, mujoco.MjData(model)
+
+
 class Console:
     """A source of what the person does, and the place where they see what goes on.
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Observation, Step
-from hilserl.envs.env import DrivableEnv
+from hilserl.envs.env import InteractiveEnv
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig, DeviceName, open_devices
-from hilserl.operators.console.console import FRAMES_PER_STEP, Console
+from hilserl.operators.console.console import FRAMES_PER_STEP, Console, empty_scene
 from hilserl.operators.console.messages import ConsoleStatus, Curve
 from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import HumanOperator, Role
@@ -52,7 +52,7 @@ class ConsoleSession:
 
     def __init__(
         self,
-        env: DrivableEnv,
+        env: InteractiveEnv,
         role: Role,
         *,
         console: ConsoleConfig,
@@ -69,8 +69,9 @@ class ConsoleSession:
             self._console = self._open_console(console, role)
             unless_opened.pop_all()
         sources = [self._console, *self._devices]
-        self.person = HumanOperator(sources, layout, role, env.motion_towards, self._idle, orient=env.world_to_action)
-        env.ask, self._interrupt = self._ask, Interrupt()
+        towards, orient = _kinematics(env)
+        self.person = HumanOperator(sources, layout, role, towards, self._idle, orient=orient)
+        self._interrupt = Interrupt()
         self._reported = -_STATUS_S
         self._step: Step | None = None
         self._outcome, self._success = "", False
@@ -81,10 +82,11 @@ class ConsoleSession:
 
     def _open_console(self, console: ConsoleConfig, role: Role) -> Console:
         env, layout = self._env, self._env.experience.action
+        teleoperation = env.teleoperation
         return Console(
-            *env.scene,
+            *(env.scene.model_and_data or empty_scene()),
             layout,
-            lambda arm: env.tcp_positions_m[arm],
+            lambda arm: teleoperation.tcp_positions_m[arm] if teleoperation else np.zeros(3),
             view=console.view,
             port=console.port,
             keys=keys_for(layout, labels=role.labels),
@@ -102,7 +104,9 @@ class ConsoleSession:
             stack.callback(self._console.close)
             for device in self._devices:
                 stack.callback(device.close)
-            stack.enter_context(self._env.watched(self._frame, FRAMES_PER_STEP))
+            if self._env.scene_setup:
+                stack.enter_context(self._env.scene_setup.answered_by(self._ask))
+            stack.enter_context(self._env.scene.watched(self._frame, FRAMES_PER_STEP))
             yield
 
     @property
@@ -149,12 +153,12 @@ class ConsoleSession:
         if self._value is not None and self._step is not None and not step.is_reset:
             self._values.append(self._value(self._step.observation, step.action))
         self._step, self._saying = step, ""
-        progress = self._env.progress()
+        progress = self._env.supervision.progress() if self._env.supervision else 0.0
         if step.is_reset or progress > self._best + _NOTICEABLE_PROGRESS:
             self._best, self._since_progress = progress, 0
         else:
             self._since_progress += 1
-        self._console.on_step(step, self._env.drawing)
+        self._console.on_step(step, self._env.scene.console_image)
         self._show_now_and_then()
 
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
@@ -226,7 +230,7 @@ class ConsoleSession:
     def _advice(self) -> tuple[str, ...]:
         seconds = self._since_progress * self._env.experience.control_dt_s
         lines = []
-        if self._env.is_supervised:
+        if self._env.supervision:
             lines.append(f"No progress for {seconds:.1f} s" if seconds >= 1.0 else "Progress is being made")
         if len(self._values) >= _TREND_STEPS:
             half = _TREND_STEPS // 2
@@ -235,3 +239,15 @@ class ConsoleSession:
             trend = "rising" if change > _NOTICEABLE_TREND else "falling" if change < -_NOTICEABLE_TREND else "level"
             lines.append(f"Expected value {values[-1]:.2f}, {trend}")
         return tuple(lines)
+
+
+def _kinematics(
+    env: InteractiveEnv,
+) -> tuple[
+    Callable[[tuple[float, float, float], str], tuple[float, ...]], Callable[[tuple[float, ...]], tuple[float, ...]]
+]:
+    """Return how to move towards a point and along the world's axes; without known arms, not at all and unchanged."""
+    if env.teleoperation:
+        return env.teleoperation.motion_towards, env.teleoperation.world_to_action
+    still = (0.0,) * len(env.experience.action.continuous)
+    return lambda goal_m, arm: still, lambda motion: motion  # noqa: ARG005

@@ -1,18 +1,19 @@
-"""What the policy and the person see and do of a task, be its arm simulated or real."""
+"""The base class of environments of a task, with a simulated or a real arm."""
 
 import math
+from abc import abstractmethod
 from typing import Literal
 
-import mujoco
 import numpy as np
 
 from hilserl.data.spec import ExperienceSpec, StateLayout
-from hilserl.envs.env import DrivableEnv, nobody
-from hilserl.errors import HilserlError, unknown
-from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl, action_layout, turn_between
+from hilserl.envs.env import InteractiveEnv
+from hilserl.errors import HilserlError
+from hilserl.sim.control import action_layout
 from hilserl.sim.reference_frame import ArmView, FrameName
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task
+from hilserl.sim.teleoperation import ArmTeleoperation
 
 CONTROL_DT_S = 0.1
 
@@ -27,28 +28,7 @@ def steps_of(seconds: float) -> int:
     return round(seconds / CONTROL_DT_S)
 
 
-def motion_towards(
-    arm: ArmSetup,
-    tool_m: np.ndarray,
-    goal_m: np.ndarray,
-    tool_wxyz: np.ndarray | None = None,
-    goal_wxyz: np.ndarray | None = None,
-) -> np.ndarray:
-    """The move that leads a tool straight to a point or a pose, no faster than one full step; float64 [6].
-
-    A tool that exerts wrenches is drawn there, the harder the further away it is.
-    """
-    control, move = arm.control, np.zeros(6)
-    posed = isinstance(control, PoseControl)
-    motion = (goal_m - tool_m) / (control.max_step_m if posed else MAX_STEP_M)
-    move[:3] = motion / max(1.0, np.abs(motion).max())
-    if posed and control.max_step_rad and tool_wxyz is not None and goal_wxyz is not None:
-        turn = turn_between(tool_wxyz, goal_wxyz) / control.max_step_rad
-        move[3:] = turn / max(1.0, np.abs(turn).max())
-    return move
-
-
-class TaskEnv(DrivableEnv):
+class TaskEnv(InteractiveEnv):
     """The arms of one task. An action is numbers in [-1, 1], named in `experience.action` (`sim/control.py` says what
     they do: by default [dx, dy, dz, gripper]); a gripper closes at -1 and opens at +1.
 
@@ -78,7 +58,7 @@ class TaskEnv(DrivableEnv):
     ) -> None:
         if obs not in ("state", "pixels"):
             raise HilserlError(f"obs={obs!r} does not exist; there is 'state' and 'pixels'.")
-        self.task, self.ask = task, nobody
+        self.task = task
         self._max_steps = task.max_episode_steps if max_episode_steps is None else max_episode_steps
         self._ends_on_success = ends_on_success
         self._steps = 0
@@ -88,6 +68,7 @@ class TaskEnv(DrivableEnv):
         shape = (image_size, image_size, 3)
         images = tuple((name, shape) for name in cameras) if obs == "pixels" else ()
         self.experience = ExperienceSpec(task.name, layout, action_layout(task.arms), images, CONTROL_DT_S)
+        self._teleoperation = ArmTeleoperation(self._arms, self.experience.action, self._tcp_positions_m)
         bound = _STATE_BOUND * layout.scale
         self._declare_spaces(layout.centre - bound, layout.centre + bound)
 
@@ -115,39 +96,11 @@ class TaskEnv(DrivableEnv):
         for arm in self._arms:
             arm.begin()
 
-    def _own(self, action: np.ndarray) -> np.ndarray:
-        """An action along the world's axes as one of this environment's."""
-        own = np.clip(action, -1.0, 1.0)
-        continuous = list(self.experience.action.continuous)
-        own[continuous] = self.world_to_action(tuple(own[continuous]))
-        return own
-
-    def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
-        own: list[float] = []
-        for arm in self._arms:
-            part = motion[len(own) : len(own) + len(arm.setup.axes)]
-            own.extend(arm.motion(arm.setup.move_of(part)))
-        return tuple(own)
-
-    def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
-        tools = self.tcp_positions_m
-        if arm not in tools:
-            raise unknown("arm", arm, tools)
-        own: list[float] = []
-        for view in self._arms:
-            led = view.setup.name == arm
-            own.extend(view.motion(motion_towards(view.setup, tools[arm], np.array(goal_m)) if led else np.zeros(6)))
-        return tuple(own)
-
     @property
-    def tcp_position_m(self) -> np.ndarray:
-        """Where the first arm's tool is (world frame), float64 [3]."""
-        return self.tcp_positions_m[self.task.arms[0].name]
+    def teleoperation(self) -> ArmTeleoperation:
+        """The kinematics of driving the task's arms."""
+        return self._teleoperation
 
-    @property
-    def scene(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        return self.simulation.model, self.simulation.data
-
-    @property
-    def is_supervised(self) -> bool:
-        return True
+    @abstractmethod
+    def _tcp_positions_m(self) -> dict[str, np.ndarray]:
+        """Measure the tool positions by arm name (world frame), each float64 [3]."""

@@ -1,0 +1,85 @@
+"""The scene around an arm behind a robot server, drawn from what the server tells."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from hilserl.envs.env import SceneView
+from hilserl.robot.client.client import RobotClient
+from hilserl.sim.cameras import Cameras
+from hilserl.sim.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M
+from hilserl.sim.scene import OVERVIEW, ROBOT_PREFIX
+from hilserl.sim.simulation import Simulation
+from hilserl.sim.task import Task, scene_of
+from hilserl.sim.task_env import CONTROL_DT_S
+
+
+class RobotScene(SceneView):
+    """A drawing of the task's scene in which the arm stands as it was measured last; nothing in it moves by itself.
+
+    Args:
+        task: The task whose scene is drawn.
+        client: Where the arm's state is read from while a step lasts.
+    """
+
+    def __init__(self, task: Task, client: RobotClient) -> None:
+        self._client = client
+        self.simulation = Simulation(scene_of(task), CONTROL_DT_S, task.arms)
+        self.simulation.restart()
+        self._cameras = Cameras(self.simulation.model)
+        model = self.simulation.model
+        self._joints = np.array([model.joint(ROBOT_PREFIX + name).qposadr[0] for name in ARM_JOINTS])
+        self._fingers = np.array([model.joint(ROBOT_PREFIX + name).qposadr[0] for name in FINGER_JOINTS])
+        self._objects_qpos: np.ndarray | None = None
+        self._on_frame: Callable[[], object] | None = None
+        self._frame_s = CONTROL_DT_S
+
+    @property
+    def model_and_data(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """MuJoCo's model and data."""
+        return self.simulation.model, self.simulation.data
+
+    def image(self, height: int, width: int) -> np.ndarray:
+        """Render the arm as it was measured last, uint8 [height, width, 3]."""
+        return self._cameras.render(self.simulation.data, OVERVIEW.name, height, width, for_people=True)
+
+    def update(self, state: dict[str, np.ndarray], truth: dict[str, Any] | None) -> None:
+        """Draw the arm's state (/getstate) and, if the scene is simulated, its truth (/sim/truth)."""
+        self._objects_qpos = np.array(truth["qpos"]) if truth else None
+        self._redraw(state)
+
+    def _redraw(self, state: dict[str, np.ndarray]) -> None:
+        data = self.simulation.data
+        if self._objects_qpos is not None:
+            data.qpos[:] = self._objects_qpos
+        data.qpos[self._joints] = state["q"]
+        data.qpos[self._fingers] = FINGER_RANGE_M * state["gripper_pos"]
+        mujoco.mj_forward(self.simulation.model, data)
+
+    @contextlib.contextmanager
+    def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
+        """Call `on_frame` at most `frames` times a control step, while `sleep` waits for its end."""
+        self._on_frame, self._frame_s = on_frame, CONTROL_DT_S / frames
+        try:
+            yield
+        finally:
+            self._on_frame = None
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for the rest of a step; if the scene is watched, the drawing follows the arm meanwhile."""
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._on_frame is None or left_s < self._frame_s:
+                time.sleep(left_s)
+                return
+            time.sleep(self._frame_s)
+            self._redraw(self._client.state())
+            self._on_frame()
+
+    def close(self) -> None:
+        """Release the OpenGL contexts."""
+        self._cameras.close()
