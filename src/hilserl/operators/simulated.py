@@ -7,6 +7,7 @@ import numpy as np
 from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
+from hilserl.envs.env import Supervision
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 
