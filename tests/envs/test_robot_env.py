@@ -2,10 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import av
 import gymnasium
 import numpy as np
 import pytest
@@ -14,18 +12,14 @@ from hilserl import tasks
 from hilserl.envs.env import SceneSetup, require_supervision
 from hilserl.envs.robot_env import RobotEnv, wrist_wrench
 from hilserl.errors import HilserlError
-from hilserl.robot.client.cameras import open_camera, resize
-from hilserl.robot.client.client import RobotClient
 from hilserl.robot.client.config import RobotConfig
 from hilserl.robot.control.backend import ArmStateError, LostError
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.drivers.sim.driver import SimArm
-from hilserl.sim.cameras import Crop
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
-from tests.support.loopback import until
 from tests.support.robot_rig import Rig, serving, sim_backend
 
 
@@ -70,12 +64,6 @@ def test_gymnasium_makes_it_by_name() -> None:
     env = gymnasium.make("hilserl/FrankaPickCube-v0", server="http://127.0.0.1:9", gripper_pause_s=0.5)
     assert isinstance(env.unwrapped, RobotEnv)
     env.close()
-
-
-@pytest.mark.parametrize("server", ["", "127.0.0.1:5000", "ftp://host", "http://"])
-def test_an_address_that_is_none_is_refused(server: str) -> None:
-    with pytest.raises(HilserlError, match="address"):
-        RobotClient(server)
 
 
 def test_an_episode_begins_as_the_simulated_one_does(rig: Rig) -> None:
@@ -267,84 +255,6 @@ def test_frames_are_seen_while_a_step_lasts(rig: Rig) -> None:
         assert 1 <= len(seen) <= 4
         assert np.ptp(np.array(seen), axis=0).max() >= 0
         assert env.render().shape == (480, 640, 3)
-
-
-def test_a_crop_is_the_part_of_the_picture_at_full_size(rig: Rig) -> None:
-    top, left, height, width = 0.25, 0.5, 0.5, 0.5
-    client = RobotClient(f"http://127.0.0.1:{rig.port}")
-    camera = open_camera("front", "server", client)
-    whole = client.image("front", 64, 64)
-    # The arm trembles between two pictures.
-    seen = camera.read(32, Crop(top, left, height, width)).astype(float)
-    assert np.abs(seen - whole[16:48, 32:]).mean() < 3
-    assert np.abs(seen - whole[:32, :32]).mean() > 3
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What OpenCV takes for a camera: left half red, right half blue, for ten minutes."""
-    path = tmp_path_factory.mktemp("camera") / "film.mp4"
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[:, :32, 0] = picture[:, 32:, 2] = 200
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "0", "preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
-        for _ in range(40):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    return path
-
-
-def test_a_camera_of_this_machine_shows_what_is_before_it(film: Path) -> None:
-    camera = open_camera("front", f"opencv:{film}", RobotClient("http://127.0.0.1:9"))
-    picture = camera.read(32, None)
-    assert picture.shape == (32, 32, 3)
-    assert picture.dtype == np.uint8
-    assert np.allclose(picture[:, 3].mean(axis=0), [200, 0, 0], atol=25)
-    assert np.allclose(camera.read(32, Crop(0.0, 0.5, 1.0, 0.5)).mean(axis=(0, 1)), [0, 0, 200], atol=25)
-    camera.close()
-
-
-def test_a_camera_that_stops_is_lost(film: Path) -> None:
-    """The film ends after a second, and then nothing comes."""
-    camera = open_camera("front", f"opencv:{film}", RobotClient("http://127.0.0.1:9"))
-
-    def shows() -> bool:
-        try:
-            return camera.read(8, None) is None
-        except LostError as error:
-            return "no picture for" in str(error)
-
-    until(shows, "the end")
-    camera.close()
-
-
-@pytest.mark.parametrize("source", ["", "opencv:", "webcam:0", "server:front", "realsense"])
-def test_a_source_that_is_none_is_refused(source: str) -> None:
-    with pytest.raises(HilserlError, match="opencv:NUMBER"):
-        open_camera("front", source, RobotClient("http://127.0.0.1:9"))
-
-
-def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HilserlError, match="cannot open"):
-        open_camera("front", f"opencv:{tmp_path / 'none'}", RobotClient("http://127.0.0.1:9"))
-    with pytest.raises(HilserlError, match=r"hilserl\[realsense\]"):
-        open_camera("front", "realsense:123", RobotClient("http://127.0.0.1:9"))
-
-
-def test_a_picture_is_made_smaller_by_averaging() -> None:
-    import cv2
-
-    picture = np.zeros((4, 8, 3), np.uint8)
-    picture[:, ::2] = 100
-    assert np.array_equal(resize(cv2, picture, 2, Crop(0, 0, 1, 1)), np.full((2, 2, 3), 50, np.uint8))
-
-
-def test_settings_that_make_no_sense_are_refused() -> None:
-    for wrong in ({"gripper_pause_s": -1.0}, {"reset_speed_m_per_s": 0.0}, {"joint_reset_every": -1}):
-        with pytest.raises(HilserlError, match=next(iter(wrong))):
-            RobotConfig(**wrong)
 
 
 def test_every_task_has_a_robot() -> None:
