@@ -96,7 +96,9 @@ class RobotEnv(TaskEnv):
         """Finds the server and the cameras. Raises as `reset` does, and HilserlError where the scene is another one."""
         health = self._client.get("health")
         if not (isinstance(health, dict) and {"mode", "scene"} <= health.keys()):
-            raise HilserlError(f"The server at {self._client.server} is not a robot server: it answers {health!r} to /health.")
+            raise HilserlError(
+                f"The server at {self._client.server} is not a robot server: it answers {health!r} to /health."
+            )
         if health["mode"] == "halted":
             raise halted_error(health["halted_by"])
         self._simulated_task = health["scene"]
