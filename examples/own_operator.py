@@ -1,0 +1,56 @@
+"""Write an operator that takes over when the policy stands still, and record what happens.
+
+python examples/own_operator.py --out episodes
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import hilserl
+from hilserl.operators.takeover import GripperRequest
+from hilserl.rollout.recording import hold_still
+from hilserl.rollout.rollout import Rollout
+from hilserl.runs.run_dir import EpisodeWriter
+from hilserl.sim.environment import ManipulationEnv
+
+
+class PatientOperator(hilserl.Operator):
+    """Leaves the policy alone for some steps, then drives as the task's script does."""
+
+    def __init__(self, env: ManipulationEnv, patience_steps: int = 10) -> None:
+        self._env, self._patience_steps = env, patience_steps
+        self._steps = 0
+
+    def begin_episode(self, episode: int) -> None:
+        """Start to count."""
+        del episode
+        self._steps = 0
+
+    def intent(self) -> hilserl.OperatorIntent:
+        """Return what to do now: nothing, or a motion and a request to the gripper."""
+        self._steps += 1
+        if self._steps <= self._patience_steps:
+            return hilserl.OperatorIntent(engaged=False)
+        *motion, gripper = self._env.expert_action()
+        return hilserl.OperatorIntent(True, tuple(map(float, motion)), (GripperRequest(int(np.sign(gripper))),))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=100)
+    arguments = parser.parse_args()
+
+    env = hilserl.make_env("pick_cube", obs="state")
+    writer = EpisodeWriter(arguments.out, env.experience)
+    rollout = Rollout(env, env.experience, PatientOperator(env), [writer], seed=0, stream="example")
+    policy = hold_still(env.experience.action.size)
+    for _ in range(arguments.steps):
+        rollout.step(policy)
+    rollout.end_episode()
+    for steps in hilserl.read_episodes(arguments.out):
+        print(
+            f"episode {steps[0].episode}: {sum(s.intervened for s in steps)} of {len(steps) - 1} steps by the operator"
+        )

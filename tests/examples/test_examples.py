@@ -1,0 +1,62 @@
+"""The example scripts: each runs, says what it did, and stays short."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hilserl.operators.simulated import SimulatedOperatorConfig
+from hilserl.rollout.recording import record_demonstrations
+from hilserl.tasks import make_env
+from tests.support.robot_rig import serving, sim_backend
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MAX_LINES = 60
+SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+
+
+def run_example(name: str, *words: str | Path) -> str:
+    """Run an example as a user does and return its output."""
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *map(str, words)]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_examples_stay_short(script: Path) -> None:
+    assert len(script.read_text().splitlines()) < MAX_LINES
+
+
+def test_train_from_python_and_load_policy(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    small = ("--max-env-steps", "110", "--demonstrations", "1", "--eval-episodes", "1")
+    assert "of 1 episodes succeed after 110 steps" in run_example("train_from_python", run_dir, *small)
+    assert "episode 0:" in run_example("load_policy", run_dir, "--episodes", "1")
+
+
+def test_own_task_is_solved() -> None:
+    assert "The ball is reached after" in run_example("own_task")
+
+
+def test_own_operator_takes_over(tmp_path: Path) -> None:
+    shown = run_example("own_operator", "--out", tmp_path / "episodes", "--steps", "20")
+    assert "episode 0: 9 of 19 steps by the operator" in shown
+
+
+def test_read_episodes_prints_one_line_each(tmp_path: Path) -> None:
+    env = make_env("pick_cube", obs="state")
+    record_demonstrations(env, tmp_path / "demos", 2, 0, SimulatedOperatorConfig())
+    env.close()
+    shown = run_example("read_episodes", tmp_path / "demos")
+    assert shown.count("success: True") == 2
+
+
+def test_drive_the_robot_server_moves_the_arm() -> None:
+    with sim_backend() as backend, serving(backend) as rig:
+        shown = run_example("drive_the_robot_server", f"http://127.0.0.1:{rig.port}", "--steps", "2")
+    heights = [float(line.split()[-2]) for line in shown.splitlines() if line.startswith("height")]
+    assert "mode: impedance" in shown
+    assert len(heights) == 4
