@@ -51,6 +51,5 @@ if __name__ == "__main__":
         rollout.step(policy)
     rollout.end_episode()
     for steps in hilserl.read_episodes(arguments.out):
-        print(
-            f"episode {steps[0].episode}: {sum(s.intervened for s in steps)} of {len(steps) - 1} steps by the operator"
-        )
+        human_steps = sum(step.intervened for step in steps)
+        print(f"episode {steps[0].episode}: {human_steps} of {len(steps) - 1} steps by the operator")

@@ -131,11 +131,13 @@ class EpisodeWriter:
         write_episode(self._folder / f"{steps[0].episode:06d}.parquet", steps, self._spec)
 
 
-def read_episodes(folder: Path, spec: ExperienceSpec | None = None, *, more_cameras: bool = False) -> Iterator[list[Step]]:
+def read_episodes(
+    folder: Path, spec: ExperienceSpec | None = None, *, more_cameras: bool = False
+) -> Iterator[list[Step]]:
     """All episodes of a folder, in order, one at a time: their images may take more memory than there is.
 
-    Without `spec` they may be of any task. With `more_cameras` they may have been recorded with cameras that the spec does not have, which are left out. Raises
-    HilserlError for one that is damaged or of another spec.
+    Without `spec` they may be of any task. With `more_cameras` they may have been recorded with cameras that the spec
+    does not have, which are left out. Raises HilserlError for one that is damaged or of another spec.
     """
     for path in episode_files(folder):
         steps, found = read_episode(path)
