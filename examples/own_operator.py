@@ -33,7 +33,7 @@ class PatientOperator(hilserl.Operator):
         self._steps += 1
         if self._steps <= self._patience_steps:
             return hilserl.OperatorIntent(engaged=False)
-        *motion, gripper = self._env.expert_action()
+        *motion, gripper = self._env.supervision.expert_action()
         return hilserl.OperatorIntent(True, tuple(map(float, motion)), (GripperRequest(int(np.sign(gripper))),))
 
 

@@ -52,5 +52,5 @@ class ReachBall(hilserl.Task):
 if __name__ == "__main__":
     env = ManipulationEnv(ReachBall(), obs="state")
     env.reset(seed=0)
-    steps = next(step for step in range(1, 51) if env.step(env.expert_action())[2])
+    steps = next(step for step in range(1, 51) if env.step(env.supervision.expert_action())[2])
     print(f"The ball is reached after {steps} steps.")

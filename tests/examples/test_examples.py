@@ -35,7 +35,10 @@ def test_examples_stay_short(script: Path) -> None:
     assert len(script.read_text().splitlines()) < MAX_LINES
 
 
-def test_train_from_python_and_load_policy(tmp_path: Path, run_example: Callable[..., str]) -> None:
+def test_train_from_python_and_load_policy(
+    tmp_path: Path, run_example: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
     run_dir = tmp_path / "run"
     small = ("--max-env-steps", "20", "--demonstrations", "1", "--eval-episodes", "1")
     assert "of 1 episodes succeed after 20 steps" in run_example("train_from_python", run_dir, *small)
