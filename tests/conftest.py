@@ -1,11 +1,21 @@
 """What several tests share."""
 
+import importlib.util
 import os
 import tempfile
+
+from jaxtyping import install_import_hook
 
 # Compiled once, used by every test and by the processes that tests start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/hilserl-test-compilations")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+# Signatures of these packages are checked at every call, shapes of arrays included; the hook acts on later imports.
+if importlib.util.find_spec("beartype"):
+    from tests.support import shape_checks
+
+    packages = ["hilserl.agents", "hilserl.vision", "hilserl.rewards", "hilserl.data"]
+    install_import_hook(packages, f"{shape_checks.__name__}.check")
 
 from collections.abc import Iterator
 

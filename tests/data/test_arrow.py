@@ -132,7 +132,7 @@ def test_the_layout_finds_its_entries() -> None:
     assert vector[layout.slice("a")].tolist() == [8.0, 9.0]
     assert vector[layout.slice("b")].tolist() == [1.0, 2.0, 3.0]
     assert layout.centre.tolist() == [0.0, 0.0, 1.0, 1.0, 1.0]
-    with pytest.raises(HilserlError, match="it has: a, b"):
+    with pytest.raises(HilserlError, match="Available: a, b"):
         layout.slice("c")
     with pytest.raises(HilserlError, match="do not match"):
         layout.pack({"a": np.zeros(2)})

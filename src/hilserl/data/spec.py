@@ -1,28 +1,30 @@
-"""Layouts of state, action and images that producer and consumer share."""
+"""Layouts of state, action and images that the producer and the consumer of experience share."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hilserl.errors import HilserlError
 
 FORMAT_VERSION = 3
+"""Version of the format of recorded and transmitted experience."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A named run of numbers in the state vector.
+class StateEntry:
+    """Named group of consecutive numbers in the state vector.
 
-    `centre` and `scale` (in the entry's unit) give its nominal range: a network sees `(value - centre) / scale`.
+    `centre` and `scale` give the nominal range: the networks' input is `(value - centre) / scale`.
     """
 
     name: str
     size: int
     centre: tuple[float, ...]
+    """Centre of each number's nominal range, in the entry's unit."""
     scale: tuple[float, ...]
+    """Half of each number's nominal range, in the entry's unit."""
 
     def __post_init__(self) -> None:
         if not len(self.centre) == len(self.scale) == self.size:
@@ -34,50 +36,68 @@ class Entry:
             raise HilserlError(f"Entry {self.name!r}: scales must be positive, got {self.scale}.")
 
 
-def entry(name: str, size: int, centre: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Entry:
-    """An `Entry` whose centre and scale may be one number for all components."""
+def entry(
+    name: str,
+    size: int,
+    centre: float | Sequence[float] | np.ndarray = 0.0,
+    scale: float | Sequence[float] | np.ndarray = 1.0,
+) -> StateEntry:
+    """Make a state entry.
 
-    def spread(value: ArrayLike) -> tuple[float, ...]:
+    Args:
+        name: name with the unit, as in `tcp_position_m`.
+        size: how many numbers it has.
+        centre: centre of the nominal range, one for all numbers or one for each.
+        scale: half of the nominal range, one for all numbers or one for each.
+    """
+
+    def spread(value: float | Sequence[float] | np.ndarray) -> tuple[float, ...]:
         return tuple(float(v) for v in np.broadcast_to(value, (size,)))
 
-    return Entry(name, size, spread(centre), spread(scale))
+    return StateEntry(name, size, spread(centre), spread(scale))
 
 
 @dataclass(frozen=True)
 class StateLayout:
-    """What each number of `observation["state"]` is: the entries in order."""
+    """Order and meaning of the numbers in `observation["state"]`."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[StateEntry, ...]
 
     @property
     def size(self) -> int:
+        """Length of the state vector."""
         return sum(e.size for e in self.entries)
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the entries, in order."""
         return tuple(e.name for e in self.entries)
 
     @property
     def centre(self) -> np.ndarray:
-        """float32 [size]"""
+        """Centres of the nominal ranges, float32 [size]."""
         return np.array([c for e in self.entries for c in e.centre], np.float32)
 
     @property
     def scale(self) -> np.ndarray:
-        """float32 [size]"""
+        """Halves of the nominal ranges, float32 [size]."""
         return np.array([s for e in self.entries for s in e.scale], np.float32)
 
     def slice(self, name: str) -> slice:
-        """Where an entry lies in the state vector."""
+        """Find an entry's slice of the state vector."""
         start = 0
         for e in self.entries:
             if e.name == name:
                 return slice(start, start + e.size)
             start += e.size
-        raise HilserlError(f"The state has no entry {name!r}; it has: {', '.join(self.names)}.")
+        raise HilserlError(f"The state has no entry {name!r}. Available: {', '.join(self.names)}.")
 
     def pack(self, values: dict[str, np.ndarray]) -> np.ndarray:
-        """The state vector, float32 [size], of a dict that has exactly this layout's names."""
+        """Concatenate the entries' values to the state vector, float32 [size].
+
+        Args:
+            values: array of each entry, by name; the names are exactly those of the layout.
+        """
         if values.keys() != set(self.names):
             raise HilserlError(f"State entries {sorted(values)} do not match the layout {sorted(self.names)}.")
         parts = [np.atleast_1d(values[e.name]) for e in self.entries]
@@ -89,60 +109,72 @@ class StateLayout:
 
 @dataclass(frozen=True)
 class ActionLayout:
-    """What each number of an action is, all in [-1, 1]. Grippers: -1 closes, +1 opens, 0 holds."""
+    """Order and meaning of the numbers in an action, all in [-1, 1]."""
 
     names: tuple[str, ...]
     grippers: tuple[int, ...] = ()
+    """Indices of the grippers' numbers: -1 closes, +1 opens, 0 holds."""
 
     @property
     def size(self) -> int:
+        """Length of an action."""
         return len(self.names)
 
     @property
     def continuous(self) -> tuple[int, ...]:
-        """The indices that are not grippers."""
+        """Indices of the continuous action: all that are not grippers."""
         return tuple(i for i in range(self.size) if i not in self.grippers)
 
 
 @dataclass(frozen=True)
 class ExperienceSpec:
-    """All that two programs must agree on before they exchange steps."""
+    """Agreement of two programs that exchange steps."""
 
     task: str
     state: StateLayout
     action: ActionLayout
     images: tuple[tuple[str, tuple[int, int, int]], ...] = ()
-    """(camera name, (height, width, 3)) in order."""
+    """Cameras in order, each (name, (height, width, 3))."""
     control_dt_s: float = 0.1
+    """Duration of a control step."""
 
     @property
     def step_bytes(self) -> int:
-        """What a step's observation and action take, uncompressed."""
+        """Bytes of one step's observation and action, uncompressed."""
         pixels = sum(height * width * channels for _, (height, width, channels) in self.images)
         return pixels + 4 * (self.state.size + self.action.size)
 
     def only(self, cameras: Sequence[str]) -> "ExperienceSpec":
-        """The same with no other cameras than these, in their order."""
+        """Keep only these cameras, in their order; unknown names are ignored."""
         shapes = dict(self.images)
         return replace(self, images=tuple((name, shapes[name]) for name in cameras if name in shapes))
 
     @property
     def gripper_state(self) -> list[int]:
-        """Where the state tells each gripper's command (+1 open, -1 closed), in the order of `action.grippers`."""
+        """Indices of the grippers' commands in the state, in the order of `action.grippers`.
+
+        A command is +1 for open and -1 for closed.
+        """
         return [self.state.slice(f"{self.action.names[i]}_command").start for i in self.action.grippers]
 
     def to_json(self) -> str:
+        """Write the spec with its format version as JSON."""
         return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "ExperienceSpec":
+        """Read the JSON of `to_json`.
+
+        Raises:
+            HilserlError: for another format version.
+        """
         raw = json.loads(text)
         if raw["format_version"] != FORMAT_VERSION:
             raise HilserlError(
                 f"This experience has format version {raw['format_version']}; this program reads {FORMAT_VERSION}."
             )
         entries = tuple(
-            Entry(e["name"], e["size"], tuple(e["centre"]), tuple(e["scale"])) for e in raw["state"]["entries"]
+            StateEntry(e["name"], e["size"], tuple(e["centre"]), tuple(e["scale"])) for e in raw["state"]["entries"]
         )
         return cls(
             raw["task"],

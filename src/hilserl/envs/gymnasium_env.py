@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
-from hilserl.data.spec import ActionLayout, Entry, ExperienceSpec, StateLayout
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateEntry, StateLayout
 from hilserl.envs.env import InteractiveEnv, SceneView
 from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves
 from hilserl.envs.images import letterboxed, resized
@@ -33,7 +33,7 @@ class _Form:
     """Its actions."""
     numbers: tuple[Leaf, ...]
     images: tuple[Leaf, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[StateEntry, ...]
     """Of the state that the numbers make."""
     told: frozenset[str]
     """What its `info` speaks of."""

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from hilserl.data.spec import Entry
+from hilserl.data.spec import StateEntry
 from hilserl.errors import HilserlError
 
 _EPISODES, _STEPS, _SEED = 20, 50, 0
@@ -69,7 +69,7 @@ def _walk(env_name: str, space: spaces.Space[Any], path: tuple[str, ...]) -> Ite
 
 def explored(
     env: gymnasium.Env[Any, Any], numbers: tuple[Leaf, ...], act: Callable[[np.ndarray], Any], actions: int
-) -> tuple[tuple[Entry, ...], set[str]]:
+) -> tuple[tuple[StateEntry, ...], set[str]]:
     """The state's entries, and all that a step's `info` was seen to tell.
 
     A foreign space does not say where its numbers are to be expected, and many are unbounded. Nominal ranges are
@@ -92,7 +92,7 @@ def explored(
     for leaf in numbers:
         size = int(np.prod(leaf.shape))
         part = slice(start, start + size)
-        entries.append(Entry(leaf.name, size, _rounded(mean[part]), _rounded(scale[part])))
+        entries.append(StateEntry(leaf.name, size, _rounded(mean[part]), _rounded(scale[part])))
         start += size
     return tuple(entries), told
 

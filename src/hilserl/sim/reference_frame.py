@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import mujoco
 import numpy as np
 
-from hilserl.data.spec import Entry, ExperienceSpec, entry
+from hilserl.data.spec import ExperienceSpec, StateEntry, entry
 from hilserl.errors import unknown
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, rotation_matrix
 
@@ -23,7 +23,7 @@ _GRIPPER = (entry("gripper_width_m", 1, 0.04, 0.04), entry("gripper_command", 1)
 class Frame(Protocol):
     """One way to tell of an arm. Values come named as `World` names them."""
 
-    def entries(self, arm: ArmSetup) -> tuple[Entry, ...]:
+    def entries(self, arm: ArmSetup) -> tuple[StateEntry, ...]:
         """What the arm knows of itself, without its name."""
         ...
 
@@ -47,7 +47,7 @@ class Frame(Protocol):
 class World:
     """Positions, velocities, forces and actions along the world's axes; every number is measured."""
 
-    def entries(self, arm: ArmSetup) -> tuple[Entry, ...]:
+    def entries(self, arm: ArmSetup) -> tuple[StateEntry, ...]:
         low, high = np.array(arm.workspace_low_m), np.array(arm.workspace_high_m)
         return (
             entry("tcp_position_m", 3, (low + high) / 2, (high - low) / 2),
@@ -87,7 +87,7 @@ class Tool:
         self._start: tuple[np.ndarray, np.ndarray] | None = None
         self._axes = rotation_matrix(np.array(TOOL_DOWN_WXYZ))
 
-    def entries(self, arm: ArmSetup) -> tuple[Entry, ...]:
+    def entries(self, arm: ArmSetup) -> tuple[StateEntry, ...]:
         half = (np.array(arm.workspace_high_m) - np.array(arm.workspace_low_m)) / 2
         scales = {e.name: e.scale for e in World().entries(arm)}
         return (

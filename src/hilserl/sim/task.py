@@ -8,7 +8,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from hilserl.data.spec import Entry
+from hilserl.data.spec import StateEntry
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.reference_frame import FrameName
@@ -44,7 +44,7 @@ class Task(ABC):
     """What a policy from pixels sees, unless told otherwise."""
     frame: ClassVar[FrameName] = "world"
     """Along whose axes it sees and moves the tools, unless told otherwise."""
-    state: ClassVar[tuple[Entry, ...]] = ()
+    state: ClassVar[tuple[StateEntry, ...]] = ()
     """What `observe` returns, entry by entry: seen by the policy only where `obs="state"`."""
     reward_cameras: ClassVar[tuple[str, ...]] = ("front", "wrist")
     """In which success is best seen: what is labelled, and what a reward classifier judges by."""
