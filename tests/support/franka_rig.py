@@ -1,4 +1,4 @@
-"""A simulated pylibfranka, and the backend on it."""
+"""Simulated pylibfranka, with the backend on it."""
 
 import contextlib
 import importlib
@@ -13,12 +13,18 @@ from hilserl.sim.panda import HOME_JOINTS_RAD
 
 
 @contextlib.contextmanager
-def franka_library() -> Iterator[Any]:
-    """A simulated `pylibfranka`, for this process and for those that are started meanwhile."""
+def franka_library(*, paced: bool = True) -> Iterator[Any]:
+    """Provide the simulated `pylibfranka` for this process and those that are started meanwhile.
+
+    Args:
+        paced: in this process a millisecond of the robot lasts a millisecond.
+    """
     sys.path.insert(0, str(Path(__file__).parent / "franka_fake"))
     real = sys.modules.pop("pylibfranka", None)
     try:
-        yield importlib.import_module("pylibfranka")
+        module = importlib.import_module("pylibfranka")
+        module.PACED = paced
+        yield module
     finally:
         del sys.path[0], sys.modules["pylibfranka"]
         if real is not None:
@@ -27,6 +33,7 @@ def franka_library() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def franka_backend(**more: Any) -> Iterator[FrankaBackend]:
+    """Start the backend of a simulated Franka; `more` replaces settings."""
     settings = {
         "gripper": "franka",
         "reset_joints_rad": HOME_JOINTS_RAD,
