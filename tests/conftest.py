@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""Fixtures that several test directories share."""
 
 import importlib.util
 import os
@@ -6,7 +6,7 @@ import tempfile
 
 from jaxtyping import install_import_hook
 
-# Compiled once, used by every test and by the processes that tests start.
+# XLA compiles each program once for all tests and for the processes that tests start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/hilserl-test-compilations")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
@@ -43,5 +43,5 @@ def spec() -> ExperienceSpec:
 
 @pytest.fixture
 def state_spec(spec: ExperienceSpec) -> ExperienceSpec:
-    """The same without the camera."""
+    """A small spec without a camera and with one gripper."""
     return ExperienceSpec(spec.task, spec.state, spec.action)

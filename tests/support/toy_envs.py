@@ -1,18 +1,22 @@
-"""Environments as another package brings them: importing this registers them with Gymnasium."""
+"""Toy environments of another package; importing this module registers them with Gymnasium."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 LIMIT = 8
+"""Time limit of an episode in steps."""
 
 
 class Slide(gymnasium.Env[Any, Any]):
-    """A bead on a line; its action is a speed from -2 to +4. It is a success to be near the end, which ends nothing."""
+    """Bead on a line from -1 to 1, moved by a speed from -2 to +4.
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    It is a success to be near 1, which does not end the episode.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
     action_space = spaces.Box(np.array([-2.0], np.float32), np.array([4.0], np.float32))
     observation_space: spaces.Space[Any] = spaces.Dict(
         {
@@ -42,16 +46,17 @@ class Slide(gymnasium.Env[Any, Any]):
         return {"agent_pos": np.array([self.at, 100 * self.at]), "goal": np.float32(1), "pixels": {"top": self.draw()}}
 
     def draw(self) -> np.ndarray:
-        picture = np.zeros((30, 40, 3), np.uint8)
-        picture[:, : round(20 * (self.at + 1)), 0] = 255
-        return picture
+        """Draw the position as the width of a red bar."""
+        image = np.zeros((30, 40, 3), np.uint8)
+        image[:, : round(20 * (self.at + 1)), 0] = 255
+        return image
 
     def render(self) -> Any:
         return self.draw()
 
 
 class Bare(Slide):
-    """The same as a row of numbers, without a word on success; one fall ends it."""
+    """Slide with a row of numbers and without success; the position -1 ends it."""
 
     observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
 
@@ -64,44 +69,62 @@ class Bare(Slide):
 
 
 class Blind(Bare):
-    """Draws nothing."""
+    """Environment that cannot render."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "render_fps": 20}
+    metadata: dict[str, Any] = {"render_modes": [], "render_fps": 20}  # noqa: RUF012
 
 
 class Discrete(Bare):
+    """Environment with discrete actions."""
+
     action_space = spaces.Discrete(3)
 
 
 class Unbounded(Bare):
+    """Environment with unbounded actions."""
+
     action_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
 
 
-class PicturesAlone(Bare):
+class ImagesAlone(Bare):
+    """Environment whose observation is only an image."""
+
     observation_space = spaces.Box(0, 255, (30, 40, 3), np.uint8)
 
 
 class Words(Bare):
+    """Environment with text in its observation."""
+
     observation_space = spaces.Dict({"state": spaces.Box(0, 1, (1,)), "said": spaces.Text(5)})
 
 
 class Twins(Bare):
+    """Environment with two keys that flatten to the same name."""
+
     observation_space = spaces.Dict({"a_b": spaces.Box(0, 1, (1,)), "a": spaces.Dict({"b": spaces.Box(0, 1, (1,))})})
 
 
 class Broken(Bare):
+    """Environment whose reset fails."""
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         del seed, options
         assert not LIMIT
+        return {}, {}
 
 
 class Unmakeable(Bare):
+    """Environment whose constructor fails."""
+
     def __init__(self, render_mode: str | None = None) -> None:
         del render_mode
         raise KeyError("a file that is not there")
 
 
-for kind in (Slide, Bare, Blind, Discrete, Unbounded, PicturesAlone, Words, Twins, Broken, Unmakeable):
+for kind in (Slide, Bare, Blind, Discrete, Unbounded, ImagesAlone, Words, Twins, Broken, Unmakeable):
     gymnasium.register(
-        f"toys/{kind.__name__}-v0", entry_point=kind, max_episode_steps=LIMIT, reward_threshold=-2.1 * LIMIT
+        f"toys/{kind.__name__}-v0",
+        entry_point=f"{__name__}:{kind.__name__}",
+        max_episode_steps=LIMIT,
+        reward_threshold=-2.1 * LIMIT,
     )
