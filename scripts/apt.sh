@@ -1,5 +1,5 @@
 #!/bin/sh
-# apt.sh PACKAGE...: installs Debian packages where we may (root, or sudo without a password); fails where we may not.
+# apt.sh PACKAGE...: installs Debian packages as root or with sudo without a password; fails otherwise.
 set -eu
 command -v apt-get >/dev/null 2>&1 || exit 1
 if [ "$(id -u)" = 0 ]; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the console's tests need besides Python: Chromium, and an X server without a screen with something to press keys.
+# Installs the console tests' programs: Chromium, an X server without a screen, and xdotool, which presses keys.
 set -eu
 missing=
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing=chromium

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes a virtual environment: python_venv.sh PYTHON FOLDER. Installs Debian's venv module where it is missing.
+# python_venv.sh PYTHON DIRECTORY: makes a virtual environment; installs Debian's venv module if it is missing.
 set -eu
 python=$1
-folder=$2
+directory=$2
 
 if ! command -v "$python" >/dev/null 2>&1 || ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     sh "$(dirname "$0")/apt.sh" python3 python3-venv || {
@@ -11,7 +11,7 @@ if ! command -v "$python" >/dev/null 2>&1 || ! "$python" -c 'import ensurepip, v
     }
 fi
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "hilserl needs Python 3.11 or newer; $python is $("$python" --version). Name another: make PYTHON=python3.12 ..." >&2
+    echo "hilserl needs Python 3.11 or newer; $python is $("$python" --version). Use another one: make PYTHON=python3.12 ..." >&2
     exit 1
 }
-[ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
+[ -x "$directory/bin/python" ] || "$python" -m venv "$directory"

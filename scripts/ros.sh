@@ -1,5 +1,5 @@
 #!/bin/sh
-# ROS 1 as Debian packages it, for the robot server's ros backend and its tests: rospy, its messages, a master, roslaunch.
+# Installs ROS 1 from Debian's packages, for the robot server's ros backend and its tests: rospy, messages, a master, roslaunch.
 set -eu
 [ -d /usr/lib/python3/dist-packages/rospy ] && command -v rosmaster >/dev/null 2>&1 && command -v roslaunch >/dev/null 2>&1 &&
     [ -d /usr/lib/python3/dist-packages/dynamic_reconfigure ] && [ -d /usr/lib/python3/dist-packages/actionlib_msgs ] && exit 0

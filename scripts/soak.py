@@ -1,9 +1,9 @@
-"""A learner and several actors, one of which is killed every now and then; tells what became of every step.
+"""Soak test: kill a learner and its actors at random and account for every step.
 
     python scripts/soak.py --minutes 30 --actors 4 --seed 0
 
-Everything that actors do is noted beside them as they do it. At the end, after everything was stopped as by Ctrl-C, it
-is compared with what the learner has. The exit status is 0 only if no step is lost and none is there twice.
+Each actor's process records its steps in a separate file. At the end all processes are stopped as by Ctrl-C, and the
+records are compared with the learner's data. The exit status is 0 only if each step is there exactly once.
 """
 
 import argparse
@@ -25,12 +25,14 @@ from tests.support.nodes import Balance, Node, Site, Spooled, balance, until
 
 SAMPLE_S = 1.0
 ACTOR_SETTLES, LEARNER_SETTLES = 300, 2000
-"""Entries after a start before a process' memory counts: everything is compiled and was used once by then, and a
-learner has evaluated."""
+"""Entries after a start until a process' memory counts.
+
+By then all programs are compiled and used once, and a learner has evaluated.
+"""
 WORTH_S = 60.0
-"""The shortest part of a life, after it has settled, that says anything of its memory."""
+"""Shortest time of a settled process for a statement on its memory."""
 FLAT_MB_PER_MIN = 2.0
-"""Memory counts as flat where the median over the lives grows by no more than this."""
+"""Limit of the median growth, over all processes, of memory that counts as flat."""
 NETWORK = (
     *("--agent.hidden", "64", "64", "--agent.batch-size", "32", "--agent.utd-ratio", "1"),
     *("--agent.num-critics", "2", "--agent.num-target-critics", "2"),
@@ -38,7 +40,7 @@ NETWORK = (
 
 
 def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """A run that does not end by itself, whose replay is soon full."""
+    """Return flags of a run that does not end by itself and whose replay is soon full."""
     return (
         *("--obs", arguments.obs, "--image-size", str(arguments.image_size), "--seed", str(arguments.seed)),
         *("--agent.vision.encoder", arguments.encoder, *NETWORK),
@@ -52,17 +54,17 @@ def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 @dataclass
 class Life:
-    """One process, from its start to its kill."""
+    """Process from its start to its kill."""
 
     name: str
     node: Node
     settles: int
-    """When its memory begins to count: once so many entries have been done."""
+    """Number of entries from which its memory counts."""
     samples: list[tuple[float, float]] = field(default_factory=list)
-    """Minutes, and resident MB."""
+    """Pairs of minutes and resident MB."""
 
     def sample(self, done: int) -> None:
-        """Notes its memory, so many entries having been done."""
+        """Record the memory if the process has settled after `done` entries."""
         if done < self.settles:
             return
         with contextlib.suppress(OSError, IndexError):
@@ -71,34 +73,38 @@ class Life:
 
     @property
     def minutes(self) -> float:
+        """Time from the first to the last sample."""
         return self.samples[-1][0] - self.samples[0][0] if self.samples else 0.0
 
     @property
     def worth(self) -> bool:
+        """True if the samples cover enough time."""
         return 60 * self.minutes >= WORTH_S
 
     @property
     def slope(self) -> float:
-        """MB a minute: the median over all pairs of samples, which a single jump does not move far."""
+        """Growth in MB per minute: the median over all pairs of samples, which a single jump hardly moves."""
         times, sizes = np.array(self.samples[:: 1 + len(self.samples) // 300]).T
         first, second = np.triu_indices(len(times), 1)
         return float(np.median((sizes[second] - sizes[first]) / (times[second] - times[first])))
 
     @property
     def quarter(self) -> float:
+        """Resident MB after a quarter of the samples."""
         return self.samples[len(self.samples) // 4][1]
 
     @property
     def last(self) -> float:
+        """Resident MB of the last sample."""
         return self.samples[-1][1]
 
 
 class Soak:
-    """The processes, and the hand that kills them."""
+    """Processes of one soak test, with the kills."""
 
-    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+    def __init__(self, arguments: argparse.Namespace, directory: Path) -> None:
         self.arguments, self._random = arguments, random.Random(arguments.seed)  # noqa: S311 - nothing secret
-        self.site = Site(folder, *settings(arguments))
+        self.site = Site(directory, *settings(arguments))
         self.kills: Counter[str] = Counter()
         self.lives: dict[str, list[Life]] = {}
         self.refused = self.repeated = 0
@@ -114,16 +120,17 @@ class Soak:
         self.lives.setdefault(name, []).append(Life(name, node, settles))
 
     def _done(self, name: str) -> int:
-        """Entries that an actor has done; those that the learner has, of all of them."""
+        """Return the entries that an actor has done, or that the learner has stored."""
         if name == "learner":
-            return sum(Spooled.read(folder).acknowledged for folder in self.site.actors)
-        return Spooled.read(self.site.folder / name).last
+            return sum(Spooled.read(directory).acknowledged for directory in self.site.actors)
+        return Spooled.read(self.site.directory / name).last
 
     def node(self, name: str) -> Node:
+        """Return the current process of a learner or actor."""
         return self.lives[name][-1].node
 
     def run(self) -> float:
-        """Kills for as long as it is told to, ends everything cleanly, and returns the minutes that it took."""
+        """Kill processes for the given time, end all of them cleanly, and return the elapsed minutes."""
         began = time.monotonic()
         for name in self.names:
             self._start(name, resume=False)
@@ -143,13 +150,13 @@ class Soak:
         return [self.node(name) for name in self.names]
 
     def _sent(self, name: str) -> int:
-        return Spooled.read(self.site.folder / name).acknowledged
+        return Spooled.read(self.site.directory / name).acknowledged
 
     def _next(self) -> float:
         return time.monotonic() + self._random.uniform(*self.arguments.every)
 
     def _chosen(self) -> str:
-        """Anybody; but the learner where it has been spared for too long."""
+        """Return a random name, or the learner if it has survived for too long."""
         spared = sum(self.kills.values()) >= 2 and not self.kills["learner"]
         return "learner" if spared else self._random.choice(self.names)
 
@@ -168,7 +175,7 @@ class Soak:
             life.sample(self._done(name))
 
     def _end(self) -> None:
-        """As Ctrl-C does: the actors first, once the learner is there, so that everything arrives."""
+        """End all processes as Ctrl-C does, the actors first and when all their steps have arrived."""
         targets = {name: self._done(name) for name in self.names[1:]}
         until(lambda: all(self._sent(n) >= target for n, target in targets.items()), "all caught up", *self._all())
         for name in [*self.names[1:], "learner"]:
@@ -179,7 +186,7 @@ class Soak:
 
 
 def report(soak: Soak, minutes: float, balances: Sequence[Balance]) -> str:
-    """What became of everything, in words."""
+    """Return the report on all steps, kills and memory."""
     total = {name: sum(getattr(each, name) for each in balances) for name in ("done", "kept", "empty", "waiting")}
     lost, twice = sum(each.lost for each in balances), sum(each.twice for each in balances)
     services = services_of(soak.site)
@@ -193,12 +200,12 @@ def report(soak: Soak, minutes: float, balances: Sequence[Balance]) -> str:
             ),
             f"Entries (steps and resets) done by the actors: {total['done']}, {total['done'] / minutes / 60:.1f}/s.",
             (
-                f"With the learner: {total['kept']}; resets that nothing followed: {total['empty']}; still in spools: "
+                f"Stored by the learner: {total['kept']}; resets without a following step: {total['empty']}; still in spools: "
                 f"{total['waiting']}; lost {lost}, duplicated {twice}."
             ),
             (
                 f"Refused requests: {services['refused']}; steps that were sent again and skipped: "
-                f"{services['repeated_steps']} (both as last told by each of the learner's lives, every 10 s)."
+                f"{services['repeated_steps']} (both as last reported by each learner process, every 10 s)."
             ),
             *memory(soak),
             *(problem for each in balances for problem in each.problems),
@@ -207,7 +214,7 @@ def report(soak: Soak, minutes: float, balances: Sequence[Balance]) -> str:
 
 
 def services_of(site: Site) -> Counter[str]:
-    """The learner's counters, over all its lives."""
+    """Return the learner's counters, summed over its processes."""
     from hilserl.runs.metrics import drop_torn_line, read_metrics
 
     drop_torn_line(site.run / "metrics.jsonl")
@@ -221,7 +228,8 @@ def services_of(site: Site) -> Counter[str]:
     return total
 
 
-def keep_samples(path: Path, soak: Soak) -> None:
+def write_samples(path: Path, soak: Soak) -> None:
+    """Write all memory samples to a CSV file."""
     lines = ["process,life,minutes,resident_mb"]
     for lives in soak.lives.values():
         for number, life in enumerate(lives):
@@ -230,24 +238,24 @@ def keep_samples(path: Path, soak: Soak) -> None:
 
 
 def memory(soak: Soak) -> list[str]:
-    """How each kind of process grew, over the lives that lasted."""
+    """Return the report on memory growth, from the processes that lasted long enough."""
     lines = [
         (
-            f"Memory counts from {ACTOR_SETTLES} entries of an actor's life on, {LEARNER_SETTLES} of a learner's whose "
-            f"replay is full, in lives of at least {WORTH_S:.0f} s more; flat is a median life that grows by at most "
+            f"Memory counts from {ACTOR_SETTLES} entries of an actor process on, and {LEARNER_SETTLES} of a learner process whose "
+            f"replay is full, in processes that last at least {WORTH_S:.0f} s more; flat means that the median grows by at most "
             f"{FLAT_MB_PER_MIN:.0f} MB/min (the median slope between its samples)."
         )
     ]
     for kind, names in (("learner", soak.names[:1]), ("actors", soak.names[1:])):
         lives = [life for name in names for life in soak.lives[name] if life.worth]
         if not lives:
-            lines.append(f"Memory of the {kind}: no life lasted long enough to tell.")
+            lines.append(f"Memory of the {kind}: no process lasted long enough for a statement.")
             continue
         slope = float(np.median([life.slope for life in lives]))
         longest = max(lives, key=lambda life: life.minutes)
         lines.append(
             f"Memory of the {kind}: {'flat' if slope <= FLAT_MB_PER_MIN else 'GROWS'}, {slope:+.2f} MB/min in the "
-            f"median of {len(lives)} lives, {max(life.slope for life in lives):+.2f} in the worst; the longest, "
+            f"median of {len(lives)} processes, {max(life.slope for life in lives):+.2f} in the worst; the longest, "
             f"{longest.minutes:.1f} min: {longest.quarter:.0f} MB after a quarter, {longest.last:.0f} MB at its end "
             f"({longest.last - longest.quarter:+.1f} MB, {longest.slope:+.2f} MB/min)."
         )
@@ -255,6 +263,7 @@ def memory(soak: Soak) -> list[str]:
 
 
 def main() -> int:
+    """Run the soak test from the command line and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--calm-minutes", type=float, default=5, help="without a kill, after that")
@@ -269,14 +278,14 @@ def main() -> int:
     parser.add_argument("--dir", type=Path, help="an empty directory; otherwise a temporary one")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        folder = arguments.dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder.mkdir(parents=True, exist_ok=True)
-        soak = Soak(arguments, folder)
+        directory = arguments.dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        directory.mkdir(parents=True, exist_ok=True)
+        soak = Soak(arguments, directory)
         try:
             minutes = soak.run()
         finally:
             soak.site.close()
-            keep_samples(folder / "memory.csv", soak)
+            write_samples(directory / "memory.csv", soak)
         balances = balance(soak.site.run, soak.site.actors)
         print(report(soak, minutes, balances))
     return int(any(each.problems for each in balances))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that MuJoCo can draw without a display: software OpenGL through EGL, from Debian's packages.
+# Installs software OpenGL (EGL) from Debian's packages, so that MuJoCo can render without a display.
 set -eu
 [ "$(uname -s)" = Linux ] || exit 0
 find_library() { ldconfig -p 2>/dev/null | grep -q "$1"; }
