@@ -200,8 +200,8 @@ def report(soak: Soak, minutes: float, balances: Sequence[Balance]) -> str:
             ),
             f"Entries (steps and resets) done by the actors: {total['done']}, {total['done'] / minutes / 60:.1f}/s.",
             (
-                f"Stored by the learner: {total['kept']}; resets without a following step: {total['empty']}; still in spools: "
-                f"{total['waiting']}; lost {lost}, duplicated {twice}."
+                f"Stored by the learner: {total['kept']}; resets without a following step: {total['empty']}; "
+                f"still in spools: {total['waiting']}; lost {lost}, duplicated {twice}."
             ),
             (
                 f"Refused requests: {services['refused']}; steps that were sent again and skipped: "
@@ -241,9 +241,9 @@ def memory(soak: Soak) -> list[str]:
     """Return the report on memory growth, from the processes that lasted long enough."""
     lines = [
         (
-            f"Memory counts from {ACTOR_SETTLES} entries of an actor process on, and {LEARNER_SETTLES} of a learner process whose "
-            f"replay is full, in processes that last at least {WORTH_S:.0f} s more; flat means that the median grows by at most "
-            f"{FLAT_MB_PER_MIN:.0f} MB/min (the median slope between its samples)."
+            f"Memory counts from {ACTOR_SETTLES} entries of an actor process on, and {LEARNER_SETTLES} of a learner "
+            f"process whose replay is full, in processes that last at least {WORTH_S:.0f} s more; flat means that the "
+            f"median grows by at most {FLAT_MB_PER_MIN:.0f} MB/min (the median slope between its samples)."
         )
     ]
     for kind, names in (("learner", soak.names[:1]), ("actors", soak.names[1:])):
