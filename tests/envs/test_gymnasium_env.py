@@ -21,7 +21,7 @@ from hilserl.envs.gymnasium_env import RENDERED, GymnasiumEnv
 from hilserl.envs.images import letterboxed, resized
 from hilserl.envs.make import make_env, named
 from hilserl.errors import HilserlError
-from hilserl.operators.action_axes import AXES, arms_of
+from hilserl.operators.action_axes import AXES, arm_axes
 from hilserl.operators.devices import key_map as keys
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent
@@ -324,13 +324,13 @@ def test_a_run_ends_with_the_return_that_it_was_registered_with(tmp_path: Path) 
 
 def test_keys_drive_the_first_six_numbers() -> None:
     layout = ActionLayout(tuple(f"action_{i}" for i in range(8)))
-    (arm,) = arms_of(layout)
+    (arm,) = arm_axes(layout)
     meanings = {key.label: key.meaning for key in keys.keys_for(layout)}
     for index, axis in enumerate(AXES):
         up, down = (next(k for k in keys.KEYS if k.moves == (axis, way)) for way in (1.0, -1.0))
         assert meanings[up.label] == f"action_{index} up"
         assert meanings[down.label] == f"action_{index} down"
-        action = arm.action(keys.motion([up.name, "F"], layout))
+        action = arm.action(keys.key_motion([up.name, "F"], layout))
         assert action.tolist() == [float(i == index) for i in range(8)]
     assert "L" not in meanings, "there is no gripper"
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.operators.action_axes import AXES, STILL, arms_of
+from hilserl.operators.action_axes import AXES, STILL, arm_axes
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console import session as station
 from hilserl.operators.console.messages import ConsoleStatus
 from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.devices.device import Reading
-from hilserl.operators.devices.key_map import Command, motion
+from hilserl.operators.devices.key_map import Command, key_motion
 from hilserl.operators.devices.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
-from hilserl.operators.devices.spacemouse_hid import SpaceMousePool, SpaceMouseState, spacemice
+from hilserl.operators.devices.spacemouse_hid import SpaceMousePool, SpaceMouseState, attached_spacemice
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import GripperRequest, Intent, Takeover
 from hilserl.sim.environment import ManipulationEnv
@@ -60,7 +60,7 @@ class Scene:
 
     def towards(self, goal_m: tuple[float, float, float], arm: str) -> tuple[float, ...]:
         self.led.append((goal_m, arm))
-        (led,) = (one for one in arms_of(self.layout) if one.name == arm)
+        (led,) = (one for one in arm_axes(self.layout) if one.name == arm)
         return tuple(led.action((*goal_m, 0.0, 0.0, 0.0)))
 
     def step(self, *commands: Command, **console: Any) -> Intent:
@@ -190,7 +190,7 @@ def test_where_there_is_one_arm_there_is_nothing_to_switch(layout) -> None:
 
 def test_a_motion_that_the_chosen_arm_cannot_make_does_not_begin_the_episode() -> None:
     scene = Scene(UNLIKE)
-    assert scene.step(motion=motion(["Q"], UNLIKE)).hold, "the left arm has no turns"
+    assert scene.step(motion=key_motion(["Q"], UNLIKE)).hold, "the left arm has no turns"
     intent = scene.step(Command.SWITCH_ARM)
     assert not intent.hold
     assert intent.motion == pytest.approx((0, 0, 0, 0, 0.5))
@@ -200,7 +200,7 @@ def test_a_motion_that_the_chosen_arm_cannot_make_does_not_begin_the_episode() -
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_is_done_at_most_the_chosen_arm_and_those_with_a_device_move(layout, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    scene, arms = Scene(layout), arms_of(layout)
+    scene, arms = Scene(layout), arm_axes(layout)
     for _ in range(150):
         commands = tuple(rng.choice([Command.SWITCH_ARM, Command.GRIPPER, Command.PAUSE], rng.choice([0, 0, 1, 3])))
         said = tuple(rng.uniform(-1, 1, 6)) if rng.random() < 0.7 else ()
@@ -315,13 +315,13 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 def test_interfaces_are_told_apart_from_devices(hub: Hub) -> None:
-    assert spacemice() == []
+    assert attached_spacemice() == []
     hub.interfaces = {"/dev/hidraw1": ("keyboard", 0), "/dev/hidraw2": ("A", 0), "/dev/hidraw10": ("A", 0)}
-    assert spacemice() == ["A", "A"], "two of one model"
+    assert attached_spacemice() == ["A", "A"], "two of one model"
     hub.interfaces = {f"/dev/hidraw{n}": ("B", n % 3) for n in range(6)}
-    assert spacemice() == ["B", "B"], "two receivers with three interfaces each"
+    assert attached_spacemice() == ["B", "B"], "two receivers with three interfaces each"
     hub.interfaces = {"/dev/hidraw3": ("B", 0), "/dev/hidraw4": ("B", 1), "/dev/hidraw5": ("A", 0)}
-    assert spacemice() == ["B", "A"]
+    assert attached_spacemice() == ["B", "A"]
 
 
 def test_two_mice_drive_two_arms_in_the_order_of_attachment_and_one_drives_whichever_is_chosen(hub: Hub) -> None:
@@ -385,7 +385,7 @@ class Shown:
     def send(self, status: ConsoleStatus) -> None:
         self.status = status
 
-    def frame(self) -> None:
+    def tick(self) -> None:
         """No time passes."""
 
 
@@ -399,13 +399,13 @@ def test_the_panel_names_the_arm_that_is_driven(monkeypatch: pytest.MonkeyPatch,
     titles = []
     for command in (Command.SWITCH_ARM, Command.TAKEOVER, Command.SWITCH_ARM, Command.PAUSE):
         console.reading = Reading(True, commands=(command,))
-        place.person._idle = lambda: None
-        place.person.intent()
-        place.breathe()
+        place.operator._idle = lambda: None
+        place.operator.intent()
+        place.keep_alive()
         place.say("")
         titles.append(console.status.title)
         facts = dict(console.status.facts)
-        assert facts["Arm of the console"] == console.chosen_arm == place.person.chosen_arm
+        assert facts["Arm of the console"] == console.chosen_arm == place.operator.chosen_arm
         assert [facts[f"Arm of the {device.name}"] for device in devices] == [
             device.arm or console.chosen_arm for device in devices
         ]

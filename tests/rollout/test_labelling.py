@@ -9,7 +9,7 @@ import pytest
 from hilserl.cli.main import main
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
-from hilserl.operators.simulated_labeller import Labeller
+from hilserl.operators.simulated_labeller import SimulatedLabeller
 from hilserl.rollout.labelling import LabelKeeper, label_by_script, label_recorded
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
@@ -58,7 +58,7 @@ def played(env: ManipulationEnv, seed: int, episodes: int) -> list[Truth]:
             """Nothing is forgotten."""
 
     layout = env.experience.action
-    rollout = Rollout(env, env.experience, Labeller(env.supervision, layout, seed), [Watch()], seed, "label")
+    rollout = Rollout(env, env.experience, SimulatedLabeller(env.supervision, layout, seed), [Watch()], seed, "label")
     while rollout.episode < episodes:
         rollout.step(hold_still(layout.size))
     return [truth for truth in seen if not truth.step.is_reset]

@@ -14,7 +14,7 @@ from hilserl.data.episodes import read_episode, write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
-from hilserl.operators.console.console import FRAMES_PER_STEP
+from hilserl.operators.console.console import TICKS_PER_STEP
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
@@ -274,7 +274,7 @@ def test_an_episode_played_again_is_the_same(seen, worlds: list[ManipulationEnv]
     for steps in reversed(episodes):
         enacted = [enact(world, steps) for world in worlds]
         assert enacted[randomise].deviation_m < 1e-6
-        assert [len(one.states) for one in enacted] == [1 + FRAMES_PER_STEP * (len(steps) - 1)] * 2
+        assert [len(one.states) for one in enacted] == [1 + TICKS_PER_STEP * (len(steps) - 1)] * 2
         if steps[-1].success:
             assert enacted[not randomise].deviation_m > 1e-5, "who touched something can tell the other world"
 
@@ -288,7 +288,7 @@ def test_what_is_shown_of_an_episode_is_what_happened(seen, worlds: list[Manipul
     data, where = mujoco.MjData(model), spec.state.slice("cube_position_m")
     for steps in episodes:
         states = enact(worlds[randomise], steps).states
-        for step, state in zip(steps, states[::FRAMES_PER_STEP], strict=True):
+        for step, state in zip(steps, states[::TICKS_PER_STEP], strict=True):
             mujoco.mj_setState(model, data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
             mujoco.mj_forward(model, data)
             assert data.body("cube").xpos == pytest.approx(step.observation["state"][where], abs=1e-6)

@@ -108,10 +108,10 @@ class Loop:
             self.env: Any = make_env(task, **options) if isinstance(task, str) else ManipulationEnv(task, **options)
             env = self.env
             self.station = ConsoleSession(env, Role(drives=self._drives), console=ConsoleConfig(view="web"))
-            self.person = self.station.person
+            self.person = self.station.operator
             rollout = Rollout(env, env.experience, self.person, [self.tally, self, self.station], 0, "test")
             policy = hold_still(env.experience.action.size)
-            with self.station.attended(Interrupt()):
+            with self.station.active(Interrupt()):
                 self._ready.set()
                 while not self._stop.is_set() and not self.person.done:
                     rollout.step(policy)

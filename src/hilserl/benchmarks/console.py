@@ -15,8 +15,8 @@ from hilserl.benchmarks.rates import timed_calls_per_s
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig
-from hilserl.operators.console.console import FRAMES_PER_STEP, Console
-from hilserl.operators.console.messages import Hands
+from hilserl.operators.console.console import TICKS_PER_STEP, Console
+from hilserl.operators.console.messages import OperatorInput
 from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import HumanOperator, Role
@@ -53,7 +53,7 @@ class _Finger(plugin.ViewerPlugin):
             self._down, self.changed_s = self.wanted, time.perf_counter()
         elif not self._down:
             return
-        self.viewer.send_to_sim(Hands(frozenset({"W"}) if self._down else frozenset()))
+        self.viewer.send_to_sim(OperatorInput(frozenset({"W"}) if self._down else frozenset()))
 
 
 def key_to_motion_s() -> np.ndarray:
@@ -94,7 +94,7 @@ def key_to_motion_s() -> np.ndarray:
             raise HilserlError(f"The console's viewer has drawn nothing for {_PATIENCE_S:.0f} s.")
     finger.wanted = True
     rollout = Rollout(env, env.experience, person, [], 0, "bench")
-    with simulation.watched(console.frame, FRAMES_PER_STEP):
+    with simulation.watched(console.tick, TICKS_PER_STEP):
         while len(delays) < _PRESSES:
             rollout.step(hold_still(layout.size))
     console.close()
@@ -126,8 +126,8 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     )
     subscribers = [tally, StepSender(link), dashboard, station]
     observe = learner.frames.encode
-    watched = Rollout(env, env.experience, station.person, subscribers, 0, "watched", 10**6, observe=observe)
-    with station.attended(Interrupt()):
+    watched = Rollout(env, env.experience, station.operator, subscribers, 0, "watched", 10**6, observe=observe)
+    with station.active(Interrupt()):
         timed_calls_per_s(lambda: watched.step(policy), count)
         with_it = [timed_calls_per_s(lambda: watched.step(policy), count) for _ in range(_BLOCKS)]
     watched.end_episode()

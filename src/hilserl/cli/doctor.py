@@ -78,9 +78,9 @@ def _port() -> str:
 
 
 def _devices() -> str:
-    from hilserl.operators.devices.discovery import attached
+    from hilserl.operators.devices.discovery import attached_devices
 
-    return "; ".join(attached())
+    return "; ".join(attached_devices())
 
 
 _CHECKS: dict[str, Callable[[], str]] = {
@@ -108,21 +108,21 @@ def _alone(name: str) -> tuple[bool, str]:
 
 
 def _live(seconds: float) -> int:
-    from hilserl.operators.devices.discovery import DEVICES, EVERY_MOTION, open_all, watch
+    from hilserl.operators.devices.discovery import ALL_MOTIONS, DEVICE_KINDS, open_all, watch_devices
 
-    opened, reasons = open_all(EVERY_MOTION)
+    opened, reasons = open_all(ALL_MOTIONS)
     for reason in reasons:
         print(reason)
     if not opened:
         print("There is no device to watch.")
         return 1
     for kind in opened:
-        for control in DEVICES[kind].controls:
+        for control in DEVICE_KINDS[kind].controls:
             print(f"  {control.label:<30} {control.meaning}")
     sources = [source for devices in opened.values() for source in devices]
     width = shutil.get_terminal_size().columns - 1
     try:
-        watch(
+        watch_devices(
             sources,
             seconds,
             lambda line: print(f"\r{line[:width]}\033[K", end="", flush=True),

@@ -16,7 +16,7 @@ from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig, DeviceName
-from hilserl.operators.console.session import ConsoleSession, SessionReport
+from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
 from hilserl.rollout.labelling import LabelKeeper, label, label_by_script, label_recorded
 from hilserl.sim.task_env import steps_of
@@ -100,8 +100,8 @@ def _driven(
     arguments: LabelArguments,
     show: Callable[[LabelKeeper], None],
 ) -> bool:
-    def report() -> SessionReport:
-        return SessionReport(
+    def report() -> PanelReport:
+        return PanelReport(
             (("success", f"{keeper.positives} of {arguments.successes}"), ("everything else", str(keeper.negatives)))
         )
 
@@ -114,5 +114,5 @@ def _driven(
             return interrupt.requested
 
         wanted, seed = arguments.successes, arguments.seed
-        label(env, station.person, keeper, wanted, seed, subscribers=[station], stop=stop)
+        label(env, station.operator, keeper, wanted, seed, subscribers=[station], stop=stop)
         return interrupt.requested

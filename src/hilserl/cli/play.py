@@ -14,7 +14,7 @@ from hilserl.envs.config import Where
 from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig, DeviceName
-from hilserl.operators.console.session import ConsoleSession, SessionReport
+from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Policy, Rollout
@@ -64,14 +64,14 @@ def run(words: Sequence[str]) -> int:
 def _drive(env: InteractiveEnv, policy: Policy, arguments: PlayArguments) -> None:
     tally = RunCounters()
 
-    def report() -> SessionReport:
-        return SessionReport((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
+    def report() -> PanelReport:
+        return PanelReport((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
 
     role = Role(drives=arguments.policy is None, real_time=True)
     station = ConsoleSession(env, role, console=arguments.console, device=arguments.operator, report=report)
-    rollout = Rollout(env, env.experience, station.person, [tally, station], arguments.seed, "play")
+    rollout = Rollout(env, env.experience, station.operator, [tally, station], arguments.seed, "play")
     with seated(station) as interrupt:
-        while not station.person.done and not interrupt.requested and station.is_open:
+        while not station.operator.done and not interrupt.requested and station.is_open:
             rollout.step(policy)
 
 

@@ -99,13 +99,13 @@ def _driven(
     env: InteractiveEnv, device: DeviceName, arguments: RecordArguments, show: Callable[[Keeper], None]
 ) -> Keeper:
     from hilserl.cli.seated import seated
-    from hilserl.operators.console.session import ConsoleSession, SessionReport
+    from hilserl.operators.console.session import ConsoleSession, PanelReport
 
     keeper = Keeper(arguments.out, env.experience, failures=arguments.keep_failures)
     show(keeper)
 
-    def report() -> SessionReport:
-        return SessionReport(
+    def report() -> PanelReport:
+        return PanelReport(
             (
                 ("successes", f"{keeper.successes} of {arguments.successes}"),
                 ("of driving", f"{keeper.human_seconds:.0f} s"),
@@ -121,5 +121,5 @@ def _driven(
             return interrupt.requested
 
         wanted, seed = arguments.successes, arguments.seed
-        record(env, station.person, keeper, wanted, seed, subscribers=[station], stop=stop)
+        record(env, station.operator, keeper, wanted, seed, subscribers=[station], stop=stop)
     return keeper

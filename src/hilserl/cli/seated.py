@@ -12,5 +12,5 @@ def seated(station: ConsoleSession) -> Iterator[Interrupt]:
     """Says how to get to the console, and attends to it until the work is done; tells whether Ctrl-C was pressed."""
     print(station.announcement, flush=True)
     interrupt = Interrupt()
-    with interrupt.armed(), station.attended(interrupt):
+    with interrupt.armed(), station.active(interrupt):
         yield interrupt

@@ -157,7 +157,7 @@ class ActorNode:
     def __enter__(self) -> "ActorNode":
         if self._actor.station:
             self._place.say(self._actor.station.announcement)
-            self._open.enter_context(self._actor.station.attended(self._interrupt))
+            self._open.enter_context(self._actor.station.active(self._interrupt))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -217,7 +217,7 @@ class ActorNode:
         """A moment without a control step; the console stays alive and says why."""
         if self._actor.station:
             self._actor.station.say(reason)
-            self._actor.station.breathe()
+            self._actor.station.keep_alive()
         time.sleep(_IDLE_S)
 
     def _begin(self, welcome: Welcome) -> None:

@@ -1,1 +1,1 @@
-"""Sources of human control."""
+"""Operators who intervene in a rollout."""

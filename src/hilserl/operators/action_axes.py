@@ -1,7 +1,7 @@
-"""Which arm each number of an action moves, and which way: the one place where names of actions are read.
+"""Arms and axes of an action, read from the action's names.
 
-Whatever a move is called, a displacement, a turn, a force or a torque, it is along or about one axis of the world, and
-that axis is what keys and devices speak of.
+Each number is a displacement, a turn, a force or a torque along or about one axis of the world frame. Keys and devices
+refer to that axis. No other module reads names of actions.
 """
 
 import re
@@ -14,74 +14,88 @@ import numpy as np
 from hilserl.data.spec import ActionLayout
 
 AXES: tuple[str, ...] = ("x", "y", "z", "roll", "pitch", "yaw")
-"""Along the world's x (away from the person), y (left) and z (up), then right-handed turns about them."""
+"""Axes of a motion in the world frame.
+
+x points away from the operator, y left, z up; roll, pitch and yaw are right-handed turns about them.
+"""
 STILL = (0.0,) * len(AXES)
+"""No motion."""
 
 
-class Kind(Enum):
-    """What a move changes; the value is said before the way it goes."""
+class ActionKind(Enum):
+    """Effect of a continuous action.
+
+    The value precedes the direction in a key's meaning.
+    """
 
     POSE = ""
     FORCE = "force "
     TORQUE = "torque to "
     NUMBER = "number "
-    """Of an environment of another package, which does not say what its numbers do."""
+    """A number without a known meaning, from another package's environment."""
 
 
 _MOVE = re.compile(r"(?:(\w+)_)?tcp_(dr|d|f|t)([xyz])")
 _NUMBER = re.compile(r"action_(\d)")
 _GRIPPER = re.compile(r"(?:(\w+)_)?gripper")
-_KINDS = {"d": Kind.POSE, "dr": Kind.POSE, "f": Kind.FORCE, "t": Kind.TORQUE}
+_KINDS = {"d": ActionKind.POSE, "dr": ActionKind.POSE, "f": ActionKind.FORCE, "t": ActionKind.TORQUE}
 _TURNS = dict(zip("xyz", AXES[3:], strict=True))
 
 
 @dataclass(frozen=True)
-class Move:
-    """What the name of an action says."""
+class ActionName:
+    """A parsed name of a continuous action."""
 
     arm: str
+    """Name of the arm; empty if the name has none."""
     axis: str
-    kind: Kind
+    kind: ActionKind
 
 
-def move_called(name: str) -> Move | None:
-    """What a name says; None where it names no move of an arm.
+def parse_action_name(name: str) -> ActionName | None:
+    """Parse the name of a continuous action.
 
-    Numbers without a meaning, `action_0` and so on, take the axes in order, as far as they go.
+    Numbers without a meaning (`action_0` to `action_5`) take the axes in order.
+
+    Returns:
+        The arm, axis and kind; None for any other name.
     """
     number = _NUMBER.fullmatch(name)
     if number is not None and int(number[1]) < len(AXES):
-        return Move("", AXES[int(number[1])], Kind.NUMBER)
+        return ActionName("", AXES[int(number[1])], ActionKind.NUMBER)
     match = _MOVE.fullmatch(name)
     if match is None:
         return None
-    arm, what, letter = match.groups(default="")
-    return Move(arm, _TURNS[letter] if what in ("dr", "t") else letter, _KINDS[what])
+    arm, effect, letter = match.groups(default="")
+    return ActionName(arm, _TURNS[letter] if effect in ("dr", "t") else letter, _KINDS[effect])
 
 
-def kinds_along(axis: str, layout: ActionLayout) -> tuple[Kind, ...]:
-    """What a motion along or about an axis changes, each kind once; empty where no action has that axis."""
-    moves = [move_called(layout.names[i]) for i in layout.continuous]
-    return tuple(dict.fromkeys(move.kind for move in moves if move is not None and move.axis == axis))
+def kinds_along(axis: str, layout: ActionLayout) -> tuple[ActionKind, ...]:
+    """Return the kinds of actions along or about an axis, each once."""
+    names = [parse_action_name(layout.names[i]) for i in layout.continuous]
+    return tuple(dict.fromkeys(name.kind for name in names if name is not None and name.axis == axis))
 
 
 @dataclass(frozen=True)
-class DrivenArm:
-    """One arm of a layout: where its numbers stand."""
+class ArmAxes:
+    """Positions of one arm's numbers in the action."""
 
     name: str
-    """Before the names of its actions; empty where it is the only one."""
+    """Prefix of the names of its actions; empty for a single arm."""
     size: int
-    """How many continuous actions the whole layout has."""
+    """Number of continuous actions in the whole layout."""
     axes: Mapping[str, int]
-    """Which of the continuous actions is along or about which axis."""
+    """Index among the continuous actions, by axis."""
     gripper: int | None = None
-    """Which of the grippers is its own."""
+    """Index among the grippers; None for an arm without a gripper."""
 
     def action(self, motion: Sequence[float]) -> np.ndarray:
-        """All continuous actions where this arm makes a motion along and about AXES, as far as its axes go.
+        """Convert a motion of this arm to continuous actions.
 
-        The other arms hold still.
+        The other arms hold still. Axes that the arm lacks are dropped.
+
+        Args:
+            motion: one number for each of `AXES`; empty means no motion.
         """
         action = np.zeros(self.size)
         for axis, number in zip(AXES, motion, strict=bool(motion)):
@@ -90,22 +104,25 @@ class DrivenArm:
         return action
 
 
-def arms_of(layout: ActionLayout) -> tuple[DrivenArm, ...]:
-    """The arms in the order in which the layout names them, at least one. Names that say nothing belong to none."""
+def arm_axes(layout: ActionLayout) -> tuple[ArmAxes, ...]:
+    """Return the arms of a layout in the order of its names.
+
+    There is at least one arm. Names that cannot be parsed belong to no arm.
+    """
     axes: dict[str, dict[str, int]] = {}
     grippers: dict[str, int] = {}
     for index, name in enumerate(layout.names):
-        move, gripper = move_called(name), _GRIPPER.fullmatch(name)
+        parsed, gripper = parse_action_name(name), _GRIPPER.fullmatch(name)
         if index in layout.grippers and gripper is not None:
             arm = gripper[1] or ""
             axes.setdefault(arm, {})
             grippers[arm] = layout.grippers.index(index)
-        elif index not in layout.grippers and move is not None:
-            axes.setdefault(move.arm, {})[move.axis] = layout.continuous.index(index)
+        elif index not in layout.grippers and parsed is not None:
+            axes.setdefault(parsed.arm, {})[parsed.axis] = layout.continuous.index(index)
     size = len(layout.continuous)
-    return tuple(DrivenArm(name, size, own, grippers.get(name)) for name, own in (axes or {"": {}}).items())
+    return tuple(ArmAxes(name, size, own, grippers.get(name)) for name, own in (axes or {"": {}}).items())
 
 
-def axes_of(layout: ActionLayout) -> Collection[str]:
-    """The axes along or about which some arm moves."""
-    return {axis for arm in arms_of(layout) for axis in arm.axes}
+def driven_axes(layout: ActionLayout) -> Collection[str]:
+    """Return the axes along or about which at least one arm moves."""
+    return {axis for arm in arm_axes(layout) for axis in arm.axes}

@@ -1,4 +1,4 @@
-"""Where a person sits: at which console, with which device in hand."""
+"""Settings of the human operator's console and devices."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,20 +14,30 @@ DeviceName = Literal["console", "gamepad", "spacemouse"]
 
 @dataclass(frozen=True)
 class ConsoleConfig:
-    """A person's console and the settings of their device."""
+    """The human operator's console and input devices."""
 
     view: View = "auto"
-    """In a browser, in a window here, or whichever this machine can show."""
+    """Console in the browser (web) or in a window (native).
+
+    `auto` opens a window if this machine has a display, otherwise the browser's page.
+    """
     port: int = 0
-    """The browser's port, on 127.0.0.1 only; 0 takes the first free one from 8080 on."""
+    """Port of the browser's page on 127.0.0.1.
+
+    0 takes the first free port from 8080.
+    """
     gamepad: GamepadConfig = field(default_factory=GamepadConfig)
     spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)
 
 
-def open_devices(device: DeviceName, console: ConsoleConfig, layout: ActionLayout) -> tuple[InputDevice, ...]:
-    """What the person holds beside the console. Raises HilserlError where it is not there."""
+def open_devices(device: DeviceName, config: ConsoleConfig, layout: ActionLayout) -> tuple[InputDevice, ...]:
+    """Open the operator's input devices beside the console.
+
+    Raises:
+        HilserlError: the device is not attached, or its library is missing.
+    """
     if device == "gamepad":
-        return (open_gamepad(layout, console.gamepad),)
+        return (open_gamepad(layout, config.gamepad),)
     if device == "spacemouse":
-        return open_spacemice(layout, console.spacemouse)
+        return open_spacemice(layout, config.spacemouse)
     return ()

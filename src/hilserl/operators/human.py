@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
-from hilserl.operators.action_axes import arms_of
+from hilserl.operators.action_axes import arm_axes
 from hilserl.operators.devices.device import InputDevice, Reading
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.operator import Operator
@@ -76,7 +76,7 @@ class HumanOperator(Operator):
     ) -> None:
         self._sources, self._layout, self.role = sources, layout, role
         self._towards, self._idle, self._clock, self._orient = towards, idle, clock, orient
-        self._arms, self._chosen = arms_of(layout), 0
+        self._arms, self._chosen = arm_axes(layout), 0
         self._done = False
         self.paused = False
         self.message = ""

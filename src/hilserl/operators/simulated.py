@@ -1,4 +1,4 @@
-"""Simulated human operators: a task's expert with noisy hands and human reasons to intervene."""
+"""Simulated human operators for demonstrations and interventions."""
 
 from collections import deque
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ class SimulatedOperatorConfig:
     max_speed: float = 0.8
     """Fastest hand motion, as a part of a full action."""
     motion_noise: float = 0.15
-    """Standard deviation of the hand's error, as a part of a full action."""
+    """Standard deviation of the hand's error, in full actions."""
     reaction_delay_steps: int = 3
-    """Steps between a reason to take over, or to hand back, and the reaction."""
+    """Steps between a reason to change control and the reaction."""
     first_patience_steps: int = 25
-    """Steps without progress that the operator tolerates from a policy that never succeeds."""
+    """Tolerated steps without progress if the policy never succeeds."""
     last_patience_steps: int = 60
-    """Steps without progress that the operator tolerates from a policy that always succeeds.
+    """Tolerated steps without progress if the policy always succeeds.
 
     In between, the patience follows the policy's recent success rate.
     """
@@ -143,7 +143,7 @@ class SimulatedOperator(Operator):
         return self._demonstrator.intent()
 
     def _wants_to_change(self) -> bool:
-        """Return True for a reason to take over while watching, or to hand back while driving."""
+        """Return True for a reason to take over or to hand back."""
         config, progress = self._config, self._task.progress()
         if self._engaged:
             gained = progress >= self._reference_progress + config.handback_progress

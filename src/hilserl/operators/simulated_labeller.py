@@ -1,7 +1,8 @@
-"""A simulated person who collects labelled images: success from many sides, and everything that nearly is one.
+"""A simulated operator who collects labelled images of successes and near misses.
 
-What a task's expert would do is done in part, too early, beside, too far, and back again. That leads any task to its
-own near misses: half a lift, a grip beside the object or at its corner, an object pushed or dropped, an empty hand.
+The operator performs a task's expert motion in part, too early, beside the object, too far, or in reverse. Any task
+then yields its typical near misses: half a lift, a grip beside the object or at its corner, an object that is pushed or
+dropped, an empty gripper.
 """
 
 from collections.abc import Iterator
@@ -14,24 +15,30 @@ from hilserl.envs.env import Supervision
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 
-_LONGEST_APPROACH_STEPS = 45
-_SHAKE = 0.1
-"""Standard deviation of the hand's error, as a part of a full action."""
-_NOTHING = Intent(True, verdict=Verdict.RESET)
+_MAX_APPROACH_STEPS = 45
+_MOTION_NOISE = 0.1
+"""Standard deviation of the hand's error, in full actions."""
+_RESET = Intent(True, verdict=Verdict.RESET)
 
 
-class Labeller(Operator):
-    """Drives one short play an episode, drawn by seed and episode number; what is seen is for the task to judge.
+class SimulatedLabeller(Operator):
+    """An operator who drives one short routine an episode.
 
-    A play is a generator of control steps. The first half of every round of plays reaches for success.
+    A routine is a generator of intents. Seed and episode number decide its random draws. The task labels the images.
+    Half of the routines reach for success.
+
+    Args:
+        task: expert, progress and harm of the task.
+        layout: layout of the actions.
+        seed: seed of the random draws.
     """
 
     def __init__(self, task: Supervision, layout: ActionLayout, seed: int) -> None:
         self._task, self._layout, self._seed = task, layout, seed
         self._rng = np.random.default_rng(seed)
         self._speed = 1.0
-        self._steps: Iterator[Intent] = iter(())
-        self._plays = (
+        self._intents: Iterator[Intent] = iter(())
+        self._routines = (
             self._succeed, self._stop_short, self._grip_beside, self._drop,
             self._succeed, self._grip_off_centre, self._push, self._stop_short, self._hover,
         )  # fmt: skip
@@ -40,38 +47,38 @@ class Labeller(Operator):
     def begin_episode(self, episode: int) -> None:
         self._rng = np.random.default_rng([self._seed, episode])
         self._speed = self._rng.uniform(0.4, 1.0)
-        self._steps = self._plays[episode % len(self._plays)]()
+        self._intents = self._routines[episode % len(self._routines)]()
 
     @override
     def intent(self) -> Intent:
-        return _NOTHING if self._task.harm() else next(self._steps, _NOTHING)
+        return _RESET if self._task.harm() else next(self._intents, _RESET)
 
     def _succeed(self) -> Iterator[Intent]:
-        """Success, a little beyond it, and over its border forth and back."""
+        """Succeed, go a little further, and cross the border of success repeatedly."""
         yield from self._approach()
         for _ in range(2):
-            moves = self._sway, self._sway, self._sidestep, self._wander
-            move = moves[self._rng.integers(len(moves))]
-            yield from move(self._span(2, 5))
+            motions = self._sway, self._sway, self._sidestep, self._wander
+            motion = motions[self._rng.integers(len(motions))]
+            yield from motion(self._span(2, 5))
         if self._rng.random() < 0.3:
             yield from self._drive_grippers(GripperRequest.OPEN, self._span(2, 4))
 
     def _stop_short(self) -> Iterator[Intent]:
-        """Part of the way, held and swayed there."""
+        """Stop on the way and sway there."""
         yield from self._approach(self._rng.uniform(0.4, 1.0))
         yield from self._wander(self._span(2, 6))
         yield from self._sway(self._span(2, 5))
 
     def _grip_beside(self) -> Iterator[Intent]:
-        """The gripper closes beside the object and leaves the way it came, empty."""
-        way = yield from self._approach(before_grip=True)
+        """Close the gripper beside the object and go back empty."""
+        path = yield from self._approach(before_grip=True)
         yield from self._sidestep(self._span(2, 5))
         yield from self._drive_grippers(GripperRequest.CLOSE, 4)
-        yield from self._retrace(way)
+        yield from self._retrace(path)
         yield from self._wander(self._span(1, 4))
 
     def _grip_off_centre(self) -> Iterator[Intent]:
-        """At a corner or an edge, if at all; then on as the expert would."""
+        """Grip the object off its centre, then go on as the expert."""
         yield from self._approach(before_grip=True)
         yield from self._sidestep(1)
         yield from self._drive_grippers(GripperRequest.CLOSE, 4)
@@ -79,13 +86,13 @@ class Labeller(Operator):
         yield from self._sway(self._span(2, 5))
 
     def _drop(self) -> Iterator[Intent]:
-        """Let go on the way or at its end."""
+        """Open the gripper on the way or at the end."""
         yield from self._approach(self._rng.uniform(0.6, 1.1))
         yield from self._drive_grippers(GripperRequest.OPEN, self._span(4, 8))
         yield from self._approach(steps=self._span(0, 6))
 
     def _push(self) -> Iterator[Intent]:
-        """What should be gripped is touched and shoved, by an open or a closed hand."""
+        """Push the object with an open or a closed gripper."""
         yield from self._approach(before_grip=True)
         if self._rng.random() < 0.5:
             yield from self._sidestep(self._span(3, 5))
@@ -94,15 +101,24 @@ class Labeller(Operator):
             yield from self._sidestep(self._span(3, 8))
 
     def _hover(self) -> Iterator[Intent]:
-        """A closed hand somewhere on the way, and about there."""
+        """Close the gripper on the way and hover there."""
         yield from self._approach(steps=self._span(2, 12))
         yield from self._drive_grippers(GripperRequest.CLOSE, 4)
         yield from self._wander(self._span(6, 15))
 
     def _approach(
-        self, progress: float = 1.0, steps: int = _LONGEST_APPROACH_STEPS, *, before_grip: bool = False
+        self, progress: float = 1.0, steps: int = _MAX_APPROACH_STEPS, *, before_grip: bool = False
     ) -> Iterator[Intent]:
-        """As the expert would, up to a progress or to where a gripper would close; returns the motions made."""
+        """Follow the expert up to a progress or to a grip.
+
+        Args:
+            progress: progress of the task at which the approach ends.
+            steps: longest approach.
+            before_grip: stop where the expert would close a gripper.
+
+        Returns:
+            The motions made.
+        """
         made: list[np.ndarray] = []
         for _ in range(steps):
             expert = self._task.expert_action()
@@ -114,17 +130,17 @@ class Labeller(Operator):
         return made
 
     def _sway(self, steps: int) -> Iterator[Intent]:
-        """Along the expert's way, forth and back."""
-        forth, left, speed = 1, 0, 1.0
+        """ActionName forward and backward along the expert's direction."""
+        direction, left, speed = 1, 0, 1.0
         for _ in range(steps):
             if not left:
-                forth, left, speed = -forth, self._span(1, 4), self._rng.uniform(0.1, 0.9)
+                direction, left, speed = -direction, self._span(1, 4), self._rng.uniform(0.1, 0.9)
             left -= 1
-            yield self._move(forth * speed * self._motion(self._task.expert_action()))
+            yield self._move(direction * speed * self._motion(self._task.expert_action()))
 
-    def _retrace(self, way: list[np.ndarray]) -> Iterator[Intent]:
-        """The way back, or a part of it."""
-        for motion in way[: -1 - self._span(4, 16) : -1]:
+    def _retrace(self, path: list[np.ndarray]) -> Iterator[Intent]:
+        """Go back along the path, or along its last part."""
+        for motion in path[: -1 - self._span(4, 16) : -1]:
             yield self._move(-motion)
 
     def _sidestep(self, steps: int) -> Iterator[Intent]:
@@ -143,9 +159,9 @@ class Labeller(Operator):
             yield self._move(np.zeros(len(self._layout.continuous)), (request,) * len(self._layout.grippers))
 
     def _move(self, motion: np.ndarray, grippers: tuple[GripperRequest, ...] | None = None) -> Intent:
-        shaken = motion + _SHAKE * self._rng.standard_normal(motion.shape)
+        noisy = motion + _MOTION_NOISE * self._rng.standard_normal(motion.shape)
         held = (GripperRequest.HOLD,) * len(self._layout.grippers)
-        return Intent(True, tuple(np.clip(shaken, -1.0, 1.0)), held if grippers is None else grippers)
+        return Intent(True, tuple(np.clip(noisy, -1.0, 1.0)), held if grippers is None else grippers)
 
     def _motion(self, action: np.ndarray) -> np.ndarray:
         return action[list(self._layout.continuous)]

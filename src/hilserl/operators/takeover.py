@@ -1,8 +1,8 @@
-"""How control changes hands between the policy and a person: one pure state machine for every device.
+"""Takeover: a pure state machine that passes control between policy and operator.
 
-The robot's next target is its measured pose plus the action, so a change of hands cannot make the arm jump. The gripper
-is kept in step by asking for *changes* only: a person who takes over holds whatever is held, and a toggle means the
-opposite of what the gripper is told now.
+The robot's next target is its measured pose plus the action, so a change of control cannot make the arm jump. The
+operator asks for *changes* of the gripper only: after a takeover the gripper keeps its state, and a toggle reverses the
+present gripper command.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from hilserl.data.spec import ActionLayout
 
 
 class Control(Enum):
-    """Who chooses the action."""
+    """The source of the executed action."""
 
     POLICY = "policy"
     HUMAN = "human"
 
 
 class GripperRequest(IntEnum):
-    """What a person asks of a gripper; the first three are gripper actions."""
+    """An operator's request to a gripper; the first three are gripper actions."""
 
     CLOSE = -1
     HOLD = 0
@@ -30,66 +30,95 @@ class GripperRequest(IntEnum):
 
 
 class Verdict(Enum):
-    """What a person says of the episode in progress; each ends it."""
+    """An operator's verdict on the episode in progress; each ends it."""
 
     SUCCESS = "success"
-    """The task is done: the step about to be taken earns the reward and terminates."""
+    """The task is done: the next step earns the reward and terminates."""
     FAILURE = "failure"
-    """It will not get done: the step about to be taken is the last one, and values bootstrap as at a time limit."""
+    """The task failed: the next step is the last one.
+
+    Values bootstrap as at a time limit.
+    """
     RESET = "reset"
-    """Start again; what happened so far is kept, as an episode cut short."""
+    """Start again and keep the steps so far as a truncated episode."""
     DISCARD = "discard"
-    """Start again, and forget the episode."""
+    """Start again and forget the episode."""
 
 
 @dataclass(frozen=True)
 class Intent:
-    """What a person's device says at one control step."""
+    """An operator's intent at one control step."""
 
     engaged: bool
-    """The person wants control."""
+    """True if the operator wants control."""
     motion: tuple[float, ...] = ()
-    """One number in [-1, 1] for each continuous action, in order; used only while engaged."""
+    """One number in [-1, 1] for each continuous action, in order.
+
+    It is used only while engaged.
+    """
     grippers: tuple[GripperRequest, ...] = ()
-    """One request for each gripper."""
+    """One request for each gripper, in order."""
     seconds: float | None = None
-    """How long the person has been at it since the last control step; None is as long as a control step lasts."""
+    """Human time since the last control step, in seconds.
+
+    None means the length of a control step.
+    """
     hold: bool = False
-    """Time stands still: no control step is wanted yet."""
+    """True if time stands still: no control step is wanted yet."""
     verdict: Verdict | None = None
+    """Verdict on the episode, if any."""
     success: bool | None = None
-    """Whether the person calls what is seen now a success; None leaves that to the environment."""
+    """True if the operator labels the present state a success.
+
+    None leaves the label to the environment.
+    """
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The action to execute, float32 [n], and whose it is."""
+    """The decision of one control step."""
 
     action: np.ndarray
+    """Action to execute, float32 [n]."""
     intervened: bool
+    """True if the operator chose the action."""
 
 
 @dataclass(frozen=True)
 class Takeover:
-    """Who is in control."""
+    """The state machine of control; immutable."""
 
     control: Control = Control.POLICY
+    """Source of the last action."""
 
     def advance(
         self, intent: Intent, policy_action: np.ndarray, gripper_commands: np.ndarray, layout: ActionLayout
     ) -> tuple["Takeover", Decision]:
-        """One control step. `gripper_commands` says what each gripper is told now: +1 open, -1 closed."""
+        """Advance by one control step.
+
+        Args:
+            intent: the operator's intent.
+            policy_action: action proposed by the policy, [n].
+            gripper_commands: present command of each gripper, +1 open, -1 closed.
+            layout: layout of the actions.
+
+        Returns:
+            The next state and the decision.
+        """
         if not intent.engaged:
             return Takeover(Control.POLICY), Decision(np.asarray(policy_action, np.float32), False)
         action = np.zeros(layout.size, np.float32)
         action[list(layout.continuous)] = np.clip(intent.motion, -1.0, 1.0)
         for index, request, command in zip(layout.grippers, intent.grippers, gripper_commands, strict=True):
-            action[index] = _change(request, command)
+            action[index] = _gripper_action(request, command)
         return Takeover(Control.HUMAN), Decision(action, True)
 
 
-def _change(request: GripperRequest, command: float) -> float:
-    """The gripper action that fulfils a request: 0 where the gripper is told so already."""
+def _gripper_action(request: GripperRequest, command: float) -> float:
+    """Return the gripper action for a request.
+
+    It is 0 if the gripper has the same command already.
+    """
     if request is GripperRequest.TOGGLE:
         return -1.0 if command > 0 else 1.0
     return 0.0 if request * command > 0 else float(request)

@@ -11,7 +11,7 @@ from hilserl.data.step import Step
 from hilserl.envs.env import InteractiveEnv, require_supervision
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
-from hilserl.operators.simulated_labeller import Labeller
+from hilserl.operators.simulated_labeller import SimulatedLabeller
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout, Subscriber
 from hilserl.runs.run_dir import EpisodeWriter, RunDir, read_episodes
@@ -104,7 +104,14 @@ def label_by_script(
             )
         return stop(keeper)
 
-    label(env, Labeller(require_supervision(env), env.experience.action, seed), keeper, successes, seed, stop=watch)
+    label(
+        env,
+        SimulatedLabeller(require_supervision(env), env.experience.action, seed),
+        keeper,
+        successes,
+        seed,
+        stop=watch,
+    )
 
 
 def label_recorded(folder: Path, task: str, out: Path, *, show: Callable[[LabelKeeper], object]) -> LabelKeeper:

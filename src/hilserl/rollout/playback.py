@@ -15,9 +15,9 @@ from hilserl.data.step import Step
 from hilserl.envs import make as world
 from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig
-from hilserl.operators.console.console import FRAMES_PER_STEP, Console
+from hilserl.operators.console.console import TICKS_PER_STEP, Console
 from hilserl.operators.console.messages import ConsoleStatus
-from hilserl.operators.console.timeline import Seek, Timeline, Track
+from hilserl.operators.console.timeline import RecordingPosition, Seek, Timeline
 from hilserl.operators.devices.key_map import Command, Key
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.reference_frame import frame_of
@@ -40,7 +40,7 @@ class Enacted:
     """An episode played again."""
 
     states: list[np.ndarray]
-    """MuJoCo's integration state at each of the `FRAMES_PER_STEP` moments of each step, the reset first."""
+    """MuJoCo's integration state at each of the `TICKS_PER_STEP` moments of each step, the reset first."""
     deviation_m: float
     """The farthest that the tool was from where it was recorded."""
 
@@ -59,7 +59,7 @@ def enact(env: ManipulationEnv, steps: Sequence[Step]) -> Enacted:
     observation, _ = env.reset(seed=steps[0].seed)
     keep()
     deviation = np.abs(observation["state"][where] - steps[0].observation["state"][where]).max()
-    with env.scene.watched(keep, FRAMES_PER_STEP):
+    with env.scene.watched(keep, TICKS_PER_STEP):
         for step in steps[1:]:
             observation = env.step(step.action)[0]
             deviation = max(deviation, np.abs(observation["state"][where] - step.observation["state"][where]).max())
@@ -110,7 +110,7 @@ class Projector:
             keys=_KEYS,
             view=console.view,
             port=console.port,
-            frame_s=spec.control_dt_s / FRAMES_PER_STEP,
+            tick_s=spec.control_dt_s / TICKS_PER_STEP,
             plugins=[Timeline(), self._wishes],
         )
         self._console.real_time = True
@@ -140,9 +140,9 @@ class Projector:
             self._wishes.seek = None
             if seek.episode != self._index:
                 self._open(seek.episode)
-            self._frame = min(max(seek.step, 0), len(self._steps) - 1) * FRAMES_PER_STEP
+            self._frame = min(max(seek.step, 0), len(self._steps) - 1) * TICKS_PER_STEP
         self._show()
-        self._console.frame()
+        self._console.tick()
         if not self._paused:
             self._advance()
 
@@ -157,11 +157,11 @@ class Projector:
     def _show(self) -> None:
         mujoco.mj_setState(self._model, self._data, self._enacted.states[self._frame], _STATE)
         mujoco.mj_forward(self._model, self._data)
-        index = min(self._frame // FRAMES_PER_STEP, len(self._steps) - 1)
+        index = min(self._frame // TICKS_PER_STEP, len(self._steps) - 1)
         step, last = self._steps[index], self._steps[-1]
         human = tuple(s.intervened for s in self._steps[1:])
         self._console.on_step(step)
-        self._console.send(Track(self._index, len(self._paths), index, human))
+        self._console.send(RecordingPosition(self._index, len(self._paths), index, human))
         faithful = self._enacted.deviation_m < _FAITHFUL_M
         note = "" if faithful else f"Played again, the hand strays by up to {1e3 * self._enacted.deviation_m:.0f} mm."
         control = "human" if step.intervened else "policy"

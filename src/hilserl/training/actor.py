@@ -11,7 +11,7 @@ import numpy as np
 from hilserl.agents.agent import act
 from hilserl.data.step import Observation
 from hilserl.envs.env import InteractiveEnv, require_supervision
-from hilserl.operators.console.session import ConsoleSession, SessionReport
+from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
 from hilserl.operators.operator import NoOperator, Operator
 from hilserl.operators.simulated import SimulatedOperator
@@ -38,7 +38,7 @@ class ActorLoop:
     def __init__(
         self,
         config: TrainConfig,
-        report: Callable[[], SessionReport],
+        report: Callable[[], PanelReport],
         value: Callable[[Observation, np.ndarray], float] | None = None,
     ) -> None:
         self._config, self._trouble = config, ""
@@ -48,10 +48,10 @@ class ActorLoop:
         )
         self._judge = make_reward_fn(config.reward, config.classifier, self.env.experience)
         self.station = self._open_station(report, value)
-        self.operator = self.station.person if self.station else _unattended(config, self.env)
+        self.operator = self.station.operator if self.station else _unattended(config, self.env)
 
     def _open_station(
-        self, report: Callable[[], SessionReport], value: Callable[[Observation, np.ndarray], float] | None
+        self, report: Callable[[], PanelReport], value: Callable[[Observation, np.ndarray], float] | None
     ) -> ConsoleSession | None:
         """A place for a person, where one is to operate."""
         config = self._config
@@ -118,7 +118,7 @@ class ActorLoop:
         while time.monotonic() < until_s:
             if self.station:
                 self.station.say(why)
-                self.station.breathe()
+                self.station.keep_alive()
             time.sleep(_MOMENT_S)
 
     def _policy(self, observation: Observation) -> tuple[np.ndarray, int]:

@@ -10,7 +10,7 @@ from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Step
 from hilserl.envs import make as world
 from hilserl.operators.console.messages import Curve
-from hilserl.operators.console.session import SessionReport
+from hilserl.operators.console.session import PanelReport
 from hilserl.runs.metrics import RECENT_EPISODES, RunCounters
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts
@@ -51,7 +51,7 @@ class Dashboard:
     def on_discard(self, episode: int) -> None:
         """Leaves no trace in the curves."""
 
-    def report(self) -> SessionReport:
+    def report(self) -> PanelReport:
         tally, learner = self._tally, self._learner()
         facts = (
             ("environment steps", f"{tally.env_steps}, {len(self._moments) / _RATE_OVER_S:.1f} a second"),
@@ -67,7 +67,7 @@ class Dashboard:
         if self._judged:
             wrong = f"{tally.fooled} of {tally.called_successes} were none, {tally.denied_steps} denied"
             facts = (*facts, ("successes by the reward", wrong))
-        return SessionReport(facts, self._plots())
+        return PanelReport(facts, self._plots())
 
     def _plots(self) -> tuple[tuple[str, tuple[Curve, ...]], ...]:
         plots = []

@@ -69,13 +69,13 @@ class Training:
     def _breathe(self) -> bool:
         """Keeps the console alive, if there is one, while there is no acting; False where nobody wants to wait."""
         if self._actor.station:
-            self._actor.station.breathe()
+            self._actor.station.keep_alive()
         return not self._interrupt.requested
 
     def __enter__(self) -> "Training":
         if self._actor.station:
             self._run.progress.say(self._actor.station.announcement)
-            self._open.enter_context(self._actor.station.attended(self._interrupt))
+            self._open.enter_context(self._actor.station.active(self._interrupt))
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from hilserl.errors import HilserlError
 from hilserl.operators.devices import gamepad, spacemouse
-from hilserl.operators.devices.axis_mapping import AxisControl
+from hilserl.operators.devices.axis_mapping import ControlMapping
 from hilserl.operators.devices.device import Reading
-from hilserl.operators.devices.key_map import KEYS, Command, motion
+from hilserl.operators.devices.key_map import KEYS, Command, key_motion
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.sim.control import (
     POSE_MOVES,
@@ -156,9 +156,9 @@ def readings() -> dict[str, tuple[str, Callable[[Any], Reading]]]:
         if key.moves is not None:
             says[f"key {key.name}"] = (
                 key.meaning,
-                lambda layout, key=key: Reading(True, motion([key.name, "F"], layout)),
+                lambda layout, key=key: Reading(True, key_motion([key.name, "F"], layout)),
             )
-    rows: list[tuple[Callable[..., Reading], AxisControl]] = [(pad_reading, c) for c in gamepad.CONTROLS]
+    rows: list[tuple[Callable[..., Reading], ControlMapping]] = [(pad_reading, c) for c in gamepad.CONTROLS]
     rows += [(puck_reading, c) for c in spacemouse.CONTROLS]
     for say, control in rows:
         if control.moves is not None:
@@ -188,7 +188,7 @@ def test_each_way_pushes_and_twists_the_tool_as_it_says(pressing: ManipulationEn
     for _ in range(30):
         pressing.step(still)
     (before,) = poses(pressing)
-    person, _ = a_person(pressing, Reading(True, motion([key.name, "F"], pressing.experience.action)))
+    person, _ = a_person(pressing, Reading(True, key_motion([key.name, "F"], pressing.experience.action)))
     drive(pressing, person, steps=6)
     (after,) = poses(pressing)
     said_by(key.meaning, before, after)

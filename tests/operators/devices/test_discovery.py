@@ -15,16 +15,16 @@ import pytest
 from hilserl.cli import doctor
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators.action_axes import AXES, arms_of, axes_of
+from hilserl.operators.action_axes import AXES, arm_axes, driven_axes
 from hilserl.operators.devices import discovery as devices
 from hilserl.operators.devices import gamepad, spacemouse
 from hilserl.operators.devices import key_map as keys
-from hilserl.operators.devices.axis_mapping import AxisControl, deflection
+from hilserl.operators.devices.axis_mapping import ControlMapping, deflection
 from hilserl.operators.devices.device import Reading
-from hilserl.operators.devices.gamepad import Gamepad, GamepadConfig, PadState, _SdlPad, open_gamepad
+from hilserl.operators.devices.gamepad import Gamepad, GamepadConfig, GamepadState, SdlGamepad, open_gamepad
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.devices.spacemouse import SpaceMouse, SpaceMouseConfig, open_spacemice
-from hilserl.operators.devices.spacemouse_hid import SpaceMouseState, _HidSpaceMouse
+from hilserl.operators.devices.spacemouse_hid import PySpaceMouse, SpaceMouseState
 from hilserl.operators.human import HumanOperator, Role
 from tests.support.layouts import ACTION, LAYOUTS, SEVEN, TWO
 
@@ -41,9 +41,9 @@ class FakePad:
         self.held.add(button)
         self.pressed.append(button)
 
-    def poll(self) -> PadState | None:
+    def poll(self) -> GamepadState | None:
         pressed, self.pressed = tuple(self.pressed), []
-        return PadState(dict(self.axes), frozenset(self.held), pressed) if self.attached else None
+        return GamepadState(dict(self.axes), frozenset(self.held), pressed) if self.attached else None
 
     def close(self) -> None:
         self.attached = False
@@ -94,7 +94,7 @@ def a_mouse(layout: ActionLayout = SEVEN, **settings) -> tuple[FakeSpaceMouse, S
     return puck, SpaceMouse(puck.connect, layout, SpaceMouseConfig(**settings), clock), clock
 
 
-def pad_reading(control: AxisControl, layout: ActionLayout, amount: float = 1.0) -> Reading:
+def pad_reading(control: ControlMapping, layout: ActionLayout, amount: float = 1.0) -> Reading:
     """What a pad says while it does what a row of its map says."""
     pad, source = a_pad(layout)
     dpad = {"DPADX": ("DPAD_LEFT", "DPAD_RIGHT"), "DPADY": ("DPAD_UP", "DPAD_DOWN")}
@@ -109,7 +109,7 @@ def pad_reading(control: AxisControl, layout: ActionLayout, amount: float = 1.0)
     return source.read()
 
 
-def puck_reading(control: AxisControl, layout: ActionLayout, amount: float = 1.0) -> Reading:
+def puck_reading(control: ControlMapping, layout: ActionLayout, amount: float = 1.0) -> Reading:
     puck, source, _ = a_mouse(layout)
     if control.button is not None:
         puck.send(left=control.button in ("left", "both"), right=control.button in ("right", "both"))
@@ -132,7 +132,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 def name_of(value: object) -> str | None:
-    return value.label if isinstance(value, AxisControl) else None
+    return value.label if isinstance(value, ControlMapping) else None
 
 
 @pytest.mark.parametrize("dead_zone", [0.0, 0.1, 0.5])
@@ -181,9 +181,9 @@ def test_no_number_leaves_its_range() -> None:
 
 
 @pytest.mark.parametrize(("say", "control"), MOVING, ids=name_of)
-def test_each_way_moves_what_its_key_moves(say, control: AxisControl) -> None:
+def test_each_way_moves_what_its_key_moves(say, control: ControlMapping) -> None:
     key = next(key for key in keys.KEYS if key.moves == control.moves)
-    by_key = np.array(keys.motion([key.name, "F"], SEVEN))
+    by_key = np.array(keys.key_motion([key.name, "F"], SEVEN))
     full, half = (np.array(say(control, SEVEN, amount).motion) for amount in (1.0, 0.5))
     assert np.allclose(full, by_key)
     if not control.label.startswith("d-pad"):
@@ -192,13 +192,13 @@ def test_each_way_moves_what_its_key_moves(say, control: AxisControl) -> None:
 
 
 @pytest.mark.parametrize(("say", "control"), MOVING, ids=name_of)
-def test_motions_that_a_task_lacks_are_left_out(say, control: AxisControl) -> None:
+def test_motions_that_a_task_lacks_are_left_out(say, control: ControlMapping) -> None:
     assert control.moves is not None
     for layout in LAYOUTS.values():
         motion = say(control, layout).motion
         assert len(motion) == len(AXES)
-        assert any(motion) == (control.moves[0] in axes_of(layout))
-        for arm in arms_of(layout):
+        assert any(motion) == (control.moves[0] in driven_axes(layout))
+        for arm in arm_axes(layout):
             assert np.count_nonzero(arm.action(motion)) == (control.moves[0] in arm.axes)
 
 
@@ -210,7 +210,7 @@ def test_the_documentation_has_every_row_of_the_map(device) -> None:
 
 
 @pytest.mark.parametrize(("say", "control"), [row for row in ROWS if row[1].moves is None], ids=name_of)
-def test_each_button_asks_for_what_the_map_says(say, control: AxisControl) -> None:
+def test_each_button_asks_for_what_the_map_says(say, control: ControlMapping) -> None:
     reading = say(control, TWO)
     assert reading.commands == ((control.command,) if control.command else ())
     assert reading.success == (control.command is None), "the button that is held"
@@ -331,7 +331,7 @@ class FakePygame:
 def test_sdl_tells_each_press_of_our_pad_and_a_new_pad_replaces_a_lost_one() -> None:
     pygame, ours, other = FakePygame(), FakeController(1), FakeController(2)
     pads = [other]
-    pad = _SdlPad(pygame, SimpleNamespace(Controller=lambda index: {0: pads}[index][0]), ours)
+    pad = SdlGamepad(pygame, SimpleNamespace(Controller=lambda index: {0: pads}[index][0]), ours)
 
     def down(button: str, instance: int) -> SimpleNamespace:
         return SimpleNamespace(type="down", button=f"BUTTON_{button}", instance_id=instance)
@@ -360,7 +360,7 @@ def test_hidapi_tells_each_report_of_every_interface_once_and_when_the_device_is
         SimpleNamespace(info=SimpleNamespace(button_specs=specs), read=lambda: SimpleNamespace(t=-1.0, **still))
         for _ in range(2)
     )
-    puck = _HidSpaceMouse([mute, speaking], LookupError)
+    puck = PySpaceMouse([mute, speaking], LookupError)
     assert puck.read() is None
     said = still | {"x": 0.5, "yaw": -0.25}
     speaking.read = lambda: SimpleNamespace(t=1.0, buttons=[0, 1, 0], **said)
@@ -435,8 +435,8 @@ def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         open_gamepad(ACTION, GamepadConfig())
     with pytest.raises(HilserlError, match=r"pyspacemouse is not installed.*hilserl\[spacemouse\]"):
         open_spacemice(ACTION, SpaceMouseConfig())
-    assert "; ".join(devices.attached()) == doctor._CHECKS["devices"]()
-    assert all("not installed: pip install" in line for line in devices.attached())
+    assert "; ".join(devices.attached_devices()) == doctor._CHECKS["devices"]()
+    assert all("not installed: pip install" in line for line in devices.attached_devices())
     assert doctor.check(live=1.0) == 1
     assert "There is no device to watch." in capsys.readouterr().out
 
@@ -448,11 +448,11 @@ def test_doctor_lists_and_watches_what_is_attached(
     pad.axes["LEFTY"] = -1.0
     pad.press("LEFTSHOULDER")
     fake = devices.DeviceKind(lambda: ["Fake Pad"], lambda _: (source,), gamepad.CONTROLS)
-    none = devices.DeviceKind(list, devices.DEVICES["spacemouse"].open, ())
-    monkeypatch.setattr(devices, "DEVICES", {"gamepad": fake, "spacemouse": none})
+    none = devices.DeviceKind(list, devices.DEVICE_KINDS["spacemouse"].open, ())
+    monkeypatch.setattr(devices, "DEVICE_KINDS", {"gamepad": fake, "spacemouse": none})
     assert doctor._CHECKS["devices"]() == "gamepad: Fake Pad; spacemouse: none attached"
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(devices, "DEVICES", {"gamepad": fake})
+    monkeypatch.setattr(devices, "DEVICE_KINDS", {"gamepad": fake})
     assert doctor.check(live=0.01) == 0
     text = capsys.readouterr().out
     assert "left stick up" in text
@@ -472,7 +472,7 @@ def test_watching_keeps_the_last_command_and_tells_what_is_gone() -> None:
             pad.press("A")
         pad.attached = len(shown) != 3
 
-    devices.watch([source], 0.45, show, clock, clock.sleep)
+    devices.watch_devices([source], 0.45, show, clock, clock.sleep)
     assert len(shown) == 5
     still = "gamepad: x +0.00 y +0.00 z +0.00 roll +0.00 pitch +0.00 yaw +0.00 last: "
     assert shown[0] == still + "-"

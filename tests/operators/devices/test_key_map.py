@@ -8,9 +8,9 @@ import pytest
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from hilserl.data.spec import ActionLayout
-from hilserl.operators.action_axes import AXES, Kind, arms_of, axes_of, kinds_along, move_called
+from hilserl.operators.action_axes import AXES, ActionKind, arm_axes, driven_axes, kinds_along, parse_action_name
 from hilserl.operators.devices import key_map as keys
-from hilserl.operators.devices.key_map import HELD, KEYS, LABEL_KEY, PRESSED, SPEED, Command, keys_for
+from hilserl.operators.devices.key_map import COMMAND_KEYS, HELD_KEYS, KEYS, LABEL_KEY, SPEED, Command, keys_for
 from tests.support.layouts import ACTION, LAYOUTS, SEVEN
 
 MOVES = {"W": (1, 0, 0), "S": (-1, 0, 0), "A": (0, 1, 0), "D": (0, -1, 0), "J": (0, 0, 1), "K": (0, 0, -1)}
@@ -26,7 +26,7 @@ def subsets(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 def motion(held: Iterable[str], layout: ActionLayout) -> tuple[float, ...]:
     """What held keys make of the continuous actions, the first arm being chosen."""
-    return tuple(arms_of(layout)[0].action(keys.motion(held, layout)).tolist())
+    return tuple(arm_axes(layout)[0].action(keys.key_motion(held, layout)).tolist())
 
 
 def speed_of(names: Iterable[str]) -> float:
@@ -75,7 +75,7 @@ def test_names_that_are_not_in_the_map_mean_nothing() -> None:
 
 
 def test_keys_of_commands_and_of_labels_move_nothing() -> None:
-    assert not any(motion([*PRESSED, LABEL_KEY.name], SEVEN))
+    assert not any(motion([*COMMAND_KEYS, LABEL_KEY.name], SEVEN))
 
 
 def test_a_key_held_twice_is_held_once() -> None:
@@ -119,11 +119,11 @@ def test_the_keys_that_are_shown_are_those_that_mean_something_each_label_once(
     assert len(set(names)) == len(names)
     assert (LABEL_KEY in shown) == labels
     assert (Command.GRIPPER in {key.command for key in shown}) == bool(layout.grippers)
-    assert (Command.SWITCH_ARM in {key.command for key in shown}) == (len(arms_of(layout)) > 1)
+    assert (Command.SWITCH_ARM in {key.command for key in shown}) == (len(arm_axes(layout)) > 1)
     missing = {*(() if layout.grippers else (Command.GRIPPER,))}
-    missing |= {*(() if len(arms_of(layout)) > 1 else (Command.SWITCH_ARM,))}
+    missing |= {*(() if len(arm_axes(layout)) > 1 else (Command.SWITCH_ARM,))}
     for key in KEYS:
-        useful = any(keys.motion([key.name], layout)) or key.speed is not None
+        useful = any(keys.key_motion([key.name], layout)) or key.speed is not None
         useful = useful or (key.command is not None and key.command not in missing)
         assert (key.label in names) == useful, key
 
@@ -131,14 +131,14 @@ def test_the_keys_that_are_shown_are_those_that_mean_something_each_label_once(
 @pytest.mark.parametrize("layout", ALL)
 def test_a_key_moves_the_numbers_along_its_axis_whatever_they_command(layout: ActionLayout) -> None:
     continuous = [layout.names[i] for i in layout.continuous]
-    for key in HELD:
-        made = keys.motion([key.name, "F"], layout)
+    for key in HELD_KEYS:
+        made = keys.key_motion([key.name, "F"], layout)
         assert len(made) == len(AXES)
-        for arm in arms_of(layout):
+        for arm in arm_axes(layout):
             action = arm.action(made)
             assert len(action) == len(continuous)
             for name, number in zip(continuous, action, strict=True):
-                move = move_called(name)
+                move = parse_action_name(name)
                 assert move is not None
                 along = key.moves is not None and (move.arm, move.axis) == (arm.name, key.moves[0])
                 assert number == (key.moves[1] if along and key.moves is not None else 0.0), (key, name)
@@ -147,12 +147,12 @@ def test_a_key_moves_the_numbers_along_its_axis_whatever_they_command(layout: Ac
 @pytest.mark.parametrize("layout", ALL)
 def test_every_number_of_an_action_has_two_keys_or_is_a_grippers(layout: ActionLayout) -> None:
     reached = np.zeros((len(KEYS), len(layout.continuous)))
-    for arm in arms_of(layout):
+    for arm in arm_axes(layout):
         for row, key in enumerate(KEYS):
-            reached[row] += arm.action(keys.motion([key.name], layout))
+            reached[row] += arm.action(keys.key_motion([key.name], layout))
     assert ((reached > 0).sum(0) == 1).all()
     assert ((reached < 0).sum(0) == 1).all()
-    assert sorted(arm.gripper for arm in arms_of(layout) if arm.gripper is not None) == list(
+    assert sorted(arm.gripper for arm in arm_axes(layout) if arm.gripper is not None) == list(
         range(len(layout.grippers))
     )
 
@@ -165,8 +165,8 @@ def test_a_key_says_force_or_torque_where_that_is_what_it_gives(layout: ActionLa
         kinds = kinds_along(key.moves[0], layout)
         plain = next(other.meaning for other in KEYS if other.name == key.name)
         assert key.meaning == " / ".join(kind.value + plain for kind in kinds)
-        assert ("force" in key.meaning) == (Kind.FORCE in kinds)
-        assert ("torque" in key.meaning) == (Kind.TORQUE in kinds)
+        assert ("force" in key.meaning) == (ActionKind.FORCE in kinds)
+        assert ("torque" in key.meaning) == (ActionKind.TORQUE in kinds)
 
 
 def test_meanings_read_as_sentences() -> None:
@@ -198,11 +198,11 @@ def test_meanings_read_as_sentences() -> None:
     ],
 )
 def test_junk_names_move_nothing(name: str) -> None:
-    assert move_called(name) is None
+    assert parse_action_name(name) is None
     for layout in (ActionLayout((name,)), ActionLayout((name, "odd"), grippers=(1,)), ActionLayout(())):
-        (arm,) = arms_of(layout)
-        assert (arm.name, arm.gripper, axes_of(layout)) == ("", None, set())
-        assert not arm.action(keys.motion([key.name for key in KEYS], layout)).any()
+        (arm,) = arm_axes(layout)
+        assert (arm.name, arm.gripper, driven_axes(layout)) == ("", None, set())
+        assert not arm.action(keys.key_motion([key.name for key in KEYS], layout)).any()
         assert Command.GRIPPER not in {key.command for key in keys_for(layout)}
         assert not [key for key in keys_for(layout) if key.moves is not None]
 
@@ -211,7 +211,7 @@ def test_arms_come_in_the_order_of_the_layout_and_keep_what_is_theirs() -> None:
     layout = ActionLayout(
         ("far_gripper", "odd", "left_arm_tcp_ty", "far_tcp_dz", "left_arm_gripper", "tcp_dx"), grippers=(4, 0)
     )
-    arms = {arm.name: (dict(arm.axes), arm.gripper) for arm in arms_of(layout)}
+    arms = {arm.name: (dict(arm.axes), arm.gripper) for arm in arm_axes(layout)}
     assert list(arms.items()) == [("far", ({"z": 2}, 1)), ("left_arm", ({"pitch": 1}, 0)), ("", ({"x": 3}, None))]
 
 
@@ -228,7 +228,7 @@ def test_a_key_means_one_thing_and_a_command_has_one_key() -> None:
     assert len(set(names)) == len(names)
     commands = [key.command for key in KEYS if key.command is not None]
     assert sorted(commands, key=lambda c: c.name) == sorted(Command, key=lambda c: c.name)
-    assert {key.name for key in HELD} | set(PRESSED) == {key.name for key in KEYS}
+    assert {key.name for key in HELD_KEYS} | set(COMMAND_KEYS) == {key.name for key in KEYS}
     for key in KEYS:
         assert sum((key.moves is not None, key.command is not None, key.speed is not None)) == 1, key
 

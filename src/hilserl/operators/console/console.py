@@ -12,15 +12,15 @@ from mujoco.studio import messages, plugin
 
 from hilserl.data.spec import ActionLayout
 from hilserl.data.step import Step
-from hilserl.operators.action_axes import arms_of
+from hilserl.operators.action_axes import arm_axes
 from hilserl.operators.config import View
 from hilserl.operators.console import viewers
-from hilserl.operators.console.messages import Hands, OperatorHand, Pictures, Presence, Pressed
+from hilserl.operators.console.messages import CameraImages, CommandRequest, DriveState, OperatorInput, Presence
 from hilserl.operators.console.panel import Panel
 from hilserl.operators.devices.device import Reading
-from hilserl.operators.devices.key_map import LABEL_KEY, Command, Key, motion
+from hilserl.operators.devices.key_map import LABEL_KEY, Command, Key, key_motion
 
-FRAMES_PER_STEP = 6
+TICKS_PER_STEP = 6
 """The scene moves at 60 Hz between control steps of 0.1 s."""
 _WATCHED_FRAME_S = 1 / 20
 _PICTURE_S = 0.1
@@ -30,17 +30,17 @@ class _Inbox(plugin.SimPlugin):
     """What has come from the viewer since it was last read."""
 
     def __init__(self) -> None:
-        self._now, self._seen = Hands(), frozenset[str]()
+        self._now, self._seen = OperatorInput(), frozenset[str]()
         self._commands: list[Command] = []
         self._presence = Presence(False, -float("inf"))
 
     @messages.handler
-    def on_hands(self, hands: Hands) -> None:
+    def on_hands(self, hands: OperatorInput) -> None:
         self._now = hands
         self._seen |= hands.held
 
     @messages.handler
-    def on_pressed(self, pressed: Pressed) -> None:
+    def on_pressed(self, pressed: CommandRequest) -> None:
         self._commands.append(pressed.command)
 
     @messages.handler
@@ -55,11 +55,11 @@ class _Inbox(plugin.SimPlugin):
         held, self._seen = self._now.held | self._seen, frozenset()
         commands, self._commands = tuple(self._commands), []
         if not self.present:
-            self._now = Hands()
+            self._now = OperatorInput()
             return Reading(False, commands=commands)
         hands = self._now
         return Reading(
-            True, motion(held, layout), commands, hands.goal_m, hands.goal_arm, success=LABEL_KEY.name in held
+            True, key_motion(held, layout), commands, hands.goal_m, hands.goal_arm, success=LABEL_KEY.name in held
         )
 
 
@@ -89,17 +89,17 @@ class Console:
         keys: tuple[Key, ...],
         view: View = "auto",
         port: int = 0,
-        frame_s: float = 0.1 / FRAMES_PER_STEP,
+        tick_s: float = 0.1 / TICKS_PER_STEP,
         plugins: Sequence[plugin.Plugin] = (),
     ) -> None:
         self._model, self._data, self._layout, self._tcp_m = model, data, layout, tcp_m
-        self._frame_s = frame_s
+        self._frame_s = tick_s
         self._inbox = _Inbox()
         self.real_time = False
         """Whether time is to pass as a person lives it."""
         self.driven = False
         """Whether a person drives."""
-        self.chosen_arm = arms_of(layout)[0].name
+        self.chosen_arm = arm_axes(layout)[0].name
         """The arm at whose tool the marker is."""
         self._due = self._shown = self._pictured = time.monotonic()
         all_plugins = [Panel(keys), self._inbox, *plugins]
@@ -133,7 +133,7 @@ class Console:
         self._sync()
         return self._inbox.take(self._layout) if self._open else Reading(False)
 
-    def frame(self) -> None:
+    def tick(self) -> None:
         """One moment of a control step."""
         now = time.monotonic()
         if self.real_time:
@@ -157,13 +157,13 @@ class Console:
             images = {name: image for name, image in step.observation.items() if image.dtype == np.uint8}
             drawn = drawing()
             if images or drawn is not None:
-                self.send(Pictures(images, drawn))
+                self.send(CameraImages(images, drawn))
 
     def _sync(self) -> None:
         self._shown = time.monotonic()
         if self._open and self._handle._is_running:
             x, y, z = self._tcp_m(self.chosen_arm).tolist()
-            self.send(OperatorHand((x, y, z), self.driven, self.real_time, self.chosen_arm))
+            self.send(DriveState((x, y, z), self.driven, self.real_time, self.chosen_arm))
             self._handle.sync(self._model, self._data)
         else:
             self._open = False

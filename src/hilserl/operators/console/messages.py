@@ -13,7 +13,7 @@ from hilserl.operators.devices.key_map import Command
 
 
 @dataclass(frozen=True)
-class Hands(messages.Event):
+class OperatorInput(messages.Event):
     """What the person holds now; sent when it changes, so that the shortest tap arrives."""
 
     held: frozenset[str] = frozenset()
@@ -25,7 +25,7 @@ class Hands(messages.Event):
 
 
 @dataclass(frozen=True)
-class Pressed(messages.Event):
+class CommandRequest(messages.Event):
     """A command asked for by a key or a button."""
 
     command: Command
@@ -70,7 +70,7 @@ class ConsoleStatus(messages.Snapshot):
 
 
 @dataclass(frozen=True)
-class Pictures(messages.Snapshot):
+class CameraImages(messages.Snapshot):
     """What the policy's cameras see, each uint8 [height, width, 3]."""
 
     images: dict[str, np.ndarray] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Pictures(messages.Snapshot):
 
 
 @dataclass(frozen=True)
-class OperatorHand(messages.Snapshot):
+class DriveState(messages.Snapshot):
     """Where the chosen arm's tool is (world frame, metres), whether a person drives, and whether the picture should be
     smooth."""
 

@@ -15,8 +15,15 @@ from mujoco.studio.dear_imgui import dear_imgui as imgui
 from mujoco.studio.implot import implot
 
 from hilserl.operators.console.marker import PinHole, dragged, screen_of
-from hilserl.operators.console.messages import ConsoleStatus, Hands, OperatorHand, Pictures, Presence, Pressed
-from hilserl.operators.devices.key_map import HELD, LABEL_KEY, PRESSED, Command, Key
+from hilserl.operators.console.messages import (
+    CameraImages,
+    CommandRequest,
+    ConsoleStatus,
+    DriveState,
+    OperatorInput,
+    Presence,
+)
+from hilserl.operators.devices.key_map import COMMAND_KEYS, HELD_KEYS, LABEL_KEY, Command, Key
 
 PANEL_WIDTH_PX = 340.0
 _PICTURE_PX = 156.0
@@ -52,14 +59,14 @@ class Panel(plugin.ViewerPlugin):
 
     def __init__(self, keys: tuple[Key, ...]) -> None:
         self._keys = keys
-        self._watched = tuple(key.name for key in (*HELD, LABEL_KEY))
+        self._watched = tuple(key.name for key in (*HELD_KEYS, LABEL_KEY))
         self._commands = {key.command: key for key in keys if key.command is not None}
-        self._status, self._hand = ConsoleStatus(), OperatorHand((0.0, 0.0, 0.0), driven=False, smooth=False)
-        self._pictures: Pictures | None = None
+        self._status, self._hand = ConsoleStatus(), DriveState((0.0, 0.0, 0.0), driven=False, smooth=False)
+        self._pictures: CameraImages | None = None
         self._textures: dict[str, int] = {}
         self._drawing, self._drawing_px = 0, (1, 1)
         """The texture that stands in the place of a scene, 0 where there is none, and its height and width."""
-        self._hands, self._told_s = Hands(), 0.0
+        self._hands, self._told_s = OperatorInput(), 0.0
         self._goal_m: np.ndarray | None = None
         self._led_arm = ""
         """Whose tool the dragged target leads: the arm that was chosen when it was taken hold of."""
@@ -89,11 +96,11 @@ class Panel(plugin.ViewerPlugin):
         self._status = status
 
     @messages.handler
-    def on_pictures(self, pictures: Pictures) -> None:
+    def on_pictures(self, pictures: CameraImages) -> None:
         self._pictures = pictures
 
     @messages.handler
-    def on_hand(self, hand: OperatorHand) -> None:
+    def on_hand(self, hand: DriveState) -> None:
         self._hand = hand
         self.viewer.unhurried = not hand.smooth  # pyright: ignore[reportAttributeAccessIssue] (the web viewer's)
 
@@ -110,13 +117,13 @@ class Panel(plugin.ViewerPlugin):
         self.viewer.send_to_sim(Presence(present, time.monotonic()))
         held = frozenset(name for name in self._watched if imgui.IsKeyDown(getattr(imgui.Key, name)))
         goal = None if self._goal_m is None else (self._goal_m[0], self._goal_m[1], self._goal_m[2])
-        hands = Hands(held, goal, self._led_arm) if present else Hands()
+        hands = OperatorInput(held, goal, self._led_arm) if present else OperatorInput()
         now = time.monotonic()
-        if hands != self._hands or (hands != Hands() and now - self._told_s > _REMIND_S):
+        if hands != self._hands or (hands != OperatorInput() and now - self._told_s > _REMIND_S):
             self._hands, self._told_s = hands, now
             self.viewer.send_to_sim(hands)
         if present:
-            for name, key in PRESSED.items():
+            for name, key in COMMAND_KEYS.items():
                 if imgui.IsKeyPressed(getattr(imgui.Key, name), False) and key.command is not None:
                     self._ask(key.command, twice=key.twice)
 
@@ -125,7 +132,7 @@ class Panel(plugin.ViewerPlugin):
             self._asked[command] = time.monotonic()
             return
         self._asked.pop(command, None)
-        self.viewer.send_to_sim(Pressed(command))
+        self.viewer.send_to_sim(CommandRequest(command))
 
     def _is_asked(self, command: Command) -> bool:
         """Whether a command that only counts when asked for twice has just been asked for once."""

@@ -14,7 +14,7 @@ from hilserl.data.step import Observation, Step
 from hilserl.envs.env import InteractiveEnv
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig, DeviceName, open_devices
-from hilserl.operators.console.console import FRAMES_PER_STEP, Console, empty_scene
+from hilserl.operators.console.console import TICKS_PER_STEP, Console, empty_scene
 from hilserl.operators.console.messages import ConsoleStatus, Curve
 from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import HumanOperator, Role
@@ -29,7 +29,7 @@ _TITLES = {"policy": "THE POLICY DRIVES", "human": "YOU DRIVE", "paused": "PAUSE
 
 
 @dataclass(frozen=True)
-class SessionReport:
+class PanelReport:
     """What the work around the episode tells the person."""
 
     facts: tuple[tuple[str, str], ...] = ()
@@ -57,7 +57,7 @@ class ConsoleSession:
         *,
         console: ConsoleConfig,
         device: DeviceName = "console",
-        report: Callable[[], SessionReport] = SessionReport,
+        report: Callable[[], PanelReport] = PanelReport,
         value: Callable[[Observation, np.ndarray], float] | None = None,
     ) -> None:
         self._env, self._report, self._value = env, report, value
@@ -70,7 +70,7 @@ class ConsoleSession:
             unless_opened.pop_all()
         sources = [self._console, *self._devices]
         towards, orient = _kinematics(env)
-        self.person = HumanOperator(sources, layout, role, towards, self._idle, orient=orient)
+        self.operator = HumanOperator(sources, layout, role, towards, self._idle, orient=orient)
         self._interrupt = Interrupt()
         self._reported = -_STATUS_S
         self._step: Step | None = None
@@ -90,11 +90,11 @@ class ConsoleSession:
             view=console.view,
             port=console.port,
             keys=keys_for(layout, labels=role.labels),
-            frame_s=env.experience.control_dt_s / FRAMES_PER_STEP,
+            tick_s=env.experience.control_dt_s / TICKS_PER_STEP,
         )
 
     @contextlib.contextmanager
-    def attended(self, interrupt: Interrupt) -> Iterator[None]:
+    def active(self, interrupt: Interrupt) -> Iterator[None]:
         """Lets time pass as the person needs it; closes the console and lets the devices go at the end.
 
         `interrupt` ends what is waited for.
@@ -106,12 +106,12 @@ class ConsoleSession:
                 stack.callback(device.close)
             if self._env.scene_setup:
                 stack.enter_context(self._env.scene_setup.answered_by(self._ask))
-            stack.enter_context(self._env.scene.watched(self._frame, FRAMES_PER_STEP))
+            stack.enter_context(self._env.scene.watched(self._frame, TICKS_PER_STEP))
             yield
 
     @property
     def in_real_time(self) -> bool:
-        return self.person.in_real_time
+        return self.operator.in_real_time
 
     def say(self, text: str) -> None:
         """A sentence that stands in the panel until the next step."""
@@ -125,26 +125,26 @@ class ConsoleSession:
 
     def _ask(self) -> None:
         """A real scene is to be set up: waits until the person says that it is."""
-        while not (self.person.is_ready() or self._interrupt.requested) and self._console.is_open:
+        while not (self.operator.is_ready() or self._interrupt.requested) and self._console.is_open:
             self.say("Set the scene up, then ask for a new episode (N).")
 
-    def breathe(self) -> None:
+    def keep_alive(self) -> None:
         """A moment of something else than control steps; the console stays alive."""
         self._frame()
         self._show_now_and_then()
 
     def _frame(self) -> None:
         self._tell_pace()
-        self._console.frame()
+        self._console.tick()
 
     def _tell_pace(self) -> None:
-        self._console.real_time = self.person.in_real_time
-        self._console.driven = self.person.control is Control.HUMAN
-        self._console.chosen_arm = self.person.chosen_arm
+        self._console.real_time = self.operator.in_real_time
+        self._console.driven = self.operator.control is Control.HUMAN
+        self._console.chosen_arm = self.operator.chosen_arm
 
     def _idle(self) -> None:
-        if not self._console.is_open and self.person.role.drives:
-            self.person.end()
+        if not self._console.is_open and self.operator.role.drives:
+            self.operator.end()
         self._tell_pace()
         self._show_now_and_then()
         self._console.idle()
@@ -185,7 +185,7 @@ class ConsoleSession:
                 control=control,
                 title=self._title(control),
                 headline=self._headline(),
-                message=self._saying or self._waiting_for() or self.person.message,
+                message=self._saying or self._waiting_for() or self.operator.message,
                 outcome=self._outcome,
                 success=self._success,
                 advice=self._advice(),
@@ -195,24 +195,24 @@ class ConsoleSession:
         )
 
     def _control(self) -> Literal["policy", "human", "paused"]:
-        if self.person.paused:
+        if self.operator.paused:
             return "paused"
-        return "human" if self.person.control is Control.HUMAN else "policy"
+        return "human" if self.operator.control is Control.HUMAN else "policy"
 
     def _title(self, control: Literal["policy", "human", "paused"]) -> str:
         """Who drives, and which arm where only one is driven at a time."""
-        arm = self.person.chosen_arm
+        arm = self.operator.chosen_arm
         one = arm and all(device.arm is None for device in self._devices)
         return f"YOU DRIVE THE {arm.upper()} ARM" if control == "human" and one else _TITLES[control]
 
     def _hands(self) -> tuple[tuple[str, str], ...]:
         """Which arm each device drives, where there are several."""
-        arm = self.person.chosen_arm
+        arm = self.operator.chosen_arm
         sources = (self._console, *self._devices) if arm else ()
         return tuple((f"Arm of the {source.name}", source.arm or arm) for source in sources)
 
     def _waiting_for(self) -> str:
-        waits = self.person.waiting and self.person.control is Control.HUMAN
+        waits = self.operator.waiting and self.operator.control is Control.HUMAN
         return "The episode begins with your first motion." if waits else ""
 
     def _headline(self) -> str:

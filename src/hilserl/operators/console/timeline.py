@@ -12,7 +12,7 @@ _STRIP_PX = 14.0
 
 
 @dataclass(frozen=True)
-class Track(messages.Snapshot):
+class RecordingPosition(messages.Snapshot):
     """One episode of a recording and the moment that is shown."""
 
     episode: int
@@ -34,10 +34,10 @@ class Timeline(plugin.ViewerPlugin):
     """Two sliders and the strip."""
 
     def __init__(self) -> None:
-        self._track: Track | None = None
+        self._track: RecordingPosition | None = None
 
     @messages.handler
-    def on_track(self, track: Track) -> None:
+    def on_track(self, track: RecordingPosition) -> None:
         self._track = track
 
     @messages.handler
@@ -63,7 +63,7 @@ class Timeline(plugin.ViewerPlugin):
         self._draw_strip(track, width - 110.0)
         imgui.End()
 
-    def _draw_strip(self, track: Track, width: float) -> None:
+    def _draw_strip(self, track: RecordingPosition, width: float) -> None:
         corner, drawing = imgui.GetCursorScreenPos(), imgui.GetWindowDrawList()
         each = width / max(1, len(track.human))
         colours = {

@@ -1,4 +1,4 @@
-"""What a device tells at a control step, whatever it is: keys, gamepad, SpaceMouse."""
+"""The interface of an input device."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,38 +8,48 @@ from hilserl.operators.devices.key_map import Command
 
 @dataclass(frozen=True)
 class Reading:
-    """All that a device says at one moment."""
+    """The state of an input device at one moment."""
 
     present: bool
-    """Somebody could steer by it: the page is open and answers, the device is plugged in."""
+    """True if the page answers, or the device is plugged in."""
     motion: tuple[float, ...] = ()
-    """One number in [-1, 1] for each of `arms.AXES`; empty means none."""
+    """One number in [-1, 1] for each of `action_axes.AXES`.
+
+    Empty means no motion.
+    """
     commands: tuple[Command, ...] = ()
-    """What was asked for since the last reading, in order."""
+    """Commands since the last reading, in order."""
     goal_m: tuple[float, float, float] | None = None
-    """Where a tool should go (world frame), while a target is dragged."""
+    """Goal of a tool, in metres in the world frame.
+
+    It is set while the target marker is dragged.
+    """
     goal_arm: str = ""
-    """The name of the arm whose tool that is."""
+    """Name of the arm whose tool has the goal."""
     success: bool = False
-    """The person is holding "this is success"."""
+    """True while the operator holds "this is success"."""
 
     @property
     def moves(self) -> bool:
+        """True if the device asks for a motion."""
         return any(self.motion) or self.goal_m is not None
 
 
 class InputDevice(Protocol):
-    """A device that is read once a control step."""
+    """An input device that is read once a control step."""
 
     name: str
-    """What a person calls it."""
+    """Name of the device in messages."""
     arm: str | None
-    """The name of the only arm that it drives; None is whichever the person has chosen."""
+    """Name of the only arm it drives; None for the chosen arm."""
 
     def read(self) -> Reading:
-        """What it says now; what was pressed and let go since the last reading counts too. Never waits."""
+        """Return the present state, without waiting.
+
+        Presses and releases since the last reading count too.
+        """
         ...
 
     def close(self) -> None:
-        """Lets the device go."""
+        """Release the device."""
         ...

@@ -1,4 +1,4 @@
-"""The devices besides the console: which are attached, and what they say."""
+"""Discovery of attached input devices."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,41 +8,44 @@ from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES
 from hilserl.operators.devices import gamepad, spacemouse
-from hilserl.operators.devices import spacemouse_hid as puck
-from hilserl.operators.devices.axis_mapping import AxisControl
+from hilserl.operators.devices.axis_mapping import ControlMapping
 from hilserl.operators.devices.device import InputDevice
-from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
+from hilserl.operators.devices.gamepad import GamepadConfig, attached_gamepads, open_gamepad
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
+from hilserl.operators.devices.spacemouse_hid import attached_spacemice
 
-_MOVES = ("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz", "gripper")
-EVERY_MOTION = ActionLayout(tuple(f"{arm}_{name}" for arm in ("left", "right") for name in _MOVES), grippers=(6, 13))
-"""All that devices can move, whatever a task has."""
+_ACTIONS = ("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz", "gripper")
+ALL_MOTIONS = ActionLayout(tuple(f"{arm}_{name}" for arm in ("left", "right") for name in _ACTIONS), grippers=(6, 13))
+"""A layout with everything that devices can move."""
 _REFRESH_S = 0.1
 
 
 @dataclass(frozen=True)
 class DeviceKind:
-    """A kind of device."""
+    """A kind of input device."""
 
     names: Callable[[], list[str]]
-    """What is attached. Raises HilserlError saying what to install where that cannot be known."""
+    """Names of the attached devices. Raises HilserlError with the command to install where a library is missing."""
     open: Callable[[ActionLayout], tuple[InputDevice, ...]]
-    """As many as the arms can be driven by, with default settings. Raises HilserlError where there is none."""
-    controls: tuple[AxisControl, ...]
+    """Opens at most one device for each arm, with default settings. Raises HilserlError if no device is attached."""
+    controls: tuple[ControlMapping, ...]
 
 
-DEVICES = {
-    "gamepad": DeviceKind(gamepad.gamepads, lambda layout: (open_gamepad(layout, GamepadConfig()),), gamepad.CONTROLS),
+DEVICE_KINDS = {
+    "gamepad": DeviceKind(attached_gamepads, lambda layout: (open_gamepad(layout, GamepadConfig()),), gamepad.CONTROLS),
     "spacemouse": DeviceKind(
-        puck.spacemice, lambda layout: open_spacemice(layout, SpaceMouseConfig()), spacemouse.CONTROLS
+        attached_spacemice, lambda layout: open_spacemice(layout, SpaceMouseConfig()), spacemouse.CONTROLS
     ),
 }
 
 
-def attached() -> list[str]:
-    """One line for each kind: what is attached, or what to install to find out."""
+def attached_devices() -> list[str]:
+    """Describe each kind of device on one line.
+
+    The line names the attached devices, or the command to install the library.
+    """
     lines = []
-    for kind, device in DEVICES.items():
+    for kind, device in DEVICE_KINDS.items():
         try:
             lines.append(f"{kind}: {', '.join(device.names()) or 'none attached'}")
         except HilserlError as error:
@@ -51,35 +54,47 @@ def attached() -> list[str]:
 
 
 def open_all(layout: ActionLayout) -> tuple[dict[str, tuple[InputDevice, ...]], list[str]]:
-    """The devices of each kind that can be opened, and why the others cannot."""
-    sources, reasons = {}, []
-    for kind, device in DEVICES.items():
+    """Open the attached devices of every kind.
+
+    Returns:
+        The devices by kind, and a reason for each kind that could not be opened.
+    """
+    devices, reasons = {}, []
+    for kind, device in DEVICE_KINDS.items():
         try:
-            sources[kind] = device.open(layout)
+            devices[kind] = device.open(layout)
         except HilserlError as error:
             reasons.append(f"{kind}: {error}")
-    return sources, reasons
+    return devices, reasons
 
 
-def watch(
-    sources: Sequence[InputDevice],
+def watch_devices(
+    devices: Sequence[InputDevice],
     seconds: float,
     show: Callable[[str], object],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Shows ten times a second, for so long, one line of what the devices say; each keeps its last command on it."""
-    last = dict.fromkeys((source.name for source in sources), "-")
+    """Show the readings of all devices ten times a second.
+
+    Args:
+        devices: the devices to read; each keeps its last command on the line.
+        seconds: duration.
+        show: takes each line.
+        clock: monotonic time in seconds.
+        sleep: waits for some seconds.
+    """
+    last = dict.fromkeys((device.name for device in devices), "-")
     end = clock() + seconds
     while clock() < end:
         parts = []
-        for source in sources:
-            reading = source.read()
+        for device in devices:
+            reading = device.read()
             if reading.commands:
-                last[source.name] = reading.commands[-1].name.lower()
+                last[device.name] = reading.commands[-1].name.lower()
             moved = " ".join(f"{name} {value:+.2f}" for name, value in zip(AXES, reading.motion, strict=False))
             held = " SUCCESS HELD" if reading.success else ""
-            said = f"{moved} last: {last[source.name]}{held}" if reading.present else "gone"
-            parts.append(f"{source.name}: {said}")
+            state = f"{moved} last: {last[device.name]}{held}" if reading.present else "gone"
+            parts.append(f"{device.name}: {state}")
         show(" | ".join(parts))
         sleep(_REFRESH_S)

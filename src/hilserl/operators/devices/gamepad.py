@@ -1,6 +1,6 @@
-"""A gamepad as a source of motions and commands: any pad that SDL knows, in SDL's standard layout.
+"""Gamepad input: any pad that SDL knows, in SDL's standard layout.
 
-SDL names buttons by where they are on an Xbox pad, so the map below holds for Xbox and PlayStation pads alike.
+SDL names buttons by their position on an Xbox pad, so the map below holds for Xbox and PlayStation pads alike.
 """
 
 import contextlib
@@ -12,35 +12,35 @@ from typing import Any, Protocol
 
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators.devices.axis_mapping import AxisControl, check_stick, deflection, motion
+from hilserl.operators.devices.axis_mapping import ControlMapping, axis_motion, check_deflection, deflection
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
 
 # SDL counts right and down as positive.
 CONTROLS = (
-    AxisControl("left stick up", axis=("LEFTY", -1.0), moves=("x", 1.0)),
-    AxisControl("left stick down", axis=("LEFTY", 1.0), moves=("x", -1.0)),
-    AxisControl("left stick left", axis=("LEFTX", -1.0), moves=("y", 1.0)),
-    AxisControl("left stick right", axis=("LEFTX", 1.0), moves=("y", -1.0)),
-    AxisControl("right stick up", axis=("RIGHTY", -1.0), moves=("z", 1.0)),
-    AxisControl("right stick down", axis=("RIGHTY", 1.0), moves=("z", -1.0)),
-    AxisControl("right stick left", axis=("RIGHTX", -1.0), moves=("yaw", 1.0)),
-    AxisControl("right stick right", axis=("RIGHTX", 1.0), moves=("yaw", -1.0)),
-    AxisControl("d-pad up", axis=("DPADY", -1.0), moves=("pitch", 1.0)),
-    AxisControl("d-pad down", axis=("DPADY", 1.0), moves=("pitch", -1.0)),
-    AxisControl("d-pad right", axis=("DPADX", 1.0), moves=("roll", 1.0)),
-    AxisControl("d-pad left", axis=("DPADX", -1.0), moves=("roll", -1.0)),
-    AxisControl("right bumper (RB, R1)", button="RIGHTSHOULDER", command=Command.GRIPPER),
-    AxisControl("left stick pressed (LS, L3)", button="LEFTSTICK", command=Command.SWITCH_ARM),
-    AxisControl("left bumper (LB, L1)", button="LEFTSHOULDER", command=Command.TAKEOVER),
-    AxisControl("Y (triangle)", button="Y", command=Command.SUCCESS),
-    AxisControl("B (circle)", button="B", command=Command.FAILURE),
-    AxisControl("X (square)", button="X", command=Command.DISCARD),
-    AxisControl("View (Back, Share)", button="BACK", command=Command.RESET),
-    AxisControl("Menu (Start, Options)", button="START", command=Command.PAUSE),
-    AxisControl("A (cross)", button="A"),
+    ControlMapping("left stick up", axis=("LEFTY", -1.0), moves=("x", 1.0)),
+    ControlMapping("left stick down", axis=("LEFTY", 1.0), moves=("x", -1.0)),
+    ControlMapping("left stick left", axis=("LEFTX", -1.0), moves=("y", 1.0)),
+    ControlMapping("left stick right", axis=("LEFTX", 1.0), moves=("y", -1.0)),
+    ControlMapping("right stick up", axis=("RIGHTY", -1.0), moves=("z", 1.0)),
+    ControlMapping("right stick down", axis=("RIGHTY", 1.0), moves=("z", -1.0)),
+    ControlMapping("right stick left", axis=("RIGHTX", -1.0), moves=("yaw", 1.0)),
+    ControlMapping("right stick right", axis=("RIGHTX", 1.0), moves=("yaw", -1.0)),
+    ControlMapping("d-pad up", axis=("DPADY", -1.0), moves=("pitch", 1.0)),
+    ControlMapping("d-pad down", axis=("DPADY", 1.0), moves=("pitch", -1.0)),
+    ControlMapping("d-pad right", axis=("DPADX", 1.0), moves=("roll", 1.0)),
+    ControlMapping("d-pad left", axis=("DPADX", -1.0), moves=("roll", -1.0)),
+    ControlMapping("right bumper (RB, R1)", button="RIGHTSHOULDER", command=Command.GRIPPER),
+    ControlMapping("left stick pressed (LS, L3)", button="LEFTSTICK", command=Command.SWITCH_ARM),
+    ControlMapping("left bumper (LB, L1)", button="LEFTSHOULDER", command=Command.TAKEOVER),
+    ControlMapping("Y (triangle)", button="Y", command=Command.SUCCESS),
+    ControlMapping("B (circle)", button="B", command=Command.FAILURE),
+    ControlMapping("X (square)", button="X", command=Command.DISCARD),
+    ControlMapping("View (Back, Share)", button="BACK", command=Command.RESET),
+    ControlMapping("Menu (Start, Options)", button="START", command=Command.PAUSE),
+    ControlMapping("A (cross)", button="A"),
 )
-"""The one map of the pad; the documentation and the tests read it from here."""
+"""Map of the gamepad; documentation and tests read it from here."""
 
 _LABEL_BUTTON = "A"
 _COMMANDS = {c.button: c.command for c in CONTROLS if c.command is not None}
@@ -48,58 +48,70 @@ _DPAD = ("DPAD_UP", "DPAD_DOWN", "DPAD_LEFT", "DPAD_RIGHT")
 _BUTTONS = (*(c.button for c in CONTROLS if c.button is not None), *_DPAD)
 _AXES = ("LEFTX", "LEFTY", "RIGHTX", "RIGHTY")
 _FULL = 32767
-"""What SDL says of an axis at full deflection."""
+"""Value of an SDL axis at full deflection."""
 
 
 @dataclass(frozen=True)
 class GamepadConfig:
-    """How a pad is read."""
+    """Settings of a gamepad."""
 
     dead_zone: float = 0.1
-    """How far a stick may be off its centre and mean nothing, as a part of full deflection."""
+    """Deflection of a stick without effect, as a part of full deflection."""
     scale: float = 1.0
-    """What full deflection asks for, as a part of a full action."""
+    """Motion at full deflection, as a part of a full action."""
     index: int = 0
-    """Which of the attached pads."""
+    """Index among the attached gamepads."""
 
     def __post_init__(self) -> None:
-        check_stick(self.dead_zone, scale=self.scale)
+        check_deflection(self.dead_zone, scale=self.scale)
         if self.index < 0:
-            raise HilserlError(f"The gamepad's index is {self.index}; the first pad has index 0.")
+            raise HilserlError(f"Invalid gamepad index {self.index}: expected 0 (the first gamepad) or more.")
 
 
 @dataclass(frozen=True)
-class PadState:
-    """What a pad says at one moment; axes and buttons have the names of SDL's constants."""
+class GamepadState:
+    """The state of a gamepad at one moment.
+
+    Axes and buttons have the names of SDL's constants.
+    """
 
     axes: Mapping[str, float]
-    """LEFTX, LEFTY, RIGHTX and RIGHTY in [-1, 1]; right and down are positive."""
+    """LEFTX, LEFTY, RIGHTX and RIGHTY in [-1, 1].
+
+    Right and down are positive.
+    """
     held: frozenset[str] = frozenset()
     pressed: tuple[str, ...] = ()
-    """What went down since the state before, in order."""
+    """Buttons that went down since the previous state, in order."""
 
 
-class Pad(Protocol):
-    """A pad that can be asked."""
+class GamepadBackend(Protocol):
+    """Access to one gamepad."""
 
-    def poll(self) -> PadState | None:
-        """What it says now; None while it is unplugged. Never waits."""
+    def poll(self) -> GamepadState | None:
+        """Return the present state without waiting; None while the gamepad is unplugged."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the gamepad."""
+        ...
 
 
 class Gamepad:
-    """A gamepad. The two sticks and the d-pad each ask for a motion of their own, no longer than `config.scale`."""
+    """A gamepad as an input device.
+
+    The two sticks and the d-pad each ask for a separate motion, no longer than `config.scale`.
+    """
 
     name = "gamepad"
     arm: str | None = None
 
-    def __init__(self, pad: Pad, layout: ActionLayout, config: GamepadConfig) -> None:
-        self._pad, self._layout, self._config = pad, layout, config
+    def __init__(self, backend: GamepadBackend, layout: ActionLayout, config: GamepadConfig) -> None:
+        self._backend, self._layout, self._config = backend, layout, config
 
     def read(self) -> Reading:
-        state = self._pad.poll()
+        """Return the present state, without waiting."""
+        state = self._backend.poll()
         if state is None:
             return Reading(present=False)
         dpad = {
@@ -112,17 +124,26 @@ class Gamepad:
             axes.update(zip(stick, pushed, strict=True))
         return Reading(
             present=True,
-            motion=motion(CONTROLS, axes, self._layout),
+            motion=axis_motion(CONTROLS, axes, self._layout),
             commands=tuple(_COMMANDS[button] for button in state.pressed if button in _COMMANDS),
             success=_LABEL_BUTTON in state.held,
         )
 
     def close(self) -> None:
-        self._pad.close()
+        """Release the gamepad."""
+        self._backend.close()
 
 
-class _SdlPad:
-    """A pad of SDL's, and any pad that is plugged in once it is gone."""
+class SdlGamepad:
+    """A gamepad read through SDL.
+
+    When the gamepad is unplugged, the next one that is plugged in takes its place.
+
+    Args:
+        pygame: the module pygame.
+        controllers: pygame's module of controllers.
+        controller: the open controller.
+    """
 
     def __init__(self, pygame: Any, controllers: Any, controller: Any) -> None:
         self._pygame, self._controllers = pygame, controllers
@@ -132,43 +153,73 @@ class _SdlPad:
         self._controller = controller
         self._instance = controller.as_joystick().get_instance_id()
 
-    def poll(self) -> PadState | None:
+    def poll(self) -> GamepadState | None:
+        """Return the present state without waiting; None while the gamepad is unplugged."""
         pressed = []
         for event in self._pygame.event.get():
             if event.type == self._pygame.CONTROLLERDEVICEADDED and not self._controller.attached():
-                self._take(event.device_index)
+                self._replace(event.device_index)
             elif event.type == self._pygame.CONTROLLERBUTTONDOWN and event.instance_id == self._instance:
                 pressed.append(self._names.get(event.button, ""))
-        pad = self._controller
-        if not pad.attached():
+        controller = self._controller
+        if not controller.attached():
             return None
-        axes = {name: max(-1.0, pad.get_axis(number) / _FULL) for name, number in self._axes.items()}
-        held = frozenset(name for name, number in self._buttons.items() if pad.get_button(number))
-        return PadState(axes, held, tuple(pressed))
+        axes = {name: max(-1.0, controller.get_axis(number) / _FULL) for name, number in self._axes.items()}
+        held = frozenset(name for name, number in self._buttons.items() if controller.get_button(number))
+        return GamepadState(axes, held, tuple(pressed))
 
-    def _take(self, device_index: int) -> None:
+    def _replace(self, device_index: int) -> None:
         try:
             controller = self._controllers.Controller(device_index)
         except self._pygame.error:
-            return  # unplugged again before anybody looked: it stays away
+            return  # it was unplugged again before this event was handled
         self._controller.quit()
         self._controller, self._instance = controller, controller.as_joystick().get_instance_id()
 
     def close(self) -> None:
+        """Shut SDL down."""
         self._pygame.quit()
 
 
-def _library() -> tuple[Any, Any]:
-    """pygame and its module of controllers, running without a window. Raises HilserlError where it is missing."""
+def attached_gamepads() -> list[str]:
+    """Return the names of the attached gamepads.
+
+    Raises:
+        HilserlError: pygame is missing.
+    """
+    _, controllers = _import_pygame()
+    return [controllers.Controller(i).name for i in range(controllers.get_count()) if controllers.is_controller(i)]
+
+
+def open_gamepad(layout: ActionLayout, config: GamepadConfig) -> Gamepad:
+    """Open a gamepad; one process reads one gamepad.
+
+    Raises:
+        HilserlError: pygame is missing, or no gamepad has the index.
+    """
+    pygame, controllers = _import_pygame()
+    joysticks = range(pygame.joystick.get_count())
+    pads = [i for i in joysticks if controllers.is_controller(i)]
+    if config.index >= len(pads):
+        names = [pygame.joystick.Joystick(i).get_name() + " (not a gamepad)" * (i not in pads) for i in joysticks]
+        raise HilserlError(
+            f"No gamepad has index {config.index}. Attached: {', '.join(names) or 'none'}. "
+            "Plug a gamepad in or pair it. Over ssh, only users in the group input can read it."
+        )
+    return Gamepad(SdlGamepad(pygame, controllers, controllers.Controller(pads[config.index])), layout, config)
+
+
+def _import_pygame() -> tuple[Any, Any]:
+    """Return pygame and its module of controllers, running without a window."""
     os.environ["SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS"] = "1"
-    os.environ["SDL_NO_SIGNAL_HANDLERS"] = "1"  # else SDL takes SIGTERM for itself and the program cannot be ended
+    os.environ["SDL_NO_SIGNAL_HANDLERS"] = "1"  # otherwise SDL takes SIGTERM and the program cannot be ended
     os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
     try:
         pygame = importlib.import_module("pygame")
         controllers = importlib.import_module("pygame._sdl2.controller")
     except ModuleNotFoundError as error:
         raise HilserlError('pygame-ce is not installed: pip install "hilserl[gamepad]"') from error
-    with _variable("SDL_VIDEODRIVER", "dummy"):  # SDL's events need a video driver; this one needs no screen
+    with _environment_variable("SDL_VIDEODRIVER", "dummy"):  # SDL's events need a video driver; this needs no screen
         pygame.display.init()
     controllers.init()
     pygame.event.clear()
@@ -176,8 +227,11 @@ def _library() -> tuple[Any, Any]:
 
 
 @contextlib.contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
-    """Sets an environment variable for a while: the console's window reads this one too."""
+def _environment_variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable for a while.
+
+    The console's window reads the same variable later.
+    """
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -187,26 +241,3 @@ def _variable(name: str, value: str) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
-
-
-def gamepads() -> list[str]:
-    """The names of the attached pads. Raises HilserlError where pygame is missing."""
-    _, controllers = _library()
-    return [controllers.Controller(i).name for i in range(controllers.get_count()) if controllers.is_controller(i)]
-
-
-def open_gamepad(layout: ActionLayout, config: GamepadConfig) -> Gamepad:
-    """The pad that the config names; one process reads one pad.
-
-    Raises HilserlError where pygame is missing or there is no such pad.
-    """
-    pygame, controllers = _library()
-    joysticks = range(pygame.joystick.get_count())
-    pads = [i for i in joysticks if controllers.is_controller(i)]
-    if config.index >= len(pads):
-        names = [pygame.joystick.Joystick(i).get_name() + " (not a gamepad)" * (i not in pads) for i in joysticks]
-        raise HilserlError(
-            f"There is no gamepad with index {config.index}; attached: {', '.join(names) or 'none'}. "
-            "Plug one in or pair it; over ssh the user must be in the group input to read it."
-        )
-    return Gamepad(_SdlPad(pygame, controllers, controllers.Controller(pads[config.index])), layout, config)

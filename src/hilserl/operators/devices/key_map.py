@@ -1,4 +1,7 @@
-"""The one key map: what each key of the console means. The panel, the documentation and the tests read it from here."""
+"""Key map of the console.
+
+The panel, the documentation and the tests read it from here.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,11 +10,11 @@ from enum import Enum
 import numpy as np
 
 from hilserl.data.spec import ActionLayout
-from hilserl.operators.action_axes import AXES, Kind, arms_of, axes_of, kinds_along
+from hilserl.operators.action_axes import AXES, ActionKind, arm_axes, driven_axes, kinds_along
 
 
 class Command(Enum):
-    """Something asked for once, by a key or a button."""
+    """A one-time request by a key or a button."""
 
     TAKEOVER = "take over / hand back"
     GRIPPER = "open / close the gripper"
@@ -26,24 +29,25 @@ class Command(Enum):
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the map; `name` is Dear ImGui's name of it."""
+    """One key of the map."""
 
     name: str
+    """Dear ImGui's name of the key."""
     label: str
     meaning: str
     moves: tuple[str, float] | None = None
-    """The axis (`arms.AXES`) along or about which it moves the arm while held, and which way."""
+    """Axis (`action_axes.AXES`) and direction of the arm's motion while held."""
     command: Command | None = None
     speed: float | None = None
-    """The speed it sets while held, as a part of a full action."""
+    """Speed while held, as a part of a full action."""
     button: str = ""
-    """What stands on the button that does the same."""
+    """Label of the panel's button with the same effect."""
     twice: bool = False
-    """Only a second press within a moment counts."""
+    """True if only a second press within a few seconds counts."""
 
 
 SPEED = 0.5
-"""Of a full action, with neither slow nor fast held."""
+"""Speed without slow or fast, as a part of a full action."""
 
 KEYS = (
     Key("W", "W", "forward (+x)", ("x", 1.0)),
@@ -65,7 +69,7 @@ KEYS = (
     Key("RightShift", "Shift", "slow, while held", speed=0.2),
     Key("LeftCtrl", "Ctrl", "fast, while held", speed=1.0),
     Key("RightCtrl", "Ctrl", "fast, while held", speed=1.0),
-    # Browsers keep Ctrl+W and its like for themselves.
+    # Browsers reserve Ctrl+W and similar combinations.
     Key("F", "F", "fast, while held", speed=1.0),
     Key("Enter", "Enter", Command.SUCCESS.value, command=Command.SUCCESS, button="Success"),
     Key("Backspace", "Backspace", Command.FAILURE.value, command=Command.FAILURE, button="Failure"),
@@ -75,46 +79,63 @@ KEYS = (
     Key("Escape", "Esc Esc", Command.END.value, command=Command.END, button="End", twice=True),
 )
 LABEL_KEY = Key("Space", "Space", "this is success, while held")
-"""What `hilserl label` reads beside the others."""
+"""Additional key of `hilserl label`."""
 
-HELD = tuple(key for key in KEYS if key.command is None)
-PRESSED = {key.name: key for key in KEYS if key.command is not None}
+HELD_KEYS = tuple(key for key in KEYS if key.command is None)
+COMMAND_KEYS = {key.name: key for key in KEYS if key.command is not None}
 
 
 def keys_for(layout: ActionLayout, *, labels: bool = False) -> tuple[Key, ...]:
-    """The keys that mean something where actions have this layout, each label once, in the words that are right there:
-    what turns an arm in one task makes it exert a torque in another."""
-    arms = arms_of(layout)
+    """Return the keys that have an effect with this layout.
+
+    Each label occurs once. The meanings follow the layout: a key that turns an arm in one task exerts a torque in
+    another.
+
+    Args:
+        layout: layout of the actions.
+        labels: adds the key of `hilserl label`.
+    """
+    arms = arm_axes(layout)
     missing = {
         *((Command.GRIPPER,) if all(arm.gripper is None for arm in arms) else ()),
         *((Command.SWITCH_ARM,) if len(arms) == 1 else ()),
     }
-    mine = [_worded(key, layout) for key in KEYS if key.command not in missing]
-    first = {key.label: key for key in reversed(mine) if key.meaning}
-    shown = tuple(key for key in mine if first.get(key.label) is key)
+    available = [_with_meaning(key, layout) for key in KEYS if key.command not in missing]
+    first = {key.label: key for key in reversed(available) if key.meaning}
+    shown = tuple(key for key in available if first.get(key.label) is key)
     return (*shown, LABEL_KEY) if labels else shown
 
 
-def _worded(key: Key, layout: ActionLayout) -> Key:
-    """The key with what it means in this layout, which is nothing where no action has the axis that it moves."""
+def _with_meaning(key: Key, layout: ActionLayout) -> Key:
+    """Return the key with its meaning in this layout.
+
+    The meaning is empty if no action has the key's axis.
+    """
     if key.moves is None:
         return key
     axis, way = key.moves
     kinds = kinds_along(axis, layout)
-    if Kind.NUMBER in kinds:
+    if ActionKind.NUMBER in kinds:
         return replace(key, meaning=f"action_{AXES.index(axis)} {'up' if way > 0 else 'down'}")
     return replace(key, meaning=" / ".join(kind.value + key.meaning for kind in kinds))
 
 
-def motion(held: Iterable[str], layout: ActionLayout) -> tuple[float, ...]:
-    """What held keys move: one number for each of AXES, a vector of one length in every direction.
+def key_motion(held: Iterable[str], layout: ActionLayout) -> tuple[float, ...]:
+    """Map held keys to a motion of one length in every direction.
 
-    Opposite keys cancel. Slow wins over fast. Names that are not in the map, and axes that no action has, mean nothing.
+    Opposite keys cancel. Slow wins over fast. Unknown names, and axes that no action has, have no effect.
+
+    Args:
+        held: Dear ImGui's names of the held keys.
+        layout: layout of the actions.
+
+    Returns:
+        One number in [-1, 1] for each of `AXES`.
     """
-    held, there = set(held), axes_of(layout)
+    held, available = set(held), driven_axes(layout)
     direction = dict.fromkeys(AXES, 0.0)
     for key in KEYS:
-        if key.name in held and key.moves is not None and key.moves[0] in there:
+        if key.name in held and key.moves is not None and key.moves[0] in available:
             direction[key.moves[0]] += key.moves[1]
     length = float(np.linalg.norm(list(direction.values())))
     speed = min((key.speed for key in KEYS if key.name in held and key.speed is not None), default=SPEED)

@@ -1,4 +1,4 @@
-"""A SpaceMouse as a device: its reports, read through pyspacemouse and HIDAPI."""
+"""SpaceMouse reports, read through pyspacemouse and HIDAPI."""
 
 import importlib
 import threading
@@ -10,142 +10,170 @@ from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, STILL
 
 _BUTTONS = ((1, 0), (1, 1))
-"""Byte and bit of the two buttons in a report. Models without a left and a right one have MENU and FIT, or 1 and 2."""
+"""Byte and bit of the two buttons in a report.
+
+Models without a left and a right button have MENU and FIT, or 1 and 2.
+"""
 _INSTALL = 'pip install "hilserl[spacemouse]"'
 _HIDAPI = "sudo apt-get install libhidapi-hidraw0"
-_UDEV = "add the udev rule of docs/devices.md and plug it in again"
+_UDEV = "add the udev rule of docs/devices.md and plug the SpaceMouse in again"
 
 
 @dataclass(frozen=True)
 class SpaceMouseState:
-    """One report of a puck."""
+    """One report of a SpaceMouse."""
 
     axes: tuple[float, ...] = STILL
-    """One number in about [-1, 1] for each of AXES, which are those of pyspacemouse's convention ROS (REP 103)."""
+    """One number in about [-1, 1] for each of `AXES`.
+
+    The signs follow pyspacemouse's axis convention ROS (REP 103).
+    """
     buttons: tuple[bool, ...] = (False, False)
-    """The left and the right one: held."""
+    """True for each button that is held: left, right."""
 
 
 class SpaceMouseHid(Protocol):
-    """An open device."""
+    """An open SpaceMouse."""
 
     def read(self) -> SpaceMouseState | None:
-        """The next report that is queued, None where there is none. Never waits.
+        """Return the next queued report; None if the queue is empty.
 
-        Raises ConnectionError when the device is gone.
+        Raises:
+            ConnectionError: the device is gone.
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the device."""
+        ...
 
 
-class _HidSpaceMouse:
-    """All interfaces of one device.
+class PySpaceMouse:
+    """An open SpaceMouse with all its HID interfaces.
 
-    The Universal Receiver has several under one name; which of them speaks depends on the puck (PySpaceMouse issue 49).
+    The Universal Receiver has several interfaces under one name; the model of the SpaceMouse decides which one sends
+    (PySpaceMouse issue 49).
+
+    Args:
+        interfaces: pyspacemouse's open devices.
+        failure: the HID library's exception for a device that is gone.
     """
 
     def __init__(self, interfaces: Sequence[Any], failure: type[Exception]) -> None:
         self._interfaces, self._failure = interfaces, failure
-        self._heard = [-1.0] * len(interfaces)
+        self._report_times = [-1.0] * len(interfaces)
         specs = interfaces[0].info.button_specs
         self._buttons = [next((i for i, s in enumerate(specs) if (s.byte, s.bit) == at), None) for at in _BUTTONS]
 
     def read(self) -> SpaceMouseState | None:
+        """Return the next queued report; None if the queue is empty."""
         for index, interface in enumerate(self._interfaces):
             try:
                 state = interface.read()
             except self._failure as error:
                 raise ConnectionError(f"The SpaceMouse is gone: {error}") from error
-            if state.t != self._heard[index]:  # it is the time of the last report
-                self._heard[index] = state.t
+            if state.t != self._report_times[index]:  # t is the time of the last report
+                self._report_times[index] = state.t
                 held = tuple(i is not None and bool(state.buttons[i]) for i in self._buttons)
                 return SpaceMouseState(tuple(getattr(state, axis) for axis in AXES), held)
         return None
 
     def close(self) -> None:
+        """Release the device."""
         for interface in self._interfaces:
             interface.close()
 
 
 @dataclass(frozen=True)
-class _Device:
-    """All that one attached device is to HIDAPI."""
+class _AttachedSpaceMouse:
+    """An attached SpaceMouse as HIDAPI lists it."""
 
     spec: Any
-    """pyspacemouse's description."""
+    """pyspacemouse's description of the model."""
     interfaces: tuple[Any, ...]
 
     @property
     def paths(self) -> set[str]:
+        """The device files of the interfaces."""
         return {interface.path for interface in self.interfaces}
 
 
-def _attached() -> list[_Device]:
-    """The attached devices in the order in which they were attached. Raises HilserlError without the libraries."""
+def _find_attached() -> list[_AttachedSpaceMouse]:
+    """Return the attached devices in the order of attachment."""
     try:
-        library, hid = importlib.import_module("pyspacemouse"), importlib.import_module("easyhid")
+        library, easyhid = importlib.import_module("pyspacemouse"), importlib.import_module("easyhid")
     except ModuleNotFoundError as error:
         raise HilserlError(f"pyspacemouse is not installed: {_INSTALL}") from error
     try:
-        found = {interface.path: interface for interface in hid.Enumeration().find()}
-    except AttributeError as error:  # what easyhid comes to without the library
+        found = {interface.path: interface for interface in easyhid.Enumeration().find()}
+    except AttributeError as error:  # easyhid fails in this way without the library
         raise HilserlError(f"The library HIDAPI is not installed: {_HIDAPI}") from error
     specs = {(spec.vendor_id, spec.product_id): spec for spec in library.get_device_specs().values()}
-    devices: list[_Device] = []
-    # The system numbers interfaces as they come, those of one device one after another; shorter is a smaller number.
+    devices: list[_AttachedSpaceMouse] = []
+    # The system numbers interfaces in the order of attachment, those of one device in sequence. A shorter path has a
+    # smaller number.
     for path in sorted(found, key=lambda path: (len(path), path)):
         interface = found[path]
         spec = specs.get((interface.vendor_id, interface.product_id))
         if spec is None:
             continue
         last = devices[-1] if devices else None
-        # Two devices of one model have the same interfaces: one that was there already is another device's.
+        # Two devices of one model have the same interface numbers: a number that repeats belongs to the next device.
         known = {other.interface_number for other in last.interfaces} if last else set()
         if last and last.spec is spec and interface.interface_number not in known:
-            devices[-1] = _Device(spec, (*last.interfaces, interface))
+            devices[-1] = _AttachedSpaceMouse(spec, (*last.interfaces, interface))
         else:
-            devices.append(_Device(spec, (interface,)))
+            devices.append(_AttachedSpaceMouse(spec, (interface,)))
     return devices
 
 
-def spacemice() -> list[str]:
-    """The names of the attached devices. Raises HilserlError where pyspacemouse or HIDAPI is missing."""
-    return [device.spec.name for device in _attached()]
+def attached_spacemice() -> list[str]:
+    """Return the names of the attached SpaceMice.
+
+    Raises:
+        HilserlError: pyspacemouse or HIDAPI is missing.
+    """
+    return [device.spec.name for device in _find_attached()]
 
 
 class SpaceMousePool:
-    """The attached devices, each for one hand at most: hands are numbered, and the first free device is the first
-    empty hand's."""
+    """Assignment of attached SpaceMice to numbered slots.
+
+    A slot holds one device at most. The first empty slot gets the first free device.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[int, set[str]] = {}
+        self._paths: dict[int, set[str]] = {}
 
-    def connect(self, hand: int) -> SpaceMouseHid:
-        """A hand's device. Raises ConnectionError where none is left for it or it may not be read."""
+    def connect(self, slot: int) -> SpaceMouseHid:
+        """Open the device of a slot.
+
+        Raises:
+            ConnectionError: no free device is attached for the slot, or the device cannot be read.
+        """
         with self._lock:
-            devices = _attached()
+            devices = _find_attached()
             present = {path for device in devices for path in device.paths}
-            others = {other: paths for other, paths in self._held.items() if other != hand and paths <= present}
+            others = {other: paths for other, paths in self._paths.items() if other != slot and paths <= present}
             free = [device for device in devices if not any(device.paths & paths for paths in others.values())]
-            first = hand - sum(other < hand for other in others)
+            first = slot - sum(other < slot for other in others)
             if first >= len(free):
-                raise ConnectionError(f"No SpaceMouse is attached that is free. If one is: {_UDEV}.")
+                raise ConnectionError(f"No SpaceMouse is attached and free. If one is attached: {_UDEV}.")
             device = free[first]
-            puck = _opened(device)
-            self._held[hand] = device.paths
-            return puck
+            opened = _open(device)
+            self._paths[slot] = device.paths
+            return opened
 
 
-def _opened(device: _Device) -> SpaceMouseHid:
-    library, hid = importlib.import_module("pyspacemouse"), importlib.import_module("easyhid")
+def _open(device: _AttachedSpaceMouse) -> SpaceMouseHid:
+    library, easyhid = importlib.import_module("pyspacemouse"), importlib.import_module("easyhid")
     spec = library.apply_axis_convention(device.spec, library.AxisConvention.ROS)
     interfaces = [library.SpaceMouseDevice(spec, interface) for interface in device.interfaces]
     for opening, interface in zip(interfaces, device.interfaces, strict=True):
         try:
             opening.open()
         except RuntimeError as error:
-            raise ConnectionError(f"The {spec.name} is attached but may not be read: {_UDEV}.") from error
+            raise ConnectionError(f"The {spec.name} is attached but cannot be read: {_UDEV}.") from error
         interface.set_nonblocking(True)
-    return _HidSpaceMouse(interfaces, hid.HIDException)
+    return PySpaceMouse(interfaces, easyhid.HIDException)
