@@ -145,9 +145,9 @@ def test_camera_heads_learn_to_see_what_a_person_acted_upon(state_spec: Experien
     assert not moved(plain.actor.encoder.scale, imitating.actor.encoder.scale)
 
 
-@pytest.mark.parametrize("store", [{}, {"store": DeviceStorage}])
-def test_replay_says_what_a_person_did(state_spec: ExperienceSpec, store: dict) -> None:
-    replay = Replay(state_spec, 20, make_episode(9, 3, terminated=True, camera=False), **store)
+@pytest.mark.parametrize("storage", [{}, {"make_storage": DeviceStorage}])
+def test_replay_says_what_a_person_did(state_spec: ExperienceSpec, storage: dict) -> None:
+    replay = Replay(state_spec, 20, make_episode(9, 3, terminated=True, camera=False), **storage)
     for step in make_episode(1, 6, intervened=(2, 3), camera=False):
         replay.add(step)
     found = replay.sample(np.random.default_rng(0), 4, 64)

@@ -296,13 +296,13 @@ def test_on_a_device_batches_are_the_same_bit_by_bit(spec: ExperienceSpec, capac
 
 def test_many_demonstrations_reach_a_device_whole(spec: ExperienceSpec) -> None:
     prior = [step for episode in range(70) for step in make_episode(episode, 7, terminated=bool(episode % 2))]
-    host, device = Replay(spec, 5, prior), Replay(spec, 5, prior, store=DeviceStorage)
+    host, device = Replay(spec, 5, prior), Replay(spec, 5, prior, make_storage=DeviceStorage)
     assert len(host.prior_rows()) == 490
     assert same(*(replay.transitions(replay.prior_rows()) for replay in (host, device)))
 
 
 def test_features_of_another_type_are_rounded_alike(spec: ExperienceSpec) -> None:
-    host, device = Replay(spec, 5, features=FEATURES), Replay(spec, 5, features=FEATURES, store=DeviceStorage)
+    host, device = Replay(spec, 5, features=FEATURES), Replay(spec, 5, features=FEATURES, make_storage=DeviceStorage)
     for step in make_episode(1, 2):
         features = np.random.default_rng(step.index).normal(size=(2, 2, 4))
         for replay in (host, device):

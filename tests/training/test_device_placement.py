@@ -71,15 +71,15 @@ def test_one_cpu_leaves_everything_where_it_is(state_spec: ExperienceSpec) -> No
     batches = Transitions({}, np.zeros((2, 7)), np.zeros((2, 7)), {}, np.zeros((2, 7)), np.zeros((2, 7), bool))
     assert placement.agent(agent) is agent
     assert placement.batches(batches) is batches
-    assert isinstance(Replay(state_spec, 50, store=placement.store)._store, HostStorage)
+    assert isinstance(Replay(state_spec, 50, store=placement.store)._storage, HostStorage)
 
 
 def test_steps_are_written_in_place(spec: ExperienceSpec) -> None:
     """A copy of the whole store for each step would be gigabytes a second."""
-    replay = Replay(spec, 50, make_episode(9, 5), store=DeviceStorage)
+    replay = Replay(spec, 50, make_episode(9, 5), make_storage=DeviceStorage)
 
     def memory() -> list[int]:
-        return [column.unsafe_buffer_pointer() for column in jax.tree.leaves(replay._store._columns)]
+        return [column.unsafe_buffer_pointer() for column in jax.tree.leaves(replay._storage._columns)]
 
     before = memory()
     for step in make_episode(0, 5):

@@ -8,7 +8,7 @@ algorithm.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -28,7 +28,7 @@ from hilserl.vision.heads import ObservationEncoder
 Metrics = dict[str, Array]
 """Named scalars of one update step."""
 IMAGE_KEYS, NOISE_KEYS = 1, 2
-"""Constants folded into a step's random key for image shifts and for feature noise."""
+"""Constants folded into random keys, for image shifts and feature noise."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class AgentConfig:
     num_critics: int = 4
     """Members of the critic ensemble."""
     num_target_critics: int = 2
-    """Ensemble members drawn for each TD target, which takes their minimum (REDQ, arXiv 2101.05982)."""
+    """Ensemble members drawn for each TD target.
+
+    The target takes their minimum (REDQ, arXiv 2101.05982)."""
     utd_ratio: int = 4
     """Critic updates in an update step, which has one actor update."""
     batch_size: int = 128
@@ -52,19 +54,23 @@ class AgentConfig:
     tau: float = 0.005
     """Step of the target networks towards the online ones, each critic update."""
     ema_rate: float = 0.0025
-    """Step of the averaged actor, which is evaluated, towards the actor, each update step."""
+    """Step of the averaged actor towards the actor, each update step.
+
+    Evaluations use the averaged actor."""
     initial_temperature: float = 0.01
     """Entropy temperature alpha at the start."""
     target_entropy_per_action: float = -0.5
     """Target entropy in nats for each continuous action."""
     cloning_weight: float = 0.0
-    """Weight of the imitation loss beside the losses of soft actor-critic; 0 turns it off."""
+    """Weight of the imitation loss in soft actor-critic; 0 omits it."""
     cloning_half_life: int | None = None
     """Critic updates in which the cloning weight halves; None keeps it constant.
 
     The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
     gripper_penalty: float = 0.02
-    """Deduction from the gripper's reward for each gripper that an action sets in motion."""
+    """Penalty for each gripper that an action sets in motion.
+
+    It is deducted from the reward of the gripper head."""
     vision: VisionConfig = field(default_factory=VisionConfig)
     """Image encoder and camera heads."""
 
@@ -98,7 +104,7 @@ class Actor(eqx.Module):
     encoder: ObservationEncoder
     policy: Policy
     gripper: GripperHead | None
-    """Head for the grippers' choices; None if the arm has no gripper that is learned."""
+    """Head for the grippers' choices; None without learned grippers."""
     action: ActionLayout = eqx.field(static=True)
 
     def __call__(
@@ -147,6 +153,9 @@ def create_actor(
     return Actor(encoder, policy, gripper, spec.action)
 
 
+AgentT = TypeVar("AgentT", bound="Agent")
+
+
 class Agent(eqx.Module):
     """All parameters and optimizer states of a learner as one pytree."""
 
@@ -159,11 +168,8 @@ class Agent(eqx.Module):
     frame_encoder: FrameEncoder = eqx.field(static=True)
 
     @abstractmethod
-    def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple[Self, Metrics]:
+    def update_step(self: AgentT, batches: Transitions, key: PRNGKeyArray) -> tuple[AgentT, Metrics]:
         """Do one update step; the function `update_step` compiles it."""
-
-
-AgentT = TypeVar("AgentT", bound=Agent)
 
 
 def make_optimizer(config: AgentConfig) -> optax.GradientTransformation:
@@ -172,13 +178,16 @@ def make_optimizer(config: AgentConfig) -> optax.GradientTransformation:
 
 
 def apply_gradients(tree: Any, gradient: Any, state: optax.OptState, config: AgentConfig) -> tuple[Any, optax.OptState]:
-    """Take one step of Adam and return the parameters with the optimizer's state."""
+    """Return parameters and optimizer state after one step of Adam."""
     updates, state = make_optimizer(config).update(gradient, state)
     return eqx.apply_updates(tree, updates), state
 
 
 def polyak_update(target: Any, online: Any, rate: float) -> Any:
-    """Move a target network towards the online one: `t + rate * (o - t)`."""
+    """Move a target network towards the online network.
+
+    The result is `target + rate * (online - target)`.
+    """
     return jax.tree.map(lambda t, o: t + rate * (o - t) if eqx.is_array(t) else t, target, online)
 
 
@@ -198,7 +207,10 @@ def augment_batch(frame_encoder: FrameEncoder, batch: Transitions, key: PRNGKeyA
 
 @eqx.filter_jit
 def update_step(agent: AgentT, batches: Transitions, key: PRNGKeyArray) -> tuple[AgentT, Metrics]:
-    """Do one update step: one update for each batch, then the actor's if the algorithm has another.
+    """Do one update step.
+
+    Soft actor-critic updates the critics on each batch, then the actor once. Behaviour cloning updates the actor on
+    each batch.
 
     Args:
         agent: the agent, which stays as it is.

@@ -70,9 +70,10 @@ class ActionComparison(NamedTuple):
     error: Float[Array, "batch continuous"]
     """Policy's mean action minus the demonstrated continuous action."""
     choices: Float[Array, "batch choices"] | None
-    """Gripper head's numbers beside the policy's mean action, as when it acts; None without a gripper.
+    """Gripper head's numbers for each choice; None without a gripper.
 
-    Beside the demonstrated action the head would learn to read the operator's tremor, which it does not see later."""
+    They are computed beside the policy's mean action, as when it acts. Beside the demonstrated action the head would
+    learn to read the operator's tremor, which it does not see later."""
     taken: Int[Array, "batch"] | None
     """Index of the demonstrated gripper choice; None without a gripper."""
 

@@ -1,7 +1,7 @@
-"""Map between gripper actions in {-1, 0, +1} and the index of a joint choice.
+"""Map between gripper actions and the index of a joint choice.
 
-With k grippers a choice is a number of k digits in base 3, the first gripper's digit first. Digit 0 closes, 1 holds,
-2 opens.
+A gripper action is -1, 0 or +1. With k grippers a choice is a number of k digits in base 3, the first gripper's digit
+first. Digit 0 closes, 1 holds, 2 opens.
 """
 
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 
 def gripper_choices(grippers: int) -> Float[np.ndarray, "choices grippers"]:
-    """List the gripper actions of every choice, in the order of the indices."""
+    """List the gripper actions of every choice, by index."""
     return np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * grippers, indexing="ij"), -1).reshape(-1, grippers).astype("f4")
 
 

@@ -14,7 +14,7 @@ from hilserl.agents.cloning import compare_actions
 from hilserl.data.step import Transitions
 
 GRIPPER_MARGIN = 0.05
-"""Margin by which the demonstrated gripper choice should be worth more than any other.
+"""Least advantage in value of the demonstrated gripper choice.
 
 It is the cost of one step of delay at a discount of 0.95."""
 

@@ -121,10 +121,10 @@ class Critic(eqx.Module):
 
 
 class GripperHead(eqx.Module):
-    """One number for every joint gripper choice beside a continuous action; the greatest is chosen.
+    """Network with one number for each joint gripper choice.
 
-    The numbers are Q(s, continuous action, choice) where critics are learned, and logits where actions are cloned.
-    There are 3 for one gripper and 9 for two.
+    The greatest is chosen. The numbers are Q(s, continuous action, choice) where critics are learned, and logits where
+    actions are cloned. There are 3 for one gripper and 9 for two.
     """
 
     trunk: MLP

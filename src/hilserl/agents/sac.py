@@ -1,9 +1,9 @@
-"""Soft actor-critic with prior data (RLPD, arXiv 2302.02948) and learned grippers (HIL-SERL, arXiv 2410.21845).
+"""Soft actor-critic with prior data and learned grippers.
 
-One class serves arms without a learned gripper, with one and with two: the action layout says which actions are
-grippers. An update step is `utd_ratio` updates of encoder, critics and gripper head, each on its own batch, then one
-update of policy and temperature. With a `cloning_weight` each critic update also moves encoder, policy and gripper head
-towards the demonstrated actions.
+It is RLPD (arXiv 2302.02948) with the gripper's critic of HIL-SERL (arXiv 2410.21845). One class serves arms without a
+learned gripper, with one and with two: the action layout says which actions are grippers. An update step is `utd_ratio`
+updates of encoder, critics and gripper head, each on its own batch, then one update of policy and temperature. With a
+`cloning_weight` each critic update also moves encoder, policy and gripper head towards the demonstrated actions.
 """
 
 import dataclasses
@@ -82,7 +82,10 @@ class SACAgent(Agent):
         return weight * 0.5 ** (updates / half_life)
 
     def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple["SACAgent", Metrics]:
-        """Update the critics on each batch, then the policy once, on the last batch's observations."""
+        """Update the critics on each batch, then the policy once.
+
+        The policy's update takes the last batch's observations.
+        """
         arrays, static = eqx.partition(self, eqx.is_array)
         value_key, policy_key = jax.random.split(key)
         utd_ratio = batches.reward.shape[0]
@@ -134,11 +137,11 @@ class _TdTargets(NamedTuple):
 
 
 def _td_targets(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> _TdTargets:
-    """Compute the TD targets y = r + gamma * Q_target(s', a'), with a' ~ policy.
+    """Compute the TD targets.
 
-    For the critics Q_target is the minimum over drawn members of the target ensemble. For the gripper head it is that
-    of Double DQN (arXiv 1509.06461), and a penalty for each gripper that the action set in motion is deducted from the
-    reward.
+    y = r + gamma * (1 - terminated) * Q_target(s', a'), with a' ~ policy. For the critics Q_target is the minimum over
+    drawn members of the target ensemble. For the gripper head it is that of Double DQN (arXiv 1509.06461), and a
+    penalty for each gripper that the action set in motion is deducted from the reward.
     """
     config, actor, targets = agent.config, agent.actor, agent.targets
     action_key, member_key = jax.random.split(key)
@@ -163,11 +166,11 @@ def _td_targets(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> _TdTa
 
 
 def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tuple[SACAgent, Metrics]:
-    """Regress encoder, critics and gripper head on the TD targets, then move the target networks.
+    """Regress encoder, critics and gripper head on the TD targets.
 
-    Critics and gripper head both see the joint action. If neither saw the other's part, each would take credit for it
-    in demonstrations: standing still would seem good because the expert then closes, and holding because the expert
-    then moves. The policy would do both for ever.
+    The target networks follow. Critics and gripper head both see the joint action. If neither saw the other's part,
+    each would take credit for it in demonstrations: standing still would seem good because the expert then closes, and
+    holding because the expert then moves. The policy would do both for ever.
     """
     config, layout = agent.config, agent.actor.action
     clones = config.cloning_weight > 0
@@ -213,9 +216,10 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
 def _update_policy(
     agent: SACAgent, observation: dict[str, Shaped[Array, "batch ..."]], key: PRNGKeyArray
 ) -> tuple[SACAgent, Metrics]:
-    """Maximise mean Q - alpha log pi, then move alpha so that the entropy approaches its target.
+    """Update the policy, then the temperature.
 
-    The loss has no gradient into the encoder.
+    The policy maximises mean Q - alpha log pi; alpha moves so that the entropy approaches its target. The loss has no
+    gradient into the encoder.
     """
     config = agent.config
     features = agent.actor.encoder(observation, jax.random.fold_in(key, NOISE_KEYS))
@@ -248,7 +252,7 @@ def _compiled_value(agent: SACAgent, observation: dict[str, Any], action: Array)
 
 
 def value(agent: SACAgent, observation: dict[str, np.ndarray], action: np.ndarray) -> float:
-    """Compute Q(s, a) of one observation and one action, averaged over the ensemble.
+    """Compute the ensemble's mean Q(s, a) for one observation.
 
     Args:
         agent: the agent.

@@ -1,4 +1,4 @@
-"""The arrays of a pytree by name: how anything that is trained gets to a file or onto a wire and back."""
+"""Arrays of a pytree by name, to write and send weights."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -14,13 +14,21 @@ _Tree = TypeVar("_Tree")
 
 
 def named_arrays(tree: Any) -> dict[str, jax.Array]:
-    """The arrays of a pytree by their paths."""
+    """List the arrays of a pytree by their paths, as in `actor.policy.mean.weight`."""
     leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_array))
     return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in leaves}
 
 
 def with_arrays(like: _Tree, stored: Mapping[str, np.ndarray]) -> _Tree:
-    """A pytree with these arrays in the places of its own. Raises HilserlError where names, shapes or types differ."""
+    """Replace the arrays of a pytree.
+
+    Args:
+        like: pytree with the same names, shapes and dtypes.
+        stored: arrays by name, as `named_arrays` gives them.
+
+    Raises:
+        HilserlError: a name, a shape or a dtype differs.
+    """
     expected = named_arrays(like)
     wrong = list(stored.keys() ^ expected.keys())
     wrong += [

@@ -1,4 +1,4 @@
-"""The Arrow schema of experience, the same on disk and on the wire."""
+"""Conversion of steps to Arrow tables, on disk as on the wire."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 
 METADATA_KEY = b"hilserl"
+"""Key of the spec in the schema's metadata."""
 
 _SCALARS: tuple[tuple[str, pa.DataType], ...] = (
     ("episode", pa.int64()),
@@ -28,7 +29,7 @@ _SCALARS: tuple[tuple[str, pa.DataType], ...] = (
 
 
 def arrow_schema(spec: ExperienceSpec) -> pa.Schema:
-    """The one schema of experience; the spec travels in its metadata."""
+    """Make the schema of a spec's steps; its metadata holds the spec."""
     fields = [pa.field(name, kind, nullable=False) for name, kind in _SCALARS]
     fields.append(pa.field("action", pa.list_(pa.float32(), spec.action.size), nullable=False))
     fields.append(pa.field("observation.state", pa.list_(pa.float32(), spec.state.size), nullable=False))
@@ -39,43 +40,52 @@ def arrow_schema(spec: ExperienceSpec) -> pa.Schema:
 
 
 def to_table(steps: Sequence[Step], spec: ExperienceSpec) -> pa.Table:
-    """Steps as an Arrow table. Raises HilserlError where a step does not fit the spec or holds a NaN."""
+    """Convert steps to an Arrow table.
+
+    Raises:
+        HilserlError: a step does not fit the spec, or holds a number that is not finite.
+    """
     schema = arrow_schema(spec)
     columns: dict[str, pa.Array] = {name: pa.array([getattr(s, name) for s in steps], kind) for name, kind in _SCALARS}
     columns["action"] = _vectors([s.action for s in steps], spec.action.size, "action")
     columns["observation.state"] = _vectors([s.observation["state"] for s in steps], spec.state.size, "state")
     for name, shape in spec.images:
-        frames = np.stack([s.observation[name] for s in steps])
-        if frames.shape[1:] != shape or frames.dtype != np.uint8:
-            raise HilserlError(f"Camera {name!r} gave {frames.dtype} {frames.shape[1:]}, expected uint8 {shape}.")
+        images = np.stack([s.observation[name] for s in steps])
+        if images.shape[1:] != shape or images.dtype != np.uint8:
+            raise HilserlError(f"Camera {name!r} gave {images.dtype} {images.shape[1:]}, expected uint8 {shape}.")
         kind = schema.field(f"observation.{name}").type
-        storage = pa.FixedSizeListArray.from_arrays(pa.array(frames.reshape(-1)), int(np.prod(shape)))
+        storage = pa.FixedSizeListArray.from_arrays(pa.array(images.reshape(-1)), int(np.prod(shape)))
         columns[f"observation.{name}"] = pa.ExtensionArray.from_storage(kind, storage)
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _vectors(rows: Sequence[np.ndarray], size: int, what: str) -> pa.Array:
+def _vectors(rows: Sequence[np.ndarray], size: int, column: str) -> pa.Array:
     values = np.stack(rows).astype(np.float32)
     if values.shape[1:] != (size,):
-        raise HilserlError(f"The {what} has shape {values.shape[1:]}, expected ({size},).")
+        raise HilserlError(f"The {column} has shape {values.shape[1:]}, expected ({size},).")
     if not np.isfinite(values).all():
-        raise HilserlError(f"The {what} holds a number that is not finite: {values[~np.isfinite(values)][0]}.")
+        raise HilserlError(f"The {column} holds a number that is not finite: {values[~np.isfinite(values)][0]}.")
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), size)
 
 
 def from_table(table: pa.Table) -> tuple[list[Step], ExperienceSpec]:
-    """The steps of a table that `to_table` made, with their spec. Raises HilserlError on any other table."""
+    """Convert a table of `to_table` to its steps and their spec.
+
+    Raises:
+        HilserlError: for any other table.
+    """
     metadata = table.schema.metadata or {}
     if METADATA_KEY not in metadata:
         raise HilserlError(f"This table is not hilserl experience; its columns are {', '.join(table.schema.names)}.")
     spec = ExperienceSpec.from_json(metadata[METADATA_KEY])
     if table.schema != arrow_schema(spec):
-        raise HilserlError(f"This table's columns {table.schema.names} are not those its own description demands.")
+        expected = arrow_schema(spec).names
+        raise HilserlError(f"This table's columns {table.schema.names} differ from those of its spec, {expected}.")
     return rows_to_steps(table, spec), spec
 
 
 def rows_to_steps(table: pa.Table | pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
-    """The steps of a table whose schema is known to be `arrow_schema(spec)`."""
+    """Convert a table to its steps, given that its schema is `arrow_schema(spec)`."""
     columns = {name: table[name].to_pylist() for name, _ in _SCALARS}
     action = _matrix(table["action"], (spec.action.size,))
     observations = {"state": _matrix(table["observation.state"], (spec.state.size,))}

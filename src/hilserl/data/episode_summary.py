@@ -1,4 +1,4 @@
-"""One finished episode in numbers."""
+"""Statistics of finished episodes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,34 +9,42 @@ from hilserl.data.step import Step
 
 @dataclass(frozen=True)
 class EpisodeSummary:
-    """One finished episode in numbers."""
+    """Numbers of one finished episode."""
 
     episode: int
+    """Number of the episode in its run."""
     steps: int
+    """Environment steps, without the reset."""
     episode_return: float
+    """Sum of the rewards, without discount."""
     success: bool
+    """True if it ended as a success, by reward function or operator."""
     truth: bool
-    """Whether it was a success as far as the environment knows."""
+    """True if it was a success according to the environment."""
     agreeing_steps: int
-    """In which the reward said what the environment knows."""
+    """Steps in which reward function and environment agree."""
     denied_steps: int
-    """In which a person denied the success that the reward saw."""
+    """Steps in which the operator denied the reward function's success."""
     intervened_steps: int
+    """Steps in which the operator chose the action."""
     interventions: int
+    """Times that the operator took over."""
     human_seconds: float
+    """Seconds of the operator's time."""
 
     @property
     def autonomous_success(self) -> bool:
+        """True if it was a success without interventions."""
         return self.success and self.intervened_steps == 0
 
     @property
     def fooled(self) -> bool:
-        """Whether it ended as a success that was none."""
+        """True if the environment does not confirm its success."""
         return self.success and not self.truth
 
 
 def summarise(steps: Sequence[Step]) -> EpisodeSummary:
-    """The numbers of one episode's steps, its reset first."""
+    """Summarise one episode's steps, its reset first."""
     flags = [s.intervened for s in steps]
     return EpisodeSummary(
         episode=steps[0].episode,
@@ -53,7 +61,10 @@ def summarise(steps: Sequence[Step]) -> EpisodeSummary:
 
 
 def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a success rate; (0, 1) without episodes."""
+    """Return the 95 % Wilson interval of a success rate.
+
+    Without episodes it is (0, 1).
+    """
     # Imported here: scipy.stats takes half a second, and most commands count nothing.
     from scipy.stats import binomtest
 

@@ -1,4 +1,4 @@
-"""Episodes on disk, one Parquet file each."""
+"""Episodes on disk, one Parquet file for each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,20 +16,28 @@ _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
 
 
 def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec) -> None:
-    """Writes one episode so that the file is either whole or absent, whatever happens meanwhile."""
+    """Write one episode to a file that is complete or absent."""
     table = to_table(steps, spec)
     atomically(path, lambda part: pq.write_table(table, part, compression="zstd"))
 
 
-def episode_files(folder: Path) -> list[Path]:
-    """The files of a folder's episodes, in order. Raises HilserlError where there is no folder."""
-    if not folder.is_dir():
-        raise HilserlError(f"There is no directory {folder} with recorded episodes.")
-    return sorted(folder.glob("*.parquet"))
+def episode_files(directory: Path) -> list[Path]:
+    """List the episode files of a directory, in order.
+
+    Raises:
+        HilserlError: the directory does not exist.
+    """
+    if not directory.is_dir():
+        raise HilserlError(f"There is no directory {directory} with recorded episodes.")
+    return sorted(directory.glob("*.parquet"))
 
 
 def read_episode(path: Path) -> tuple[list[Step], ExperienceSpec]:
-    """One episode's steps. Raises HilserlError naming the file when it is damaged or not ours."""
+    """Read one episode's steps and their spec.
+
+    Raises:
+        HilserlError: the file is damaged, or is not a recorded episode.
+    """
     try:
         steps, spec = from_table(pq.read_table(path))
     except (HilserlError, *_CORRUPT) as error:

@@ -1,13 +1,15 @@
-"""A ring of steps, each observation stored once, from which true transitions are drawn half online, half prior.
+"""Ring of steps from which batches are drawn, half online, half prior.
 
-A row is one `Step`: what its action led to. A transition is a row together with the row before it in the *same
-episode*, found through an explicit link, so it never joins two episodes, two moments of one, or two writes of one slot.
+Each observation is stored once. A row is one `Step`. A transition is a row together with the row before it in the *same
+episode*. An explicit link between the two keeps a transition from joining two episodes, two moments of one episode, or
+two writes of one row.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
@@ -15,64 +17,82 @@ from hilserl.errors import HilserlError
 
 _NONE = -1
 ReplaySource = Literal["both", "online", "prior"]
-"""What batches are drawn from: half from each, or all from one. An intervened step is both."""
+"""Source of batches: online, prior, or half of each.
+
+An intervened step is in both."""
 
 
 class Columns(NamedTuple):
-    """What is learned from of many steps, one row a step, in NumPy's or JAX's arrays."""
+    """Columns of many steps in arrays of NumPy or JAX."""
 
     observation: dict[str, Any]
+    """State with images or features by name.
+
+    `state` is float32 [rows, n], images are uint8 [rows, height, width, 3], features float16 [rows, channels, rows,
+    columns]."""
     action: Any
-    """float32 [rows, m]"""
+    """Action, float32 [rows, m]."""
     reward: Any
-    """float32 [rows]"""
+    """Reward, float32 [rows]."""
     terminated: Any
-    """bool [rows]"""
+    """Termination, bool [rows]."""
 
     @property
     def nbytes(self) -> int:
+        """Memory of all columns in bytes."""
         return sum(column.nbytes for column in (*self.observation.values(), self.action, self.reward, self.terminated))
 
     def transitions(self, before: Any, rows: Any, demonstrated: Any) -> Transitions:
-        """The transitions from the rows `before` to `rows`, with the rows' shape in front."""
+        """Gather the transitions from the rows `before` to `rows`.
+
+        Args:
+            before: rows of the observations, int [...].
+            rows: rows of the actions and next observations, int [...].
+            demonstrated: True where the operator chose the action, bool [...].
+
+        Returns:
+            Transitions with the rows' shape as leading axes.
+        """
         return Transitions(
             observation={name: column[before] for name, column in self.observation.items()},
             action=self.action[rows],
             reward=self.reward[rows],
             next_observation={name: column[rows] for name, column in self.observation.items()},
-            # A time limit says nothing about the value of the state it interrupts, so only termination counts.
+            # A time limit says nothing about the value of the next state, so only termination stops the bootstrap.
             bootstrap=1.0 - self.terminated[rows].astype(np.float32),
             demonstrated=demonstrated,
         )
 
 
 class ReplayStorage(Protocol):
-    """Where a replay keeps its columns. Which rows hold what is the replay's business."""
+    """Storage of a replay's columns; the replay decides which rows hold what."""
 
     @property
     def nbytes(self) -> int:
-        """Memory of the columns once they are full."""
+        """Memory of the full columns in bytes."""
         ...
 
     def write(self, row: int, steps: Sequence[Step]) -> None:
-        """Keeps steps in the rows from `row` on."""
+        """Write steps to consecutive rows, from `row` on."""
         ...
 
     def transitions(self, before: np.ndarray, rows: np.ndarray, demonstrated: np.ndarray) -> Transitions:
-        """As `Columns.transitions`."""
+        """Gather transitions like `Columns.transitions`."""
         ...
 
 
-class HostStorage:
-    """The columns in this machine's memory, in NumPy's arrays."""
+class HostStorage(ReplayStorage):
+    """Storage in the host's memory, in arrays of NumPy."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
 
     @property
+    @override
     def nbytes(self) -> int:
         return self._columns.nbytes
 
+    @override
     def write(self, row: int, steps: Sequence[Step]) -> None:
         columns = self._columns
         for at, step in enumerate(steps, row):
@@ -80,19 +100,24 @@ class HostStorage:
                 column[at] = step.observation[name]
             columns.action[at], columns.reward[at], columns.terminated[at] = step.action, step.reward, step.terminated
 
+    @override
     def transitions(self, before: np.ndarray, rows: np.ndarray, demonstrated: np.ndarray) -> Transitions:
         return self._columns.transitions(before, rows, demonstrated)
 
 
 class Replay:
-    """Online steps and prior data (demonstrations and interventions) in one store.
+    """Online steps and prior data (demonstrations and interventions) in one ring.
 
-    Of cameras it keeps the frames or, where `features` gives their names and shapes, float16 features instead of them.
-    An intervened step belongs to both halves and is stored once. Demonstrations given as `prior` are never
-    overwritten; everything else gives way, oldest first, when `capacity` online steps are full.
+    An intervened step belongs to both halves and is stored once. The demonstrations given as `prior` are never
+    overwritten; when `capacity` online steps are stored, each new one overwrites the oldest.
 
-    `store` is given the columns, all zero, and makes the store of them that is used. Rows are drawn here whatever it
-    is, so that batches do not depend on it.
+    Args:
+        spec: layouts of state, action and images.
+        capacity: online steps that fit, at least 2.
+        prior: steps of demonstrations, whole episodes in order.
+        features: names and shapes of float16 features to store instead of images; None stores images.
+        make_storage: maker of the storage from its columns, all zero. Rows are drawn outside the storage, so batches
+            do not depend on it.
     """
 
     def __init__(
@@ -101,7 +126,7 @@ class Replay:
         capacity: int,
         prior: Iterable[Step] = (),
         features: dict[str, tuple[int, ...]] | None = None,
-        store: Callable[[Columns], ReplayStorage] = HostStorage,
+        make_storage: Callable[[Columns], ReplayStorage] = HostStorage,
     ) -> None:
         demonstrations = list(prior)
         self._first = len(demonstrations)
@@ -114,7 +139,7 @@ class Replay:
         else:
             observation |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
         action = np.zeros((rows, spec.action.size), np.float32)
-        self._store = store(Columns(observation, action, np.zeros(rows, np.float32), np.zeros(rows, bool)))
+        self._storage = make_storage(Columns(observation, action, np.zeros(rows, np.float32), np.zeros(rows, bool)))
         self._online = np.zeros(rows, bool)
         self._prior = np.zeros(rows, bool)
         self._before = np.full(rows, _NONE)
@@ -125,25 +150,31 @@ class Replay:
         for step in demonstrations:
             self._link(step, online=False, prior=True)
         self._open.clear()
-        self._store.write(0, demonstrations)
+        self._storage.write(0, demonstrations)
 
     def __len__(self) -> int:
-        """Rows in use, resets included."""
+        """Count the rows in use, resets included."""
         return self._used
 
     @property
     def nbytes(self) -> int:
-        """Memory of the whole store once it is full."""
-        return self._store.nbytes + sum(a.nbytes for a in (self._online, self._prior, self._before, self._after))
+        """Memory of the full replay in bytes."""
+        return self._storage.nbytes + sum(a.nbytes for a in (self._online, self._prior, self._before, self._after))
 
     def add(self, step: Step) -> None:
-        """Stores one online step. Steps of an episode come in order; episodes may interleave."""
-        self._store.write(self._link(step, online=True, prior=step.intervened), [step])
+        """Store one online step.
+
+        Steps of an episode come in order; episodes may interleave.
+
+        Raises:
+            HilserlError: the step does not follow its episode's last one.
+        """
+        self._storage.write(self._link(step, online=True, prior=step.intervened), [step])
 
     def _link(self, step: Step, *, online: bool, prior: bool) -> int:
-        """Gives a step a row and joins it to the step before it; returns the row."""
+        """Give a step a row, and link it to the step before."""
         if step.is_reset and not online:
-            # A recorded episode may have been cut, and another recording may have the same number.
+            # A recorded episode may lack its end, and another recording may have the same number.
             self._open.pop(step.episode, None)
         before, index = self._open.pop(step.episode, (_NONE, -1))
         if step.index != index + 1:
@@ -162,18 +193,21 @@ class Replay:
         return row
 
     def end(self, episode: int) -> None:
-        """No more steps of an episode will come."""
+        """Close an episode that gets no more steps."""
         self._open.pop(episode, None)
 
     def forget(self, episode: int) -> None:
-        """Nothing is drawn any more from an episode that has not ended; its rows are overwritten in their turn."""
+        """Exclude an unfinished episode from batches.
+
+        Its rows are overwritten in their turn.
+        """
         row, _ = self._open.pop(episode, (_NONE, -1))
         while row != _NONE:
             self._online[row] = self._prior[row] = False
             row = self._before[row]
 
     def _claim(self) -> int:
-        """The next row to write; whatever followed its old content loses its first observation."""
+        """Return the next row to write, without its old links."""
         row = self._next
         orphan = self._after[row]
         if orphan != _NONE:
@@ -191,20 +225,38 @@ class Replay:
         return row
 
     def holds(self, source: ReplaySource = "both") -> bool:
-        """Whether there is anything to draw."""
+        """True if the source has a transition to draw."""
         online, prior = self._online[: self._used].any(), self._prior[: self._used].any()
         return bool({"both": online or prior, "online": online, "prior": prior}[source])
 
     def online_rows(self) -> np.ndarray:
-        """Rows that end an online transition."""
+        """List the rows that end an online transition, int [n]."""
         return np.flatnonzero(self._online[: self._used])
 
     def prior_rows(self) -> np.ndarray:
-        """Rows that end a transition of a demonstration or an intervention."""
+        """List the rows that end a prior transition, int [n].
+
+        These are of demonstrations and interventions.
+        """
         return np.flatnonzero(self._prior[: self._used])
 
     def sample(self, rng: np.random.Generator, batches: int, size: int, source: ReplaySource = "both") -> Transitions:
-        """`batches` batches of `size` transitions. Of both kinds half each, or all of one where only it exists."""
+        """Draw batches of transitions, half online and half prior.
+
+        If only one kind exists, or the source is one kind, the batches are of that kind alone.
+
+        Args:
+            rng: generator that decides the rows.
+            batches: number of batches.
+            size: transitions in a batch.
+            source: kinds of transitions to draw.
+
+        Returns:
+            Transitions with leading axes [batches, size].
+
+        Raises:
+            HilserlError: the source has no transition yet.
+        """
         nothing = np.zeros(0, int)
         online = nothing if source == "prior" else self.online_rows()
         prior = nothing if source == "online" else self.prior_rows()
@@ -219,5 +271,8 @@ class Replay:
         return self.transitions(np.concatenate(parts, axis=1))
 
     def transitions(self, rows: np.ndarray) -> Transitions:
-        """The transitions that end in these rows, with the rows' shape in front."""
-        return self._store.transitions(self._before[rows], rows, self._prior[rows])
+        """Gather the transitions that end in these rows.
+
+        The rows' shape gives the leading axes.
+        """
+        return self._storage.transitions(self._before[rows], rows, self._prior[rows])

@@ -1,4 +1,4 @@
-"""Layouts of state, action and images that the producer and the consumer of experience share."""
+"""Layouts of state, action and images that two programs share."""
 
 import json
 from collections.abc import Sequence
@@ -109,7 +109,7 @@ class StateLayout:
 
 @dataclass(frozen=True)
 class ActionLayout:
-    """Order and meaning of the numbers in an action, all in [-1, 1]."""
+    """Order and meaning of an action's numbers, all in [-1, 1]."""
 
     names: tuple[str, ...]
     grippers: tuple[int, ...] = ()
@@ -151,9 +151,9 @@ class ExperienceSpec:
 
     @property
     def gripper_state(self) -> list[int]:
-        """Indices of the grippers' commands in the state, in the order of `action.grippers`.
+        """Indices of the grippers' commands in the state.
 
-        A command is +1 for open and -1 for closed.
+        They are in the order of `action.grippers`. A command is +1 for open and -1 for closed.
         """
         return [self.state.slice(f"{self.action.names[i]}_command").start for i in self.action.grippers]
 

@@ -1,7 +1,7 @@
-"""One control step, and the transitions that an agent learns from.
+"""Control steps, and the transitions that an agent learns from.
 
-A step holds the result of an action, so each observation is stored once: step 0 of an episode is its reset, and step t
-carries the action executed from observation t-1 together with observation t.
+A step holds the result of an action, so each observation is stored once. Step 0 of an episode is its reset; step t
+holds the action executed from observation t-1 together with observation t.
 """
 
 from collections.abc import Callable
@@ -14,56 +14,72 @@ Observation = dict[str, np.ndarray]
 """`state`: float32 [n]; each camera: uint8 [height, width, 3]."""
 
 RewardFn = Callable[[Observation], bool]
-"""Says whether an observation shows a success."""
+"""Function that returns True if an observation shows a success."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one control step led to; step 0 of an episode is its reset, with a zero action."""
+    """Action of one control step with its result.
+
+    Step 0 of an episode is its reset, with a zero action.
+    """
 
     episode: int
+    """Number of the episode in its run."""
     index: int
+    """Number of the step in its episode."""
     observation: dict[str, np.ndarray]
     """`state`: float32 [n]; each camera: uint8 [height, width, 3]."""
     action: np.ndarray
-    """float32 [m], as executed, whoever chose it."""
+    """float32 [m], as executed by policy or operator."""
     reward: float = 0.0
     terminated: bool = False
+    """True if the task is done; the transition does not bootstrap."""
     truncated: bool = False
+    """True if a time limit ended the episode; the transition bootstraps."""
     success: bool = False
-    """What is learned from: the reward's word, or that of a person, which goes before it."""
+    """Success to learn from: the reward function's, unless the operator overruled it."""
     claimed: bool = False
-    """The reward's word, before anybody denied it."""
+    """Success according to the reward function alone."""
     truth: bool = False
-    """What the environment itself knows, noted and not learned from; as `success` where it knows nothing."""
+    """Success according to the environment, recorded and never learned from.
+
+    Equal to `success` if the environment does not know it."""
     intervened: bool = False
-    """A person (or the simulated operator) chose the action."""
+    """True if the operator, human or simulated, chose the action."""
     policy_version: int = 0
-    """How many learner rounds the weights had seen that chose the action."""
+    """Update steps of the weights that chose the action."""
     human_seconds: float = 0.0
-    """How much of a person's time the step took; 0 where the policy acted."""
+    """Seconds of the operator's time; 0 if the policy acted."""
     seed: int = 0
-    """What the episode's environment was reset with, so that it can be played again."""
+    """Seed of the environment's reset, with which the episode can be replayed."""
 
     @property
     def is_reset(self) -> bool:
+        """True if the step is its episode's reset."""
         return self.index == 0
 
     @property
     def ends_episode(self) -> bool:
+        """True if no step of the episode follows."""
         return self.terminated or self.truncated
 
 
 class Transitions(NamedTuple):
-    """What an agent learns from, in NumPy's or JAX's arrays; all have the same leading axes."""
+    """Batch to learn from, in arrays of NumPy or JAX.
+
+    All arrays have the same leading axes.
+    """
 
     observation: dict[str, Any]
+    """State, float32 [..., n], and each camera's images or features."""
     action: Any
     """float32 [..., m]"""
     reward: Any
     """float32 [...]"""
     next_observation: dict[str, Any]
+    """Observation after the action."""
     bootstrap: Any
-    """float32 [...]: 0 where the episode terminated, else 1."""
+    """float32 [...]: 0 if the episode terminated, else 1."""
     demonstrated: Any
-    """bool [...]: whether a person chose the action, in a demonstration or an intervention."""
+    """bool [...]: True if the operator chose the action."""

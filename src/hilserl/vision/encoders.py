@@ -18,7 +18,7 @@ class Frozen(NamedTuple):
     channels: int
     stride: int
     image_size: int | None = None
-    """Height and width to which it scales every image; None keeps the image's size."""
+    """Size to which it scales every image, in pixels; None keeps the image's."""
 
 
 FROZEN: dict[str, Frozen] = {

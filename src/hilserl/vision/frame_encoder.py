@@ -1,4 +1,4 @@
-"""Image processing between camera and trained heads: encoding, once or in every update, with random shifts."""
+"""Image processing between camera and heads: encoding and random shifts."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,16 +21,16 @@ class VisionConfig:
     """Settings of the image encoder and the camera heads."""
 
     encoder: EncoderName = "efficientnet_lite0"
-    """Pretrained encoder that stays frozen, or the small CNN that is trained with the heads."""
+    """Frozen pretrained encoder, or the small CNN, which is trained."""
     encode: Literal["once", "every_update"] = "once"
     """Encode each image once, or in every update.
 
     `once` keeps the features of each image. `every_update` keeps the image, and shifts and encodes it in every update,
     as HIL-SERL does; it is for a GPU. The small CNN always works so."""
     shift_px: int = 4
-    """Largest random shift of images that an update encodes (DrQ, arXiv 2004.13649), in pixels."""
+    """Largest random shift of images in updates (DrQ, arXiv 2004.13649)."""
     noise: float = 0.2
-    """Noise on features in updates, as a fraction of each channel's standard deviation.
+    """Noise on features in updates, relative to each channel's deviation.
 
     It does for features what shifts do for images."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -40,7 +40,9 @@ class VisionConfig:
     width: int = 64
     """Numbers that each camera contributes to the networks' input."""
     proprio_width: int = 0
-    """Numbers that the state contributes through a layer; 0 passes the state on directly, in nominal ranges."""
+    """Numbers that the state contributes; 0 passes it on directly.
+
+    More than 0 adds a layer for the state, which is in nominal ranges in both cases."""
 
     def __post_init__(self) -> None:
         for name, least in (("shift_px", 0), ("noise", 0), ("embeddings", 1), ("width", 1), ("proprio_width", 0)):
@@ -85,7 +87,7 @@ class FrameEncoder:
 
     @property
     def stored(self) -> dict[str, tuple[int, int, int]] | None:
-        """Names and shapes of the features that replay stores; None if it stores images."""
+        """Names and shapes of stored features; None if replay stores images."""
         return None if self.config.stores_images else self.inputs
 
     def _features(self, images: UInt8[Array, "batch height width 3"]) -> Float16[Array, "batch channels rows columns"]:
@@ -119,9 +121,9 @@ class FrameEncoder:
     def augment(
         self, observation: dict[str, Shaped[Array, "batch ..."]], key: PRNGKeyArray
     ) -> dict[str, Shaped[Array, "batch ..."]]:
-        """Shift and encode a batch's images, where replay stores images; otherwise return the batch.
+        """Shift and encode a batch's images, where replay stores images.
 
-        The update's compiled function contains this.
+        Features are returned as they are. The update's compiled function contains this.
 
         Args:
             observation: a batch as replay stores it.
@@ -139,7 +141,7 @@ class FrameEncoder:
 def random_shift(
     images: UInt8[Array, "batch height width 3"], reach_px: int, key: PRNGKeyArray
 ) -> UInt8[Array, "batch height width 3"]:
-    """Shift each image at random by up to `reach_px` pixels, and repeat its border.
+    """Shift each image at random and repeat its border.
 
     Both axes are shifted, each by -`reach_px` to `reach_px` (DrQ, arXiv 2004.13649).
     """

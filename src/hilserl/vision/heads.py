@@ -1,4 +1,4 @@
-"""Trained heads: one small head for each camera, and the encoder that joins their outputs with the state.
+"""Trained camera heads, and the encoder of a whole observation.
 
 A head computes `embeddings` weighted sums of the feature map for each channel (spatial learned embeddings, SERL, arXiv
 2401.16013), then a linear layer to `width`, layer norm and tanh. The sums keep the position of an object among the
@@ -19,7 +19,7 @@ STATE_CLIP = 10.0
 
 
 class Bottleneck(eqx.Module):
-    """Linear layer, layer norm and tanh: any input becomes `width` numbers in (-1, 1)."""
+    """Linear layer, layer norm and tanh, with outputs in (-1, 1)."""
 
     weight: Float[Array, "inputs width"]
     norm_scale: Float[Array, "width"]

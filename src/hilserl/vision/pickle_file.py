@@ -9,7 +9,7 @@ import math
 import pickletools
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class _Call:
     args: tuple[Any, ...]
     state: Any
 
-    def __new__(cls, *args: Any) -> Self:
+    def __new__(cls, *args: Any) -> "_Call":
         call = super().__new__(cls)
         call.args, call.state = args, None
         return call
