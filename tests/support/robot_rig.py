@@ -1,4 +1,4 @@
-"""Robot servers on real ports of this machine, and a client that says exactly what it is told to."""
+"""Robot servers on real ports of this machine, and a client that sends exactly what a test says."""
 
 import contextlib
 import http.client
@@ -30,19 +30,26 @@ HOME = [0.4, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]
 
 
 class Answer(NamedTuple):
-    """What a server said."""
+    """Answer of a server."""
 
     status: int
+    """HTTP status."""
     body: bytes
+    """Raw body."""
     headers: dict[str, str]
+    """Headers by name."""
 
     @property
     def json(self) -> Any:
+        """Body, decoded from JSON."""
         return json.loads(self.body)
 
 
 def ask(port: int, method: str, path: str, body: object = None, *, raw: bytes | None = None, **headers: str) -> Answer:
-    """One request on a connection of its own, as `requests.post` does it. `X_Client="a"` is the header X-Client."""
+    """Send one request on a new connection, as `requests.post` does.
+
+    `headers` are written with underscores: `X_Client="a"` is the header X-Client.
+    """
     content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
@@ -54,30 +61,39 @@ def ask(port: int, method: str, path: str, body: object = None, *, raw: bytes | 
 
 @dataclass
 class Rig:
-    """A backend behind a server."""
+    """Backend behind a server."""
 
     backend: Backend
+    """The arm."""
     port: int
+    """Port of the server."""
 
     @property
     def stops_within_s(self) -> float:
-        """Of the last pose. Under ROS the controller's filter of set points is slow, and so is the robot's state."""
+        """Time from the last pose to a standstill.
+
+        Under ROS the controller's filter of set points and the robot's state are slow.
+        """
         return 0.6 if isinstance(self.backend, RosBackend) else 0.2
 
     def post(self, path: str, body: object = None, **more: Any) -> Answer:
+        """Send a POST request."""
         return ask(self.port, "POST", path, body, **more)
 
     def get(self, path: str, **more: Any) -> Answer:
+        """Send a GET request."""
         return ask(self.port, "GET", path, **more)
 
     def state(self) -> dict[str, Any]:
+        """Return the answer of /getstate."""
         return self.post("/getstate").json
 
     def time_s(self) -> float:
+        """Return the time on the arm's clock."""
         return self.get("/health").json["time_s"]
 
     def drive(self, pose: list[float], within_s: float = 20.0, near_m: float = 0.004, **headers: str) -> np.ndarray:
-        """Sends a pose again and again, as clients do, until the tool is there; the arm's time counts."""
+        """Send a pose again and again, as clients do, until the tool is there; the arm's time counts."""
         begun = self.time_s()
         while self.time_s() - begun < within_s:
             answer = self.post("/pose", {"arr": pose}, **headers)
@@ -85,10 +101,10 @@ class Rig:
             now = np.array(self.state()["pose"])
             if np.linalg.norm(now[:3] - pose[:3]) < near_m:
                 return now
-        raise AssertionError(f"The tool did not get to {pose} within {within_s} s; it is at {now}.")
+        raise AssertionError(f"The tool did not reach {pose} within {within_s} s; it is at {now}.")
 
     def home(self) -> None:
-        """In impedance, nobody in control, the gripper open, and the tool at home."""
+        """Bring the arm home: in impedance, with an open gripper and without a controlling client."""
         self.post("/recover")
         self.post("/startimp")
         self.drive(HOME)
@@ -98,6 +114,7 @@ class Rig:
 
 @contextlib.contextmanager
 def sim_backend(limits: Limits | None = None, **more: Any) -> Iterator[SimBackend]:
+    """Start the backend of a simulated arm; `more` replaces settings."""
     settings = {"task": PickCube(), "gripper": "franka", "reset_joints_rad": HOME_JOINTS_RAD, **more}
     with contextlib.closing(SimBackend(SimSettings(Box(), limits or Limits(), **settings))) as backend:
         yield backend
@@ -107,13 +124,14 @@ def sim_backend(limits: Limits | None = None, **more: Any) -> Iterator[SimBacken
 def serving(
     backend: Backend, token: str | None = None, port: int = 0, request_timeout_s: int = REQUEST_TIMEOUT_S
 ) -> Iterator[Rig]:
+    """Start a server in front of a backend."""
     with RobotServer(backend, ANY_PORT._replace(port=port), token, request_timeout_s) as server:
         yield Rig(backend, server.address.port)
 
 
 @contextlib.contextmanager
 def running_robot_server() -> Iterator[int]:
-    """The port of `hilserl robot-server` in a process of its own, ended by Ctrl-C."""
+    """Run `hilserl robot-server` in a process, ended by Ctrl-C, and yield its port."""
     port = free_port()
     command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "sim", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -131,5 +149,5 @@ BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = 
     "libfranka": franka_backend,
     "ros": ros_backend,
 }
-"""What the contract is tested with; whatever is added here has to keep it."""
+"""Arms that the tests of tests/robot/http run with; a further arm must pass them."""
 MARKS = {"ros": pytest.mark.ros}

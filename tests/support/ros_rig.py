@@ -1,4 +1,4 @@
-"""A ROS master, a simulated Franka, and the server's backend for it, on free ports of this machine."""
+"""ROS master, simulated Franka and the server's backend for it, on free ports of this machine."""
 
 import contextlib
 import importlib.util
@@ -27,12 +27,14 @@ HERE = Path(__file__).parent
 
 
 @dataclass
-class Franka:
-    """The simulated robot, asked directly."""
+class SimulatedFranka:
+    """Connection to the simulated robot itself."""
 
     port: int
+    """Port of the node's own protocol."""
 
     def ask(self, what: str, **given: Any) -> Any:
+        """Call a method of the node and return its result."""
         with socket.create_connection(("127.0.0.1", self.port)) as line, line.makefile("rw") as words:
             words.write(json.dumps({"do": what, **given}) + "\n")
             words.flush()
@@ -40,23 +42,27 @@ class Franka:
 
 
 @dataclass
-class RosWorld:
-    """What runs, and how to start programs in it."""
+class RosSystem:
+    """Running ROS master with a simulated robot."""
 
-    franka: Franka
+    franka: SimulatedFranka
+    """The robot."""
     environment: dict[str, str] = field(repr=False)
+    """Environment variables of programs in this system."""
 
 
 def skip_without_ros() -> None:
+    """Skip the test if ROS is not installed."""
     missing = [name for name in ("rosmaster", "roslaunch") if shutil.which(name) is None]
     if importlib.util.find_spec("rospy") is None and not (DEBIAN / "rospy").is_dir():
         missing.append("rospy")
     if missing:
-        pytest.skip(f"no {', '.join(missing)} here; `make test-ros` installs them")
+        pytest.skip(f"{', '.join(missing)} not installed; `make test-ros` installs them")
 
 
 @contextlib.contextmanager
-def ros_world() -> Iterator[RosWorld]:
+def ros_system() -> Iterator[RosSystem]:
+    """Start a ROS master and a simulated Franka."""
     skip_without_ros()
     with tempfile.TemporaryDirectory() as home, contextlib.ExitStack() as stack:
         master, port = free_port(), free_port()
@@ -71,12 +77,12 @@ def ros_world() -> Iterator[RosWorld]:
         stack.enter_context(_running("rosmaster", "--core", "-p", str(master), port=master, environment=environment))
         node = (sys.executable, str(HERE / "franka_node.py"), str(port))
         stack.enter_context(_running(*node, port=port, environment=environment))
-        yield RosWorld(Franka(port), environment)
+        yield RosSystem(SimulatedFranka(port), environment)
 
 
 @contextlib.contextmanager
 def _running(*command: str, port: int, environment: dict[str, str]) -> Iterator[None]:
-    """A program that listens on a port."""
+    """Run a program that listens on a port."""
 
     def listens() -> bool:
         assert process.poll() is None, command
@@ -92,9 +98,10 @@ def _running(*command: str, port: int, environment: dict[str, str]) -> Iterator[
 
 
 @contextlib.contextmanager
-def ros_backend(world: RosWorld | None = None, limits: Limits | None = None, **more: Any) -> Iterator[RosBackend]:
+def ros_backend(system: RosSystem | None = None, limits: Limits | None = None, **more: Any) -> Iterator[RosBackend]:
+    """Start the backend of a simulated Franka under ROS; `more` replaces settings."""
     with contextlib.ExitStack() as stack:
-        world = world or stack.enter_context(ros_world())
+        system = system or stack.enter_context(ros_system())
         settings = {
             "gripper": "franka",
             "reset_joints_rad": HOME_JOINTS_RAD,
@@ -103,7 +110,7 @@ def ros_backend(world: RosWorld | None = None, limits: Limits | None = None, **m
             **more,
         }
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in world.environment.items():
+            for name, value in system.environment.items():
                 patch.setenv(name, value)
             backend = RosBackend(RosSettings(Box(), limits or Limits(), **settings))
         yield stack.enter_context(contextlib.closing(backend))
