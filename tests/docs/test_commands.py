@@ -1,7 +1,10 @@
 """Commands, links and file names in the documentation exist."""
 
+import contextlib
 import functools
 import inspect
+import io
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 import tyro
 
 from hilserl.cli import main as command_line
-from tests.support.markdown import commands, files, links, pages, targets
+from tests.support.markdown import commands, files, flag_spans, flags, links, pages, targets
 from tests.support.source_code import REPOSITORY
 
 PAGES = [pytest.param(page, id=page.relative_to(REPOSITORY).as_posix()) for page in pages()]
@@ -62,6 +65,22 @@ def test_commands_parse(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
         if status != 0:
             wrong.append(f"{page.name}:{line}: hilserl {' '.join(words)}\n{shown.out}{shown.err}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture(scope="module")
+def known_flags() -> set[str]:
+    """Flags that the help of some command shows, and those of the soak test."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+        for verb, words in itertools.product(command_line.VERBS, (["--help"], ["pick_cube", "--help-all"])):
+            with contextlib.suppress(SystemExit):
+                command_line.main([verb, *words])
+    return {*flags(shown.getvalue()), *flags((REPOSITORY / "scripts" / "soak.py").read_text())}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_flags_exist(page: Path, known_flags: set[str]) -> None:
+    assert flag_spans(page) <= known_flags
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -38,6 +38,22 @@ def commands(page: Path) -> Iterator[tuple[int, list[str]]]:
             yield _line(prose, match.start()), _words(" ".join(match.group(1).split()))
 
 
+def flags(text: str) -> set[str]:
+    """Return all long flags in a text."""
+    return set(re.findall(r"(?<![\w-])--[a-z](?:[\w.-]*\w)?", text))
+
+
+def flag_spans(page: Path) -> set[str]:
+    """Return the flags in code spans that begin with a flag.
+
+    The page that lists renamed flags is left out.
+    """
+    if page.name == "CHANGELOG.md":
+        return set()
+    spans = _SPAN.findall(_FENCE.sub("", page.read_text()))
+    return {flag for span in spans if span.startswith("--") for flag in flags(span)}
+
+
 def targets(page: Path) -> set[str]:
     """Return the targets of `make` that a page names in code."""
     return set(re.findall(r"(?:`|^ {4})make ([a-z][\w-]*)", page.read_text(), re.MULTILINE))
