@@ -1,4 +1,4 @@
-"""Where something listens, and who can reach it there."""
+"""Network addresses of services."""
 
 import ipaddress
 from typing import NamedTuple
@@ -7,23 +7,28 @@ from hilserl.errors import HilserlError
 
 
 class Address(NamedTuple):
-    """HOST:PORT."""
+    """Host and port of a service, written HOST:PORT."""
 
     host: str
+    """Name or IP address, without brackets."""
     port: int
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Raises HilserlError for anything else than HOST:PORT."""
+        """Parse HOST:PORT.
+
+        Raises:
+            HilserlError: the text has another form.
+        """
         host, separator, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not separator or not host or not port.isdecimal() or len(port) > 5 or int(port) > 65_535:
-            raise HilserlError(f"{text!r} is not an address; expected HOST:PORT, as in 127.0.0.1:50051.")
+            raise HilserlError(f"Invalid address {text!r}: expected HOST:PORT, as in 127.0.0.1:50051.")
         return cls(host, int(port))
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """True if only this machine can reach it."""
         if self.host == "localhost":
             return True
         try:

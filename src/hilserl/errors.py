@@ -1,16 +1,25 @@
-"""The one base exception: what a user can mend is raised as this and shown without a traceback."""
+"""Base exception of errors that a user can fix."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class HilserlError(Exception):
-    """Something a user can mend; the message names the value, what was expected and what exists."""
+    """Error that a user can fix, shown without a traceback.
+
+    The message names the value, the expectation, and the values that exist.
+    """
 
 
 def unknown(kind: str, value: str, existing: Iterable[str]) -> HilserlError:
-    """The error for a name that does not exist: what does, and the nearest to it."""
+    """Make the error for an unknown name.
+
+    Args:
+        kind: kind of the thing, as in "task".
+        value: the unknown name.
+        existing: names that exist; the error suggests the nearest one.
+    """
     names = sorted(existing)
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return HilserlError(f"Unknown {kind} {value!r}.{hint} There is: {', '.join(names) or 'none'}.")
+    return HilserlError(f"Unknown {kind} {value!r}.{hint} Available: {', '.join(names) or 'none'}.")

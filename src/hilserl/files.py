@@ -8,9 +8,15 @@ from hilserl.errors import HilserlError
 
 
 def atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write(part)` for a file beside `path`, syncs it to disk and renames it to `path`.
+    """Write a file that is complete or unchanged, also after a crash.
 
-    Raises HilserlError when the disk refuses; what was at `path` before is still there then.
+    Args:
+        path: the file; its directory is made if it is missing.
+        write: function that writes the path of a temporary file beside `path`. The file is then synced to disk and
+            renamed to `path`.
+
+    Raises:
+        HilserlError: the disk refuses; the file at `path` is unchanged.
     """
     part = path.with_name(f".{path.name}.part")
     try:

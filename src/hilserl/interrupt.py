@@ -1,4 +1,7 @@
-"""How a process ends: Ctrl-C and SIGTERM as a request, and leaving though somebody does not hang up."""
+"""Graceful shutdown on SIGINT and SIGTERM.
+
+The first signal sets a flag, and exit does not wait for open connections.
+"""
 
 import contextlib
 import os
@@ -9,28 +12,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-HANGING_UP = "hanging up"
-"""Name of a thread that waits for callers, for whom a process that has done its work does not stay."""
+CONNECTION_CLOSER = "connection closer"
+"""Name of threads that close connections; `leave` does not wait for them."""
 
 
 @dataclass
 class Interrupt:
-    """The first signal asks for a clean end, the second ends at once."""
+    """Request to stop: the first signal sets it, the second raises KeyboardInterrupt."""
 
     requested: bool = False
+    """True after the first signal."""
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM within the context."""
+
         def handle(number: int, frame: object) -> None:
             del number, frame
             if self.requested:
                 raise KeyboardInterrupt
             self.requested = True
 
-        self.requested |= _heard.requested
+        self.requested |= _early.requested
         try:
             before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread, where nobody can send a signal
+        except ValueError:  # only the main thread can handle signals
             before = {}
         try:
             yield
@@ -39,26 +45,27 @@ class Interrupt:
                 signal.signal(number, handler)
 
 
-_heard = Interrupt()
+_early = Interrupt()
 
 
 def listen() -> None:
-    """Remembers a Ctrl-C that nobody is armed for yet, beside raising KeyboardInterrupt as Python does.
+    """Remember a Ctrl-C that comes before the first `Interrupt.armed`.
 
-    Raised in a library's callback it is dropped there, as in JAX's at garbage collection, and importing has many.
+    It raises KeyboardInterrupt as well, as Python does. A library's callback drops that exception, as JAX's does at
+    garbage collection, and imports have many callbacks.
     """
 
     def handle(number: int, frame: object) -> NoReturn:
         del number, frame
-        _heard.requested = True
+        _early.requested = True
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)
 
 
 def leave(status: int) -> NoReturn:
-    """Ends the process; everything of worth is on disk by then."""
-    if any(thread.name == HANGING_UP for thread in threading.enumerate()):
+    """End the process, whose results are on disk, without waiting for open connections."""
+    if any(thread.name == CONNECTION_CLOSER for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

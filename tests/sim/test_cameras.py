@@ -76,11 +76,11 @@ def test_the_whole_view_is_no_crop() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cameras": ("frnt",)}, r"Unknown camera 'frnt'. Did you mean 'front'\? There is: front, side, wrist"),
-        ({"cameras": ("overview",)}, "Unknown camera 'overview'. There is: front, side, wrist"),
+        ({"cameras": ("frnt",)}, r"Unknown camera 'frnt'. Did you mean 'front'\? Available: front, side, wrist"),
+        ({"cameras": ("overview",)}, "Unknown camera 'overview'. Available: front, side, wrist"),
         ({"cameras": ("front", "front")}, "each once"),
-        ({"crop": {"top": (0, 0, 1, 1)}}, "Unknown camera to crop 'top'. There is: front, wrist"),
-        ({"cameras": ("wrist",), "crop": {"front": (0, 0, 1, 1)}}, "There is: wrist"),
+        ({"crop": {"top": (0, 0, 1, 1)}}, "Unknown camera to crop 'top'. Available: front, wrist"),
+        ({"cameras": ("wrist",), "crop": {"front": (0, 0, 1, 1)}}, "Available: wrist"),
         ({"crop": {"front": (0.5, 0, 0.6, 1)}}, r"crop\['front'\]=\(0.5, 0, 0.6, 1\): expected \(top, left, height"),
         ({"crop": {"front": (0, 0.2, 1, 1)}}, "left \\+ width at most 1"),
         ({"crop": {"front": (-0.1, 0, 0.5, 0.5)}}, "in fractions of the view"),

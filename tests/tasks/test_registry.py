@@ -73,7 +73,7 @@ def test_the_environment_renders_at_any_size() -> None:
 
 
 def test_unknown_tasks_name_the_nearest() -> None:
-    with pytest.raises(HilserlError, match=r"Did you mean 'pick_cube'\? There is: .*pick_cube"):
+    with pytest.raises(HilserlError, match=r"Did you mean 'pick_cube'\? Available: .*pick_cube"):
         tasks.find("pick_cub")
     assert tasks.find("pick-cube").name == "pick_cube"
 

@@ -36,7 +36,7 @@ from hilserl.distributed.protocol import (
 )
 from hilserl.distributed.weights import to_table
 from hilserl.errors import HilserlError
-from hilserl.interrupt import HANGING_UP
+from hilserl.interrupt import CONNECTION_CLOSER
 
 _LEAVING_S = 3.0
 
@@ -81,7 +81,7 @@ class Service(flight.FlightServerBase):
 
     def shutdown(self) -> None:
         """Ends the service when every call has ended, or soon; a caller who does not hang up is not waited for."""
-        ending = threading.Thread(target=super().shutdown, name=HANGING_UP, daemon=True)
+        ending = threading.Thread(target=super().shutdown, name=CONNECTION_CLOSER, daemon=True)
         ending.start()
         ending.join(_LEAVING_S)
 

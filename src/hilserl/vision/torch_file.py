@@ -1,7 +1,8 @@
-"""Reads the tensors of a PyTorch checkpoint of the old (not zipped) kind, without PyTorch and without running its code.
+"""Reader of the tensors in an old PyTorch checkpoint, without PyTorch.
 
-The format is a pickle stream whose objects are only dictionaries and tensor descriptions, followed by the raw storages
-(torch.serialization, `_legacy_load`). The unpickler below knows those few names and refuses every other.
+It reads the format that is not zipped, and runs none of the file's code. The format is a pickle stream whose objects
+are only dictionaries and tensor descriptions, followed by the raw storages (torch.serialization, `_legacy_load`). The
+unpickler below knows those few names and refuses every other.
 """
 
 import pickle
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.vision.pretrained import DAMAGED, RestrictedUnpickler, unreadable
 
@@ -44,10 +46,11 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _TorchReader(RestrictedUnpickler):
-    """It can make dictionaries, numbers and tensor descriptions, and nothing else."""
+    """Unpickler of dictionaries, numbers and tensor descriptions alone."""
 
     known = _KNOWN
 
+    @override
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _, count, *_ = pid
         if kind != "storage":
@@ -56,7 +59,11 @@ class _TorchReader(RestrictedUnpickler):
 
 
 def read_torch_file(path: Path) -> dict[str, np.ndarray]:
-    """The named tensors of a state dictionary. Raises HilserlError naming the file when it is missing or damaged."""
+    """Read the named tensors of a state dictionary.
+
+    Raises:
+        HilserlError: the file is missing or damaged.
+    """
     try:
         with path.open("rb") as file:
             return _read(file)
