@@ -1,6 +1,5 @@
 """Fixtures that several test directories share."""
 
-import importlib.util
 import os
 import tempfile
 
@@ -11,11 +10,9 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/hil
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 # Signatures of these packages are checked at every call, shapes of arrays included; the hook acts on later imports.
-if importlib.util.find_spec("beartype"):
-    from tests.support import shape_checks
-
-    packages = ["hilserl.agents", "hilserl.vision", "hilserl.rewards", "hilserl.data"]
-    install_import_hook(packages, f"{shape_checks.__name__}.check")
+install_import_hook(
+    ["hilserl.agents", "hilserl.vision", "hilserl.rewards", "hilserl.data"], "tests.support.shape_checks.check"
+)
 
 from collections.abc import Iterator
 
