@@ -15,10 +15,11 @@ from hilserl.tasks.pick_cube import PickCube
 STILL = np.zeros(3)
 """Velocity of an arm that stands."""
 COLLISION = ((20.0,) * 7, (25.0,) * 6)
+"""Collision torques and forces of a Franka arm."""
 
 
 def pose_at(x: float, y: float = 0.0, z: float = 0.3, quaternion: tuple[float, ...] = (1, 0, 0, 0)) -> np.ndarray:
-    """A pose of the tool, pointing down by default."""
+    """Make a pose of the tool, which points down by default."""
     return np.array([x, y, z, *quaternion], dtype=float)
 
 
@@ -27,7 +28,7 @@ def sim_arm(
     limits: Limits | None = None,
     reset_joints_rad: tuple[float, ...] = HOME_JOINTS_RAD,
 ) -> SimArm:
-    """A simulated arm before a cube."""
+    """Make a simulated arm before a cube."""
     return SimArm(PickCube(), Box(), limits or Limits(), gripper, reset_joints_rad)
 
 
@@ -38,7 +39,7 @@ def run(arm: BaseArm, seconds: float) -> None:
 
 
 class FrankaBench:
-    """A Franka arm on the simulated pylibfranka, its robot, and every torque that the robot was sent."""
+    """Franka arm on the simulated pylibfranka, with all torques sent."""
 
     def __init__(self, **more: Any) -> None:
         given = {"robot_ip": "172.16.0.2", "reset_joints_rad": HOME_JOINTS_RAD, "hand": None, **more}

@@ -1,9 +1,11 @@
-"""A Franka under ROS, simulated: `SimArm` behind the topics, services and parameters of franka_control and of
-serl_franka_controllers, as far as the robot server speaks them.
+"""Simulated Franka under ROS.
 
-A process of its own: `python franka_node.py PORT`, with ROS's master in ROS_MASTER_URI. Which controllers run is
-decided by who is connected to PORT of 127.0.0.1: `roslaunch` starts the controller.py in ros_package, which
-connects, says which one it is, and stays. Tests connect, too: a line of JSON is a question, and so is the answer.
+`SimArm` acts behind the topics, services and parameters of franka_control and of serl_franka_controllers, as far as
+the robot server uses them.
+
+It runs as a process: `python franka_node.py PORT`, with ROS's master in ROS_MASTER_URI. Connections to PORT of
+127.0.0.1 decide which controller runs: `roslaunch` starts the controller.py in ros_package, which connects, names its
+controller, and stays. Tests connect, too: a line of JSON calls a method, another line of JSON is its result.
 """
 
 import contextlib
@@ -40,18 +42,21 @@ from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 
 FILTER = 0.005
-"""Of the way to a set point the controller goes each millisecond (filter_params_ in its header)."""
+"""Part of the way to a set point in a millisecond (filter_params_ of the controller)."""
 STATE_TICKS = 33
-"""franka_control publishes 30 times a second."""
+"""Ticks between states; franka_control publishes 30 times a second."""
 JACOBIAN_TICKS = 5
-"""The real controller publishes in every tick; two cores have other things to do."""
+"""Ticks between Jacobians; the real controller publishes in every tick, which costs too much here."""
 IDLE, MOVE, REFLEX, USER_STOPPED = 1, 2, 4, 5
 UNITS_PER_M = 2550
 EVERYWHERE = Box((-9.0, -9.0, -9.0), (9.0, 9.0, 9.0))
 
 
-class Franka:
-    """The robot and whatever runs on it; everything but `run` only asks for something to be done between two ticks."""
+class FrankaNode:
+    """Robot with its controllers.
+
+    `run` ticks; all other methods may be called from any thread or callback and act between two ticks.
+    """
 
     def __init__(self) -> None:
         self._rospy = rospy = import_rospy()
@@ -86,6 +91,7 @@ class Franka:
         self._rospy.Subscriber(topic, message_class(name), lambda said: self._asked.put(lambda: act(said)))
 
     def run(self) -> None:
+        """Tick until ROS ends."""
         timer = LoopTimer(TICK_S, *np.zeros((2, WINDOW)))
         while not self._rospy.is_shutdown():
             with contextlib.suppress(queue.Empty):
@@ -98,7 +104,7 @@ class Franka:
             timer.wait()
 
     def _filter(self) -> None:
-        """As the controller's: the set point never jumps."""
+        """Filter the set point as the controller does: it never jumps."""
         now, target = self._set_point, self._target
         turn = angle_rad(now[3:], target[3:])
         self._set_point = np.concatenate(
@@ -127,7 +133,7 @@ class Franka:
         transform[:3, :3], transform[:3, 3] = rotation_matrix(arm.pose[3:]), arm.pose[:3]
         measured = arm.measurements()
         state.O_T_EE, state.q, state.dq = transform.T.ravel().tolist(), arm.q.tolist(), arm.dq.tolist()
-        # What the robot does to the world.
+        # The robot tells what it does to the environment.
         state.K_F_ext_hat_K = (-np.concatenate([measured["force"], measured["torque"]])).tolist()
         state.robot_mode = self._robot_mode
         if self._error:
@@ -181,6 +187,7 @@ class Franka:
     # Controllers and tests.
 
     def start(self, controller: str, arguments: list[str]) -> None:
+        """Start a controller with the arguments of its launch file."""
         self._controller = controller
         self.seen["launched"].append([controller, *arguments])
         self._start_controller()
@@ -191,6 +198,7 @@ class Franka:
             self._services.append(service(SET_COMPLIANCE, reconfigure, self._take_compliance))
 
     def stop(self) -> None:
+        """End the running controller."""
         self._controller = ""
         if self._arm.mode != Mode.HALTED:
             self._arm.halt("no controller")
@@ -205,14 +213,17 @@ class Franka:
             self._arm.joint_reset()
 
     def be_stopped(self, error: str = "", user_stop: bool = False) -> None:
+        """Stop the robot by a reflex or by its user stop; without arguments, free it."""
         self._error, self._is_user_stopped = error, user_stop
         if (error or user_stop) and self._arm.mode != Mode.HALTED:
             self._arm.halt("stopped")
 
     def mute(self, on: bool) -> None:
+        """Stop or resume the publication of states."""
         self._is_mute = on
 
     def tell(self) -> dict[str, Any]:
+        """Return all that the robot was asked, and its state."""
         return {
             **self.seen,
             "controller": self._controller,
@@ -221,15 +232,15 @@ class Franka:
         }
 
     def ask(self, what: str, **given: Any) -> Any:
-        """What a method returns, called between two ticks."""
+        """Call a method between two ticks and return its result."""
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._asked.put(lambda: answers.put(getattr(self, what)(**given)))
         return answers.get()
 
 
-def serve(line: socket.socket, franka: Franka) -> None:
-    """One connection: a controller, for as long as it is there, or a test's questions."""
-    # rospy gives every socket a minute.
+def serve(line: socket.socket, franka: FrankaNode) -> None:
+    """Serve one connection, of a controller or of a test."""
+    # rospy sets a timeout of a minute for all sockets.
     line.settimeout(None)
     with line, line.makefile("rw") as words:
         launched = False
@@ -242,15 +253,17 @@ def serve(line: socket.socket, franka: Franka) -> None:
             franka.ask("stop")
 
 
-def accept(listener: socket.socket, franka: Franka) -> None:
+def accept(listener: socket.socket, franka: FrankaNode) -> None:
+    """Accept connections for ever."""
     while True:
         threading.Thread(target=serve, args=(listener.accept()[0], franka), daemon=True).start()
 
 
 def main() -> None:
-    # A robot does not wait for what else a machine does; the threads of rospy follow suit.
+    """Run the node."""
+    # A robot does not wait for other programs; the threads of rospy inherit the priority.
     request_real_time()
-    franka = Franka()
+    franka = FrankaNode()
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
     threading.Thread(target=accept, args=(listener, franka), daemon=True).start()
     franka.run()

@@ -14,7 +14,7 @@ from hilserl.sim.panda import HOME_JOINTS_RAD
 
 @contextlib.contextmanager
 def franka_library(*, paced: bool = True) -> Iterator[Any]:
-    """Provide the simulated `pylibfranka` for this process and those that are started meanwhile.
+    """Provide the simulated `pylibfranka` for this process and its children.
 
     Args:
         paced: in this process a millisecond of the robot lasts a millisecond.

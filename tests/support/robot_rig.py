@@ -1,4 +1,4 @@
-"""Robot servers on real ports of this machine, and a client that sends exactly what a test says."""
+"""Robot servers on real ports, with a client that checks nothing."""
 
 import contextlib
 import http.client
@@ -93,7 +93,10 @@ class Rig:
         return self.get("/health").json["time_s"]
 
     def drive(self, pose: list[float], within_s: float = 20.0, near_m: float = 0.004, **headers: str) -> np.ndarray:
-        """Send a pose again and again, as clients do, until the tool is there; the arm's time counts."""
+        """Send a pose again and again until the tool is there.
+
+        The time limit counts on the arm's clock.
+        """
         begun = self.time_s()
         while self.time_s() - begun < within_s:
             answer = self.post("/pose", {"arr": pose}, **headers)
@@ -104,7 +107,7 @@ class Rig:
         raise AssertionError(f"The tool did not reach {pose} within {within_s} s; it is at {now}.")
 
     def home(self) -> None:
-        """Bring the arm home: in impedance, with an open gripper and without a controlling client."""
+        """Bring the arm home, in impedance, with open gripper and free lease."""
         self.post("/recover")
         self.post("/startimp")
         self.drive(HOME)
@@ -131,7 +134,7 @@ def serving(
 
 @contextlib.contextmanager
 def running_robot_server() -> Iterator[int]:
-    """Run `hilserl robot-server` in a process, ended by Ctrl-C, and yield its port."""
+    """Run `hilserl robot-server` until Ctrl-C and yield its port."""
     port = free_port()
     command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "sim", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -149,5 +152,5 @@ BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = 
     "libfranka": franka_backend,
     "ros": ros_backend,
 }
-"""Arms that the tests of tests/robot/http run with; a further arm must pass them."""
+"""Arms of the tests in tests/robot/http. A further arm must pass them."""
 MARKS = {"ros": pytest.mark.ros}

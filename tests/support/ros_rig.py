@@ -1,4 +1,4 @@
-"""ROS master, simulated Franka and the server's backend for it, on free ports of this machine."""
+"""ROS master, simulated Franka and the server's backend for it."""
 
 import contextlib
 import importlib.util

@@ -39,7 +39,7 @@ def client() -> Iterator[RobotClient]:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that OpenCV takes for a camera: left half red, right half blue, for a second."""
+    """A video that OpenCV takes for a camera: left red, right blue, one second."""
     path = tmp_path_factory.mktemp("camera") / "video.mp4"
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, :32, 0] = image[:, 32:, 2] = 200

@@ -16,7 +16,7 @@ from hilserl.robot.control.backend import ArmStateError, LostError
 
 @contextlib.contextmanager
 def serving_answer(status: int, body: bytes) -> Iterator[tuple[RobotClient, list[dict[str, str]]]]:
-    """A client of a server that answers every request alike, and the headers of its requests."""
+    """Yield a client of a server with one answer, and its requests' headers."""
     requests: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ from tests.support.robot_rig import HOME
 
 
 class ObedientArm(RobotClient):
-    """Client of an arm that is at once where it is told, except for an offset."""
+    """Client of an arm that reaches each pose at once, with an offset."""
 
     def __init__(self, offset_m: float = 0.0) -> None:
         super().__init__("http://127.0.0.1:9")

@@ -43,7 +43,10 @@ class RecordingGripper(NoGripper):
 
 
 class RecordingArm(BaseArm):
-    """Arm without hardware that keeps the hooks called; `refusal` makes its hooks refuse."""
+    """Arm without hardware that records its hooks.
+
+    With a `refusal` its hooks raise it.
+    """
 
     def __init__(self) -> None:
         self.pose, self.velocity = pose_at(0.4), np.zeros(6)
@@ -201,6 +204,6 @@ def test_base_arm_keeps_its_mode_if_the_hardware_refuses(command: str) -> None:
 
 @pytest.mark.parametrize("driver", [SimArm, FrankaArm, RosArm])
 def test_base_arm_alone_decides_what_is_refused(driver: type[BaseArm]) -> None:
-    """Drivers implement hooks; a command that a driver overrides could refuse less than the others."""
+    """A command that a driver overrides could refuse less than the others."""
     for name in [*MOTION_COMMANDS, "halt", "why_halted", "_enter_impedance", "_enter_halt", "_require_motion"]:
         assert getattr(driver, name) is getattr(BaseArm, name), name

@@ -14,7 +14,7 @@ from tests.support.loopback import until
 from tests.support.robot_rig import HOME, Rig
 
 LEAN_M = 0.015
-"""Largest distance of a soft arm from its set point, which never leaves the box, at full speed."""
+"""Largest distance of a fast, soft arm from its set point in the box."""
 
 
 def test_stop_lasts_until_recover(rig: Rig) -> None:

@@ -61,7 +61,7 @@ def test_server_refuses_an_open_or_taken_address(backend: SimBackend) -> None:
 
 
 def test_server_refuses_web_pages(rig: Rig) -> None:
-    """A browser sends such a request without asking first, even if the page never sees the answer."""
+    """A browser sends such requests even if the page never sees the answer."""
     before = rig.backend.snapshot().set_point
     answer = rig.post("/pose", {"arr": [0.5, 0, 0.2, 1, 0, 0, 0]}, Origin="http://evil.example")
     assert answer.status == 403

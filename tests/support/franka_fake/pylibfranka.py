@@ -1,7 +1,8 @@
-"""The part of pylibfranka 0.21 that is used, with a simulated Panda for a robot: torques in, a state every millisecond.
+"""Simulated pylibfranka 0.21 with a simulated Panda.
 
-Imported as `pylibfranka` where this folder is on the path. What it refuses and how is libfranka's; without control, and
-after a reflex, the arm stands still.
+It has the part of the library that the driver uses: torques in, a state every millisecond. It is imported as
+`pylibfranka` if this directory is on the path. It refuses what libfranka refuses, with the same errors. Without
+control, and after a reflex, the arm stands still.
 """
 
 # Names and signatures are pylibfranka's.
@@ -19,7 +20,7 @@ from hilserl.sim.scene import ROBOT_PREFIX
 from hilserl.tasks.pick_cube import PickCube
 
 PACED = True
-"""Whether a millisecond lasts one."""
+"""True if a simulated millisecond lasts a millisecond."""
 TICK_S = 0.001
 _MAX_TORQUE_STEP_NM = 1.0
 _STANDING_RAD_PER_S = 0.05
@@ -67,7 +68,7 @@ class Torques:
 
 
 class RobotState:
-    """Lists of floats, as pylibfranka's are."""
+    """State of the robot in lists of floats, as in pylibfranka."""
 
     def __init__(self, robot: "Robot") -> None:
         arm, data = robot.sim.arm, robot.sim.data
@@ -132,7 +133,11 @@ class ActiveControlBase:
 
 
 class Robot:
-    """Attributes beyond pylibfranka's are the test's: `errors` sets off a reflex, `stop_button` is pressed."""
+    """Simulated robot.
+
+    Some attributes are for tests: `errors` sets off a reflex, `stop_button` is the pressed user stop, `gone` breaks the
+    connection.
+    """
 
     def __init__(self, robot_ip_address: str, realtime_config: str = RealtimeConfig.kEnforce) -> None:
         if robot_ip_address == "192.0.2.1":
@@ -154,7 +159,7 @@ class Robot:
         self._due = clock.monotonic()
 
     def advance(self) -> RobotState:
-        """The next millisecond."""
+        """Simulate the next millisecond."""
         if self.gone:
             raise NetworkException("libfranka: UDP receive: Timeout")
         self.ticks += 1
@@ -172,7 +177,7 @@ class Robot:
             if now < self._due:
                 clock.sleep(self._due - now)
             elif now > self._due + 0.02:
-                # What twenty lost commands do to a real one would make these tests depend on the machine.
+                # A real robot stops after twenty lost commands; here that would make tests depend on the machine.
                 self._due = now
         return RobotState(self)
 
@@ -225,7 +230,7 @@ class GripperState:
 
 
 class Gripper:
-    """Its fingers take their time, in real time; there is nothing between them."""
+    """Simulated hand without an object; its fingers move in real time."""
 
     def __init__(self, arg0: str) -> None:
         if arg0 == "192.0.2.1":

@@ -92,7 +92,9 @@ class ServerCamera(Camera):
 
 
 class CameraDevice(Camera):
-    """Camera on this machine; a thread keeps its newest image, so that no read waits or gets an old one.
+    """Camera on this machine.
+
+    A thread keeps its newest image, so that no read waits or gets an old one.
 
     Args:
         source: name of the camera for errors.

@@ -67,7 +67,7 @@ class RobotClient:
         return {name: np.array(value, dtype=np.float64) for name, value in state.items()}
 
     def image(self, camera: str, height: int, width: int) -> np.ndarray:
-        """Return an image of one of the server's cameras, uint8 [height, width, 3] RGB."""
+        """Return an image of a server's camera, uint8 [height, width, 3] RGB."""
         answer = self._ask("GET", f"cameras/{camera}.npy", fields={"height": height, "width": width})
         return np.load(io.BytesIO(answer.data), allow_pickle=False)
 

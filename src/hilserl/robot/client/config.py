@@ -10,7 +10,7 @@ class RobotConfig:
     """Robot of an environment, and its use."""
 
     server: str = "http://127.0.0.1:5000"
-    """Address of the robot server; the variable HILSERL_TOKEN holds its token, if it has one."""
+    """Address of the robot server. The variable HILSERL_TOKEN holds its token, if any."""
     camera_sources: dict[str, str] = field(default_factory=dict)
     """Sources of cameras: opencv:0, opencv:/dev/video2 or realsense:SERIAL; by default the server."""
     compliance: dict[str, float] = field(default_factory=dict)
@@ -18,13 +18,13 @@ class RobotConfig:
     precision: dict[str, float] = field(default_factory=dict)
     """Impedance parameters on the way home."""
     gripper_pause_s: float = 0.0
-    """Time after a gripper command in which the gripper takes no other command."""
+    """Time after a gripper command without a further one."""
     reset_spread_m: float = 0.0
-    """Largest distance from home at which episodes begin, in x and in y."""
+    """Largest distance from home at an episode's start, in x and y."""
     reset_turn_rad: float = 0.0
-    """Largest turn about the vertical at which episodes begin; they keep it."""
+    """Largest turn about the vertical at an episode's start. The episode keeps it."""
     joint_reset_every: int = 0
-    """Number of episodes from one joint reset to the next; 0 for never."""
+    """Number of episodes between joint resets; 0 for never."""
     reset_speed_m_per_s: float = 0.25
     """Speed of the tool on its way home."""
 

@@ -1,4 +1,4 @@
-"""Motion of an arm to a pose through its server, in small steps at a steady rate."""
+"""Motion of an arm to a pose through its server."""
 
 import math
 
@@ -15,7 +15,7 @@ _NEAR_RAD = 0.05
 
 
 class Homing:
-    """Motion along straight lines at one speed.
+    """Motion along straight lines, in small steps at a steady rate.
 
     Args:
         client: client of the arm's server.

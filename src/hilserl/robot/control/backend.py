@@ -31,7 +31,7 @@ class LostError(HilserlError):
 
 
 def halted_error(reason: str) -> ArmStateError:
-    """Make the error of a halted arm, which a person has to check first."""
+    """Make the error of a halted arm. A person has to check the arm first."""
     return ArmStateError(f"The arm is halted ({reason}). Check the arm, then POST /recover.")
 
 
@@ -45,7 +45,7 @@ class Mode(IntEnum):
     RESETTING = 2
     """The arm moves its joints to the reset posture."""
     HALTED = 3
-    """The arm stands after a reflex or a stop, until a client recovers it."""
+    """The arm stands after a reflex or a stop. A client has to recover it."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,15 @@ class Snapshot:
     velocity: np.ndarray
     """Velocity of the tool, [6], m/s and rad/s."""
     force_N: np.ndarray  # noqa: N815 (a unit)
-    """Force of the world on the tool, [3], in the tool's frame (Franka's stiffness frame K)."""
+    """Force of the environment on the tool, [3].
+
+    It is in the tool's frame, Franka's stiffness frame K.
+    """
     torque_Nm: np.ndarray  # noqa: N815 (a unit)
-    """Torque of the world about the tool's point, [3], in the tool's frame."""
+    """Torque of the environment about the tool's point, [3].
+
+    It is in the tool's frame.
+    """
     q: np.ndarray
     """Joint angles, [7], rad."""
     dq: np.ndarray

@@ -17,7 +17,9 @@ _LOOK_AHEAD_S = 0.04
 
 
 class CommandLimiter:
-    """Converter of commanded poses into set points within the box and the speed limits.
+    """Converter of commanded poses into safe set points.
+
+    Set points stay within the box and the speed limits.
 
     Moving the set point spends two allowances, one of metres and one of radians. Time refills them, up to one full
     step. So short steps pass unchanged, long ones are walked, and even a dense stream of commands never exceeds the
@@ -42,7 +44,7 @@ class CommandLimiter:
         self._braking_since_s: float | None = None
         self._near, self._at_wall = True, False
         self.watchdog_holds = 0
-        """Number of times that the arm was held because its client went silent."""
+        """Number of holds because the client went silent."""
         self.hold(pose)
 
     def hold(self, pose: Pose) -> None:
@@ -84,7 +86,7 @@ class CommandLimiter:
         return self._brake_at_walls(measured, velocity_m_per_s)
 
     def _brake_at_walls(self, measured: Pose, velocity_m_per_s: np.ndarray) -> Pose:
-        """Return the set point, changed along each axis on which the tool is about to leave the box."""
+        """Return the set point, changed to keep the tool in the box."""
         set_point, self._at_wall = self.set_point, False
         axes = zip(measured[:3].tolist(), velocity_m_per_s.tolist(), self._box.low_m, self._box.high_m, strict=True)
         for axis, (position, speed, low, high) in enumerate(axes):
@@ -96,7 +98,7 @@ class CommandLimiter:
 
     @property
     def is_braking(self) -> bool:
-        """True while the arm is being stopped; a controller may then add damping."""
+        """True while the limiter stops the arm; a controller may add damping."""
         return self._braking_since_s is not None or self._at_wall
 
     def _brake(self, measured: Pose, velocity_m_per_s: np.ndarray, now_s: float) -> None:
@@ -110,7 +112,7 @@ class CommandLimiter:
         self._goal = self.set_point
 
     def _refill(self, now_s: float) -> tuple[float, float]:
-        """Compute how far the set point may move now, in metres and radians."""
+        """Compute how far the set point may move now: metres, radians."""
         limits, elapsed_s = self._limits, now_s - self._last_s
         metres, radians = limits.max_speed_m_per_s * elapsed_s, limits.max_turn_speed_rad_per_s * elapsed_s
         self._metres = min(limits.max_step_m, self._metres + metres)

@@ -1,4 +1,4 @@
-"""Interface of an arm's driver and the command state machine that all drivers share."""
+"""Interface of arm drivers, with their common command state machine."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -24,7 +24,10 @@ MEASURED = {
     "gripper": 1,
     "set_point": 7,
 }
-"""Measurements of every arm, with their sizes; units and reference frames are those of `Snapshot`."""
+"""Measurements of every arm, with their sizes.
+
+Units and reference frames are those of `Snapshot`.
+"""
 
 
 class GripperDriver(Protocol):
@@ -60,7 +63,7 @@ class NoGripper:
 
 
 class BaseArm(ABC):
-    """Arm with its controller, driven by a loop one tick at a time.
+    """Arm with its controller, advanced by ticks.
 
     This class decides which command is allowed in which mode, and how commands change the mode. A driver implements
     the hooks, which touch its hardware:
@@ -82,9 +85,15 @@ class BaseArm(ABC):
     pose: Pose
     """Measured pose of the tool in the last tick."""
     velocity: np.ndarray
-    """Measured velocity of the tool in the last tick, float64 [6], m/s and rad/s."""
+    """Measured velocity of the tool in the last tick.
+
+    float64 [6], m/s and rad/s.
+    """
     waited_s: float | None = None
-    """Time that the last tick waited for the robot, which paces the loop; None if the loop paces itself."""
+    """Time that the last tick waited for the robot.
+
+    None if the loop keeps time itself instead of the robot.
+    """
 
     def __init__(self, limiter: CommandLimiter, gripper: GripperDriver) -> None:
         self.limiter, self.gripper = limiter, gripper
@@ -156,7 +165,7 @@ class BaseArm(ABC):
 
     @final
     def command(self, pose: Pose) -> None:
-        """Go to a pose within box and limits. Raises `ArmStateError` without impedance control."""
+        """Go to a pose. Raises `ArmStateError` without impedance control."""
         self._require_impedance()
         self.limiter.command(pose, self.now_s)
         self._on_new_goal()
@@ -203,13 +212,17 @@ class BaseArm(ABC):
         self._enter_halt(reason)
 
     def recover(self) -> None:
-        """End a halt; the arm holds its present pose. Raises `ArmStateError` if the robot stays halted."""
+        """End a halt; the arm holds its present pose.
+
+        Raises:
+            ArmStateError: the robot stays halted.
+        """
         if self.mode == Mode.HALTED:
             self._start_recovery()
 
     @final
     def why_halted(self) -> str:
-        """Return the reason of the last halt, by `halt` or by the arm itself."""
+        """Return the reason of the last halt."""
         return self._halted_by
 
     # Transitions that drivers use.

@@ -72,7 +72,11 @@ class Compliance:
         return asdict(self)
 
     def clips(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the bounds of the error that the stiffness sees, each float64 [6]: translation, rotation."""
+        """Return the bounds of the error that the stiffness sees.
+
+        Returns:
+            Lowest and highest error, each float64 [6]: translation, rotation.
+        """
         values = asdict(self)
         high, low = (
             np.array(
@@ -84,7 +88,7 @@ class Compliance:
 
 
 def max_value(name: str) -> float:
-    """Return the upper end of a parameter's range; the lower end is 0."""
+    """Return the upper end of a parameter's range, which begins at 0."""
     kind = name.split("_")[0]
     if name.endswith("stiffness"):
         return _MAX_STIFFNESS[kind]
@@ -130,7 +134,7 @@ class ImpedanceLaw:
         self._integral[:] = 0.0
 
     def wrench(self, pose: Pose, set_point: Pose) -> np.ndarray:
-        """Compute the spring's force and torque on the tool in the base frame.
+        """Compute the spring's wrench on the tool in the base frame.
 
         It is -K e - Ki sum(e). The error e is clipped first; the sum runs over ticks and is clipped, too.
 

@@ -1,4 +1,4 @@
-"""Joint-space control of an arm: holding still or moving to the reset posture."""
+"""Joint-space control: hold still or move to the reset posture."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class JointLimits(NamedTuple):
 
 
 class JointDrive:
-    """Torques that hold the seven joints or move them to the reset posture.
+    """Drive that holds seven joints or moves them to the reset posture.
 
     No other torque may act on the joints meanwhile.
 

@@ -54,7 +54,7 @@ class Limits:
     max_turn_speed_rad_per_s: float = 2.5
     """Largest turning speed of the commanded orientation, jumps included."""
     watchdog_s: float = 0.12
-    """Time without a new pose after which the arm holds its measured pose."""
+    """Time without a new pose until the arm holds its pose."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

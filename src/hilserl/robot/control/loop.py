@@ -1,4 +1,7 @@
-"""Process that drives an arm, so that no request and no image delays a tick."""
+"""Process that drives an arm.
+
+In a separate process no request and no image delays a tick.
+"""
 
 import contextlib
 import gc
@@ -97,7 +100,7 @@ def drop_real_time() -> None:
 
 
 def _answer_commands(pipe: Connection, arm: BaseArm) -> bool:
-    """Carry out the commands that came since the last tick; return False once the pipe is closed."""
+    """Carry out all waiting commands; return False once the pipe is closed."""
     try:
         while pipe.poll():
             reply = _reply(arm, json.loads(pipe.recv_bytes()))

@@ -40,9 +40,9 @@ def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def euler_xyz_rad(xyzw: np.ndarray) -> np.ndarray:
-    """Return the turns about the fixed axes x, then y, then z, as SciPy's "xyz".
+    """Return the turns about the fixed axes x, y and z.
 
-    At a pitch of 90 degrees the turn about z is 0.
+    Their order is that of SciPy's "xyz". At a pitch of 90 degrees the turn about z is 0.
     """
     r = rotation_matrix(xyzw)
     pitch = np.arcsin(np.clip(-r[2, 0], -1.0, 1.0))

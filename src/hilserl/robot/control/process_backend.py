@@ -37,9 +37,9 @@ _POLL_S = 0.01
 
 
 class LoopBackend(Backend):
-    """Loop in a process: shared memory shows its state, a pipe carries commands.
+    """Backend with its loop in a process, started at once.
 
-    The loop starts at once.
+    Shared memory shows the loop's state; a pipe carries commands.
 
     Args:
         settings: makes the arm in the loop's process.
@@ -109,7 +109,7 @@ class LoopBackend(Backend):
         return ()
 
     def read_state(self) -> dict[str, np.ndarray]:
-        """Return the shared state once it shows the effect of all answered commands."""
+        """Return the state, with the effect of all answered commands."""
         answered_s = self._answered_s
         while (state := self._state.read())["time_s"][0] <= answered_s:
             time.sleep(self._settings.tick_s)
@@ -205,7 +205,7 @@ class LoopBackend(Backend):
         }
 
     def call(self, method: str, **given: Any) -> Any:
-        """Call a method of the arm between two ticks and return its result.
+        """Call a method of the arm between two ticks.
 
         Raises:
             ArmStateError: the arm's state forbids it.

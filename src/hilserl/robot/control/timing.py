@@ -83,7 +83,7 @@ class LoopTimer:
         self.ticks = 0
         """Number of ticks so far."""
         self.skipped = 0
-        """Number of ticks of real time that the loop has left out for good."""
+        """Number of ticks that the loop has left out for good."""
 
     def record_paced_tick(self, waited_s: float) -> None:
         """Record a tick that the robot paced; it replaces `wait`.

@@ -1,4 +1,4 @@
-"""Impedance control for arms whose joint torques the driver computes itself."""
+"""Impedance control of arms by joint torques."""
 
 from abc import abstractmethod
 
@@ -13,9 +13,10 @@ from hilserl.robot.control.joint_space import JointDrive
 
 
 class TorqueArm(BaseArm):
-    """Arm with a spring and damper at the tool, and a joint drive for all other modes.
+    """Arm whose driver computes its joint torques.
 
-    The damping of the tool rises to its maximum while the limiter brakes the arm.
+    In impedance a spring and a damper act on the tool; in all other modes a joint drive acts alone. The damping of
+    the tool rises to its maximum while the limiter brakes the arm.
     """
 
     q: np.ndarray
@@ -31,7 +32,7 @@ class TorqueArm(BaseArm):
 
     @abstractmethod
     def _apply_damping(self, damping: np.ndarray) -> None:
-        """Set the damping of the tool, float64 [6], N s/m and N m s/rad."""
+        """Set the tool's damping, float64 [6], N s/m and N m s/rad."""
 
     @abstractmethod
     def _hold_posture(self) -> None:
@@ -45,7 +46,7 @@ class TorqueArm(BaseArm):
             self._update_damping()
 
     def _update_damping(self) -> None:
-        """Apply the damping of the compliance or, to stop the tool, the maximum."""
+        """Apply the compliance's damping or, while braking, the maximum."""
         compliance = self.law.compliance
         translational = max_value("translational_damping") if self._is_braking else compliance.translational_damping
         self._apply_damping(np.repeat([translational, compliance.rotational_damping], 3))
@@ -63,7 +64,7 @@ class TorqueArm(BaseArm):
         return self.law.wrench(self.pose, set_point)
 
     def _drive_joints(self) -> np.ndarray:
-        """Advance the joint drive by one tick, and end a joint reset that is over.
+        """Advance the joint drive by one tick; end a finished joint reset.
 
         Returns:
             Joint torques, float64 [7], N m.

@@ -17,7 +17,7 @@ from hilserl.robot.http.schemas import GripperBody, LoadBody, PoseBody, decode
 CONTROLLED = "controlled."
 """Prefix of the endpoints that only the controlling client may use."""
 LIMITED_HEADER = "X-Limited"
-"""Header of an answer to a pose that was moved into the box."""
+"""Header of the answer to a pose outside the box."""
 
 _READS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
     "getpos": lambda s: {"pose": s.pose.tolist()},
@@ -106,7 +106,10 @@ def _move_gripper(backend: Backend) -> str:
 
 
 def _clear(backend: Backend) -> str:
-    """Answer without clearing: HIL-SERL's clients send this before every pose, so it must not end a halt."""
+    """Answer without clearing a halt.
+
+    HIL-SERL's clients send this request before every pose, so it must not end a halt.
+    """
     snapshot = backend.snapshot()
     if snapshot.mode == Mode.HALTED:
         raise halted_error(snapshot.halted_by)

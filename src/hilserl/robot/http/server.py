@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from flask import Flask, Response, g, jsonify, request
+from typing_extensions import override
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.wasyncore import close_all
@@ -60,7 +61,10 @@ def make_app(backend: Backend, token: str | None = None, lease: Lease | None = N
 
 
 def _client() -> str:
-    """Return the client's name or, as HIL-SERL's clients have none, the address of its machine."""
+    """Return the client's name, or else the address of its machine.
+
+    HIL-SERL's clients have no names.
+    """
     return request.headers.get(CLIENT_HEADER, "")[:64] or request.remote_addr or "unknown"
 
 
@@ -95,15 +99,19 @@ def _measure(app: Flask, metrics: RequestMetrics) -> None:
 
 
 def _explain(error: HTTPException) -> tuple[Response, int]:
-    """Put the errors of Flask and waitress into the form of all other errors."""
+    """Put errors of Flask and waitress into the usual form."""
     methods = getattr(error, "valid_methods", None)
     allowed = f" Available: {', '.join(sorted(methods))}." if methods else ""
     return jsonify(error=f"{request.method} {request.path}: {error.name}.{allowed}"), error.code or 500
 
 
 class _Channel(HTTPChannel):
-    """Connection on which a request must be complete within the timeout, even if bytes keep coming."""
+    """Connection that limits the time of a whole request.
 
+    Bytes that keep coming do not prolong it.
+    """
+
+    @override
     def handle_read(self) -> None:
         before = self.last_activity
         super().handle_read()
@@ -112,7 +120,7 @@ class _Channel(HTTPChannel):
 
 
 class RobotServer:
-    """Server that listens once it is made and serves while it is entered.
+    """Server that listens at once and serves while it is entered.
 
     Args:
         backend: the arm.

@@ -1,4 +1,4 @@
-"""The arm under ROS 1 before a simulated Franka: a real master, a real roslaunch, real messages."""
+"""The arm under ROS 1 with a real master and a simulated Franka."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The simulated arm behind the server: its scene, its images and its settings."""
+"""The simulated arm behind the server: scene, images and settings."""
 
 from collections.abc import Iterator
 

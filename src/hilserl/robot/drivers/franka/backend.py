@@ -24,7 +24,7 @@ class FrankaSettings(ArmSettings):
     collision_torque_Nm: Joints  # noqa: N815 (a unit)
     """Joint torques that stop the robot."""
     collision_force: Wrench
-    """Forces (N) and moments (N m) at the tool that stop the robot."""
+    """Forces (N) and moments (N m) at the tool that stop it."""
     hand: HandClient | None = None
     """The hand's process; `FrankaBackend` sets it."""
 
@@ -38,7 +38,7 @@ class FrankaSettings(ArmSettings):
     @property
     @override
     def patience_s(self) -> float:
-        """Longest time without a tick: an automatic error recovery takes as long as the robot needs."""
+        """Longest time without a tick, enough for an automatic error recovery."""
         return 15.0
 
     @property

@@ -1,7 +1,7 @@
-"""Driver of a Franka arm on libfranka's torque interface, a tick per millisecond.
+"""Driver of a Franka arm on libfranka's torque interface.
 
 torque = J^T (spring - D J dq) + posture + Coriolis, as in `serl_franka_controllers`; the robot adds its own weight.
-The robot's states are the clock of the loop.
+The robot's states, one a millisecond, are the clock of the loop.
 """
 
 import time
@@ -29,7 +29,7 @@ JOINTS = JointLimits(
     high_rad=np.array([2.7437, 1.7628, 2.8973, -0.1518, 2.8065, 3.7525, 2.8973]),
     torque_Nm=np.array([87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0]),
 )
-"""Joint limits that Panda (FER) and Research 3 both allow, from their datasheets."""
+"""Joint limits of both Panda (FER) and Research 3, from their datasheets."""
 MAX_TORQUE_STEP_NM = 1.0
 """Largest change of a torque in a tick.
 
@@ -44,9 +44,10 @@ _STOPPING_TICKS = 500
 
 
 class FrankaArm(TorqueArm):
-    """Robot at an address, under torque control from the start; halted if it refuses control.
+    """Franka arm under torque control from the start.
 
-    In HALTED the driver holds the joints after a stop. After a reflex the robot controls itself until `recover`.
+    It starts halted if the robot refuses control. In HALTED the driver holds the joints after a stop; after a reflex
+    the robot controls itself until `recover`.
 
     Args:
         robot_ip: address of the robot.
@@ -182,7 +183,7 @@ class FrankaArm(TorqueArm):
 
     @override
     def close(self) -> None:
-        """Brake, then leave the arm to the robot's own control, which holds it."""
+        """Brake, then leave the arm to the robot's control, which holds it."""
         if not self.connection.has_control:
             return
         self._hold_joints()
@@ -218,5 +219,5 @@ class FrankaArm(TorqueArm):
         self._update_null_space()
 
     def _update_null_space(self) -> None:
-        """Compute the joint motion that leaves the tool where it is, float64 [7]."""
+        """Compute the joint motion that does not move the tool, float64 [7]."""
         self._free = np.linalg.svd(self.jacobian)[2][-1]

@@ -19,7 +19,10 @@ _LOG = logging.getLogger("hilserl.robot.hand")
 _OPEN_M, _CLOSED_M, _GRASP_N = 0.09, 0.01, 130.0
 _NORMAL_M_PER_S, _SLOW_M_PER_S = 0.3, 0.1
 _ANY_WIDTH_M = 1.0
-"""Tolerance of a grasp, as in HIL-SERL's `franka_gripper_server.py`: an object of any width counts as grasped."""
+"""Tolerance of a grasp: an object of any width counts as grasped.
+
+It is that of HIL-SERL's `franka_gripper_server.py`.
+"""
 
 _WIDTH_M, _MAX_WIDTH_M, _REFUSALS = range(3)
 """Indices of the numbers in the hand's shared memory."""
@@ -48,7 +51,7 @@ class HandClient:
 
     @property
     def refusals(self) -> int:
-        """Number of commands that the hand refused; its process has logged the reasons."""
+        """Number of refused commands; the hand's process logs the reasons."""
         return int(self._memory[_REFUSALS])
 
     def do(self, verb: GripperVerb) -> None:
@@ -64,7 +67,7 @@ class HandClient:
             self._send("homing")
 
     def move(self, position: float) -> None:
-        """Move to a position from 0 to 255, of which 255 is 0.1 m."""
+        """Move to a position from 0 to 255; 255 is 0.1 m."""
         self._move(position * FRANKA_M_PER_UNIT)
 
     def _move(self, width_m: float) -> None:
@@ -117,7 +120,7 @@ class HandProcess:
 
 
 def run_hand(robot_ip: str, memory: Any, pipe: Connection) -> None:
-    """Carry out commands and measure until the other end of the pipe is closed."""
+    """Carry out commands and measure until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         library = load_library()

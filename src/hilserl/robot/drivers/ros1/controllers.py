@@ -15,7 +15,10 @@ from hilserl.robot.drivers.ros1.node import STATES, RosNode
 _START_S, _RESET_S, _RECOVER_S = 30.0, 30.0, 5.0
 _POLL_S = 0.01
 _STALE_S = 0.5
-"""Age at which the robot's state counts as lost; franka_control publishes it 30 times a second by default."""
+"""Age at which the robot's state counts as lost.
+
+franka_control publishes it 30 times a second by default.
+"""
 _ARRIVED_RAD = 0.01
 _ROBOT_MODES = ("OTHER", "IDLE", "MOVE", "GUIDING", "REFLEX", "USER_STOPPED", "AUTOMATIC_ERROR_RECOVERY")
 """Modes of franka_msgs/FrankaState, by their numbers."""
@@ -28,7 +31,7 @@ _EXPLANATIONS = {
 
 
 class Controllers:
-    """The impedance controller and the joint controller, of which one runs at a time.
+    """Impedance controller and joint controller; one runs at a time.
 
     The `run_...` methods block, so they belong in the worker's thread.
 
@@ -57,7 +60,7 @@ class Controllers:
         return self._node.states.message.robot_mode
 
     def trouble(self) -> str:
-        """Return why the arm does not follow poses, though it should; empty if it does."""
+        """Return why the arm does not follow poses; empty if it does."""
         silent_s = time.monotonic() - self._node.states.received_s
         if silent_s > _STALE_S:
             return f"no {STATES} for {silent_s:.1f} s; {self._programs.status()}"
@@ -75,7 +78,9 @@ class Controllers:
         return f"the robot's mode is {mode}" + (f": {_EXPLANATIONS[mode]}" if mode in _EXPLANATIONS else "")
 
     def run_impedance(self) -> None:
-        """Launch the impedance controller until it follows poses, or until the robot says that it is stopped.
+        """Launch the impedance controller and wait until it follows poses.
+
+        It also returns if the robot reports that it is stopped.
 
         Raises:
             HilserlError: the controller does not come up.
@@ -95,7 +100,10 @@ class Controllers:
             self._node.set_compliance(self.compliance)
 
     def run_joint_reset(self) -> None:
-        """Run the joint controller, then the impedance controller, even if the joints did not get there."""
+        """Run the joint controller, then the impedance controller.
+
+        The impedance controller runs even if the joints did not get there.
+        """
         self._node.set_reset_joints(self._reset_joints_rad)
         begun_s = self._programs.launch("joint")
         self._require(lambda: self._node.states.received_s > begun_s, "joint")
@@ -119,7 +127,7 @@ class Controllers:
         self._node.set_compliance(self.compliance)
 
     def _wait_for(self, condition: Callable[[], bool], within_s: float) -> bool:
-        """Wait for a condition; return False at the time limit and when the controller ends."""
+        """Wait for a condition; return False if it does not come."""
         end_s = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > end_s or self._programs.has_ended:

@@ -1,4 +1,4 @@
-"""Driver of a Franka arm under ROS 1, through franka_control and its controllers."""
+"""Driver of a Franka arm through franka_control under ROS 1."""
 
 import time
 from functools import partial
@@ -95,7 +95,7 @@ class RosArm(BaseArm):
             self._publish(self.limiter.set_point)
 
     def _publish(self, set_point: Pose) -> None:
-        """Publish a set point if it differs from the last; the controller empties its integral with each."""
+        """Publish a changed set point; each empties the controller's integral."""
         if set_point is not self._published:
             self._node.publish_set_point(set_point)
             self._published = set_point
@@ -146,12 +146,16 @@ class RosArm(BaseArm):
 
     @override
     def recover(self) -> None:
-        # A recovery has no outcome of its own if the arm is not halted.
+        # Without a halt no recovery begins, whose end would set an outcome.
         self._worker.clear_outcome()
         super().recover()
 
     def outcome(self) -> str | None:
-        """Return the last slow command's error message, empty after a success; None while it is running."""
+        """Return the last slow command's error message.
+
+        Returns:
+            An empty string after a success, None while the command is running.
+        """
         return self._worker.outcome()
 
     @override
@@ -189,7 +193,7 @@ class RosArm(BaseArm):
 
     @override
     def _stop_motion(self) -> None:
-        """Hold the measured pose; a joint reset is broken off by ending its controller."""
+        """Hold the measured pose; a running joint reset ends early."""
         self._worker.give_up()
         self.limiter.hold(self.pose)
 

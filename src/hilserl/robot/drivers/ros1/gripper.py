@@ -1,4 +1,4 @@
-"""Grippers of HIL-SERL under ROS: a Franka hand, a Robotiq 2F, or none."""
+"""Grippers under ROS: a Franka hand, a Robotiq 2F, or none."""
 
 from typing import Any, Protocol
 
@@ -117,7 +117,10 @@ class Robotiq(RosGripper):
 
     @override
     def tick(self) -> None:
-        """End a reset once the gripper has seen it; the driver sends the newest output only."""
+        """End a reset once the gripper has seen it.
+
+        The driver sends the newest output only, so the activation must not follow at once.
+        """
         status = self._inputs.message
         if self._is_resetting and status is not None and status.gACT == 0:
             self.do("activate")

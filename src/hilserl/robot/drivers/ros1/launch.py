@@ -1,4 +1,7 @@
-"""ROS programs that the server runs: franka_control with a controller, and a gripper's driver."""
+"""ROS programs that the server runs.
+
+They are franka_control with a controller, and a gripper's driver.
+"""
 
 import contextlib
 import os
@@ -26,7 +29,7 @@ class RosOptions:
     """ROS master and programs of the arm."""
 
     gripper_ip: str | None = None
-    """Address of a Robotiq gripper whose driver is started; by default the driver runs already."""
+    """Address of a Robotiq gripper; its driver is started. By default it runs already."""
     master_uri: str | None = None
     """Address of the ROS master; by default the variable ROS_MASTER_URI."""
     environment: str = ""
@@ -85,7 +88,7 @@ class Programs:
 
     @property
     def has_ended(self) -> bool:
-        """True if no controller is launched, or if it has ended by itself."""
+        """True if no controller runs."""
         return self._launch is None or self._launch.has_ended
 
     def terminate(self) -> None:
@@ -103,7 +106,7 @@ class Programs:
 
 
 class _Program:
-    """Command in a separate session; its output goes to the server's standard error."""
+    """Command in a separate session, with output to standard error."""
 
     def __init__(self, *command: str) -> None:
         self._command = shlex.join(command)
@@ -148,7 +151,10 @@ class _Program:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's variables without the virtual environment, whose Python is not ROS's."""
+    """Return the environment variables without the virtual environment.
+
+    Its Python is not the one that ROS's programs need.
+    """
     environment = dict(os.environ)
     if sys.prefix != sys.base_prefix:
         ours = str(Path(sys.prefix) / "bin")

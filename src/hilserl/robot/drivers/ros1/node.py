@@ -1,4 +1,4 @@
-"""Node for the topics, services and parameters of a Franka arm under ROS 1.
+"""Topics, services and parameters of a Franka arm under ROS 1.
 
 Names and types are those of franka_ros and of serl_franka_controllers
 (https://github.com/rail-berkeley/serl_franka_controllers), whose impedance controller moves the arm.
@@ -99,7 +99,10 @@ class RosNode:
             raise HilserlError(f"ROS ended the node {_NAME}; perhaps another node of that name has started.")
 
     def publish_set_point(self, set_point: Pose) -> None:
-        """Send a set point to the impedance controller, which then empties its integral."""
+        """Send a set point to the impedance controller.
+
+        The controller then empties its integral.
+        """
         stamped = message_class("geometry_msgs/PoseStamped")()
         stamped.header.frame_id, stamped.header.stamp = _FRAME, self._rospy.Time.now()
         position, orientation = stamped.pose.position, stamped.pose.orientation
@@ -113,7 +116,7 @@ class RosNode:
         self._recovery.publish(self.make_goal("franka_msgs/ErrorRecoveryActionGoal"))
 
     def make_goal(self, name: str) -> Any:
-        """Make a stamped goal message of an action, whose server gives it an id."""
+        """Make a stamped goal message of an action, without an id."""
         goal = message_class(name)()
         goal.header.stamp = goal.goal_id.stamp = self._rospy.Time.now()
         return goal

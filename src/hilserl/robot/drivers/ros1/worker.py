@@ -27,7 +27,7 @@ class CommandWorker:
 
     @property
     def is_busy(self) -> bool:
-        """True while a command is running or its end has not been handled."""
+        """True until the end of the running command is handled."""
         return self._work is not None
 
     def run(self, work: Callable[[], None]) -> None:
@@ -78,7 +78,11 @@ class CommandWorker:
         return error
 
     def outcome(self) -> str | None:
-        """Return the last command's error message, empty after a success; None while it is running."""
+        """Return the last command's error message.
+
+        Returns:
+            An empty string after a success, None while the command is running.
+        """
         return self._outcome if self._work is None else None
 
     def clear_outcome(self) -> None:

@@ -1,4 +1,4 @@
-"""Driver of a simulated arm: its task's scene in steps of a millisecond."""
+"""Driver of a simulated arm, in steps of a millisecond."""
 
 import mujoco
 import numpy as np
@@ -23,10 +23,10 @@ _AXES = impedance_of("")
 
 
 def make_scene(task: Task) -> Simulation:
-    """Build the task's scene in steps of a millisecond, for the real controller's law.
+    """Build the task's scene for the real controller's law.
 
-    The six impedance actuators become motors with a damper. Only the control law acts as a spring; the damper stays
-    with MuJoCo, which integrates it implicitly.
+    A step is one millisecond. The six impedance actuators become motors with a damper. Only the control law acts as a
+    spring; the damper stays with MuJoCo, which integrates it implicitly.
     """
     spec = scene_of(task)
     spec.option.timestep = TICK_S
@@ -94,7 +94,11 @@ class SimArm(TorqueArm):
             self._hold_posture()
 
     def _load_weight(self, load: Load) -> np.ndarray:
-        """Compute the load's force and torque about the tool's point, float64 [6] in the base frame."""
+        """Compute the load's weight about the tool's point.
+
+        Returns:
+            Force N and torque N m in the base frame, float64 [6].
+        """
         centre = self._data.xpos[self._hand] + self._data.xmat[self._flange].reshape(3, 3) @ load.centre_m
         force = load.mass_kg * self._model.opt.gravity
         return np.concatenate([force, cross(centre - self._data.site_xpos[self._tcp], force)])
@@ -161,7 +165,7 @@ class SimArm(TorqueArm):
             self._hold_joints()
 
     def truth(self) -> dict[str, object]:
-        """Return what only a simulation knows: the task's verdicts and its script's next action."""
+        """Return the task's verdicts and its script's next action."""
         task, sim = self._task, self.sim
         expert = np.clip(task.expert(sim), -1.0, 1.0).tolist()
         return {

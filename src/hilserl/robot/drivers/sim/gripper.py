@@ -1,4 +1,4 @@
-"""Simulated fingers that act as a Franka hand, a Robotiq gripper, or none."""
+"""Simulated fingers as a Franka hand, a Robotiq gripper, or none."""
 
 import mujoco
 import numpy as np
@@ -55,7 +55,10 @@ class SimGripper:
         self._go(2 * FINGER_RANGE_M, np.inf)
 
     def adopt(self) -> None:
-        """Take the drive's present command as the goal: a task may begin with an object in the hand."""
+        """Take the drive's present command as the goal.
+
+        A task may begin with an object in the hand.
+        """
         self._go(2 * float(self._data.ctrl[self._drive]), np.inf)
 
     def _go(self, width_m: float, speed_m_per_s: float) -> None:
