@@ -16,6 +16,8 @@ from hilserl.training.trainer import train
 from tests.support.robot_rig import running_robot_server
 
 pytestmark = pytest.mark.slow
+LEARNED = pytest.mark.xdist_group("learned")
+"""Tests that share one finished run, and therefore one process."""
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +29,14 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return run
 
 
+@LEARNED
 def test_pick_cube_is_learned_from_state_within_3000_steps(learned: RunDir) -> None:
     result = json.loads(learned.result.read_text())
     assert result["evaluation"]["successes"] >= 80
     assert result["human_steps"] <= 1000
 
 
+@LEARNED
 def test_what_was_learned_in_simulation_works_behind_a_robot_server(learned: RunDir, tmp_path: Path) -> None:
     """Twenty episodes at 10 Hz in real time, the arm in a process of its own."""
     figures = tmp_path / "figures.json"
