@@ -11,6 +11,10 @@ class HilserlError(Exception):
     """
 
 
+class EnvUnavailableError(HilserlError):
+    """Interruption of an environment that a later `reset` may overcome."""
+
+
 def unknown(kind: str, value: str, existing: Iterable[str]) -> HilserlError:
     """Make the error for an unknown name.
 

@@ -11,12 +11,12 @@ import numpy as np
 from hilserl.agents.agent import act
 from hilserl.data.step import Observation
 from hilserl.envs.env import InteractiveEnv, require_supervision
+from hilserl.errors import EnvUnavailableError
 from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
 from hilserl.operators.operator import NoOperator, Operator
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.rewards.reward_fn import make_reward_fn
-from hilserl.robot.control.backend import ArmStateError, LostError
 from hilserl.rollout.rollout import Rollout, Subscriber
 from hilserl.rollout.timers import Stopwatch
 from hilserl.training.config import TrainConfig, make_acting_env
@@ -105,7 +105,7 @@ class ActorLoop:
         """One control step. Where the robot cannot be had it ends the episode, waits, and returns why, once."""
         try:
             self.rollout.step(self._policy)
-        except (LostError, ArmStateError) as error:
+        except EnvUnavailableError as error:
             self.rollout.cut()
             self._wait(str(error))
             before, self._trouble = self._trouble, str(error)

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from hilserl.errors import HilserlError
+from hilserl.errors import EnvUnavailableError
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import Pose
@@ -22,11 +22,11 @@ The full range 0 ... 255 is 0.1 m, more than the hand has.
 """
 
 
-class ArmStateError(HilserlError):
+class ArmStateError(EnvUnavailableError):
     """Command that the arm's present state forbids."""
 
 
-class LostError(HilserlError):
+class LostError(EnvUnavailableError):
     """Loss of the arm: its loop has ended or is silent."""
 
 

@@ -1,0 +1,1 @@
+"""Directory of the simulated pylibfranka, for `sys.path`."""
