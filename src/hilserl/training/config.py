@@ -37,7 +37,7 @@ OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 class TrainConfig:
     """A training run, whole: together with the code and the machine's arithmetic it decides every number."""
 
-    task: Annotated[str, tyro.conf.Suppress]
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     algorithm: AlgorithmName = "rlpd"
     """What learns: soft actor-critic from demonstrations, interventions and experience (with an operator that is
     HIL-SERL), the same from experience alone, behaviour cloning of demonstrations and then of interventions, or of
