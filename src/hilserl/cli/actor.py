@@ -7,15 +7,18 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import parse_verb, split_task
+from hilserl.cli.arguments import parse_for_task
 from hilserl.cli.learner import DEFAULT_ADDRESS
 from hilserl.errors import HilserlError
-from hilserl.training.config import TrainConfig, preset
+from hilserl.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
 class ActorArguments:
-    """Act for a learner on the network, with its run's settings where none are given here."""
+    """Act for a learner on the network.
+
+    The learner's run has all settings; a flag changes one of them for this actor.
+    """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     learner: str = DEFAULT_ADDRESS
@@ -33,8 +36,8 @@ class ActorArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("actor", words)
-    arguments = parse_verb("actor", task, rest, ActorArguments(preset(task)))
+    arguments = parse_for_task("actor", words, ActorArguments)
+    task = arguments.config.task
     folder = arguments.run_dir or Path("runs") / f"{task}-actor"
     if folder.exists() and any(folder.iterdir()) and not arguments.resume:
         raise HilserlError(
@@ -57,7 +60,7 @@ def run(words: Sequence[str]) -> int:
     if config.task != task:
         raise ProtocolError(f"The learner at {place.learner} learns {config.task!r}, this actor is to do {task!r}.")
     # The learner's settings are the defaults now, so that flags not given mean "as the learner has it".
-    arguments = parse_verb("actor", task, rest, ActorArguments(config))
+    arguments = parse_for_task("actor", words, ActorArguments, config)
     reason = act(arguments.config, place)
     print(f"Ended: {reason}.")
     return 130 if reason == "interrupted" else 0

@@ -1,14 +1,12 @@
-"""What the verbs' command lines share."""
+"""Arguments of commands that train: defaults by task, run directories, resumed runs."""
 
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import tyro
-
 from hilserl import tasks
-from hilserl.envs import make as world
+from hilserl.cli.parsing import parse, require_task
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig, preset
@@ -17,32 +15,27 @@ from hilserl.training.config_file import load_config
 _T = TypeVar("_T")
 
 
-def split_task(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
-    """The task that a command line begins with, checked, and the rest of the line; help asks about any task.
+def parse_for_task(
+    verb: str, words: Sequence[str], form: Callable[[TrainConfig], _T], config: TrainConfig | None = None
+) -> _T:
+    """Parse the arguments of a command that trains.
 
-    `--env PACKAGE:ENV_ID`, wherever it stands, is a task as well; `--env sim` and `--env robot` are not.
+    Args:
+        verb: The command.
+        words: Its command line.
+        form: A function that makes the arguments' defaults from a training configuration.
+        config: The configuration whose settings are the defaults; by default the preset of the task.
     """
-    if words and words[0] in ("-h", "--help"):
-        return tasks.names()[0], ["--help"]
-    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--env=") else [word])]
-    for at, word in enumerate(words[1:], 1):
-        if words[at - 1] == "--env" and world.is_gymnasium_id(word):
-            return world.named(word), [*words[: at - 1], *words[at + 1 :]]
-    if not words or words[0].startswith("-"):
-        raise HilserlError(
-            f"hilserl {verb} needs a task first: hilserl {verb} TASK. There is: {', '.join(tasks.names())}; "
-            "and --env PACKAGE:ENV_ID for an environment of another package."
-        )
-    return world.named(words[0]), list(words[1:])
-
-
-def parse_verb(verb: str, task: str, words: Sequence[str], default: _T) -> _T:
-    """A verb's arguments from its command line, where it trains: flags that are not given mean the default's."""
-    return tyro.cli(type(default), args=words, default=default, prog=f"hilserl {verb} {task}")
+    words = require_task(verb, words)
+    if not words or words[0].startswith("-"):  # help on the command, whatever the task
+        alternatives = [form(preset(task)) for task in tasks.names()]
+        return parse(verb, type(alternatives[0]), words, alternatives[0], alternatives)
+    default = form(config or preset(words[0]))
+    return parse(verb, type(default), words, default)
 
 
 class _Trains(Protocol):
-    """The arguments of a verb that trains."""
+    """The arguments of a command that trains."""
 
     @property
     def config(self) -> TrainConfig: ...
@@ -55,36 +48,43 @@ class _Trains(Protocol):
 _Training = TypeVar("_Training", bound=_Trains)
 
 
-def parse_run(verb: str, task: str, words: Sequence[str], form: Callable[[TrainConfig], _Training]) -> _Training:
-    """The same of a verb that keeps a run; of a run that goes on, flags that are not given mean "as it was"."""
-    arguments = parse_verb(verb, task, words, form(preset(task)))
-    if arguments.resume:
-        folder = run_folder(arguments.run_dir, arguments.config)
-        folder.require()
-        arguments = parse_verb(verb, task, words, form(load_config(folder.config)))
-    return arguments
+def parse_run(verb: str, words: Sequence[str], form: Callable[[TrainConfig], _Training]) -> _Training:
+    """Parse the arguments of a command that keeps a run.
+
+    A run that is resumed has its own settings as defaults, so that a flag that is not given means "as before".
+    """
+    arguments = parse_for_task(verb, words, form)
+    if not arguments.resume:
+        return arguments
+    run_dir = run_dir_of(arguments.run_dir, arguments.config)
+    run_dir.require()
+    return parse_for_task(verb, words, form, load_config(run_dir.config))
 
 
-def show_kept(run: RunDir) -> None:
-    """Says where to find what a finished run came to."""
-    for name, path in (("Curve", run.curve), ("Film", run.video), ("Result", run.result)):
-        if path.exists():
-            print(f"{name}: {path}")
-
-
-def run_folder(given: Path | None, config: TrainConfig) -> RunDir:
-    """Where a run is kept, unless told otherwise: by task, observation, seed and, but for rlpd, algorithm."""
+def run_dir_of(given: Path | None, config: TrainConfig) -> RunDir:
+    """Return the given run directory, or one named after task, observation, seed and algorithm (if not rlpd)."""
     other = "" if config.algorithm == "rlpd" else f"-{config.algorithm}"
     name = re.sub(r"[^\w.-]+", "-", config.task)
     return RunDir(given or Path("runs") / f"{name}-{config.obs}-seed{config.seed}{other}")
 
 
-def check_folder(folder: Path, *, resume: bool) -> None:
-    """Raises HilserlError where something is recorded already and is not to be gone on with."""
-    if folder.exists() and not folder.is_dir():
-        raise HilserlError(f"{folder} is a file; a directory was expected.")
-    if folder.exists() and any(folder.iterdir()) and not resume:
+def print_outputs(run_dir: RunDir) -> None:
+    """Print the files that a finished run wrote for people."""
+    for name, path in (("Curve", run_dir.curve), ("Video", run_dir.video), ("Result", run_dir.result)):
+        if path.exists():
+            print(f"{name}: {path}")
+
+
+def check_directory(path: Path, *, resume: bool) -> None:
+    """Check that a directory is absent or empty, unless recording resumes there.
+
+    Raises:
+        HilserlError: It is a file, or it holds a recording and `resume` is False.
+    """
+    if path.exists() and not path.is_dir():
+        raise HilserlError(f"{path} is a file; a directory was expected.")
+    if path.exists() and any(path.iterdir()) and not resume:
         raise HilserlError(
-            f"The directory {folder} is not empty. Go on with what is recorded there with --resume, "
+            f"The directory {path} is not empty. Go on with what is recorded there with --resume, "
             "or name another directory with --out."
         )

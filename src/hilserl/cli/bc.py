@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Literal
 
 from hilserl.cli import train
-from hilserl.cli.arguments import parse_verb, split_task
+from hilserl.cli.parsing import TaskName, parse, require_task
 from hilserl.training.config import preset
 
 
 @dataclass(frozen=True)
 class BcArguments:
-    """Clone demonstrations: `hilserl train TASK --algorithm bc`, with the settings that matter to it."""
+    """Train by behaviour cloning of demonstrations.
 
+    The same as `hilserl train TASK --algorithm bc`, with the few settings that matter to it.
+    """
+
+    task: TaskName
     demos: tuple[Path, ...] = ()
     """Directories of recorded episodes to clone."""
     demonstrations: int = 20
@@ -28,10 +32,9 @@ class BcArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("bc", words)
-    arguments = parse_verb("bc", task, rest, BcArguments())
+    arguments = parse("bc", BcArguments, require_task("bc", words))
     config = dataclasses.replace(
-        preset(task),
+        preset(arguments.task),
         algorithm="bc",
         demos=arguments.demos,
         demonstrations=arguments.demonstrations,

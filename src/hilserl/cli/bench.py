@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from hilserl.cli.parsing import parse
 from hilserl.errors import unknown
 from hilserl.files import atomically
 
@@ -17,7 +18,10 @@ BENCHMARKS = ("sim", "agent", "encoder", "vision", "console", "transport", "robo
 
 @dataclass(frozen=True)
 class BenchArguments:
-    """Measure this machine. The figures of one call are taken in one run, side by side."""
+    """Measure the speed of this machine.
+
+    All figures of one call are measured in one run, side by side.
+    """
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Any of sim, agent, encoder, vision, console, transport and robot. All of them by default."""
@@ -29,7 +33,7 @@ class BenchArguments:
 
 def run(words: Sequence[str]) -> int:
     """Run the benchmarks that are named on the command line."""
-    arguments = tyro.cli(BenchArguments, args=words, prog="hilserl bench")
+    arguments = parse("bench", BenchArguments, words)
     for name in arguments.names:
         if name not in BENCHMARKS:
             raise unknown("benchmark", name, BENCHMARKS)

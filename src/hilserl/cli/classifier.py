@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from hilserl.cli.arguments import split_task
+from hilserl.cli.parsing import TaskName, parse, require_task
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 from hilserl.rewards.network import ClassifierConfig
@@ -17,9 +17,12 @@ from hilserl.rewards.network import ClassifierConfig
 
 @dataclass(frozen=True)
 class ClassifierArguments:
-    """Train a classifier on labelled images and report on episodes held out of everything; one that tells success no
-    better than chance is not written."""
+    """Train a reward classifier on labelled images.
 
+    The report is on episodes that training never sees. A classifier that is no better than chance is not written.
+    """
+
+    task: TaskName
     data: tuple[Path, ...]
     """Directories that `hilserl label` wrote."""
     out: Path
@@ -30,8 +33,8 @@ class ClassifierArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("classifier", words)
-    arguments = tyro.cli(ClassifierArguments, args=rest, prog=f"hilserl classifier {task}")
+    arguments = parse("classifier", ClassifierArguments, require_task("classifier", words))
+    task = arguments.task
     from hilserl.rewards.dataset import read_labels
     from hilserl.rewards.figures import plot_mistakes, plot_report
     from hilserl.rewards.train import train_classifier

@@ -7,15 +7,18 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import check_folder, parse_verb, split_task
+from hilserl.cli.arguments import check_directory, parse_for_task
 from hilserl.cli.sweep import bring_about
 from hilserl.training.config import TrainConfig, preset
 
 
 @dataclass(frozen=True)
 class CompareArguments:
-    """Train behaviour cloning on few and on many demonstrations, HG-DAgger, soft actor-critic without prior data, RLPD
-    without interventions and HIL-SERL, all with the same limits; settings not named are as `hilserl train` has them."""
+    """Train the method and its baselines, then compare them.
+
+    The baselines are behaviour cloning on few and on many demonstrations, HG-DAgger, soft actor-critic without prior
+    data, and RLPD without interventions. All runs have the same limits.
+    """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     seeds: str = "0..2"
@@ -29,13 +32,12 @@ class CompareArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("compare", words)
-    usual = preset(task)
-    arguments = parse_verb("compare", task, rest, CompareArguments(usual))
+    arguments = parse_for_task("compare", words, CompareArguments)
+    task = arguments.config.task
     folder = arguments.out or Path("runs") / f"{task}-{arguments.config.obs}-comparison"
-    check_folder(folder, resume=arguments.resume)
+    check_directory(folder, resume=arguments.resume)
     from hilserl.distributed.sweep import members, parse_seeds
     from hilserl.training.baselines import baseline_configs
 
-    runs = members(folder, baseline_configs(arguments.config, usual), parse_seeds(arguments.seeds))
+    runs = members(folder, baseline_configs(arguments.config, preset(task)), parse_seeds(arguments.seeds))
     return bring_about(runs, folder, f"{task} from {arguments.config.obs}", arguments.ray, 0)

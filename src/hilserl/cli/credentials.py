@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from hilserl.cli.parsing import parse
 from hilserl.distributed.credentials import CERTIFICATE_FILE, KEY_FILE, TOKEN_FILE, VALID_DAYS, make_credentials
 
 
 @dataclass(frozen=True)
 class CredentialsArguments:
-    """Make what a learner and its actors prove themselves with."""
+    """Make a token and a certificate for a learner that other machines can reach."""
 
     host: tuple[str, ...]
     """Names and addresses under which actors will reach the learner."""
@@ -22,7 +21,7 @@ class CredentialsArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(CredentialsArguments, args=words, prog="hilserl credentials")
+    arguments = parse("credentials", CredentialsArguments, words)
     make_credentials(arguments.out, arguments.host, arguments.days)
     print(
         f"In {arguments.out}: {TOKEN_FILE}, {CERTIFICATE_FILE} and {KEY_FILE}. The learner needs all of them; "

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from hilserl.cli.parsing import parse
 from hilserl.envs.config import Where
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
@@ -17,7 +18,10 @@ from hilserl.files import atomically
 
 @dataclass(frozen=True)
 class EvalArguments:
-    """Count a policy's autonomous successes: deterministic policy, no operator, seeds of its own."""
+    """Evaluate a policy alone, and count its successes.
+
+    The policy is deterministic, no operator intervenes, and the seeds are kept for evaluation.
+    """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """The directory of a run."""
@@ -36,7 +40,7 @@ class EvalArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(EvalArguments, args=words, prog="hilserl eval")
+    arguments = parse("eval", EvalArguments, words)
     if arguments.episodes < 1:
         raise HilserlError(f"--episodes must be at least 1, got {arguments.episodes}.")
     if arguments.video and arguments.where.env == "robot":

@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import shutil
+import textwrap
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +11,6 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
-
-from hilserl import tasks
-from hilserl.agents.agent import AgentConfig
-from hilserl.training.config import TrainConfig, preset
 
 _T = TypeVar("_T")
 
@@ -31,7 +29,9 @@ def wants_help(words: Sequence[str]) -> bool:
     return any(word in _HELP for word in words)
 
 
-def show_help(verb: str, form: type[_T], words: Sequence[str], default: _T | None = None) -> NoReturn:
+def show_help(
+    verb: str, form: type[_T], words: Sequence[str], default: _T | None = None, alternatives: Sequence[_T] = ()
+) -> NoReturn:
     """Print the help of a command and end the process with status 0.
 
     Args:
@@ -40,66 +40,61 @@ def show_help(verb: str, form: type[_T], words: Sequence[str], default: _T | Non
         words: Its command line. `--help-all` shows every group of settings; a choice such as `--operator gamepad`
             shows the group that belongs to it.
         default: The arguments' defaults, where they do not follow from `form`.
+        alternatives: Other defaults, one for each task; the help says which settings differ between them.
     """
     groups = _groups_of(form)
     chosen = set(groups) if "--help-all" in words else _chosen(words)
     hidden = {name: kind for name, kind in groups.items() if name not in chosen}
-    varied = _varied() if TrainConfig in _dataclasses_in(form).values() and not _starts_with_task(words) else {}
+    varied = _varied(alternatives) if alternatives else {}
     registry = ConstructorRegistry()
-    registry.struct_rule(_HelpRule(set(hidden.values()), varied))
+    registry.struct_rule(_HelpRule(form, set(hidden.values()), varied))
     options: dict[str, Any] = {} if default is None else {"default": default}
-    tyro.cli(
-        form,
-        args=["--help"],
-        prog=f"hilserl {verb}",
-        description=_description(form, hidden),
-        registry=registry,
-        config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
-        **options,
-    )
+    summary, _, details = (inspect.getdoc(form) or "").partition("\n\n")
+    try:
+        tyro.cli(
+            form,
+            args=["--help"],
+            prog=f"hilserl {verb}",
+            description=summary,
+            registry=registry,
+            config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
+            **options,
+        )
+    finally:
+        # tyro prints a description without wrapping it, so only its first sentence stands above the options.
+        width = shutil.get_terminal_size().columns
+        for paragraph in details.split("\n\n") if details else ():
+            print(textwrap.fill(paragraph, width), end="\n\n")
+        if hidden:
+            print(_more(hidden))
     raise SystemExit(0)
 
 
-def _starts_with_task(words: Sequence[str]) -> bool:
-    return bool(words) and not words[0].startswith("-")
-
-
-def _description(form: type, hidden: dict[str, type]) -> str:
-    """Return what the command does, with the groups of settings that are not shown."""
-    text = inspect.getdoc(form) or ""
-    if hidden:
-        width = max(map(len, hidden))
-        rows = [f"  {name:<{width}}  {_summary(kind)}" for name, kind in hidden.items()]
-        text += "\n\nMore settings, shown by --help-all:\n" + "\n".join(rows)
-    return text
+def _more(hidden: dict[str, type]) -> str:
+    """Return the groups of settings that the help does not show."""
+    width = max(map(len, hidden))
+    rows = [f"  {name:<{width}}  {_summary(kind)}" for name, kind in hidden.items()]
+    return "\n".join(["More settings, shown by --help-all or if chosen on the command line:", *rows])
 
 
 def _summary(kind: type) -> str:
-    return (inspect.getdoc(kind) or "").splitlines()[0]
+    """Return the first sentence of a docstring."""
+    return (inspect.getdoc(kind) or "").splitlines()[0].split(". ")[0].removesuffix(".")
 
 
-def _dataclasses_in(form: type, prefix: str = "--") -> dict[str, type]:
-    """Return the dataclasses nested in one, by the prefix of their flags."""
-    found: dict[str, type] = {}
-    hints = typing.get_type_hints(form, include_extras=True)
-    for field in dataclasses.fields(form):
-        kind, *metadata = (
-            typing.get_args(hints[field.name])
-            if typing.get_origin(hints[field.name]) is Annotated
-            else (hints[field.name],)
-        )
+def _groups_of(form: Any, prefix: str = "--") -> dict[str, Any]:
+    """Return the groups of settings: the nested dataclasses whose flags have a prefix of their own."""
+    groups: dict[str, Any] = {}
+    for name, hint in typing.get_type_hints(form, include_extras=True).items():
+        kind: Any = getattr(hint, "__origin__", hint)
         if not dataclasses.is_dataclass(kind):
             continue
-        renamed = [item.name for item in metadata if getattr(item, "name", None) is not None]
-        name = renamed[0] if renamed else field.name.replace("_", "-")
-        inside = f"{prefix}{name}." if name else prefix
-        found |= {inside: kind} | _dataclasses_in(kind, inside)
-    return found
-
-
-def _groups_of(form: type) -> dict[str, type]:
-    """Return the groups of settings: dataclasses whose flags have a prefix."""
-    return {f"{prefix}*": kind for prefix, kind in _dataclasses_in(form).items() if prefix != "--"}
+        names = [item.name for item in getattr(hint, "__metadata__", ()) if getattr(item, "name", None) is not None]
+        flags = "".join(f"{part}." for part in (names or [name.replace("_", "-")]) if part)
+        if flags:
+            groups[f"{prefix}{flags}*"] = kind
+        groups |= _groups_of(kind, prefix + flags)
+    return groups
 
 
 @dataclass(frozen=True)
@@ -121,23 +116,24 @@ def _chosen(words: Sequence[str]) -> set[str]:
     return named | _OF_OPERATOR.get(choices.operator, set()) | ({"--robot.*"} if choices.env == "robot" else set())
 
 
-def _varied() -> dict[type, set[str]]:
-    """Return the settings that differ between the presets of the tasks, by the class that declares them."""
-    presets = [preset(name) for name in tasks.names()]
-    return {
-        kind: {
-            field.name
-            for field in dataclasses.fields(kind)
-            if len({repr(getattr(values, field.name)) for values in instances}) > 1
-        }
-        for kind, instances in ((TrainConfig, presets), (AgentConfig, [config.agent for config in presets]))
-    }
+def _varied(alternatives: Sequence[Any]) -> dict[type, set[str]]:
+    """Return the settings that differ between some instances, by the class that declares them."""
+    kind = type(alternatives[0])
+    found: dict[type, set[str]] = {kind: set()}
+    for field in dataclasses.fields(kind):
+        values = [getattr(instance, field.name) for instance in alternatives]
+        if dataclasses.is_dataclass(values[0]):
+            found |= _varied(values)
+        elif any(value != values[0] for value in values):
+            found[kind].add(field.name)
+    return found
 
 
 @dataclass
 class _HelpRule:
     """A rule for tyro that changes how the fields of dataclasses are shown."""
 
+    form: type
     hidden: set[type]
     varied: dict[type, set[str]]
     _asking: bool = False
@@ -153,8 +149,10 @@ class _HelpRule:
             self._asking = False
         if not isinstance(found, StructConstructorSpec):
             return None
-        fields = tuple(self._changed(info.type, field) for field in found.fields)
-        return dataclasses.replace(found, fields=fields)
+        fields = [self._changed(info.type, field) for field in found.fields]
+        if info.type is self.form and self.hidden:
+            fields.insert(0, _with_hint(StructFieldSpec("help_all", bool, False, "show every setting and exit"), ""))
+        return dataclasses.replace(found, fields=tuple(fields))
 
     def _changed(self, owner: type, field: StructFieldSpec) -> StructFieldSpec:
         kind = field.type
@@ -162,6 +160,8 @@ class _HelpRule:
         if dataclasses.is_dataclass(kind) or dataclasses.is_dataclass(getattr(kind, "__origin__", None)):
             return field
         if field.name == "task":
+            from hilserl import tasks
+
             names = f"One of {', '.join(tasks.names())}; or PACKAGE:ENV_ID, a Gymnasium environment of another package."
             return dataclasses.replace(field, default=tyro.MISSING_NONPROP, helptext=names)
         short = any(getattr(item, "prefix_name", None) is False for item in metadata)
@@ -169,7 +169,7 @@ class _HelpRule:
             return dataclasses.replace(field, type=Annotated[kind, tyro.conf.Suppress])
         if field.name in self.varied.get(owner, set()):
             return _with_hint(field, "(default: depends on TASK)")
-        if field.default is None or field.default == () or field.default == {}:
+        if (not field.default and not isinstance(field.default, int | float)) or field.default is False:
             return _with_hint(field, "")
         return field
 

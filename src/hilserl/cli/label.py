@@ -9,8 +9,9 @@ import tyro
 from tqdm import tqdm
 
 from hilserl import tasks
-from hilserl.cli.arguments import check_folder, split_task
-from hilserl.cli.seated import seated
+from hilserl.cli.arguments import check_directory
+from hilserl.cli.parsing import TaskName, parse, require_task
+from hilserl.cli.session import attended
 from hilserl.envs.config import Where
 from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
@@ -24,11 +25,13 @@ from hilserl.sim.task_env import steps_of
 
 @dataclass(frozen=True)
 class LabelArguments:
-    """Drive the robot and say what success looks like: hold Space while you see it.
+    """Collect labelled images for a reward classifier.
 
-    The simulated operator drives by itself, to success and to what nearly is one, and the task's own test is the label.
+    With a device, drive the robot and hold Space while the image shows success. The scripted operator drives by itself
+    to successes and near misses; the task's own success test labels its images.
     """
 
+    task: TaskName
     out: Path
     """The directory to write to: one Parquet file an episode, in which every step's `success` is your label."""
     successes: int = 200
@@ -48,11 +51,11 @@ class LabelArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("label", words)
-    arguments = tyro.cli(LabelArguments, args=rest, prog=f"hilserl label {task}")
+    arguments = parse("label", LabelArguments, require_task("label", words))
+    task = arguments.task
     if arguments.successes < 1:
         raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
-    check_folder(arguments.out, resume=arguments.resume)
+    check_directory(arguments.out, resume=arguments.resume)
     with tqdm(total=arguments.successes, desc="label", unit="success") as bar:
 
         def show(keeper: LabelKeeper) -> None:
@@ -107,7 +110,7 @@ def _driven(
 
     role = Role(drives=True, labels=True)
     station = ConsoleSession(env, role, console=arguments.console, device=device, report=report)
-    with seated(station) as interrupt:
+    with attended(station) as interrupt:
 
         def stop(keeper: LabelKeeper) -> bool:
             show(keeper)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import parse_run, run_folder, show_kept, split_task
+from hilserl.cli.arguments import parse_run, print_outputs, run_dir_of
 from hilserl.training.config import TrainConfig
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -29,9 +29,9 @@ class LearnerArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("learner", words)
-    arguments = parse_run("learner", task, rest, LearnerArguments)
-    folder = run_folder(arguments.run_dir, arguments.config)
+    arguments = parse_run("learner", words, LearnerArguments)
+    task = arguments.config.task
+    folder = run_dir_of(arguments.run_dir, arguments.config)
     from hilserl.address import Address
     from hilserl.distributed.credentials import load_credentials
     from hilserl.distributed.learner_node import serve
@@ -48,7 +48,7 @@ def run(words: Sequence[str]) -> int:
     )
     if result is None:
         return 130
-    show_kept(folder)
+    print_outputs(folder)
     return 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from hilserl import __version__
+from hilserl.cli.parsing import UsageError
 from hilserl.errors import HilserlError, unknown
 from hilserl.interrupt import leave, listen
 
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise unknown("command", words[0], VERBS)
         # Each verb is imported alone: `hilserl tasks` should not wait for JAX.
         return importlib.import_module(f"hilserl.cli.{words[0].replace('-', '_')}").run(words[1:])
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
     except HilserlError as error:
         print(f"hilserl: {error}", file=sys.stderr)
         return 1

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from hilserl.cli.arguments import split_task
-from hilserl.cli.seated import seated
+from hilserl.cli.parsing import TaskName, parse, require_task
+from hilserl.cli.session import attended
 from hilserl.envs.config import Where
 from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
@@ -25,8 +25,9 @@ from hilserl.sim.task_env import steps_of
 
 @dataclass(frozen=True)
 class PlayArguments:
-    """Drive the robot."""
+    """Drive the robot, or watch a policy and take over."""
 
+    task: TaskName
     operator: DeviceName = "console"
     """What you drive with; the console's keys work beside a device."""
     policy: Path | None = None
@@ -47,8 +48,8 @@ class PlayArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("play", words)
-    arguments = tyro.cli(PlayArguments, args=rest, prog=f"hilserl play {task}")
+    arguments = parse("play", PlayArguments, require_task("play", words))
+    task = arguments.task
     limit = steps_of(arguments.episode_seconds)
     if arguments.policy is None:
         options = {"obs": arguments.obs, "frame": arguments.frame, "max_episode_steps": limit}
@@ -70,7 +71,7 @@ def _drive(env: InteractiveEnv, policy: Policy, arguments: PlayArguments) -> Non
     role = Role(drives=arguments.policy is None, real_time=True)
     station = ConsoleSession(env, role, console=arguments.console, device=arguments.operator, report=report)
     rollout = Rollout(env, env.experience, station.operator, [tally, station], arguments.seed, "play")
-    with seated(station) as interrupt:
+    with attended(station) as interrupt:
         while not station.operator.done and not interrupt.requested and station.is_open:
             rollout.step(policy)
 

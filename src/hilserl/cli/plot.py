@@ -7,13 +7,14 @@ from typing import Annotated
 
 import tyro
 
+from hilserl.cli.parsing import parse
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
 
 
 @dataclass(frozen=True)
 class PlotArguments:
-    """Compare runs: success over environment steps, a colour for each group of seeds."""
+    """Plot success over environment steps, one colour for each group of runs."""
 
     groups: Annotated[tuple[str, ...], tyro.conf.Positional]
     """LABEL=RUN_DIR,RUN_DIR,... for each group."""
@@ -23,7 +24,7 @@ class PlotArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(PlotArguments, args=words, prog="hilserl plot")
+    arguments = parse("plot", PlotArguments, words)
     groups = dict(_group(text) for text in arguments.groups)
     if not groups:
         raise HilserlError("There is nothing to plot: name groups of runs as LABEL=RUN_DIR,RUN_DIR.")

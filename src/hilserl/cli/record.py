@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from hilserl.cli.arguments import check_folder, split_task
+from hilserl.cli.arguments import check_directory
+from hilserl.cli.parsing import TaskName, parse, require_task
 from hilserl.envs.config import Where
 from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
@@ -23,8 +24,9 @@ from hilserl.sim.task_env import steps_of
 
 @dataclass(frozen=True)
 class RecordArguments:
-    """Record successful episodes."""
+    """Record demonstrations: successful episodes, one file each."""
 
+    task: TaskName
     out: Path
     """The directory to write to."""
     successes: int = 20
@@ -52,11 +54,11 @@ class RecordArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("record", words)
-    arguments = tyro.cli(RecordArguments, args=rest, prog=f"hilserl record {task}")
+    arguments = parse("record", RecordArguments, require_task("record", words))
+    task = arguments.task
     if arguments.successes < 1:
         raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
-    check_folder(arguments.out, resume=arguments.resume)
+    check_directory(arguments.out, resume=arguments.resume)
     with (
         contextlib.closing(_environment(task, arguments)) as env,
         tqdm(total=arguments.successes, desc="record", unit="success") as bar,
@@ -98,7 +100,7 @@ def _scripted(env: InteractiveEnv, arguments: RecordArguments, show: Callable[[K
 def _driven(
     env: InteractiveEnv, device: DeviceName, arguments: RecordArguments, show: Callable[[Keeper], None]
 ) -> Keeper:
-    from hilserl.cli.seated import seated
+    from hilserl.cli.session import attended
     from hilserl.operators.console.session import ConsoleSession, PanelReport
 
     keeper = Keeper(arguments.out, env.experience, failures=arguments.keep_failures)
@@ -113,7 +115,7 @@ def _driven(
         )
 
     station = ConsoleSession(env, Role(drives=True), console=arguments.console, device=device, report=report)
-    with seated(station) as interrupt:
+    with attended(station) as interrupt:
 
         def stop(keeper: Keeper, episodes: int) -> bool:
             del episodes

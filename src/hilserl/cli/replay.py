@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from hilserl.cli.parsing import parse
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig
 from hilserl.rollout.playback import Projector
@@ -14,7 +15,7 @@ from hilserl.rollout.playback import Projector
 
 @dataclass(frozen=True)
 class ReplayArguments:
-    """Look at recorded episodes."""
+    """Show recorded episodes in the console."""
 
     folder: Annotated[Path, tyro.conf.Positional]
     """A directory of episodes, or of a run, whose episodes are then shown."""
@@ -22,7 +23,7 @@ class ReplayArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(ReplayArguments, args=words, prog="hilserl replay")
+    arguments = parse("replay", ReplayArguments, words)
     inside = arguments.folder / "episodes"
     projector = Projector(inside if inside.is_dir() else arguments.folder, arguments.console)
     print(projector.announcement, flush=True)

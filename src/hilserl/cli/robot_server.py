@@ -11,6 +11,7 @@ import tyro
 
 from hilserl import tasks
 from hilserl.address import Address
+from hilserl.cli.parsing import parse
 from hilserl.robot.control.backend import Backend, GripperKind
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.launch import RosOptions
@@ -23,7 +24,7 @@ _Vec7 = tuple[float, float, float, float, float, float, float]
 
 @dataclass(frozen=True)
 class RobotServerArguments:
-    """Serve an arm over HTTP."""
+    """Serve an arm, simulated or real, over HTTP."""
 
     backend: Literal["sim", "ros", "libfranka"]
     """What is served: sim, an arm simulated in real time; ros, a Franka under ROS 1 with serl_franka_controllers;
@@ -54,7 +55,7 @@ class RobotServerArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(RobotServerArguments, args=words, prog="hilserl robot-server")
+    arguments = parse("robot-server", RobotServerArguments, words)
     from hilserl.distributed.credentials import load_credentials
     from hilserl.interrupt import Interrupt
     from hilserl.robot.http.server import RobotServer, check_listening

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from hilserl.cli.arguments import check_folder, parse_verb, split_task
+from hilserl.cli.arguments import check_directory, parse_for_task
 from hilserl.errors import HilserlError
-from hilserl.training.config import TrainConfig, preset
+from hilserl.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from hilserl.distributed.sweep import Member
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SweepArguments:
-    """Train over every combination of settings and seeds; every other setting is as `hilserl train` has it."""
+    """Train every combination of settings and seeds on a Ray cluster.
+
+    The result is one table and one plot. Settings without --set are those of `hilserl train`.
+    """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     seeds: str = "0..2"
@@ -36,12 +39,12 @@ class SweepArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("sweep", words)
-    arguments = parse_verb("sweep", task, rest, SweepArguments(preset(task)))
+    arguments = parse_for_task("sweep", words, SweepArguments)
+    task = arguments.config.task
     if arguments.actors < 0:
         raise HilserlError(f"--actors must not be negative, got {arguments.actors}.")
     folder = arguments.out or Path("runs") / f"{task}-sweep"
-    check_folder(folder, resume=arguments.resume)
+    check_directory(folder, resume=arguments.resume)
     from hilserl.distributed.sweep import combinations, members, parse_seeds, parse_settings
 
     configs = combinations(arguments.config, parse_settings(arguments.set))

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from hilserl import tasks
+from hilserl.cli.parsing import parse
 from hilserl.files import atomically
 from hilserl.robot.http.images import as_png
 from hilserl.sim.control import ArmSetup
@@ -19,14 +18,14 @@ _HEADINGS = ("task", "an action", "cameras", "limit", "best published", "picture
 
 @dataclass(frozen=True)
 class TasksArguments:
-    """List the tasks that can be trained."""
+    """List the tasks."""
 
     draw: Path | None = None
     """Render the start of each task anew into this directory, instead of naming the pictures that come with it."""
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = tyro.cli(TasksArguments, args=words, prog="hilserl tasks")
+    arguments = parse("tasks", TasksArguments, words)
     found = [tasks.find(name) for name in tasks.names()]
     pictures = [_drawn(task, arguments.draw) if arguments.draw else tasks.picture_of(task) for task in found]
     rows = [_row(task, picture) for task, picture in zip(found, pictures, strict=True)]

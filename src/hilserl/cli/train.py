@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from hilserl.cli.arguments import parse_run, run_folder, show_kept, split_task
+from hilserl.cli.arguments import parse_run, print_outputs, run_dir_of
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
@@ -15,7 +15,11 @@ from hilserl.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """Train a policy."""
+    """Train a policy with demonstrations, interventions and its own experience.
+
+    The run directory receives checkpoints, metrics, a learning curve, a video of the final policy and `result.json`.
+    Ctrl-C ends the run cleanly; the same command with --resume goes on from there.
+    """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     run_dir: Path | None = None
@@ -29,8 +33,7 @@ class TrainArguments:
 
 
 def run(words: Sequence[str]) -> int:
-    task, rest = split_task("train", words)
-    arguments = parse_run("train", task, rest, TrainArguments)
+    arguments = parse_run("train", words, TrainArguments)
     if arguments.actors < 0 or (arguments.ray is not None and not arguments.actors):
         raise HilserlError(f"--actors must be at least 1 on a Ray cluster, got {arguments.actors}.")
     return carry_out(arguments)
@@ -38,14 +41,14 @@ def run(words: Sequence[str]) -> int:
 
 def carry_out(arguments: TrainArguments) -> int:
     """Trains, and says where what came of it is; returns the exit status."""
-    task, folder = arguments.config.task, run_folder(arguments.run_dir, arguments.config)
+    task, folder = arguments.config.task, run_dir_of(arguments.run_dir, arguments.config)
     result = _train(arguments, folder)
     if result is None:
         if arguments.actors or arguments.config.free_running:
             actors = f" --actors {arguments.actors}" if arguments.actors else ""
             print(f"Go on with: hilserl train {task}{actors} --resume --run-dir {folder.path}")
         return 130
-    show_kept(folder)
+    print_outputs(folder)
     return 0
 
 

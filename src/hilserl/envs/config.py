@@ -1,9 +1,7 @@
 """Where acting is done: in the simulation, or at an arm behind a robot server."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Any, Literal
 
 from hilserl import tasks
 from hilserl.envs import make as world
@@ -19,7 +17,7 @@ class Where:
 
     env: Literal["sim", "robot"] = "sim"
     """The simulation, or an arm behind a robot server, simulated or real, in real time."""
-    robot: Annotated[RobotConfig, tyro.conf.arg(name="")] = field(default_factory=RobotConfig)
+    robot: RobotConfig = field(default_factory=RobotConfig)
 
     def open(self, task: str, *, randomise: bool = False, **options: Any) -> InteractiveEnv:
         """The environment of a task; the options are those that `ManipulationEnv` and `RobotEnv` share.

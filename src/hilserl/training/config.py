@@ -142,7 +142,7 @@ class TrainConfig:
         if self.demonstrations and not self.demos:
             raise HilserlError(
                 f"{self.task} has no script that could demonstrate, got demonstrations {self.demonstrations}: record "
-                f"some with hilserl record --env {self.task} --operator console, and name them with --demos."
+                f"some with hilserl record {self.task} --operator console, and name them with --demos."
             )
         if self.reward == "classifier":
             raise HilserlError(f"{self.task} is no task that a classifier was labelled for; take another --reward.")

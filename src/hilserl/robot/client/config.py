@@ -1,6 +1,9 @@
 """Configuration of an environment's robot."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
 
 from hilserl.errors import HilserlError
 
@@ -9,7 +12,7 @@ from hilserl.errors import HilserlError
 class RobotConfig:
     """Robot of an environment, and its use."""
 
-    server: str = "http://127.0.0.1:5000"
+    server: Annotated[str, tyro.conf.arg(prefix_name=False)] = "http://127.0.0.1:5000"
     """Address of the robot server. The variable HILSERL_TOKEN holds its token, if any."""
     camera_sources: dict[str, str] = field(default_factory=dict)
     """Sources of cameras: opencv:0, opencv:/dev/video2 or realsense:SERIAL; by default the server."""

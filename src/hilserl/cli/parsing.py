@@ -1,0 +1,63 @@
+"""Parsing of command lines, with help that fits what they choose."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
+
+import tyro
+
+from hilserl.cli.help import show_help, wants_help
+from hilserl.errors import HilserlError
+
+_T = TypeVar("_T")
+
+TaskName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+"""First argument of every command that works on a task."""
+
+
+class UsageError(HilserlError):
+    """A command line that lacks its first argument; the message says what to type."""
+
+
+def parse(
+    verb: str, form: type[_T], words: Sequence[str], default: _T | None = None, alternatives: Sequence[_T] = ()
+) -> _T:
+    """Parse the arguments of a command; print its help instead if they ask for it.
+
+    Args:
+        verb: The command.
+        form: The dataclass of its arguments.
+        words: Its command line.
+        default: The arguments' defaults, where they do not follow from `form`.
+        alternatives: Other defaults, one for each task; help says which settings differ between them.
+    """
+    if wants_help(words):
+        show_help(verb, form, words, default, alternatives)
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    return tyro.cli(form, args=words, prog=f"hilserl {verb}", **options)
+
+
+def require_task(verb: str, words: Sequence[str]) -> list[str]:
+    """Return a command line that begins with the canonical name of a task, or that asks for help.
+
+    Raises:
+        UsageError: The command line names no task.
+        HilserlError: The task does not exist.
+    """
+    # Tasks take a simulator's import, which commands without a task need not wait for.
+    from hilserl import tasks
+    from hilserl.envs import make as world
+
+    if words and not words[0].startswith("-"):
+        return [world.named(words[0]), *words[1:]]
+    if wants_help(words):
+        return list(words)
+    raise UsageError(
+        f"usage: hilserl {verb} TASK [OPTIONS]\n\n"
+        f"Name a task first, for example: hilserl {verb} pick_cube{_EXAMPLES.get(verb, '')}\n"
+        f"Tasks: {', '.join(tasks.names())},\n"
+        "and PACKAGE:ENV_ID, a Gymnasium environment of another package, such as gymnasium:InvertedPendulum-v5.\n"
+        f"`hilserl {verb} --help` explains the options."
+    )
+
+
+_EXAMPLES = {"train": " --obs state", "record": " --out demos", "label": " --out labels"}
