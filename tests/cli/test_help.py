@@ -33,7 +33,7 @@ def help_of(capsys: pytest.CaptureFixture[str]) -> Help:
 
 
 def flags_in(text: str) -> list[str]:
-    return re.findall(r"(?m)^(?:[│|] | )?(?:-h, )?(--[a-z][a-z.-]*)", text)
+    return re.findall(r"(?m)^(?:[│|] |  )(?:-h, )?(--[a-z.-]+[a-z])(?=[\s,])", text)
 
 
 @pytest.mark.parametrize("verb", VERBS)
