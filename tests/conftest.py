@@ -9,9 +9,11 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/hilserl-test-compilations")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
-# Signatures of these packages are checked at every call, shapes of arrays included; the hook acts on later imports.
+from tests.support import shape_checks
+
+# Every call checks the types and array shapes in the signatures of these packages. The hook acts on later imports.
 install_import_hook(
-    ["hilserl.agents", "hilserl.vision", "hilserl.rewards", "hilserl.data"], "tests.support.shape_checks.check"
+    ["hilserl.agents", "hilserl.vision", "hilserl.rewards", "hilserl.data"], f"{shape_checks.__name__}.check"
 )
 
 from collections.abc import Iterator
