@@ -133,7 +133,7 @@ class FrankaNode:
         transform[:3, :3], transform[:3, 3] = rotation_matrix(arm.pose[3:]), arm.pose[:3]
         measured = arm.measurements()
         state.O_T_EE, state.q, state.dq = transform.T.ravel().tolist(), arm.q.tolist(), arm.dq.tolist()
-        # The robot tells what it does to the environment.
+        # The robot measures its own force on the environment.
         state.K_F_ext_hat_K = (-np.concatenate([measured["force"], measured["torque"]])).tolist()
         state.robot_mode = self._robot_mode
         if self._error:

@@ -48,7 +48,7 @@ class RobotClient:
 
     def get(self, route: str, **query: object) -> Any:
         """Send a GET request and decode the JSON answer."""
-        return self._decoded(route, self._ask("GET", route, fields=query).data)
+        return self._decoded(route, self._request("GET", route, fields=query).data)
 
     def post(self, route: str, body: object = None, *, patient: bool = False) -> bytes:
         """Send a POST request and return the answer's body.
@@ -59,7 +59,7 @@ class RobotClient:
             patient: wait for up to a minute.
         """
         content = b"" if body is None else json.dumps(body).encode()
-        return self._ask("POST", route, body=content, answer_s=_LONG_S if patient else _ANSWER_S).data
+        return self._request("POST", route, body=content, answer_s=_LONG_S if patient else _ANSWER_S).data
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the answer of /getstate, each value as a float64 array."""
@@ -68,7 +68,7 @@ class RobotClient:
 
     def image(self, camera: str, height: int, width: int) -> np.ndarray:
         """Return an image of a server's camera, uint8 [height, width, 3] RGB."""
-        answer = self._ask("GET", f"cameras/{camera}.npy", fields={"height": height, "width": width})
+        answer = self._request("GET", f"cameras/{camera}.npy", fields={"height": height, "width": width})
         return np.load(io.BytesIO(answer.data), allow_pickle=False)
 
     def _decoded(self, route: str, body: bytes) -> Any:
@@ -79,10 +79,20 @@ class RobotClient:
                 f"The server at {self.server} is not a robot server: it answers {body[:100]!r} to /{route}."
             ) from error
 
-    def _ask(self, method: str, route: str, answer_s: float = _ANSWER_S, **more: Any) -> urllib3.BaseHTTPResponse:
+    def _request(
+        self,
+        method: str,
+        route: str,
+        fields: Mapping[str, object] | None = None,
+        body: bytes | None = None,
+        answer_s: float = _ANSWER_S,
+    ) -> urllib3.BaseHTTPResponse:
+        query = {name: str(value) for name, value in (fields or {}).items()}
         timeout = urllib3.Timeout(connect=_CONNECT_S, read=answer_s)
         try:
-            answer = self._pool.request(method, f"{self.server}/{route}", timeout=timeout, **more)
+            answer = self._pool.request(
+                method, f"{self.server}/{route}", fields=query or None, body=body, timeout=timeout
+            )
         except urllib3.exceptions.HTTPError as error:
             raise LostError(
                 f"The robot server at {self.server} does not answer /{route} ({type(error).__name__}). "
@@ -99,10 +109,10 @@ class RobotClient:
 
 def _reason(body: bytes) -> str:
     try:
-        said = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
         return body[:200].decode(errors="replace")
-    return str(said["error"]) if isinstance(said, Mapping) and "error" in said else str(said)
+    return str(answer["error"]) if isinstance(answer, Mapping) and "error" in answer else str(answer)
 
 
 def _error(status: int, text: str) -> HilserlError:

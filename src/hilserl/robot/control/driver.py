@@ -116,7 +116,7 @@ class BaseArm(ABC):
         """Return the measurements of the last tick, float64.
 
         Returns:
-            The vectors of `MEASURED` and of the settings' `more`.
+            The vectors of `MEASURED` and of the settings' `extra_measurements`.
         """
 
     @abstractmethod
@@ -272,12 +272,12 @@ class ArmSettings:
         return 0.001
 
     @property
-    def patience_s(self) -> float:
+    def stale_after_s(self) -> float:
         """Longest time without a tick before the loop counts as lost."""
         return 1.0
 
     @property
-    def more(self) -> Mapping[str, int]:
+    def extra_measurements(self) -> Mapping[str, int]:
         """Measurements beyond `MEASURED`, with their sizes."""
         return {}
 

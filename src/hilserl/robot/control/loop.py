@@ -32,7 +32,7 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
 def state_layout(settings: ArmSettings) -> dict[str, int]:
     """Return the names and sizes of the vectors that the loop shares."""
     of_loop = ("time_s", "mode", "watchdog_holds", "ticks", "skipped", "real_time")
-    return dict.fromkeys(of_loop, 1) | MEASURED | dict(settings.more)
+    return dict.fromkeys(of_loop, 1) | MEASURED | dict(settings.extra_measurements)
 
 
 def run_loop(settings: ArmSettings, memory: Any, rings: Any, pipe: Connection) -> None:

@@ -37,13 +37,13 @@ class FrankaSettings(ArmSettings):
 
     @property
     @override
-    def patience_s(self) -> float:
+    def stale_after_s(self) -> float:
         """Longest time without a tick, enough for an automatic error recovery."""
         return 15.0
 
     @property
     @override
-    def more(self) -> Mapping[str, int]:
+    def extra_measurements(self) -> Mapping[str, int]:
         return dict.fromkeys(("success_rate", "missed", "hand_refusals"), 1)
 
     @override

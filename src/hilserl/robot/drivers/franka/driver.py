@@ -110,7 +110,7 @@ class FrankaArm(TorqueArm):
         self.q, self.dq = np.array(state.q), np.array(state.dq)
         self.jacobian = np.array(self.connection.model.zero_jacobian(state)).reshape(7, 6).T
         self.velocity = self.jacobian @ self.dq
-        # libfranka counts as positive what the robot does to the world (`robot_state.h` of 0.21).
+        # libfranka measures the robot's force on the environment (`robot_state.h` of 0.21); a snapshot has the reverse.
         self._wrench = -np.array(state.K_F_ext_hat_K)
         self._success_rate = state.control_command_success_rate
 

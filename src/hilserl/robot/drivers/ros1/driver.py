@@ -54,7 +54,7 @@ class RosArm(BaseArm):
         self._now_s = 0.0
         self._programs = Programs(robot_ip, options, gripper)
         self._worker = CommandWorker()
-        # Before rospy makes the threads that receive the robot's state, which are as urgent as the loop.
+        # Before rospy starts the threads that receive the robot's state: they inherit the priority.
         request_real_time()
         self._node = RosNode(options.master_uri)
         self._controllers = Controllers(self._node, self._programs, reset_joints_rad, self._worker.given_up)
@@ -66,7 +66,7 @@ class RosArm(BaseArm):
         except BaseException:
             self.close()
             raise
-        # The state is too old and too rare to brake by: that is left to the controller's damping.
+        # The state comes too late and too rarely for braking; the controller's damping brakes the arm.
         super().__init__(CommandLimiter(box, limits, self.pose, brake_s=0.0), self._gripper)
         self._enter_impedance()
 
@@ -108,7 +108,7 @@ class RosArm(BaseArm):
             turn = Rotation.from_matrix(transform[:3, :3])
             self.pose = np.concatenate([transform[:3, 3], turn.as_quat()])
             self._q, self._dq = np.array(state.q), np.array(state.dq)
-            # The robot tells what it does to the world (libfranka, RobotState); a snapshot tells the reverse.
+            # The robot measures its own force on the environment (libfranka, RobotState); a snapshot has the reverse.
             self._wrench = -np.array(state.K_F_ext_hat_K)
         # The controller publishes no Jacobian before the arm has been set in motion.
         self._jacobian = np.zeros((6, 7)) if jacobian is None else np.array(jacobian.zero_jacobian).reshape(7, 6).T

@@ -25,7 +25,7 @@ class SimSettings(ArmSettings):
 
     @property
     @override
-    def more(self) -> Mapping[str, int]:
+    def extra_measurements(self) -> Mapping[str, int]:
         return {"qpos": make_scene(self.task).model.nq}
 
     @override
