@@ -1,6 +1,7 @@
 """Imports point from the upper floors of the package to the lower ones."""
 
 import ast
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -115,5 +116,18 @@ def test_only_the_command_line_prints_and_draws_progress_bars() -> None:
         if part(module_of(file)) not in {"cli", "__main__"}
         for node in ast.walk(file.tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"print", "tqdm"}
+    ]
+    assert not found, "\n".join(found)
+
+
+@still_to_do
+def test_private_constants_are_never_patched() -> None:
+    found = [
+        f"{file.place(node)}: {node.args[1].value}"
+        for file in files_of_tests()
+        for node in ast.walk(file.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr"
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+        if re.match(r"_[A-Z]", str(node.args[1].value))
     ]
     assert not found, "\n".join(found)
