@@ -22,13 +22,13 @@ import pytest
 
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 
 
 @pytest.fixture(scope="session")
 def shared_env() -> Iterator[ManipulationEnv]:
     """One pick-cube environment for tests that reset it themselves."""
-    env = make_env("pick_cube")
+    env = make_sim_env("pick_cube")
     yield env
     env.close()
 

@@ -24,7 +24,7 @@ from hilserl.interrupt import Interrupt
 from hilserl.runs.checkpoint import steps_in
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir
-from hilserl.tasks import make_env, pick_cube
+from hilserl.tasks import make_sim_env, pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 from hilserl.training.baselines import baseline_configs
@@ -34,6 +34,7 @@ from hilserl.training.learner import Learner
 from hilserl.training.policy_loading import load_policy
 from hilserl.training.trainer import train
 from tests.agents.test_sac import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
+from tests.support.configs import changed
 from tests.support.steps import make_episode
 from tests.training.test_trainer import SMALL_AGENT, config, same_weights, weights
 
@@ -224,7 +225,7 @@ def test_cloning_that_was_interrupted_goes_on(tmp_path: Path, demos: Path) -> No
 def steps_of(folder: Path) -> Sequence[Step]:
     from hilserl.runs.run_dir import read_episodes
 
-    env = make_env("pick_cube", obs="state")
+    env = make_sim_env("pick_cube", obs="state")
     return [step for episode in read_episodes(folder, env.experience) for step in episode]
 
 
@@ -281,7 +282,7 @@ def test_an_empty_directory_of_demonstrations_is_named(tmp_path: Path) -> None:
 
 
 def test_demonstrations_of_one_step_are_enough(tmp_path: Path) -> None:
-    env = make_env("pick_cube", obs="state")
+    env = make_sim_env("pick_cube", obs="state")
     write_episode(tmp_path / "demos" / "000000.parquet", list(steps_of_one(env)), env.experience)
     settings = config(algorithm="bc", cloning_updates=2, demos=(tmp_path / "demos",))
     learner = Learner(env.experience, settings, list(steps_of_one(env)))
@@ -300,7 +301,7 @@ def steps_of_one(env: Any) -> Sequence[Step]:
 
 def test_a_comparison_varies_who_learns_and_nothing_else() -> None:
     usual = preset("pick_cube")
-    base = dataclasses.replace(usual, obs="state", max_env_steps=77)
+    base = changed(usual, obs="state", max_env_steps=77)
     found = dict(baseline_configs(base, usual))
     assert {label: (c.algorithm, c.operator, c.demonstrations) for label, c in found.items()} == {
         "BC, 20 demonstrations": ("bc", "scripted", 20),

@@ -19,7 +19,7 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Transitions
 from hilserl.rollout.recording import record_demonstrations
 from hilserl.runs.run_dir import RunDir
-from hilserl.tasks import make_env, pick_cube
+from hilserl.tasks import make_sim_env, pick_cube
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.device_placement import DeviceStorage
 from hilserl.training.learner import Learner
@@ -183,7 +183,7 @@ def test_a_run_is_first_judged_by_what_it_was_cloned_to(state_spec: ExperienceSp
 
 def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
-    demos, env = tmp_path / "demos", make_env("pick_cube", obs="state")
+    demos, env = tmp_path / "demos", make_sim_env("pick_cube", obs="state")
     record_demonstrations(env, demos, 1, 0, config().simulated_operator)
     monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 2)
     settings = config(agent=dataclasses.replace(config().agent, cloning_weight=0.01), cloning_updates=6, demos=(demos,))

@@ -10,7 +10,7 @@ from tests.support.source_code import PACKAGE, SourceFile, files_of_package, fil
 from tests.support.to_do import still_to_do
 
 ROOT = {"errors", "files", "address", "interrupt"}
-BASE = ROOT | {"data", "vision", "envs.env", "sim"}
+BASE = ROOT | {"data", "vision", "envs.env", "envs.options", "sim"}
 MIDDLE = BASE | {"operators", "agents", "rewards", "tasks"}
 ENVS = MIDDLE | {"robot", "envs"}
 RUNS = ENVS | {"runs"}
@@ -24,14 +24,15 @@ FLOORS: Mapping[str, set[str]] = {
     "interrupt": {"errors"},
     "data": ROOT,
     "vision": ROOT | {"data"},
+    "envs.options": ROOT,
     "envs.env": ROOT | {"data"},
-    "sim": ROOT | {"data", "envs.env"},
-    "operators": ROOT | {"data", "envs.env", "sim"},
+    "sim": ROOT | {"data", "envs.env", "envs.options"},
+    "operators": ROOT | {"data", "envs.env", "envs.options", "sim"},
     "agents": ROOT | {"data", "vision"},
     "rewards": ROOT | {"data", "vision"},
-    "tasks": ROOT | {"data", "sim", "envs.env"},
-    "robot": ROOT | {"data", "sim", "envs.env", "tasks"},
-    "envs": ROOT | {"data", "sim", "envs.env", "tasks", "robot"},
+    "tasks": ROOT | {"data", "sim", "envs.env", "envs.options"},
+    "robot": ROOT | {"data", "sim", "envs.env", "envs.options", "tasks"},
+    "envs": ROOT | {"data", "sim", "envs.env", "envs.options", "tasks", "robot"},
     "runs": RUNS,
     "rollout": ROLLOUT,
     "training": TRAINING,

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from hilserl.data.episodes import read_episode
 from hilserl.rollout.evaluation import Evaluation
 from hilserl.training.config import preset
 from hilserl.training.config_file import save_config
+from tests.support.configs import changed
 
 TINY = {
     "--image-size": "32",
@@ -76,7 +76,7 @@ def test_a_run_that_goes_on_may_be_told_again_what_it_is(tmp_path: Path) -> None
     """A switch that is on already can be given again, and can be taken back."""
     folder = tmp_path / "run"
     folder.mkdir()
-    save_config(folder / "config.json", replace(preset("pick_cube"), free_running=True, randomise=True))
+    save_config(folder / "config.json", changed(preset("pick_cube"), free_running=True, randomise=True))
     words = ["--resume", "--run-dir", str(folder)]
     for more, expected in (
         ([], (True, True)),
@@ -84,7 +84,7 @@ def test_a_run_that_goes_on_may_be_told_again_what_it_is(tmp_path: Path) -> None
         (["--no-randomise"], (True, False)),
     ):
         config = parse_run("train", ["pick_cube", *words, *more], TrainArguments).config
-        assert (config.free_running, config.randomise) == expected
+        assert (config.free_running, config.env.randomise) == expected
 
 
 @pytest.mark.parametrize(

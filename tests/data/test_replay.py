@@ -14,7 +14,7 @@ from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.training.device_placement import DeviceStorage
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from tests.support.steps import make_episode, make_step
@@ -251,7 +251,7 @@ def test_features_are_kept_instead_of_frames(spec: ExperienceSpec) -> None:
 
 
 def test_200_000_steps_of_two_cameras_fit_in_6_gb() -> None:
-    env = make_env("pick_cube", obs="pixels")
+    env = make_sim_env("pick_cube", obs="pixels")
     replay = Replay(env.experience, 200_000, features=FrameEncoder(env.experience, VisionConfig()).stored)
     assert replay.nbytes < 6e9
     assert replay.nbytes > 200_000 * 2 * 8 * 8 * 80 * 2, "and the features are counted"

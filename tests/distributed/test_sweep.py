@@ -21,6 +21,7 @@ from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import preset
 from hilserl.training.config_file import save_config
+from tests.support.configs import changed
 
 USUAL = preset("pick_cube")
 
@@ -51,13 +52,13 @@ def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
     runs = members(tmp_path, combinations(USUAL, settings), (0, 3))
     assert len(runs) == 8
     assert len({run.run.path for run in runs}) == 8
-    assert {(m.config.agent.utd_ratio, m.config.obs, m.config.seed) for m in runs} == {
+    assert {(m.config.agent.utd_ratio, m.config.env.obs, m.config.seed) for m in runs} == {
         (ratio, obs, seed) for ratio in (1, 4) for obs in ("state", "pixels") for seed in (0, 3)
     }
     for member in runs:
-        assert member.label == f"agent.utd_ratio={member.config.agent.utd_ratio} obs={member.config.obs}"
+        assert member.label == f"agent.utd_ratio={member.config.agent.utd_ratio} obs={member.config.env.obs}"
         agent = replace(member.config.agent, utd_ratio=USUAL.agent.utd_ratio)
-        assert replace(member.config, seed=USUAL.seed, obs=USUAL.obs, agent=agent) == USUAL
+        assert changed(member.config, seed=USUAL.seed, obs=USUAL.env.obs, agent=agent) == USUAL
 
 
 def test_nothing_varied_is_one_run_a_seed(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from gymnasium.utils.env_checker import check_env
 from hilserl.cli.main import main
 from hilserl.cli.parsing import UsageError, require_task
 from hilserl.data.spec import ActionLayout
-from hilserl.envs.config import Where
+from hilserl.envs.config import EnvConfig
 from hilserl.envs.gymnasium_env import RENDERED, GymnasiumEnv
 from hilserl.envs.images import letterboxed, resized
-from hilserl.envs.make import make_env, named
+from hilserl.envs.make import canonical_name, make_env
+from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, arm_axes
 from hilserl.operators.devices import key_map as keys
@@ -34,6 +35,7 @@ from hilserl.training.config import TrainConfig, preset
 from hilserl.training.config_file import load_config, save_config
 from hilserl.training.trainer import train
 from tests.support import toy_envs
+from tests.support.configs import changed
 from tests.training.test_trainer import SMALL_AGENT, same_weights, weights
 
 SLIDE, BARE, BLIND = (f"tests.support.toy_envs:toys/{kind}-v0" for kind in ("Slide", "Bare", "Blind"))
@@ -46,7 +48,7 @@ EVERYWHERE = [SLIDE, BARE, PENDULUM, reach]
 
 @pytest.fixture
 def slide() -> Iterator[GymnasiumEnv]:
-    with closing(GymnasiumEnv(SLIDE, obs="pixels", image_size=32)) as env:
+    with closing(GymnasiumEnv(SLIDE, EnvOptions(obs="pixels", image_size=32))) as env:
         yield env
 
 
@@ -61,7 +63,7 @@ def config(task: str, **changes: Any) -> TrainConfig:
         "image_size": 32,
         "agent": SMALL_AGENT,
     }
-    return dataclasses.replace(preset(task), **(small | changes))
+    return changed(preset(task), **(small | changes))
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
@@ -69,7 +71,7 @@ def config(task: str, **changes: Any) -> TrainConfig:
 @pytest.mark.filterwarnings("ignore:.*not within the observation space.*:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*observation space.*infinity.*:UserWarning")
 def test_each_is_an_environment_as_gymnasium_wants_it(name: str, obs: Any) -> None:
-    with closing(make_env(name, obs=obs, image_size=32)) as env:
+    with closing(make_env(EnvConfig(task=name, obs=obs, image_size=32))) as env:
         check_env(env, skip_render_check=True)
         images = [shape for _, shape in env.experience.images]
         assert images == ([] if obs == "state" else [(32, 32, 3)])
@@ -79,7 +81,7 @@ def test_each_is_an_environment_as_gymnasium_wants_it(name: str, obs: Any) -> No
 def test_one_seed_is_one_episode_and_every_maker_expects_the_same_numbers(name: str) -> None:
     told = []
     for _ in range(2):
-        with closing(make_env(name)) as env:
+        with closing(make_env(EnvConfig(task=name))) as env:
             observation, _ = env.reset(seed=5)
             steps = [env.step(np.full(env.experience.action.size, 0.3, np.float32)) for _ in range(3)]
             told.append((env.experience.to_json(), observation["state"], *(step[0]["state"] for step in steps)))
@@ -91,7 +93,7 @@ def test_what_is_expected_of_the_numbers_does_not_hang_on_the_limit() -> None:
     """Else what a person recorded in a minute would be refused by a run with the environment's own limit."""
     told = set()
     for limit in (None, 2, 600):
-        with closing(make_env(SLIDE, max_episode_steps=limit)) as env:
+        with closing(make_env(EnvConfig(task=SLIDE, max_episode_steps=limit))) as env:
             told.add(env.experience.to_json())
     assert len(told) == 1
 
@@ -131,7 +133,7 @@ def test_pictures_in_a_dict_of_dicts_are_cameras(slide: GymnasiumEnv) -> None:
 
 
 def test_what_is_drawn_for_people_is_a_camera_where_there_is_no_other() -> None:
-    with closing(GymnasiumEnv(BARE, obs="pixels", image_size=48)) as env:
+    with closing(GymnasiumEnv(BARE, EnvOptions(obs="pixels", image_size=48))) as env:
         observation, _ = env.reset(seed=0)
         assert observation[RENDERED].shape == (48, 48, 3)
 
@@ -139,7 +141,7 @@ def test_what_is_drawn_for_people_is_a_camera_where_there_is_no_other() -> None:
 def test_a_sparse_reward_ends_with_the_success_and_its_own_does_not() -> None:
     outcomes = {}
     for reward in ("dense", "sparse"):
-        with closing(GymnasiumEnv(SLIDE, reward=reward)) as env:
+        with closing(GymnasiumEnv(SLIDE, EnvOptions(reward=reward))) as env:
             env.reset(seed=0)
             steps = []
             while not steps or not (steps[-1][2] or steps[-1][3]):
@@ -154,7 +156,7 @@ def test_a_sparse_reward_ends_with_the_success_and_its_own_does_not() -> None:
 
 def test_episodes_are_as_long_as_they_are_asked_to_be() -> None:
     for limit in (3, 2 * toy_envs.LIMIT):
-        with closing(GymnasiumEnv(BARE, max_episode_steps=limit, ends_on_success=False)) as env:
+        with closing(GymnasiumEnv(BARE, EnvOptions(max_episode_steps=limit, ends_on_success=False))) as env:
             env.reset(seed=0)
             ends = [env.step(-np.ones(1, np.float32))[2:4] for _ in range(limit)]
         assert ends == [(False, False)] * (limit - 1) + [(False, True)]
@@ -184,18 +186,18 @@ def test_options_that_mean_nothing_there_are_refused() -> None:
         (SLIDE, {"frame": "tool"}, "no frame, got 'tool'"),
         (SLIDE, {"crop": {"top": (0.0, 0.0, 1.0, 1.0)}}, "no crop"),
         (SLIDE, {"obs": "pixels", "cameras": ("wrist",)}, "no camera wrist; there is pixels_top"),
-        (SLIDE, {"obs": "sounds"}, "'sounds' does not exist"),
+        (SLIDE, {"obs": "sounds"}, "Unknown obs 'sounds'"),
         (BARE, {"reward": "sparse"}, "--reward dense"),
         (BLIND, {"obs": "pixels"}, "shows no picture and draws none"),
         ("no_such_package:toys/Slide-v0", {}, "package 'no_such_package' cannot be imported"),
     ):
         with pytest.raises(HilserlError, match=says):
-            make_env(name, **option)
+            make_env(EnvConfig(task=name, **option))
     with pytest.raises(HilserlError, match="no arm behind a robot server"):
-        Where("robot").open(SLIDE)
+        make_env(EnvConfig(task=SLIDE, backend="robot"))
     for half in (":toys/Slide-v0", "tests.support.toy_envs:", ":"):
         with pytest.raises(HilserlError, match="expected PACKAGE:ENV_ID"):
-            named(half)
+            canonical_name(half)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ class Pusher(Operator):
 @pytest.mark.parametrize("obs", ["state", "pixels"])
 def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) -> None:
     """Pictures that the policy does not see may be in what was recorded, as they are unless told otherwise."""
-    with closing(make_env(SLIDE, obs=obs)) as env:
+    with closing(make_env(EnvConfig(task=SLIDE, obs=obs))) as env:
         keeper = Keeper(tmp_path / "demos", env.experience)
         record(env, Pusher(), keeper, 2, 0)
         recorded = list(read_episodes(tmp_path / "demos", env.experience))
@@ -276,7 +278,7 @@ def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) 
 
 
 def test_a_person_may_judge_what_nothing_else_does() -> None:
-    with closing(GymnasiumEnv(BARE, reward="sparse", ends_on_success=False)) as env:
+    with closing(GymnasiumEnv(BARE, EnvOptions(reward="sparse", ends_on_success=False))) as env:
         env.reset(seed=0)
         assert env.step(np.zeros(1, np.float32))[1:4] == (0.0, False, False)
 

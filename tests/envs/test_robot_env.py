@@ -10,6 +10,7 @@ import pytest
 
 from hilserl import tasks
 from hilserl.envs.env import SceneSetup, require_supervision
+from hilserl.envs.options import EnvOptions
 from hilserl.envs.robot_env import RobotEnv, wrist_wrench
 from hilserl.errors import HilserlError
 from hilserl.robot.client.config import RobotConfig
@@ -40,7 +41,8 @@ def rig(shared: Rig) -> Iterator[Rig]:
 @contextlib.contextmanager
 def robot_env(rig: Rig, **options: Any) -> Iterator[RobotEnv]:
     config = RobotConfig(f"http://127.0.0.1:{rig.port}", **options.pop("config", {}))
-    with contextlib.closing(RobotEnv(PickCube(), config, **options)) as env:
+    setup = options.pop("scene_setup", None)
+    with contextlib.closing(RobotEnv(PickCube(), config, EnvOptions(**options), scene_setup=setup)) as env:
         yield env
 
 
@@ -49,8 +51,8 @@ def robot_env(rig: Rig, **options: Any) -> Iterator[RobotEnv]:
 )
 def test_it_has_the_simulated_task_s_spaces_and_experience(options: dict[str, Any]) -> None:
     """Nothing answers at that address: making an environment asks nothing of the robot."""
-    real = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"), **options)
-    simulated = ManipulationEnv(PickCube(), **options)
+    real = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"), EnvOptions(**options))
+    simulated = ManipulationEnv(PickCube(), EnvOptions(**options))
     assert real.observation_space == simulated.observation_space
     assert real.action_space == simulated.action_space
     assert real.experience == simulated.experience
@@ -67,7 +69,7 @@ def test_gymnasium_makes_it_by_name() -> None:
 
 
 def test_an_episode_begins_as_the_simulated_one_does(rig: Rig) -> None:
-    simulated = ManipulationEnv(PickCube(), obs="state")
+    simulated = ManipulationEnv(PickCube(), EnvOptions(obs="state"))
     layout = simulated.experience.state
     near = {"tcp_position_m": 0.01, "tcp_quaternion_wxyz": 0.02, "gripper_width_m": 0.001, "gripper_command": 0.0}
     near |= {"cube_position_m": 0.001, "wrist_force_n": 1.0, "wrist_torque_nm": 0.1}

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -12,16 +13,17 @@ import pytest
 
 from hilserl.cli.main import main
 from hilserl.data.episodes import read_episode
-from hilserl.envs.config import Where
+from hilserl.envs.make import make_env
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.console.session import ConsoleSession
 from hilserl.robot.client.config import RobotConfig
 from hilserl.runs.run_dir import RunDir
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.training.config import make_acting_env, make_env
+from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import from_json, to_json
 from hilserl.training.trainer import Training, train
+from tests.support.configs import changed
 from tests.support.loopback import until
 from tests.support.robot_rig import Rig, serving, sim_backend
 from tests.training.test_trainer import config
@@ -42,36 +44,37 @@ def rig(shared: Rig, monkeypatch: pytest.MonkeyPatch) -> Rig:
     return shared
 
 
-def at(rig: Rig) -> Where:
-    return Where("robot", RobotConfig(f"http://127.0.0.1:{rig.port}"))
+def at(rig: Rig, **changes: Any) -> TrainConfig:
+    """A small run at a robot."""
+    return changed(SMALL, backend="robot", robot=RobotConfig(f"http://127.0.0.1:{rig.port}"), **changes)
 
 
 def test_a_run_acts_at_the_robot_and_is_judged_in_simulation() -> None:
-    config = replace(SMALL, where=Where("robot"))
-    acting, judging = make_acting_env(config), make_env(config)
+    config = changed(SMALL, backend="robot")
+    acting, judging = make_env(config.acting_env), make_env(config.simulated_env)
     assert isinstance(acting, RobotEnv)
     assert isinstance(judging, ManipulationEnv)
     assert acting.experience == judging.experience
     acting.close()
     judging.close()
     with pytest.raises(HilserlError, match="--env sim"):
-        make_acting_env(replace(config, randomise=True))
+        make_env(replace(config.acting_env, randomise=True))
 
 
 def test_where_is_kept_with_the_run() -> None:
     robot = RobotConfig("http://10.0.0.1:5000", camera_sources={"wrist": "opencv:0"}, compliance={"rotational_Ki": 1.0})
-    config = replace(SMALL, where=Where("robot", robot))
+    config = changed(SMALL, backend="robot", robot=robot)
     assert from_json(to_json(config)) == config
     before = json.loads(to_json(SMALL))
-    del before["where"]
+    del before["env"]["backend"], before["env"]["robot"]
     assert from_json(json.dumps(before)) == SMALL
 
 
 def test_a_run_at_the_robot_begins_stops_and_goes_on(rig: Rig, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
-    config = replace(SMALL, where=at(rig))
+    config = at(rig)
     assert train(config, run)
-    result = train(replace(config, max_env_steps=20, where=Where()), run, resume=True)
+    result = train(changed(config, max_env_steps=20, backend="sim"), run, resume=True)
     assert result
     assert result["env_steps"] == 20
     recorded = [read_episode(path)[0] for path in sorted(run.episodes.glob("*.parquet"))]
@@ -83,7 +86,7 @@ def test_a_run_waits_for_a_robot_that_is_gone(rig: Rig, tmp_path: Path, capfd: p
     """Its server ends in the middle of an episode and comes back: the run says so once and goes on."""
     done: list[object] = []
     with serving(rig.backend) as first:
-        config = replace(SMALL, where=at(first), max_env_steps=30)
+        config = at(first, max_env_steps=30)
         run = RunDir(tmp_path / "run")
 
         def work() -> None:
@@ -103,7 +106,7 @@ def test_a_run_waits_for_a_robot_that_is_gone(rig: Rig, tmp_path: Path, capfd: p
 def test_trouble_ends_the_episode_and_is_told(rig: Rig, tmp_path: Path) -> None:
     folder = RunDir(tmp_path / "run")
     folder.create()
-    with serving(rig.backend) as first, Training(replace(SMALL, where=at(first)), folder) as training:
+    with serving(rig.backend) as first, Training(at(first), folder) as training:
         actor = training._actor
         assert [actor.step() for _ in range(3)] == ["", "", ""]
         assert not actor.rollout.between_episodes
@@ -125,7 +128,7 @@ def test_recorded_at_the_robot_and_judged_there(rig: Rig, tmp_path: Path, capsys
     steps, spec = read_episode(sorted(demos.glob("*.parquet"))[0])
     assert steps[-1].success
     assert steps[-1].truth
-    assert spec == make_env(SMALL).experience
+    assert spec == make_env(SMALL.simulated_env).experience
     heights = np.array([s.observation["state"][spec.state.slice("cube_position_m")][2] for s in steps])
     assert heights.max() > 0.1
     train(replace(SMALL, demos=(demos,), max_env_steps=4), run)
@@ -150,7 +153,7 @@ def test_ctrl_c_lets_the_arm_go(rig: Rig, tmp_path: Path, verb: str, monkeypatch
     run = tmp_path / "run"
     if verb != "record":
         # What a policy learned in scenes drawn anew, it is to do in the one scene that is there.
-        train(replace(SMALL, max_env_steps=2, randomise=True), RunDir(run))
+        train(changed(SMALL, max_env_steps=2, randomise=True), RunDir(run))
     words = {
         "record": ["pick_cube", "--obs", "state", "--out", str(tmp_path / "demos")],
         "eval": [str(run)],

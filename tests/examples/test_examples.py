@@ -9,7 +9,7 @@ import pytest
 
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.rollout.recording import record_demonstrations
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from tests.support.robot_rig import serving, sim_backend
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -55,7 +55,7 @@ def test_own_operator_takes_over(tmp_path: Path, run_example: Callable[..., str]
 
 
 def test_read_episodes_prints_one_line_each(tmp_path: Path, run_example: Callable[..., str]) -> None:
-    env = make_env("pick_cube", obs="state")
+    env = make_sim_env("pick_cube", obs="state")
     record_demonstrations(env, tmp_path / "demos", 2, 0, SimulatedOperatorConfig())
     env.close()
     shown = run_example("read_episodes", tmp_path / "demos")

@@ -25,9 +25,10 @@ from hilserl.rewards.classifier import Prediction
 from hilserl.rollout.rollout import Rollout
 from hilserl.runs.metrics import RunCounters
 from hilserl.runs.run_dir import RunDir, read_episodes
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.training.config import preset
 from hilserl.training.trainer import train
+from tests.support.configs import changed
 
 LIMIT = 6
 
@@ -207,7 +208,7 @@ def test_a_person_has_two_seconds_to_deny(state_spec: ExperienceSpec, command: C
 
 
 def test_a_simulated_person_calls_a_success_after_having_seen_it_for_a_while() -> None:
-    with make_env("pick_cube", ends_on_success=False) as env:
+    with make_sim_env("pick_cube", ends_on_success=False) as env:
         config = SimulatedOperatorConfig(first_patience_steps=0, motion_noise=0.0)
         operator = SimulatedOperator(env.supervision, env.experience.action, config, 0, gives_reward=True)
         stage = Stage(env.experience, 0, set(), operator)
@@ -232,7 +233,7 @@ def test_a_simulated_person_calls_a_success_after_having_seen_it_for_a_while() -
 )
 def test_rewards_that_cannot_be_are_refused(changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(HilserlError, match=complaint):
-        replace(preset("pick_cube"), **changes)
+        changed(preset("pick_cube"), **changes)
 
 
 class EveryFifth:
@@ -264,7 +265,7 @@ def test_a_run_learns_from_what_its_classifier_says_and_keeps_what_fooled_it(
     monkeypatch.setattr("hilserl.rewards.reward_fn.RewardClassifier", EveryFifth)
     monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
     monkeypatch.setattr("hilserl.tasks.pick_cube.PickCube.max_episode_steps", 8)
-    config = replace(
+    config = changed(
         preset("pick_cube"),
         reward="classifier",
         classifier=tmp_path / "cube.safetensors",
@@ -300,11 +301,11 @@ def test_a_run_learns_from_what_its_classifier_says_and_keeps_what_fooled_it(
 
 def test_settings_under_which_a_classifier_would_judge_something_else_are_refused(tmp_path: Path) -> None:
     judged = replace(preset("pick_cube"), reward="classifier", classifier=tmp_path / "cube.safetensors")
-    assert replace(judged, crop={"front": (0.0, 0.0, 0.5, 0.5)}).judged
-    with pytest.raises(HilserlError, match="--crop narrows wrist"):
-        replace(judged, crop={"wrist": (0.0, 0.0, 0.5, 0.5)})
+    assert changed(judged, crop={"front": (0.0, 0.0, 0.5, 0.5)}).judged
+    with pytest.raises(HilserlError, match=r"--env\.crop narrows wrist"):
+        changed(judged, crop={"wrist": (0.0, 0.0, 0.5, 0.5)})
     with pytest.raises(HilserlError, match="--obs pixels"):
-        replace(judged, obs="state")
+        changed(judged, obs="state")
     for changes in ({"reward": "success"}, {"classifier": None}):
         with pytest.raises(HilserlError, match="go together"):
             replace(judged, **changes)

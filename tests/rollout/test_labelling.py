@@ -15,7 +15,7 @@ from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
 from hilserl.runs.run_dir import read_episodes
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.tasks.pick_cube import CUBE, HALF_M, PickCube
 
 EPISODES = 27
@@ -35,7 +35,7 @@ class Truth:
 
 @pytest.fixture(scope="module")
 def env() -> ManipulationEnv:
-    return make_env("pick_cube", max_episode_steps=100, ends_on_success=False)
+    return make_sim_env("pick_cube", max_episode_steps=100, ends_on_success=False)
 
 
 def played(env: ManipulationEnv, seed: int, episodes: int) -> list[Truth]:
@@ -115,7 +115,7 @@ def test_the_verb_labels_and_recordings_become_labels(tmp_path: Path, capsys: py
     assert main(["record", "pick_cube", "--successes", "2", "--out", str(demos)]) == 0
     assert main(["label", "pick_cube", "--from", str(demos), "--out", str(made)]) == 0
     assert "2 images of success" in capsys.readouterr().out
-    spec = make_env("pick_cube", obs="pixels").experience
+    spec = make_sim_env("pick_cube", obs="pixels").experience
     before, after = (list(read_episodes(folder, spec)) for folder in (demos, made))
     assert [[s.success for s in e] for e in before] == [[s.success for s in e] for e in after]
     assert np.array_equal(before[1][3].observation["front"], after[1][3].observation["front"])
@@ -123,7 +123,7 @@ def test_the_verb_labels_and_recordings_become_labels(tmp_path: Path, capsys: py
     labelled = tmp_path / "labelled"
     words = ["label", "pick_cube", "--operator", "scripted", "--successes", "2", "--seed", "3", "--out", str(labelled)]
     assert main(words) == 0
-    seen = make_env("pick_cube", obs="pixels", cameras=PickCube.reward_cameras).experience
+    seen = make_sim_env("pick_cube", obs="pixels", cameras=PickCube.reward_cameras).experience
     assert sum(step.success for episode in read_episodes(labelled, seen) for step in episode) >= 2
 
 

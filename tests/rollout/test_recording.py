@@ -24,7 +24,7 @@ from hilserl.rollout.recording import Keeper, record, record_demonstrations
 from hilserl.runs.run_dir import read_episodes
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.task_env import CONTROL_DT_S, steps_of
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.steps import make_episode
 
@@ -66,20 +66,20 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def hasty() -> ManipulationEnv:
     """The demonstrator's episodes last 16 to 20 steps, so that some of them fail here."""
-    return make_env("pick_cube", max_episode_steps=17)
+    return make_sim_env("pick_cube", max_episode_steps=17)
 
 
 @pytest.fixture(scope="module")
 def endless() -> ManipulationEnv:
     """For labels: success ends nothing."""
-    return make_env("pick_cube", max_episode_steps=9, ends_on_success=False)
+    return make_sim_env("pick_cube", max_episode_steps=9, ends_on_success=False)
 
 
 @pytest.fixture(scope="module")
 def worlds() -> list[ManipulationEnv]:
     """In which recorded episodes are seen again: without and with randomisation."""
     options = {"max_episode_steps": 10**9, "ends_on_success": False}
-    return [make_env("pick_cube", randomise=randomise, **options) for randomise in (False, True)]
+    return [make_sim_env("pick_cube", randomise=randomise, **options) for randomise in (False, True)]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_a_recording_interrupted_anywhere_goes_on_to_the_same_end(
 
 
 def test_a_demonstrator_that_mostly_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    env = make_env("pick_cube", max_episode_steps=2)
+    env = make_sim_env("pick_cube", max_episode_steps=2)
     monkeypatch.setattr(env.supervision, "expert_action", lambda: np.zeros(4))
     with pytest.raises(HilserlError, match=r"Only 0 of 11 demonstrations succeeded; 2 were asked for"):
         record_demonstrations(env, tmp_path / "a", 2, 0, HANDS, keep_failures=True)
@@ -215,7 +215,7 @@ def test_labels_are_counted_as_they_are_on_disk_and_survive_a_resume(endless, tm
 
 
 def test_where_labels_are_given_success_ends_nothing_and_the_person_decides(tmp_path: Path) -> None:
-    env = make_env("pick_cube", max_episode_steps=30, ends_on_success=False)
+    env = make_sim_env("pick_cube", max_episode_steps=30, ends_on_success=False)
     env.reset(seed=0)
     outcomes = [env.step(env.supervision.expert_action())[2:] for _ in range(30)]
     assert [terminated for terminated, _, _ in outcomes] == [False] * 30
@@ -227,7 +227,7 @@ def test_where_labels_are_given_success_ends_nothing_and_the_person_decides(tmp_
 
 @pytest.mark.parametrize("limit", [1, 2, 7])
 def test_an_episode_is_cut_exactly_at_the_limit_it_is_given(limit: int) -> None:
-    env = make_env("pick_cube", max_episode_steps=limit)
+    env = make_sim_env("pick_cube", max_episode_steps=limit)
     for _ in range(2):
         env.reset(seed=0)
         cuts = [env.step(np.zeros(4))[2:4] for _ in range(limit)]
@@ -260,7 +260,10 @@ def flail(seed: int, steps: int) -> list[Intent]:
 def seen(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[list[Step]], ExperienceSpec, bool]]:
     """Demonstrations and wild driving, read back from disk, and whether their world was randomised."""
     obs, randomise = request.param
-    env, folder = make_env("pick_cube", obs=obs, randomise=randomise, image_size=16), tmp_path_factory.mktemp("seen")
+    env, folder = (
+        make_sim_env("pick_cube", obs=obs, randomise=randomise, image_size=16),
+        tmp_path_factory.mktemp("seen"),
+    )
     record_demonstrations(env, folder, 2, 3, HANDS)
     for seed in range(2):
         record(env, Script(flail(seed, 40)), Keeper(folder, env.experience, failures=True), 100, seed)

@@ -22,9 +22,9 @@ from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
 from hilserl.rollout.rollout import Rollout, seed_for
 from hilserl.runs.run_dir import EpisodeWriter
-from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.training.local_learner import ThreadedLearner
+from tests.support.configs import train_config
 from tests.support.steps import make_episode, make_step
 
 SEED = 5
@@ -333,7 +333,7 @@ def test_what_stops_the_learner_beside_it_stops_the_actor() -> None:
 
 
 def test_a_learner_that_has_nothing_left_after_a_discard_waits_for_more(state_spec: ExperienceSpec) -> None:
-    config = TrainConfig("toy", obs="state", training_starts=1, agent=AgentConfig(hidden=(16, 16)))
+    config = train_config("toy", obs="state", training_starts=1, agent=AgentConfig(hidden=(16, 16)))
     learner = Learner(state_spec, config, [])
     for step in make_episode(0, 3, camera=False)[:-1]:
         learner.receive(step)

@@ -8,7 +8,7 @@ import pytest
 
 from hilserl.rollout import video
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 
 STEPS = 3
 
@@ -33,7 +33,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 def test_a_film_from_the_state_is_the_scene_alone(tmp_path: Path) -> None:
-    env = make_env("pick_cube")
+    env = make_sim_env("pick_cube")
     video.film(tmp_path / "film.mp4", env, None, range(1), 96, 128)
     frames = frames_of(tmp_path / "film.mp4")
     assert {frame.shape for frame in frames} == {(96, 128, 3)}
@@ -44,7 +44,7 @@ def test_a_film_from_the_state_is_the_scene_alone(tmp_path: Path) -> None:
 
 
 def test_a_film_from_pixels_shows_what_the_policy_sees_beside_the_scene(tmp_path: Path) -> None:
-    env = make_env("pick_cube", obs="pixels", image_size=64)
+    env = make_sim_env("pick_cube", obs="pixels", image_size=64)
     video.film(tmp_path / "film.mp4", env, None, range(2), 240, 320)
     frames = frames_of(tmp_path / "film.mp4")
     last = round(video._LAST_PICTURE_S * video._FRAMES_PER_STEP / env.experience.control_dt_s)
@@ -65,7 +65,11 @@ def test_a_film_from_pixels_shows_what_the_policy_sees_beside_the_scene(tmp_path
     [((), 480, 640), (("front",), 480, 880), (("front", "wrist"), 480, 880), (("front", "wrist"), 90, 684)],
 )
 def test_a_films_sides_are_even_whatever_the_cameras(cameras: tuple[str, ...], height: int, width: int) -> None:
-    env = make_env("pick_cube", obs="pixels", image_size=32, cameras=cameras) if cameras else make_env("pick_cube")
+    env = (
+        make_sim_env("pick_cube", obs="pixels", image_size=32, cameras=cameras)
+        if cameras
+        else make_sim_env("pick_cube")
+    )
     env.reset(seed=0)
     picture = video._picture(env, height, 640)
     assert picture.shape == (height, width, 3)

@@ -6,7 +6,7 @@ import pytest
 
 from hilserl.errors import HilserlError
 from hilserl.sim.environment import ManipulationEnv, towards
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.tasks.pick_cube import CUBE
 
 CUBE_ABOVE_M = 0.1
@@ -20,8 +20,8 @@ def reddish(image: np.ndarray) -> int:
 
 @pytest.mark.parametrize("cameras", [("front",), ("wrist",), ("wrist", "front")])
 def test_the_policy_sees_the_cameras_named_in_their_order(cameras: tuple[str, ...]) -> None:
-    env = make_env("pick_cube", obs="pixels", image_size=32, cameras=cameras)
-    both = make_env("pick_cube", obs="pixels", image_size=32)
+    env = make_sim_env("pick_cube", obs="pixels", image_size=32, cameras=cameras)
+    both = make_sim_env("pick_cube", obs="pixels", image_size=32)
     assert env.experience.images == tuple((name, (32, 32, 3)) for name in cameras)
     assert set(env.observation_space.spaces) == {"state", *cameras}
     observation, _ = env.reset(seed=0)
@@ -39,8 +39,8 @@ def test_a_policy_from_the_state_sees_no_pictures(shared_env: ManipulationEnv) -
 
 @pytest.mark.parametrize("crop", [(0.25, 0.25, 0.5, 0.5), (0.0, 0.5, 0.5, 0.5), (0.5, 0.0, 0.5, 0.5)])
 def test_a_crop_is_what_one_would_cut_from_a_larger_picture(crop: tuple[float, float, float, float]) -> None:
-    small = make_env("pick_cube", obs="pixels", image_size=64, crop={"front": crop, "wrist": crop})
-    large = make_env("pick_cube", obs="pixels", image_size=128)
+    small = make_sim_env("pick_cube", obs="pixels", image_size=64, crop={"front": crop, "wrist": crop})
+    large = make_sim_env("pick_cube", obs="pixels", image_size=128)
     cropped, whole = small.reset(seed=3)[0], large.reset(seed=3)[0]
     top, left = (int(128 * start) for start in crop[:2])
     for camera in ("front", "wrist"):
@@ -52,12 +52,12 @@ def test_a_crop_is_what_one_would_cut_from_a_larger_picture(crop: tuple[float, f
 
 
 def test_a_crop_that_is_not_square_is_stretched() -> None:
-    narrow = make_env("pick_cube", obs="pixels", image_size=64, crop={"front": (0.5, 0.25, 0.25, 0.5)})
-    large = make_env("pick_cube", obs="pixels", image_size=256)
+    narrow = make_sim_env("pick_cube", obs="pixels", image_size=64, crop={"front": (0.5, 0.25, 0.25, 0.5)})
+    large = make_sim_env("pick_cube", obs="pixels", image_size=256)
     cropped, whole = narrow.reset(seed=3)[0], large.reset(seed=3)[0]
     part = whole["front"][128:192, 64:192:2].astype(int)
     assert (np.abs(cropped["front"] - part).max(-1) > 10).mean() < 0.03
-    wrist_alone = make_env("pick_cube", obs="pixels", image_size=64).reset(seed=3)[0]["wrist"]
+    wrist_alone = make_sim_env("pick_cube", obs="pixels", image_size=64).reset(seed=3)[0]["wrist"]
     assert np.array_equal(cropped["wrist"], wrist_alone), "the other camera keeps its view"
     narrow.close()
     large.close()
@@ -66,7 +66,7 @@ def test_a_crop_that_is_not_square_is_stretched() -> None:
 def test_the_whole_view_is_no_crop() -> None:
     pictures = []
     for crop in (None, {}, {"front": (0.0, 0.0, 1.0, 1.0)}):
-        env = make_env("pick_cube", obs="pixels", image_size=64, crop=crop)
+        env = make_sim_env("pick_cube", obs="pixels", image_size=64, crop=crop)
         pictures.append(env.reset(seed=0)[0]["front"])
         env.close()
     assert np.array_equal(pictures[0], pictures[1])
@@ -92,11 +92,11 @@ def test_the_whole_view_is_no_crop() -> None:
 )
 def test_what_cannot_be_seen_is_refused_with_what_can(options: dict, message: str) -> None:
     with pytest.raises(HilserlError, match=message):
-        make_env("pick_cube", obs="pixels", **options)
+        make_sim_env("pick_cube", obs="pixels", **options)
 
 
 def test_a_picture_too_large_or_empty_is_refused() -> None:
-    env = make_env("pick_cube")
+    env = make_sim_env("pick_cube")
     env.reset(seed=0)
     for height, width in ((1081, 100), (100, 1921), (0, 10)):
         with pytest.raises(HilserlError, match=f"{width}x{height} pixels cannot be drawn; there is 1x1 to 1920x1080"):
@@ -126,7 +126,7 @@ def assert_freed(renderers: list[mujoco.Renderer]) -> None:
 def test_many_environments_one_after_another_free_their_contexts(opened: list[mujoco.Renderer]) -> None:
     first = None
     for index in range(20):
-        env = make_env("pick_cube", obs="pixels", image_size=32)
+        env = make_sim_env("pick_cube", obs="pixels", image_size=32)
         picture = env.reset(seed=0)[0]["front"]
         first = picture if first is None else first
         assert np.array_equal(picture, first)
@@ -136,7 +136,7 @@ def test_many_environments_one_after_another_free_their_contexts(opened: list[mu
 
 
 def test_several_environments_at_once_do_not_see_each_others_scene(opened: list[mujoco.Renderer]) -> None:
-    envs = [make_env("pick_cube", obs="pixels", image_size=32) for _ in range(4)]
+    envs = [make_sim_env("pick_cube", obs="pixels", image_size=32) for _ in range(4)]
     at_once = [env.reset(seed=seed)[0]["front"] for seed, env in enumerate(envs)]
     envs[1].close()
     again = [env.images()["front"] for env in envs[2:]]
@@ -149,7 +149,7 @@ def test_several_environments_at_once_do_not_see_each_others_scene(opened: list[
 
 
 def test_closing_twice_is_fine_and_a_closed_environment_can_be_looked_at_again(opened: list[mujoco.Renderer]) -> None:
-    env = make_env("pick_cube", obs="pixels", image_size=32, render_mode="rgb_array", width=64, height=48)
+    env = make_sim_env("pick_cube", obs="pixels", image_size=32, render_mode="rgb_array", width=64, height=48)
     before, _ = env.reset(seed=0)
     scene = env.render()
     env.close()
@@ -165,7 +165,7 @@ def test_closing_twice_is_fine_and_a_closed_environment_can_be_looked_at_again(o
 @pytest.mark.parametrize("randomise", [False, True])
 def test_the_wrist_camera_sees_the_cube_before_a_grasp(randomise: bool) -> None:
     """With the hand 10 cm above it: docs/images/wrist_before_grasp.png is the first of these moments."""
-    env = make_env("pick_cube", obs="pixels", randomise=randomise)
+    env = make_sim_env("pick_cube", obs="pixels", randomise=randomise)
     for seed in range(4):
         env.reset(seed=seed)
         above = env.simulation.position_m(CUBE) + np.array([0.0, 0.0, CUBE_ABOVE_M])

@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.randomisation import Randomisation, Randomiser
 from hilserl.sim.scene import FLOOR_GEOM, FRONT, OVERVIEW, WRIST, world
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.tasks.pick_cube import CUBE, HALF_M, PickCube
 
 STILL = Randomisation(
@@ -33,7 +33,7 @@ LOOKS_DERIVED = {"cam_pos0", "cam_poscom0", "cam_mat0", "light_dir0"}
 
 @pytest.fixture(scope="module")
 def varied() -> ManipulationEnv:
-    return make_env("pick_cube", randomise=True)
+    return make_sim_env("pick_cube", randomise=True)
 
 
 def arrays(model: mujoco.MjModel) -> dict[str, np.ndarray]:
@@ -63,7 +63,7 @@ def states(env: ManipulationEnv, seed: int) -> np.ndarray:
 
 
 def test_one_seed_gives_one_model_and_one_episode(varied: ManipulationEnv) -> None:
-    other = make_env("pick_cube", randomise=True)
+    other = make_sim_env("pick_cube", randomise=True)
     assert not differing(model_of(varied, 3), model_of(other, 3))
     assert np.array_equal(states(varied, 3), states(other, 3))
     changed = differing(model_of(varied, 3), model_of(varied, 4))
@@ -117,11 +117,11 @@ def test_the_model_is_the_one_compiled_from_the_drawn_numbers(varied: Manipulati
 def test_nothing_compounds_over_100_resets(varied: ManipulationEnv) -> None:
     for seed in range(100):
         varied.reset(seed=seed)
-    assert not differing(model_of(varied, 7), model_of(make_env("pick_cube", randomise=True), 7))
+    assert not differing(model_of(varied, 7), model_of(make_sim_env("pick_cube", randomise=True), 7))
 
 
 def test_draws_fill_their_ranges_and_stay_inside(varied: ManipulationEnv) -> None:
-    nominal = arrays(make_env("pick_cube").simulation.model)
+    nominal = arrays(make_sim_env("pick_cube").simulation.model)
     drawn = [model_of(varied, seed) for seed in range(200)]
     pad, floor = (varied.simulation.model.geom(name).id for name in ("panda/left_pad", FLOOR_GEOM))
     ranges = Randomisation()
@@ -192,13 +192,13 @@ def test_the_expert_succeeds_in_45_of_50(varied: ManipulationEnv) -> None:
 
 
 def test_a_randomised_environment_keeps_gymnasiums_contract() -> None:
-    env = make_env("pick_cube", obs="pixels", randomise=True)
+    env = make_sim_env("pick_cube", obs="pixels", randomise=True)
     check_env(env, skip_render_check=True)
     env.close()
 
 
 def test_one_seed_gives_one_picture_and_every_seed_another() -> None:
-    envs = [make_env("pick_cube", obs="pixels", image_size=64, randomise=on) for on in (True, True, False)]
+    envs = [make_sim_env("pick_cube", obs="pixels", image_size=64, randomise=on) for on in (True, True, False)]
     first, second, plain = ([env.reset(seed=seed)[0] for seed in range(6)] for env in envs)
     for camera in ("front", "wrist"):
         assert all(np.array_equal(a[camera], b[camera]) for a, b in zip(first, second, strict=True))
@@ -225,7 +225,7 @@ def test_one_seed_gives_one_picture_and_every_seed_another() -> None:
     ],
 )
 def test_each_kind_reaches_the_picture_by_itself(ranges: dict) -> None:
-    env = make_env("pick_cube", obs="pixels")
+    env = make_sim_env("pick_cube", obs="pixels")
     before = env.reset(seed=0)[0]["front"]
     Randomiser(env.simulation.model, dataclasses.replace(STILL, **ranges)).draw(
         env.simulation.data, np.random.default_rng(1)

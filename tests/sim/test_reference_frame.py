@@ -8,6 +8,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from hilserl.data.spec import StateLayout
+from hilserl.envs.make import make_env
+from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
 from hilserl.rollout.rollout import Rollout
@@ -15,7 +17,7 @@ from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.reference_frame import Tool, World, frame_of, make_frame
 from hilserl.tasks.pick_cube import PickCube
-from hilserl.training.config import TrainConfig, make_acting_env, make_env
+from tests.support.configs import train_config
 from tests.support.layouts import ACTION
 
 VECTORS = (
@@ -97,7 +99,7 @@ def test_a_frame_that_does_not_exist_is_refused() -> None:
 
 @pytest.fixture
 def env() -> Any:
-    made = ManipulationEnv(PickCube(), frame="tool")
+    made = ManipulationEnv(PickCube(), EnvOptions(frame="tool"))
     yield made
     made.close()
 
@@ -156,8 +158,8 @@ def test_a_person_s_skill_is_the_same_in_it(env: ManipulationEnv) -> None:
 
 
 def test_a_run_is_in_one_frame_wherever_it_acts() -> None:
-    config = TrainConfig("pick_cube", obs="state", frame="tool")
-    acting, judging = make_acting_env(config), make_env(config)
+    config = train_config("pick_cube", obs="state", frame="tool")
+    acting, judging = make_env(config.acting_env), make_env(config.simulated_env)
     assert frame_of(acting.experience) == frame_of(judging.experience) == "tool"
     acting.close()
     judging.close()

@@ -11,7 +11,7 @@ from hilserl.sim.panda import ARM_JOINTS
 from hilserl.sim.scene import PHYSICS_DT_S, world
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task_env import CONTROL_DT_S
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 
 HOLD = 0.0
 
@@ -32,7 +32,7 @@ def run_actions(env: ManipulationEnv, seed: int, actions: np.ndarray) -> list[np
 def test_one_seed_gives_one_reset_and_one_episode(shared_env: ManipulationEnv) -> None:
     actions = np.random.default_rng(0).uniform(-1, 1, (40, 4))
     first = run_actions(shared_env, 3, actions)
-    other_env = make_env("pick_cube")
+    other_env = make_sim_env("pick_cube")
     second = run_actions(other_env, 3, actions)
     third = run_actions(shared_env, 4, actions)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
@@ -41,7 +41,7 @@ def test_one_seed_gives_one_reset_and_one_episode(shared_env: ManipulationEnv) -
 
 def test_looking_between_the_steps_changes_nothing() -> None:
     actions = np.random.default_rng(0).uniform(-1, 1, (10, 4))
-    plain, watched = make_env("pick_cube"), make_env("pick_cube")
+    plain, watched = make_sim_env("pick_cube"), make_sim_env("pick_cube")
     frames = []
     with watched.simulation.watched(lambda: frames.append(watched.simulation.data.time), 5):
         seen = run_actions(watched, 0, actions)
@@ -212,6 +212,6 @@ def test_a_control_step_must_be_whole_physics_steps() -> None:
 
 def test_unknown_options_name_what_exists() -> None:
     with pytest.raises(HilserlError, match="'state' and 'pixels'"):
-        make_env("pick_cube", obs="sound")
+        make_sim_env("pick_cube", obs="sound")
     with pytest.raises(HilserlError, match="'sparse' and 'dense'"):
-        make_env("pick_cube", reward="much")
+        make_sim_env("pick_cube", reward="much")

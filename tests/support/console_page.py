@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from hilserl.envs.make import make_env
+from hilserl.envs.gymnasium_env import GymnasiumEnv
+from hilserl.envs.options import EnvOptions
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console import viewers
@@ -103,9 +104,9 @@ class Loop:
 
     def _run(self) -> None:
         try:
-            options: dict[str, Any] = {"obs": self._obs, "max_episode_steps": 100_000}
+            options = EnvOptions(obs=self._obs, max_episode_steps=100_000)
             task = self._task
-            self.env: Any = make_env(task, **options) if isinstance(task, str) else ManipulationEnv(task, **options)
+            self.env: Any = GymnasiumEnv(task, options) if isinstance(task, str) else ManipulationEnv(task, options)
             env = self.env
             self.station = ConsoleSession(env, Role(drives=self._drives), console=ConsoleConfig(view="web"))
             self.person = self.station.operator

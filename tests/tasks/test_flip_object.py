@@ -8,7 +8,7 @@ import pytest
 
 from hilserl.sim.control import WrenchControl, turned
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.tasks.flip_object import ARM, PAN, PAN_RADIUS_M, PATTY, PATTY_HALF_M
 from tests.support.hands import successes_by_hand
 
@@ -18,7 +18,7 @@ UPRIGHT_WXYZ = np.array([1.0, 0.0, 0.0, 0.0])
 
 @pytest.fixture(scope="module")
 def env() -> Iterator[ManipulationEnv]:
-    env = make_env("flip_object")
+    env = make_sim_env("flip_object")
     yield env
     env.close()
 

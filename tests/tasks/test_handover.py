@@ -8,7 +8,7 @@ import pytest
 from hilserl.sim.arm import GRIPPER_OPEN
 from hilserl.sim.control import TOOL_DOWN_WXYZ, turn_between
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.tasks.handover import BAR, LENGTH_M, MEETING_M, RESTING_M, TRAY_X_M, bar_of
 from tests.support.hands import successes_by_hand
 
@@ -20,14 +20,14 @@ STILL = np.zeros(14)
 
 @pytest.fixture(scope="module")
 def env() -> Iterator[ManipulationEnv]:
-    env = make_env("handover")
+    env = make_sim_env("handover")
     yield env
     env.close()
 
 
 @pytest.fixture(scope="module")
 def tool_env() -> Iterator[ManipulationEnv]:
-    env = make_env("handover", frame="tool")
+    env = make_sim_env("handover", frame="tool")
     yield env
     env.close()
 

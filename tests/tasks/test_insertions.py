@@ -8,7 +8,7 @@ import pytest
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.control import turned
 from hilserl.sim.environment import ManipulationEnv, towards
-from hilserl.tasks import find, make_env
+from hilserl.tasks import find, make_sim_env
 from hilserl.tasks.insert_ram import DEPTH_M, LENGTH_M, MODULE, SEATED_M, SLOT_M, InsertRam
 from hilserl.tasks.insert_usb import DEPTH_M as USB_DEPTH_M
 from hilserl.tasks.insert_usb import GRASP_M, PLUG, PORT_M, TIP_M, TRAY_M
@@ -21,7 +21,7 @@ UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 
 @pytest.fixture(scope="module")
 def envs() -> Iterator[dict[str, ManipulationEnv]]:
-    made = {name: make_env(name, obs="state", ends_on_success=False) for name in EVERY}
+    made = {name: make_sim_env(name, obs="state", ends_on_success=False) for name in EVERY}
     yield made
     for env in made.values():
         env.close()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.tasks.pick_cube import CUBE, HALF_M, LIFT_M
 
 
@@ -136,7 +136,7 @@ def test_cubes_start_everywhere_they_may(shared_env: ManipulationEnv) -> None:
 
 
 def test_dense_reward_grows_along_a_good_episode() -> None:
-    env = make_env("pick_cube", reward="dense")
+    env = make_sim_env("pick_cube", reward="dense")
     env.reset(seed=0)
     rewards, terminated = [], False
     while not terminated:

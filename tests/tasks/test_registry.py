@@ -15,14 +15,14 @@ from hilserl.errors import HilserlError
 @pytest.mark.parametrize("name", tasks.names())
 @pytest.mark.parametrize("obs", ["state", "pixels"])
 def test_a_task_keeps_gymnasiums_contract(name: str, obs: str) -> None:
-    env = tasks.make_env(name, obs=obs)
+    env = tasks.make_sim_env(name, obs=obs)
     check_env(env, skip_render_check=True)
     env.close()
 
 
 @pytest.mark.parametrize("name", tasks.names())
 def test_a_task_steps_and_describes_itself(name: str) -> None:
-    env = tasks.make_env(name)
+    env = tasks.make_sim_env(name)
     observation, _ = env.reset(seed=0)
     assert observation["state"].shape == (env.experience.state.size,)
     assert env.experience.task == name
@@ -38,7 +38,7 @@ def test_a_task_steps_and_describes_itself(name: str) -> None:
 
 @pytest.mark.parametrize("name", tasks.names())
 def test_a_policy_from_pixels_is_told_nothing_of_the_objects(name: str) -> None:
-    env = tasks.make_env(name, obs="pixels")
+    env = tasks.make_sim_env(name, obs="pixels")
     private = {e.name for e in tasks.find(name).state}
     assert private
     assert not private & set(env.experience.state.names)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import RENAMED_SETTINGS, from_json, load_config, save_config, to_json
+from tests.support.configs import train_config
 
 
 def test_config_survives_its_file(tmp_path: Path) -> None:
-    settings = TrainConfig(
+    settings = train_config(
         "pick_cube", demos=(Path("a"), Path("b/c")), free_running=True, crop={"front": (0.0, 0.1, 0.9, 0.9)}
     )
     save_config(tmp_path / "config.json", settings)
@@ -58,21 +58,21 @@ def moved(values: dict[str, Any], old: str, new: str) -> None:
 
 
 def test_settings_of_earlier_versions_are_read() -> None:
-    settings = TrainConfig("pick_cube")
+    settings = train_config("pick_cube")
     agent = dataclasses.replace(settings.agent, num_critics=7, num_target_critics=3, tau=0.1, ema_rate=0.2)
     console = dataclasses.replace(settings.console, view="web", port=9)
     settings = dataclasses.replace(settings, update_steps_per_env_step=3.0, agent=agent, console=console)
     values = json.loads(to_json(settings))
     for old, new in reversed(RENAMED_SETTINGS.items()):
         moved(values, new, old)
-    assert {"person", "seat", "rounds_per_step"} <= values.keys()
+    assert {"person", "seat", "rounds_per_step", "task", "obs", "where"} <= values.keys()
     assert {"critics", "averaging_rate"} <= values["agent"].keys()
     values.pop("console")
     assert from_json(json.dumps(values)) == settings
 
 
 def test_renamed_settings_exist_today() -> None:
-    values = json.loads(to_json(TrainConfig("pick_cube")))
+    values = json.loads(to_json(train_config("pick_cube")))
     for new in RENAMED_SETTINGS.values():
         found = values
         for part in new.split("."):

@@ -22,6 +22,7 @@ from hilserl.training.config import TrainConfig
 from hilserl.training.device_placement import DeviceStorage, Placement
 from hilserl.training.learner import Learner
 from hilserl.vision.frame_encoder import VisionConfig
+from tests.support.configs import train_config
 from tests.support.steps import make_episode
 
 SIZE, ROUNDS = 8, 3
@@ -163,7 +164,7 @@ def config(camera: bool) -> TrainConfig:
     agent = AgentConfig(
         hidden=(16, 16), num_critics=2, num_target_critics=2, utd_ratio=2, batch_size=SIZE, vision=vision
     )
-    return TrainConfig("toy", obs="pixels" if camera else "state", training_starts=1, replay_capacity=12, agent=agent)
+    return train_config("toy", obs="pixels" if camera else "state", training_starts=1, replay_capacity=12, agent=agent)
 
 
 def taught(spec: ExperienceSpec, placement: Placement, rounds: int) -> Learner:

@@ -9,10 +9,11 @@ import pytest
 
 from hilserl.cli.main import main
 from hilserl.runs.run_dir import RunDir
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.training.config import preset
 from hilserl.training.run import FINAL_EVAL_SEED
 from hilserl.training.trainer import train
+from tests.support.configs import changed
 from tests.support.robot_rig import running_robot_server
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ LEARNED = pytest.mark.xdist_group("learned")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A finished run, from state."""
     run = RunDir(tmp_path_factory.mktemp("learned") / "run")
-    config = dataclasses.replace(preset("pick_cube"), obs="state", max_env_steps=3000, eval_every=1000)
+    config = changed(preset("pick_cube"), obs="state", max_env_steps=3000, eval_every=1000)
     assert train(config, run) is not None
     return run
 
@@ -60,7 +61,7 @@ def test_with_imitation_it_begins_where_cloning_ends(tmp_path: Path) -> None:
         usual.agent, cloning_weight=0.03, initial_temperature=0.002, target_entropy_per_action=-2.0
     )
     limits = {"cloning_updates": 4000, "max_env_steps": 300, "eval_every": 300, "final_eval_episodes": 50}
-    config = dataclasses.replace(usual, obs="state", agent=agent, eval_episodes=25, **limits)
+    config = changed(usual, obs="state", agent=agent, eval_episodes=25, **limits)
     result = train(config, RunDir(tmp_path / "run"))
     assert result is not None
     assert result["evaluation"]["successes"] >= 35
@@ -68,7 +69,7 @@ def test_with_imitation_it_begins_where_cloning_ends(tmp_path: Path) -> None:
 
 
 def test_without_demonstrations_and_interventions_nothing_is_learned_as_fast(tmp_path: Path) -> None:
-    config = dataclasses.replace(
+    config = changed(
         preset("pick_cube"), obs="state", max_env_steps=1500, eval_every=1500, operator="none", demonstrations=0
     )
     result = train(config, RunDir(tmp_path / "run"))
@@ -79,7 +80,7 @@ def test_without_demonstrations_and_interventions_nothing_is_learned_as_fast(tmp
 
 def random_successes(episodes: int) -> int:
     """Of a policy that draws every action, on the seeds of final evaluations."""
-    env, rng, successes = make_env("pick_cube", obs="state"), np.random.default_rng(0), 0
+    env, rng, successes = make_sim_env("pick_cube", obs="state"), np.random.default_rng(0), 0
     for seed in range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + episodes):
         env.reset(seed=seed)
         over = False

@@ -11,6 +11,7 @@ from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import preset
 from hilserl.training.config_file import load_config
 from hilserl.training.trainer import train
+from tests.support.configs import changed
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -18,11 +19,11 @@ def test_two_steps_of_every_preset(name: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
     monkeypatch.setattr(tasks.find(name), "max_episode_steps", 60)
     chosen, task = preset(name), tasks.find(name)
-    assert (chosen.cameras, chosen.frame) == (task.cameras, task.frame)
+    assert (chosen.env.cameras, chosen.env.frame) == (task.cameras, task.frame)
     assert chosen.agent.discount == task.preset.settings["agent.discount"]
     vision = dataclasses.replace(chosen.agent.vision, width=8)
     tiny = dataclasses.replace(chosen.agent, hidden=(16,), num_critics=2, utd_ratio=2, batch_size=8, vision=vision)
-    config = dataclasses.replace(
+    config = changed(
         chosen,
         image_size=32,
         demonstrations=1,

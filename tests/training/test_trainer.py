@@ -29,14 +29,15 @@ from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.local_learner import ThreadedLearner
 from hilserl.training.trainer import Training, train
 from hilserl.vision.frame_encoder import VisionConfig
+from tests.support.configs import changed, train_config
 from tests.support.steps import make_episode
 
 SMALL_AGENT = AgentConfig(hidden=(16, 16), num_critics=2, num_target_critics=2, utd_ratio=2, batch_size=8)
 
 
 def config(**changes: Any) -> TrainConfig:
-    small = TrainConfig(
-        task="pick_cube",
+    small = train_config(
+        "pick_cube",
         obs="state",
         demonstrations=1,
         max_env_steps=4,
@@ -47,7 +48,7 @@ def config(**changes: Any) -> TrainConfig:
         final_eval_episodes=1,
         agent=SMALL_AGENT,
     )
-    return dataclasses.replace(small, **changes)
+    return changed(small, **changes)
 
 
 @pytest.fixture
@@ -185,6 +186,7 @@ sys.path.insert(0, {root!r})
 from tests.training.test_trainer import config
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.trainer import Training, train
+from tests.support.configs import changed, train_config
 from hilserl.vision.frame_encoder import VisionConfig
 train(config(max_env_steps=100_000, eval_every=60, demonstrations=1), RunDir(Path({run!r})))
 """

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 
 pytestmark = pytest.mark.slow
@@ -13,7 +13,7 @@ RIDGE = 100.0
 
 
 def test_a_linear_probe_finds_the_cube_within_a_centimetre() -> None:
-    env = make_env("pick_cube", obs="pixels", cameras=("front",))
+    env = make_sim_env("pick_cube", obs="pixels", cameras=("front",))
     frames, rng = FrameEncoder(env.experience, VisionConfig()), np.random.default_rng(0)
     features, positions = [], []
     for seed in range(SEEN + UNSEEN):

@@ -14,12 +14,13 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.vision import encoders
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig, random_shift
 from hilserl.vision.heads import CameraHead
+from tests.support.configs import train_config
 
 ONCE = VisionConfig()
 EVERY_UPDATE = VisionConfig(encode="every_update")
@@ -29,7 +30,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def env() -> Iterator[ManipulationEnv]:
-    env = make_env("pick_cube", obs="pixels", image_size=SIZE)
+    env = make_sim_env("pick_cube", obs="pixels", image_size=SIZE)
     yield env
     env.close()
 
@@ -47,7 +48,7 @@ def steps(env: ManipulationEnv) -> list[Step]:
 
 def config(vision: VisionConfig) -> TrainConfig:
     agent = AgentConfig(hidden=(16,), num_critics=2, num_target_critics=2, utd_ratio=2, batch_size=8, vision=vision)
-    return TrainConfig("pick_cube", training_starts=1, replay_capacity=50, image_size=SIZE, agent=agent)
+    return train_config("pick_cube", training_starts=1, replay_capacity=50, image_size=SIZE, agent=agent)
 
 
 def frames_of(steps: list[Step], camera: str = "front") -> np.ndarray:

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,8 @@ from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
 from hilserl.runs.metrics import RunCounters
 from hilserl.sim.task_env import CONTROL_DT_S
-from hilserl.tasks import make_env
-from hilserl.training.config import preset
+from hilserl.tasks import make_sim_env
+from hilserl.training.config import preset, with_settings
 from hilserl.training.dashboard import Dashboard
 from hilserl.training.learner import Learner
 from hilserl.training.local_learner import StepSender, ThreadedLearner
@@ -58,7 +57,7 @@ class _Finger(plugin.ViewerPlugin):
 
 def key_to_motion_s() -> np.ndarray:
     """Seconds from a key event in the viewer to the step whose action obeys it, one for each of many presses."""
-    env = make_env("pick_cube", max_episode_steps=10**9)
+    env = make_sim_env("pick_cube", max_episode_steps=10**9)
     simulation, layout, finger = env.simulation, env.experience.action, _Finger()
     console = Console(
         simulation.model,
@@ -104,8 +103,8 @@ def key_to_motion_s() -> np.ndarray:
 
 def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     """Environment steps a second of training in which nobody drives: without the console, and with it."""
-    env = make_env("pick_cube", obs=obs)
-    config = replace(preset("pick_cube"), obs=obs, training_starts=20)
+    env = make_sim_env("pick_cube", obs=obs)
+    config = with_settings(preset("pick_cube"), {"env.obs": obs, "training_starts": 20})
     learner, tally = Learner(env.experience, config, []), RunCounters()
     link = ThreadedLearner(learner)
     dashboard = Dashboard(tally, lambda: learner.facts, lambda: "in this process", config)

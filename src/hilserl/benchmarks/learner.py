@@ -11,7 +11,7 @@ from hilserl.benchmarks.rates import BLOCKS, calls_per_s
 from hilserl.data.replay import Replay
 from hilserl.data.step import Observation, Step, Transitions
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 
 BATCH_SIZE = 256
 _REPLAY_CAPACITY = 2_000
@@ -22,7 +22,7 @@ class LearnerBenchmark:
     """An agent and a replay that holds two episodes of random actions."""
 
     def __init__(self, obs: str, config: AgentConfig) -> None:
-        env = make_env("pick_cube", obs=obs)
+        env = make_sim_env("pick_cube", obs=obs)
         self.agent = create_sac_agent(env.experience, config, seed=0)
         observe = self.agent.frame_encoder.encode
         prior, online = (_random_episode(env, observe, episode) for episode in range(2))

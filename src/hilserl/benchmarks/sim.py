@@ -10,7 +10,7 @@ import numpy as np
 
 from hilserl.benchmarks.rates import calls_per_s
 from hilserl.errors import HilserlError
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 
 _GYM_HIL_SCRIPT = Path(__file__).with_name("gym_hil_speed.py")
 _PIXEL_STEPS = 100
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 def env_steps_per_s(obs: str, count: int) -> float:
     """Measure environment steps per second under random actions, resets included."""
-    env = make_env("pick_cube", obs=obs)
+    env = make_sim_env("pick_cube", obs=obs)
     rng = np.random.default_rng(0)
     env.reset(seed=0)
 

@@ -31,7 +31,7 @@ from hilserl.distributed.store import Store
 from hilserl.distributed.weights import weights_of
 from hilserl.robot.control.timing import RateLimiter
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from hilserl.training.learner import LearnerFacts
 
 _BATCH = 20
@@ -47,7 +47,7 @@ _BIG = AgentConfig(hidden=(1150, 1150, 1150), num_critics=1, num_target_critics=
 
 def figures() -> dict[str, float]:
     """All of them, over loopback, with the learner's side in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(make_env("pick_cube", obs="pixels")) as env:
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(make_sim_env("pick_cube", obs="pixels")) as env:
         steps = _episode(env, _BATCH * 2)
         spec = env.experience
         with _learner(Path(folder), "pixels") as address:
@@ -101,8 +101,8 @@ def _messages(
 
 def _weights(folder: Path) -> dict[str, float]:
     """Fetching 20 MB, and how steady an actor's beat is while new ones arrive ten times a second."""
-    with contextlib.closing(make_env("pick_cube", obs="pixels")) as env, _learner(folder, "state") as address:
-        with contextlib.closing(make_env("pick_cube", obs="state")) as small:
+    with contextlib.closing(make_sim_env("pick_cube", obs="pixels")) as env, _learner(folder, "state") as address:
+        with contextlib.closing(make_sim_env("pick_cube", obs="state")) as small:
             spec = small.experience
         with contextlib.closing(LearnerClient(address, Credentials())) as line:
             size, durations = 0, []
@@ -170,7 +170,7 @@ def _learner(folder: Path, obs: str) -> Iterator[Address]:
 
 def _serve(folder: Path, obs: str) -> None:
     """Stores what comes and gives out weights of a new version ten times a second, until standard input ends."""
-    with contextlib.closing(make_env("pick_cube", obs=obs)) as env:
+    with contextlib.closing(make_sim_env("pick_cube", obs=obs)) as env:
         spec = env.experience
     store = Store(folder / "incoming.sqlite", spec)
     arrays = weights_of(_big_actor(spec)) if obs == "state" else {}

@@ -65,7 +65,7 @@ def run_dir_of(given: Path | None, config: TrainConfig) -> RunDir:
     """Return the given run directory, or one named after task, observation, seed and algorithm (if not rlpd)."""
     other = "" if config.algorithm == "rlpd" else f"-{config.algorithm}"
     name = re.sub(r"[^\w.-]+", "-", config.task)
-    return RunDir(given or Path("runs") / f"{name}-{config.obs}-seed{config.seed}{other}")
+    return RunDir(given or Path("runs") / f"{name}-{config.env.obs}-seed{config.seed}{other}")
 
 
 def print_outputs(run_dir: RunDir) -> None:

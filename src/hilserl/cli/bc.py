@@ -33,12 +33,13 @@ class BcArguments:
 
 def run(words: Sequence[str]) -> int:
     arguments = parse("bc", BcArguments, require_task("bc", words))
+    usual = preset(arguments.task)
     config = dataclasses.replace(
-        preset(arguments.task),
+        usual,
+        env=dataclasses.replace(usual.env, obs=arguments.obs),
         algorithm="bc",
         demos=arguments.demos,
         demonstrations=arguments.demonstrations,
-        obs=arguments.obs,
         cloning_updates=arguments.updates,
         seed=arguments.seed,
     )

@@ -34,10 +34,10 @@ class CompareArguments:
 def run(words: Sequence[str]) -> int:
     arguments = parse_for_task("compare", words, CompareArguments)
     task = arguments.config.task
-    folder = arguments.out or Path("runs") / f"{task}-{arguments.config.obs}-comparison"
+    folder = arguments.out or Path("runs") / f"{task}-{arguments.config.env.obs}-comparison"
     check_directory(folder, resume=arguments.resume)
     from hilserl.distributed.sweep import members, parse_seeds
     from hilserl.training.baselines import baseline_configs
 
     runs = members(folder, baseline_configs(arguments.config, preset(task)), parse_seeds(arguments.seeds))
-    return bring_about(runs, folder, f"{task} from {arguments.config.obs}", arguments.ray, 0)
+    return bring_about(runs, folder, f"{task} from {arguments.config.env.obs}", arguments.ray, 0)

@@ -33,18 +33,18 @@ def _packages() -> str:
 
 
 def _simulation() -> str:
-    from hilserl.tasks import make_env
+    from hilserl.tasks import make_sim_env
 
-    env = make_env("pick_cube")
+    env = make_sim_env("pick_cube")
     env.reset(seed=0)
     env.step(env.supervision.expert_action())
     return "a task steps"
 
 
 def _opengl() -> str:
-    from hilserl.tasks import make_env
+    from hilserl.tasks import make_sim_env
 
-    env = make_env("pick_cube")
+    env = make_sim_env("pick_cube")
     env.reset(seed=0)
     picture = env.scene.image(120, 160)
     env.close()

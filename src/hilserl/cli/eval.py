@@ -11,7 +11,7 @@ import tyro
 from tqdm import tqdm
 
 from hilserl.cli.parsing import parse
-from hilserl.envs.config import Where
+from hilserl.envs.config import BackendConfig
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 
@@ -32,7 +32,7 @@ class EvalArguments:
     """best, last, or the step of a checkpoint."""
     randomise: Literal["as-trained", "on", "off"] = "as-trained"
     """Looks, light, cameras and the objects' physics drawn anew for every episode."""
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+    backend: Annotated[BackendConfig, tyro.conf.arg(name="")] = field(default_factory=BackendConfig)
     video: Path | None = None
     """Film the first episodes into this MP4 file."""
     json: Path | None = None
@@ -43,7 +43,7 @@ def run(words: Sequence[str]) -> int:
     arguments = parse("eval", EvalArguments, words)
     if arguments.episodes < 1:
         raise HilserlError(f"--episodes must be at least 1, got {arguments.episodes}.")
-    if arguments.video and arguments.where.env == "robot":
+    if arguments.video and arguments.backend.backend == "robot":
         raise HilserlError("Drawing a film takes longer than a step in real time: --video needs --env sim.")
     from hilserl.envs.robot_env import RobotEnv
     from hilserl.rollout.evaluation import evaluate
@@ -51,8 +51,8 @@ def run(words: Sequence[str]) -> int:
     from hilserl.runs.run_dir import RunDir
     from hilserl.training.policy_loading import load_policy
 
-    changes = {} if arguments.randomise == "as-trained" else {"randomise": arguments.randomise == "on"}
-    trained = load_policy(RunDir(arguments.run_dir), arguments.checkpoint, arguments.where, **changes)
+    randomise = {"as-trained": None, "on": True, "off": False}[arguments.randomise]
+    trained = load_policy(RunDir(arguments.run_dir), arguments.checkpoint, arguments.backend, randomise=randomise)
     with contextlib.closing(trained.env):
         with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
             result = evaluate(

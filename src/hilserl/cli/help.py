@@ -91,9 +91,11 @@ def _groups_of(form: Any, prefix: str = "--") -> dict[str, Any]:
             continue
         names = [item.name for item in getattr(hint, "__metadata__", ()) if getattr(item, "name", None) is not None]
         flags = "".join(f"{part}." for part in (names or [name.replace("_", "-")]) if part)
-        if flags:
-            groups[f"{prefix}{flags}*"] = kind
-        groups |= _groups_of(kind, prefix + flags)
+        is_short = any(getattr(item, "prefix_name", None) is False for item in getattr(hint, "__metadata__", ()))
+        flags = f"{'--' if is_short else prefix}{flags}"
+        if flags != prefix:
+            groups[f"{flags}*"] = kind
+        groups |= _groups_of(kind, flags)
     return groups
 
 

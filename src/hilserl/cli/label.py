@@ -12,8 +12,9 @@ from hilserl import tasks
 from hilserl.cli.arguments import check_directory
 from hilserl.cli.parsing import TaskName, parse, require_task
 from hilserl.cli.session import attended
-from hilserl.envs.config import Where
+from hilserl.envs.config import BackendConfig, EnvConfig
 from hilserl.envs.env import InteractiveEnv
+from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig, DeviceName
@@ -46,7 +47,7 @@ class LabelArguments:
     """Go on with the labels that are in the directory."""
     seed: int = 0
     episode_seconds: float = 60.0
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+    backend: Annotated[BackendConfig, tyro.conf.arg(name="")] = field(default_factory=BackendConfig)
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
 
 
@@ -72,7 +73,17 @@ def _collect(task: str, arguments: LabelArguments, show: Callable[[LabelKeeper],
         return label_recorded(arguments.source, task, arguments.out, show=show), False
     limit = steps_of(arguments.episode_seconds)
     cameras = arguments.cameras or tasks.find(task).reward_cameras
-    env = arguments.where.open(task, obs="pixels", cameras=cameras, max_episode_steps=limit, ends_on_success=False)
+    env = make_env(
+        EnvConfig(
+            task=task,
+            backend=arguments.backend.backend,
+            robot=arguments.backend.robot,
+            obs="pixels",
+            cameras=cameras,
+            max_episode_steps=limit,
+            ends_on_success=False,
+        )
+    )
     keeper = LabelKeeper(arguments.out, env.experience)
     try:
         if arguments.operator == "scripted":

@@ -45,10 +45,10 @@ def require_task(verb: str, words: Sequence[str]) -> list[str]:
     """
     # Tasks take a simulator's import, which commands without a task need not wait for.
     from hilserl import tasks
-    from hilserl.envs import make as world
+    from hilserl.envs.make import canonical_name
 
     if words and not words[0].startswith("-"):
-        return [world.named(words[0]), *words[1:]]
+        return [canonical_name(words[0]), *words[1:]]
     if wants_help(words):
         return list(words)
     raise UsageError(

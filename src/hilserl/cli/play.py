@@ -2,16 +2,16 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
 
 import tyro
 
-from hilserl.cli.parsing import TaskName, parse, require_task
+from hilserl.cli.parsing import parse, require_task
 from hilserl.cli.session import attended
-from hilserl.envs.config import Where
+from hilserl.envs.config import EnvConfig
 from hilserl.envs.env import InteractiveEnv
+from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.console.session import ConsoleSession, PanelReport
@@ -19,7 +19,6 @@ from hilserl.operators.human import Role
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Policy, Rollout
 from hilserl.runs.metrics import RunCounters
-from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.task_env import steps_of
 
 
@@ -27,33 +26,27 @@ from hilserl.sim.task_env import steps_of
 class PlayArguments:
     """Drive the robot, or watch a policy and take over."""
 
-    task: TaskName
+    env: EnvConfig
+    """The environment."""
     operator: DeviceName = "console"
     """What you drive with; the console's keys work beside a device."""
     policy: Path | None = None
     """The directory of a run whose policy drives until you take over; without one nothing moves but by you."""
     checkpoint: str = "best"
     """Of that run: best, last, or the step of a checkpoint."""
-    obs: Literal["state", "pixels"] = "pixels"
-    randomise: bool = False
-    """Draw looks, light, camera poses and the objects' size, mass and friction anew for every episode."""
     seed: int = 0
     episode_seconds: float = 60.0
     """How long an episode may take."""
-    frame: FrameName | None = None
-    """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began; by default the
-    task's."""
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = parse("play", PlayArguments, require_task("play", words))
-    task = arguments.task
-    limit = steps_of(arguments.episode_seconds)
+    defaults = PlayArguments(EnvConfig(task=tyro.MISSING, obs="pixels"))
+    arguments = parse("play", PlayArguments, require_task("play", words), defaults)
+    task = arguments.env.task
+    limit = arguments.env.max_episode_steps or steps_of(arguments.episode_seconds)
     if arguments.policy is None:
-        options = {"obs": arguments.obs, "frame": arguments.frame, "max_episode_steps": limit}
-        env = arguments.where.open(task, randomise=arguments.randomise, **options)
+        env = make_env(replace(arguments.env, max_episode_steps=limit))
         policy = hold_still(env.experience.action.size)
     else:
         env, policy = _trained(task, arguments, arguments.policy, limit)
@@ -80,7 +73,7 @@ def _trained(task: str, arguments: PlayArguments, run: Path, limit: int) -> tupl
     from hilserl.runs.run_dir import RunDir
     from hilserl.training.policy_loading import load_policy
 
-    trained = load_policy(RunDir(run), arguments.checkpoint, arguments.where, max_episode_steps=limit)
+    trained = load_policy(RunDir(run), arguments.checkpoint, arguments.env, max_episode_steps=limit)
     if trained.config.task != task:
         raise HilserlError(f"The run in {run} learned {trained.config.task!r}, not {task!r}.")
     return trained.env, lambda observation: (trained.player.act(observation), 0)

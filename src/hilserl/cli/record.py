@@ -2,23 +2,23 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import tyro
 from tqdm import tqdm
 
 from hilserl.cli.arguments import check_directory
-from hilserl.cli.parsing import TaskName, parse, require_task
-from hilserl.envs.config import Where
+from hilserl.cli.parsing import parse, require_task
+from hilserl.envs.config import EnvConfig
 from hilserl.envs.env import InteractiveEnv
+from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.human import Role
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.rollout.recording import Keeper, record, record_demonstrations
-from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.task_env import steps_of
 
 
@@ -26,7 +26,8 @@ from hilserl.sim.task_env import steps_of
 class RecordArguments:
     """Record demonstrations: successful episodes, one file each."""
 
-    task: TaskName
+    env: EnvConfig
+    """The environment. Cameras are the policy's, and those of a reward classifier that is to judge the run."""
     out: Path
     """The directory to write to."""
     successes: int = 20
@@ -38,29 +39,21 @@ class RecordArguments:
     keep_failures: bool = False
     """Keep failed episodes as well."""
     seed: int = 0
-    obs: Literal["state", "pixels"] = "pixels"
-    cameras: tuple[str, ...] = ()
-    """What is recorded: the policy's, and those of a reward classifier that is to judge the run; by default the
-    task's."""
     episode_seconds: float = 60.0
-    """How long an episode may take a person; the simulated one keeps to the task's own limit."""
-    frame: FrameName | None = None
-    """Along whose axes the tool is seen and moved: the world's, or the tool's own, from where it began; by default the
-    task's."""
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+    """Longest episode of a human operator; the simulated one keeps to the task's own limit."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
     """The simulated person's hands."""
 
 
 def run(words: Sequence[str]) -> int:
-    arguments = parse("record", RecordArguments, require_task("record", words))
-    task = arguments.task
+    defaults = RecordArguments(EnvConfig(task=tyro.MISSING, obs="pixels"), out=tyro.MISSING)
+    arguments = parse("record", RecordArguments, require_task("record", words), defaults)
     if arguments.successes < 1:
         raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
     check_directory(arguments.out, resume=arguments.resume)
     with (
-        contextlib.closing(_environment(task, arguments)) as env,
+        contextlib.closing(make_env(_limited(arguments))) as env,
         tqdm(total=arguments.successes, desc="record", unit="success") as bar,
     ):
 
@@ -78,11 +71,11 @@ def run(words: Sequence[str]) -> int:
     return 0 if keeper.successes >= arguments.successes else 130
 
 
-def _environment(task: str, arguments: RecordArguments) -> InteractiveEnv:
-    limit = None if arguments.operator == "scripted" else steps_of(arguments.episode_seconds)
-    return arguments.where.open(
-        task, obs=arguments.obs, cameras=arguments.cameras, frame=arguments.frame, max_episode_steps=limit
-    )
+def _limited(arguments: RecordArguments) -> EnvConfig:
+    """Return the environment's settings with the limit of the operator who drives."""
+    if arguments.operator == "scripted" or arguments.env.max_episode_steps is not None:
+        return arguments.env
+    return replace(arguments.env, max_episode_steps=steps_of(arguments.episode_seconds))
 
 
 def _scripted(env: InteractiveEnv, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:

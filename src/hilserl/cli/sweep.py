@@ -54,7 +54,7 @@ def run(words: Sequence[str]) -> int:
 
 def bring_about(runs: "Sequence[Member]", folder: Path, title: str, ray: str | None, actors: int) -> int:
     """Brings all runs to their results and says what they came to; returns the exit status."""
-    servers = [member.config.where.robot.server for member in runs if member.config.where.env == "robot"]
+    servers = [member.config.env.robot.server for member in runs if member.config.env.backend == "robot"]
     if len(set(servers)) < len(servers) or (servers and actors > 1):
         raise HilserlError("One arm has room for one actor, and the runs go on side by side: they need --env sim.")
     from hilserl.distributed.ray_cluster import connected

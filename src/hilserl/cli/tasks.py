@@ -54,7 +54,7 @@ def _action(arms: tuple[ArmSetup, ...]) -> str:
 
 def _drawn(task: type[Task], folder: Path) -> Path:
     """The task's first start as people see it, a PNG."""
-    env = tasks.make_env(task.name, obs="state")
+    env = tasks.make_sim_env(task.name, obs="state")
     try:
         env.reset(seed=0)
         picture = as_png(env.scene.image(*_PICTURE_PX))

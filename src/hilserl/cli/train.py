@@ -54,7 +54,7 @@ def carry_out(arguments: TrainArguments) -> int:
 
 def _train(arguments: TrainArguments, folder: RunDir) -> dict[str, Any] | None:
     config, resume = arguments.config, arguments.resume
-    if arguments.actors > 1 and config.where.env == "robot":
+    if arguments.actors > 1 and config.env.backend == "robot":
         raise HilserlError(f"One arm has room for one actor: --env robot needs --actors 1, got {arguments.actors}.")
     if arguments.actors:
         from hilserl.distributed.ray_cluster import connected, train_on_ray

@@ -18,12 +18,13 @@ from hilserl.distributed.flight_server import Service, check_address
 from hilserl.distributed.protocol import EPISODES_PER_ACTOR, Hello, encoder_of
 from hilserl.distributed.store import Store
 from hilserl.distributed.weights import Arrays, weights_of
+from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.runs.metrics import RECENT_EPISODES
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.config import TrainConfig, make_env
+from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import to_json
 from hilserl.training.learner import DivergenceError, Learner
 from hilserl.training.run import Run, demonstrations, open_run
@@ -211,7 +212,7 @@ def _prior(config: TrainConfig, folder: RunDir) -> tuple[ExperienceSpec, list[St
 
     The environment is closed again: OpenGL wants that the thread that evaluates has one of its own.
     """
-    with contextlib.closing(make_env(config, cameras=config.recorded_cameras)) as env:
+    with contextlib.closing(make_env(config.recorded_env)) as env:
         spec = env.experience
     return spec, demonstrations(config, folder, spec)
 

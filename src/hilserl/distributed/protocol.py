@@ -161,7 +161,7 @@ class WeightsWanted:
 
 def encoder_of(config: TrainConfig) -> str:
     """What turns images into what the networks see, in words."""
-    return str(config.agent.vision) if config.obs == "pixels" else "none"
+    return str(config.agent.vision) if config.env.obs == "pixels" else "none"
 
 
 def encode(message: Any) -> bytes:

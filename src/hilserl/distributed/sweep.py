@@ -17,7 +17,7 @@ from hilserl.interrupt import Interrupt
 from hilserl.runs.plots import plot_groups, table
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
-from hilserl.training.config_file import differences, load_config
+from hilserl.training.config_file import RENAMED_SETTINGS, differences, load_config
 
 BASE = "as it is"
 """The label of runs whose settings are not varied."""
@@ -105,7 +105,7 @@ def combinations(base: TrainConfig, settings: Settings) -> list[tuple[str, Train
         chosen = [(name, value) for (name, _), value in zip(settings, values, strict=True)]
         config = base
         for name, value in chosen:
-            config = with_setting(config, name, value)
+            config = with_setting(config, RENAMED_SETTINGS.get(name, name), value)
         found.append((" ".join(f"{name}={value}" for name, value in chosen) or BASE, config))
     return found
 

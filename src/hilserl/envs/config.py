@@ -1,33 +1,27 @@
-"""Where acting is done: in the simulation, or at an arm behind a robot server."""
+"""The settings of an environment: its task, its options and what it acts in."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from hilserl import tasks
-from hilserl.envs import make as world
-from hilserl.envs.env import InteractiveEnv
-from hilserl.envs.robot_env import RobotEnv
-from hilserl.errors import HilserlError
+import tyro
+
+from hilserl.envs.options import EnvOptions
 from hilserl.robot.client.config import RobotConfig
 
 
-@dataclass(frozen=True)
-class Where:
-    """What is acted in."""
+@dataclass(frozen=True, kw_only=True)
+class BackendConfig:
+    """The world that an environment acts in."""
 
-    env: Literal["sim", "robot"] = "sim"
-    """The simulation, or an arm behind a robot server, simulated or real, in real time."""
-    robot: RobotConfig = field(default_factory=RobotConfig)
+    backend: Annotated[Literal["sim", "robot"], tyro.conf.arg(name="env", prefix_name=False)] = "sim"
+    """sim: the simulation; robot: an arm behind a robot server, simulated or real, in real time."""
+    robot: Annotated[RobotConfig, tyro.conf.arg(name="robot", prefix_name=False)] = field(default_factory=RobotConfig)
+    """The robot of --env robot."""
 
-    def open(self, task: str, *, randomise: bool = False, **options: Any) -> InteractiveEnv:
-        """The environment of a task; the options are those that `ManipulationEnv` and `RobotEnv` share.
 
-        Raises HilserlError for randomisation where there is nothing to randomise, and for an arm in a foreign task.
-        """
-        if self.env == "sim":
-            return world.make_env(task, randomise=randomise, **options)
-        if world.is_gymnasium_id(task):
-            raise HilserlError(f"{task} has no arm behind a robot server; take --env sim.")
-        if randomise:
-            raise HilserlError("An arm behind a robot server cannot be drawn anew: --randomise needs --env sim.")
-        return RobotEnv(tasks.find(task)(), self.robot, **options)
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig(EnvOptions, BackendConfig):
+    """All settings of an environment; `make_env` makes it."""
+
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK", prefix_name=False)]
+    """A task's name, or `PACKAGE:ENV_ID` for another package's Gymnasium environment."""

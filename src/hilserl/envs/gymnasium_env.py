@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -16,6 +16,7 @@ from hilserl.data.spec import ActionLayout, ExperienceSpec, StateEntry, StateLay
 from hilserl.envs.env import InteractiveEnv, SceneView
 from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves
 from hilserl.envs.images import letterboxed, resized
+from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 
 RENDERED = "rendered"
@@ -62,42 +63,28 @@ class GymnasiumEnv(InteractiveEnv):
 
     Args:
         name: `PACKAGE:ENV_ID`; importing the package registers the id.
-        obs: "state" for the numbers alone, "pixels" for pictures beside them.
-        reward: "dense" for its own, "sparse" for 1 at a success, which then ends the episode.
-        image_size: height and width of what each camera gives.
-        cameras: some of its pictures; by default all.
-        max_episode_steps: instead of its own limit.
-        ends_on_success: False lets episodes go on until a limit, whatever it says, for somebody else to judge.
+        options: "pixels" shows images beside the numbers. A "dense" reward is the environment's own; a "sparse" one is
+            1 at a success, which then ends the episode. Cameras are some of its images, by default all of them.
 
     Raises HilserlError where there is no such package or environment, or where it is of another form than these.
     """
 
     is_judged_by_return = True
 
-    def __init__(
-        self,
-        name: str,
-        obs: Literal["state", "pixels"] = "state",
-        reward: Literal["sparse", "dense"] = "dense",
-        image_size: int = 128,
-        cameras: tuple[str, ...] = (),
-        max_episode_steps: int | None = None,
-        ends_on_success: bool = True,
-    ) -> None:
-        if obs not in ("state", "pixels"):
-            raise HilserlError(f"obs={obs!r} does not exist; there is 'state' and 'pixels'.")
+    def __init__(self, name: str, options: EnvOptions | None = None) -> None:
+        options = options or EnvOptions()
         self.name, self.render_mode = name, "rgb_array"
-        self._sparse, self._ends_on_success = reward == "sparse", ends_on_success
+        self._sparse, self._ends_on_success = options.reward == "sparse", options.ends_on_success
         self._form = _form_of(name)
         self.tells_success = any(key in self._form.told for key in _SUCCESS)
-        if self._sparse and ends_on_success and not self.tells_success:
+        if self._sparse and self._ends_on_success and not self.tells_success:
             raise HilserlError(
                 f"{name} does not say what a success is: none of {', '.join(_SUCCESS)} is in its info. "
                 "Take its own reward, --reward dense."
             )
         self._cameras = {leaf.name: leaf for leaf in self._form.images}
-        shots = self._shots_of(obs, cameras)
-        self._env = _made(name, max_episode_steps)
+        shots = self._shots_of(options.obs, options.cameras)
+        self._env = _made(name, options.max_episode_steps)
         if self._env.spec is not None:
             self.return_to_reach = self._env.spec.reward_threshold
         fps = float(self._env.metadata.get("render_fps") or _USUAL_FPS)
@@ -105,7 +92,7 @@ class GymnasiumEnv(InteractiveEnv):
             name,
             StateLayout(self._form.entries),
             ActionLayout(tuple(f"action_{i}" for i in range(self._form.size))),
-            tuple((camera, (image_size, image_size, 3)) for camera in shots),
+            tuple((camera, (options.image_size, options.image_size, 3)) for camera in shots),
             1 / fps,
         )
         self.metadata = {"render_modes": ["rgb_array"] if self._form.draws else [], "render_fps": fps}

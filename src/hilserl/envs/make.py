@@ -1,41 +1,62 @@
-"""What can be trained in: this package's tasks, those of its plug-ins, and any Gymnasium environment."""
-
-from typing import Any
+"""The one factory of environments."""
 
 from hilserl import tasks
+from hilserl.envs.config import EnvConfig
 from hilserl.envs.env import InteractiveEnv
 from hilserl.errors import HilserlError
-
-_OF_TASKS = {"frame": ("world", None), "crop": ({}, None), "randomise": (False,)}
-"""What a foreign environment knows nothing of, and what then means nothing."""
+from hilserl.sim.environment import ManipulationEnv
 
 
 def is_gymnasium_id(name: str) -> bool:
-    """Whether a name is `PACKAGE:ENV_ID`, an environment of another package."""
+    """True if a name is `PACKAGE:ENV_ID`, an environment of another package."""
     return ":" in name
 
 
-def named(name: str) -> str:
-    """The name as it is kept. Raises HilserlError for a task that does not exist and for half a foreign name."""
+def canonical_name(name: str) -> str:
+    """Return the name under which an environment is kept: `pick-cube` is `pick_cube`.
+
+    Raises:
+        HilserlError: No task has this name, or it is only half of `PACKAGE:ENV_ID`.
+    """
     if not is_gymnasium_id(name):
         return tasks.find(name).name
     package, _, env_id = name.partition(":")
     if not package or not env_id:
-        raise HilserlError(f"{name!r} is no environment; expected PACKAGE:ENV_ID, as gymnasium:InvertedPendulum-v5.")
+        raise HilserlError(
+            f"Invalid environment {name!r}: expected PACKAGE:ENV_ID, such as gymnasium:InvertedPendulum-v5."
+        )
     return name
 
 
-def make_env(name: str, **options: Any) -> InteractiveEnv:
-    """The simulated environment of a task, with the options of `ManipulationEnv`, or of another package.
+def make_env(config: EnvConfig) -> InteractiveEnv:
+    """Make the environment of a configuration.
 
-    Raises HilserlError for options that only a task has.
+    Raises:
+        HilserlError: The task does not exist, or the environment does not have an option.
     """
-    if not is_gymnasium_id(name):
-        return tasks.make_env(name, **options)
-    # Imported here, as it takes libraries that a task has no use for.
-    from hilserl.envs.gymnasium_env import GymnasiumEnv
+    # What only some environments need, such as PyAV and the robot's client, is imported when it is needed.
+    if is_gymnasium_id(config.task):
+        from hilserl.envs.gymnasium_env import GymnasiumEnv
 
-    for option, neutral in _OF_TASKS.items():
-        if (value := options.pop(option, neutral[0])) not in neutral:
-            raise HilserlError(f"{name} is an environment of another package: it has no {option}, got {value!r}.")
-    return GymnasiumEnv(name, **options)
+        _check_foreign(config)
+        return GymnasiumEnv(config.task, config)
+    task = tasks.find(config.task)()
+    if config.backend == "sim":
+        return ManipulationEnv(task, config)
+    if config.randomise:
+        raise HilserlError("The scene of a robot cannot be randomised: --randomise needs --env sim.")
+    from hilserl.envs.robot_env import RobotEnv
+
+    return RobotEnv(task, config.robot, config)
+
+
+def _check_foreign(config: EnvConfig) -> None:
+    """Raise HilserlError for settings that only a task has."""
+    if config.backend != "sim":
+        raise HilserlError(f"{config.task} has no arm behind a robot server; choose --env sim.")
+    neutral = {"frame": ("world", None), "crop": ({},), "randomise": (False,)}
+    for option, values in neutral.items():
+        if (value := getattr(config, option)) not in values:
+            raise HilserlError(
+                f"{config.task} is an environment of another package: it has no {option}, got {value!r}."
+            )

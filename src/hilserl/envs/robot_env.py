@@ -5,11 +5,12 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from hilserl.envs.env import SceneSetup
+from hilserl.envs.options import EnvOptions
 from hilserl.envs.robot_scene import RobotScene
 from hilserl.errors import HilserlError
 from hilserl.robot.client.cameras import Camera, open_camera
@@ -23,7 +24,6 @@ from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
 from hilserl.sim.cameras import checked_crops
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl, turned
 from hilserl.sim.panda import FINGER_RANGE_M, TCP_FROM_WRIST_M
-from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.task import Task
 from hilserl.sim.task_env import CONTROL_DT_S, TaskEnv
 from hilserl.sim.teleoperation import ArmTeleoperation
@@ -50,33 +50,24 @@ class RobotEnv(TaskEnv):
     def __init__(
         self,
         task: Task,
-        config: RobotConfig,
-        obs: Literal["state", "pixels"] = "state",
-        reward: Literal["sparse", "dense"] = "sparse",
-        image_size: int = 128,
-        cameras: tuple[str, ...] = (),
-        crop: dict[str, tuple[float, float, float, float]] | None = None,
-        max_episode_steps: int | None = None,
-        ends_on_success: bool = True,
-        frame: FrameName | None = None,
-        render_mode: str | None = None,
-        width: int = 640,
-        height: int = 480,
+        robot: RobotConfig,
+        options: EnvOptions | None = None,
+        *,
         scene_setup: SceneSetup | None = None,
+        render_mode: str | None = None,
+        render_size: tuple[int, int] = (480, 640),
     ) -> None:
-        cameras = cameras or task.cameras
+        options = options or EnvOptions()
         self._setup, self._control = _drivable(task)
-        limits = {"max_episode_steps": max_episode_steps, "ends_on_success": ends_on_success}
-        super().__init__(task, obs, image_size, cameras, frame, **limits)
-        self._config, self._dense = config, reward == "dense"
+        super().__init__(task, options, render_mode, render_size)
+        self._config = robot
         self._scene_setup = scene_setup or SceneSetup(ask_at_the_terminal)
-        self._needs_truth = self._dense or (obs == "state" and bool(task.state))
-        self.render_mode, self._size = render_mode, (height, width)
-        self._image_size, self._crops = image_size, checked_crops(cameras, crop or {})
-        self._client = RobotClient(config.server)
-        self._homing = Homing(self._client, config.reset_speed_m_per_s)
+        self._needs_truth = self._dense or (options.obs == "state" and bool(task.state))
+        self._crops = checked_crops(self._camera_names, options.crop)
+        self._client = RobotClient(robot.server)
+        self._homing = Homing(self._client, robot.reset_speed_m_per_s)
         self._cameras: dict[str, Camera] = {}
-        self._fetchers = ThreadPoolExecutor(len(cameras) + 1, "robot")
+        self._fetchers = ThreadPoolExecutor(len(self._camera_names) + 1, "robot")
         self._scene = RobotScene(task, self._client)
         self._home_m = self._scene.simulation.arm.tcp_position_m
         self._supervision = RobotSupervision(self.teleoperation)
@@ -195,7 +186,7 @@ class RobotEnv(TaskEnv):
         return {"state": self._packed(), **images}
 
     def _picture(self, name: str) -> np.ndarray:
-        return self._cameras[name].read(self._image_size, self._crops.get(name))
+        return self._cameras[name].read(self.options.image_size, self._crops.get(name))
 
     def _packed(self) -> np.ndarray:
         """The state vector."""
@@ -239,7 +230,7 @@ class RobotEnv(TaskEnv):
 
     def render(self) -> np.ndarray:
         """Render the arm as it was measured last, uint8 [height, width, 3]."""
-        return self._scene.image(*self._size)
+        return self._scene.image(*self._render_size)
 
     def timing(self) -> dict[str, float]:
         """How well the last steps kept time, in milliseconds, and how many were late by a whole step."""
@@ -296,10 +287,21 @@ class RobotSupervision:
         return bool(self._known()["harm"])
 
 
-def make_robot_env(task: type[Task], **options: Any) -> RobotEnv:
-    """The environment of a task behind a robot server; the options are those of `RobotConfig` and `RobotEnv`."""
-    robot = {key: options.pop(key) for key in RobotConfig.__dataclass_fields__ if key in options}
-    return RobotEnv(task(), RobotConfig(**robot), **options)
+def make_robot_env(
+    task: type[Task], *, render_mode: str | None = None, width: int = 640, height: int = 480, **settings: Any
+) -> RobotEnv:
+    """Make the environment of a task behind a robot server, as `gymnasium.make` does.
+
+    Args:
+        task: The task's class.
+        render_mode: "rgb_array" or None.
+        width: Width of what `render` returns, in pixels.
+        height: Height of what `render` returns, in pixels.
+        settings: Those of `RobotConfig` and `EnvOptions`.
+    """
+    robot = {name: settings.pop(name) for name in RobotConfig.__dataclass_fields__ if name in settings}
+    size = height, width
+    return RobotEnv(task(), RobotConfig(**robot), EnvOptions(**settings), render_mode=render_mode, render_size=size)
 
 
 def ask_at_the_terminal() -> None:

@@ -12,7 +12,7 @@ from mujoco.studio import messages, plugin
 from hilserl import tasks
 from hilserl.data.episodes import read_episode
 from hilserl.data.step import Step
-from hilserl.envs import make as world
+from hilserl.envs.make import is_gymnasium_id
 from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console.console import TICKS_PER_STEP, Console
@@ -32,7 +32,7 @@ _KEYS = (
 _LAST_PICTURE_S = 0.8
 
 
-_ENDLESS = {"max_episode_steps": 10**9, "ends_on_success": False}
+_ENDLESS_STEPS = 10**9
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,20 @@ class Projector:
         if not self._paths:
             raise HilserlError(f"There are no recorded episodes (*.parquet) in {folder}.")
         _, spec = read_episode(self._paths[0])
-        if world.is_gymnasium_id(spec.task):
+        if is_gymnasium_id(spec.task):
             raise HilserlError(
                 f"The episodes in {folder} are of {spec.task}, whose scene nobody here can put back as it was; "
                 "`hilserl eval RUN_DIR --video FILM` films a policy."
             )
         # Of what the world was drawn with, only the seed is recorded; which of the two it was shows in the motion.
         self._envs = [
-            tasks.make_env(spec.task, frame=frame_of(spec), randomise=randomise, **_ENDLESS)
+            tasks.make_sim_env(
+                spec.task,
+                frame=frame_of(spec),
+                randomise=randomise,
+                max_episode_steps=_ENDLESS_STEPS,
+                ends_on_success=False,
+            )
             for randomise in (False, True)
         ]
         self._wishes = _Wishes()

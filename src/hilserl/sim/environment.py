@@ -1,14 +1,13 @@
 """The simulated environment of a task."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from hilserl.errors import HilserlError
+from hilserl.envs.options import EnvOptions
 from hilserl.sim.arm import Arm
 from hilserl.sim.cameras import Cameras, checked_crops
 from hilserl.sim.randomisation import Randomiser
-from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.scene import OVERVIEW
 from hilserl.sim.scene_view import SimulatedScene
 from hilserl.sim.simulation import Simulation
@@ -20,41 +19,27 @@ from hilserl.sim.teleoperation import ArmTeleoperation, motion_towards
 class ManipulationEnv(TaskEnv):
     """Simulated arms; time passes in `step` alone.
 
-    `crop` narrows a camera's view to (top, left, height, width), in fractions of it. `randomise` draws looks, light,
-    cameras and the objects' physics anew at each reset.
+    `options.randomise` draws looks, light, cameras and the objects' physics at every reset.
     """
 
     def __init__(
         self,
         task: Task,
-        obs: Literal["state", "pixels"] = "state",
-        reward: Literal["sparse", "dense"] = "sparse",
-        image_size: int = 128,
-        cameras: tuple[str, ...] = (),
-        crop: dict[str, tuple[float, float, float, float]] | None = None,
-        randomise: bool = False,
-        max_episode_steps: int | None = None,
-        ends_on_success: bool = True,
-        frame: FrameName | None = None,
+        options: EnvOptions | None = None,
+        *,
         render_mode: str | None = None,
-        width: int = 640,
-        height: int = 480,
+        render_size: tuple[int, int] = (480, 640),
     ) -> None:
-        cameras = cameras or task.cameras
-        limits = {"max_episode_steps": max_episode_steps, "ends_on_success": ends_on_success}
-        super().__init__(task, obs, image_size, cameras, frame, **limits)
-        if reward not in ("sparse", "dense"):
-            raise HilserlError(f"reward={reward!r} does not exist; there is 'sparse' and 'dense'.")
-        self.render_mode = render_mode
-        self._size, self._dense = (height, width), reward == "dense"
+        options = options or EnvOptions()
+        super().__init__(task, options, render_mode, render_size)
         self.simulation = Simulation(scene_of(task), CONTROL_DT_S, task.arms)
-        self._randomiser = Randomiser(self.simulation.model, task.randomisation, task.arms) if randomise else None
-        self._cameras = Cameras(self.simulation.model)
+        model = self.simulation.model
+        self._randomiser = Randomiser(model, task.randomisation, task.arms) if options.randomise else None
+        self._cameras = Cameras(model)
         self._scene = SimulatedScene(self.simulation, self._cameras)
         self._supervision = TaskSupervision(task, self.simulation, self.teleoperation)
-        model = self.simulation.model
         seen = {model.camera(number).name for number in range(model.ncam)} - {OVERVIEW.name}
-        self._crops = checked_crops(cameras, crop or {}, seen)
+        self._crops = checked_crops(self._camera_names, options.crop, seen)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -108,7 +93,7 @@ class ManipulationEnv(TaskEnv):
 
     def render(self) -> np.ndarray:
         """Render the scene for people, uint8 [height, width, 3]."""
-        return self._scene.image(*self._size)
+        return self._scene.image(*self._render_size)
 
     def close(self) -> None:
         """Release the cameras' OpenGL contexts."""

@@ -6,16 +6,15 @@ actions).
 """
 
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import mujoco
 import numpy as np
 
 from hilserl.data.spec import ExperienceSpec, StateEntry, entry
+from hilserl.envs.options import FrameName
 from hilserl.errors import unknown
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, rotation_matrix
-
-FrameName = Literal["world", "tool"]
 
 _GRIPPER = (entry("gripper_width_m", 1, 0.04, 0.04), entry("gripper_command", 1))
 

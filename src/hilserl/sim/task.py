@@ -9,9 +9,9 @@ import mujoco
 import numpy as np
 
 from hilserl.data.spec import StateEntry
+from hilserl.envs.options import FrameName
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.randomisation import Randomisation
-from hilserl.sim.reference_frame import FrameName
 from hilserl.sim.scene import FRONT, VIEWS, WRIST, CameraView, world
 from hilserl.sim.simulation import Simulation
 

@@ -2,16 +2,15 @@
 
 import math
 from abc import abstractmethod
-from typing import Literal
 
 import numpy as np
 
 from hilserl.data.spec import ExperienceSpec, StateLayout
 from hilserl.envs.env import InteractiveEnv
+from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 from hilserl.sim.control import action_layout
-from hilserl.sim.reference_frame import ArmView, FrameName
-from hilserl.sim.simulation import Simulation
+from hilserl.sim.reference_frame import ArmView
 from hilserl.sim.task import Task
 from hilserl.sim.teleoperation import ArmTeleoperation
 
@@ -29,44 +28,33 @@ def steps_of(seconds: float) -> int:
 
 
 class TaskEnv(InteractiveEnv):
-    """The arms of one task. An action is numbers in [-1, 1], named in `experience.action` (`sim/control.py` says what
-    they do: by default [dx, dy, dz, gripper]); a gripper closes at -1 and opens at +1.
+    """An environment of one task's arms, simulated or real.
 
-    A step moves the target from the *measured* tool pose by the scaled action, keeps it in the workspace, and lasts
-    0.1 s. An episode is terminated by success and truncated by the task's time limit.
+    An action is numbers in [-1, 1], named in `experience.action`: by default [dx, dy, dz, gripper], and in general what
+    `sim/control.py` says. A gripper closes at -1 and opens at +1. A step moves the target from the *measured* tool pose
+    by the scaled action, keeps it in the workspace, and lasts 0.1 s. Success terminates an episode and the task's time
+    limit truncates it.
 
-    `obs="state"` adds the objects' true state to the state vector; `obs="pixels"` shows `cameras` instead, each
-    `image_size` pixels high and wide. `frame` says along whose axes the arms are seen and moved (`sim/frames.py`);
-    objects stay in the world's. Without `cameras` or `frame` they are the task's own. `max_episode_steps` replaces the
-    task's time limit; with `ends_on_success=False` only that limit ends an episode.
+    Args:
+        task: The task.
+        options: Of observation, reward and limits; without cameras or a frame they are the task's own.
+        render_mode: "rgb_array" or None.
+        render_size: Height and width of what `render` returns, in pixels.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_DT_S)}  # noqa: RUF012 (Gymnasium's own)
-    simulation: Simulation
-    """What is to be seen; of a real arm it is a drawing, in which nothing moves by itself."""
 
-    def __init__(
-        self,
-        task: Task,
-        obs: Literal["state", "pixels"],
-        image_size: int,
-        cameras: tuple[str, ...],
-        frame: FrameName | None,
-        *,
-        max_episode_steps: int | None,
-        ends_on_success: bool,
-    ) -> None:
-        if obs not in ("state", "pixels"):
-            raise HilserlError(f"obs={obs!r} does not exist; there is 'state' and 'pixels'.")
-        self.task = task
-        self._max_steps = task.max_episode_steps if max_episode_steps is None else max_episode_steps
-        self._ends_on_success = ends_on_success
+    def __init__(self, task: Task, options: EnvOptions, render_mode: str | None, render_size: tuple[int, int]) -> None:
+        self.task, self.options, self.render_mode = task, options, render_mode
+        self._render_size, self._dense = render_size, options.reward == "dense"
+        self._max_steps = task.max_episode_steps if options.max_episode_steps is None else options.max_episode_steps
         self._steps = 0
-        self._arms = tuple(ArmView(arm, frame or task.frame) for arm in task.arms)
+        self._arms = tuple(ArmView(arm, options.frame or task.frame) for arm in task.arms)
         entries = tuple(entry for arm in self._arms for entry in arm.entries)
-        layout = StateLayout(entries + (task.state if obs == "state" else ()))
-        shape = (image_size, image_size, 3)
-        images = tuple((name, shape) for name in cameras) if obs == "pixels" else ()
+        layout = StateLayout(entries + (task.state if options.obs == "state" else ()))
+        shape = (options.image_size, options.image_size, 3)
+        self._camera_names = options.cameras or task.cameras
+        images = tuple((name, shape) for name in self._camera_names) if options.obs == "pixels" else ()
         self.experience = ExperienceSpec(task.name, layout, action_layout(task.arms), images, CONTROL_DT_S)
         self._teleoperation = ArmTeleoperation(self._arms, self.experience.action, self._tcp_positions_m)
         bound = _STATE_BOUND * layout.scale
@@ -87,7 +75,7 @@ class TaskEnv(InteractiveEnv):
     def _ends(self, *, success: bool) -> tuple[bool, bool]:
         """Whether the step just done ends the episode: terminated, truncated."""
         self._steps += 1
-        terminated = success and self._ends_on_success
+        terminated = success and self.options.ends_on_success
         return terminated, not terminated and self._steps >= self._max_steps
 
     def _begin(self) -> None:

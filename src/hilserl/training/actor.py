@@ -11,6 +11,7 @@ import numpy as np
 from hilserl.agents.agent import act
 from hilserl.data.step import Observation
 from hilserl.envs.env import InteractiveEnv, require_supervision
+from hilserl.envs.make import make_env
 from hilserl.errors import EnvUnavailableError
 from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
@@ -19,7 +20,7 @@ from hilserl.operators.simulated import SimulatedOperator
 from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.rollout.rollout import Rollout, Subscriber
 from hilserl.rollout.timers import Stopwatch
-from hilserl.training.config import TrainConfig, make_acting_env
+from hilserl.training.config import TrainConfig
 from hilserl.training.local_learner import LearnerEndpoint
 
 _ACTING_KEYS = 2
@@ -42,10 +43,7 @@ class ActorLoop:
         value: Callable[[Observation, np.ndarray], float] | None = None,
     ) -> None:
         self._config, self._trouble = config, ""
-        shaped = "dense" if config.reward == "dense" else "sparse"
-        self.env = make_acting_env(
-            config, reward=shaped, cameras=config.recorded_cameras, ends_on_success=not config.judged
-        )
+        self.env = make_env(config.acting_env)
         self._judge = make_reward_fn(config.reward, config.classifier, self.env.experience)
         self.station = self._open_station(report, value)
         self.operator = self.station.operator if self.station else _unattended(config, self.env)

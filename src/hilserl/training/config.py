@@ -11,17 +11,14 @@ import tyro
 from hilserl import tasks
 from hilserl.agents.agent import AgentConfig
 from hilserl.data.spec import ExperienceSpec
-from hilserl.envs import make as world
-from hilserl.envs.config import Where
-from hilserl.envs.env import InteractiveEnv
+from hilserl.envs.config import EnvConfig
+from hilserl.envs.make import canonical_name, is_gymnasium_id
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.sim.reference_frame import FrameName
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 
 _FOREIGN: dict[str, object] = {
-    "cameras": (),
     "reward": "dense",
     "max_env_steps": 20_000,
     "eval_every": 1_000,
@@ -37,24 +34,12 @@ OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 class TrainConfig:
     """A training run, whole: together with the code and the machine's arithmetic it decides every number."""
 
-    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+    env: EnvConfig
+    """The environment; evaluations, and demonstrations that the learner makes for itself, are simulated."""
     algorithm: AlgorithmName = "rlpd"
     """What learns: soft actor-critic from demonstrations, interventions and experience (with an operator that is
     HIL-SERL), the same from experience alone, behaviour cloning of demonstrations and then of interventions, or of
     demonstrations alone, which does nothing in the environment."""
-    obs: Literal["state", "pixels"] = "pixels"
-    """What the policy sees beside proprioception: camera images, or the objects' true state."""
-    cameras: tuple[str, ...] = ("front", "wrist")
-    image_size: int = 128
-    """Height and width of what each camera gives."""
-    crop: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
-    """A narrower view by camera: top, left, height and width as fractions of the whole."""
-    frame: FrameName = "world"
-    """Along whose axes the policy sees and moves the tool: the world's, or the tool's own, from where it began."""
-    randomise: bool = False
-    """Draw looks, light, camera poses and the objects' size, mass and friction anew for every episode."""
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    """Where the actor acts; the learner's evaluations, and demonstrations it makes for itself, are simulated."""
     operator: OperatorName = "scripted"
     """Who watches and takes over: a simulated person, a person at the console, perhaps with a device, or nobody."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
@@ -97,6 +82,31 @@ class TrainConfig:
     simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
     """The simulated operator's hands and judgement."""
 
+    @property
+    def task(self) -> str:
+        """The task's name, or `PACKAGE:ENV_ID`."""
+        return self.env.task
+
+    @property
+    def acting_env(self) -> EnvConfig:
+        """The environment that the actor acts in."""
+        return dataclasses.replace(
+            self.env,
+            cameras=self.recorded_cameras,
+            reward="dense" if self.reward == "dense" else "sparse",
+            ends_on_success=not self.judged,
+        )
+
+    @property
+    def simulated_env(self) -> EnvConfig:
+        """The environment of evaluations."""
+        return dataclasses.replace(self.env, backend="sim")
+
+    @property
+    def recorded_env(self) -> EnvConfig:
+        """The simulated environment of the learner's own demonstrations."""
+        return dataclasses.replace(self.simulated_env, cameras=self.recorded_cameras)
+
     def __post_init__(self) -> None:
         at_least_one = ("cloning_updates", "max_env_steps", "eval_every", "eval_episodes", "final_eval_episodes")
         for name in (*at_least_one, "keep_checkpoints"):
@@ -108,19 +118,19 @@ class TrainConfig:
         for name in ("max_minutes", "actor_hz", "max_update_steps_per_env_step"):
             if getattr(self, name) <= 0:
                 raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
-        if world.is_gymnasium_id(self.task):
+        if is_gymnasium_id(self.task):
             self._check_foreign()
         if (self.reward == "classifier") != (self.classifier is not None):
             raise HilserlError(
                 f"--reward classifier and --classifier FILE go together, got reward {self.reward!r} and classifier "
                 f"{str(self.classifier)!r}."
             )
-        if self.reward == "classifier" and self.obs != "pixels":
+        if self.reward == "classifier" and self.env.obs != "pixels":
             raise HilserlError("A classifier judges camera images: --reward classifier needs --obs pixels.")
-        if cropped := sorted(set(self.crop) & set(self._reward_cameras)):
+        if cropped := sorted(set(self.env.crop) & set(self._reward_cameras)):
             raise HilserlError(
                 f"The classifier judges the whole view of its cameras, which are {', '.join(self._reward_cameras)}; "
-                f"--crop narrows {', '.join(cropped)}."
+                f"--env.crop narrows {', '.join(cropped)}."
             )
         if self.reward == "human" and self.operator == "none":
             raise HilserlError("--reward human needs an operator who says what a success is, got --operator none.")
@@ -154,7 +164,7 @@ class TrainConfig:
     @property
     def _seen_cameras(self) -> tuple[str, ...]:
         """What the policy sees; none named is what the task shows, or all that another package's environment does."""
-        return self.cameras or (() if world.is_gymnasium_id(self.task) else tasks.find(self.task).cameras)
+        return self.env.cameras or (() if is_gymnasium_id(self.task) else tasks.find(self.task).cameras)
 
     @property
     def recorded_cameras(self) -> tuple[str, ...]:
@@ -176,7 +186,8 @@ class TrainConfig:
 
 
 CHANGEABLE_ON_RESUME = (
-    "where",
+    "env.backend",
+    "env.robot",
     "operator",
     "console",
     "classifier",
@@ -194,10 +205,12 @@ def preset(task: str) -> TrainConfig:
     Raises:
         HilserlError: the task does not exist, or its preset names a setting that does not.
     """
-    if world.is_gymnasium_id(task):
-        return with_settings(TrainConfig(world.named(task), obs="state", operator="none", demonstrations=0), _FOREIGN)
+    if is_gymnasium_id(task):
+        env = EnvConfig(task=canonical_name(task))
+        return with_settings(TrainConfig(env, operator="none", demonstrations=0), _FOREIGN)
     entry = tasks.find(task)
-    return with_settings(TrainConfig(entry.name, cameras=entry.cameras, frame=entry.frame), entry.preset.settings)
+    env = EnvConfig(task=entry.name, obs="pixels", cameras=entry.cameras, frame=entry.frame)
+    return with_settings(TrainConfig(env), entry.preset.settings)
 
 
 _Config = TypeVar("_Config")
@@ -222,24 +235,3 @@ def with_settings(config: _Config, settings: Mapping[str, object]) -> _Config:
             changes[first] = value
     changes |= {first: with_settings(getattr(config, first), rest) for first, rest in inner.items()}
     return dataclasses.replace(cast("Any", config), **changes)
-
-
-def make_env(config: TrainConfig, **changes: Any) -> InteractiveEnv:
-    """The simulated environment of a run, but for the options of `ManipulationEnv` that are named."""
-    return world.make_env(config.task, **(_options(config) | changes))
-
-
-def make_acting_env(config: TrainConfig, **changes: Any) -> InteractiveEnv:
-    """The environment that a run acts in, but for the options that are named."""
-    return config.where.open(config.task, **(_options(config) | changes))
-
-
-def _options(config: TrainConfig) -> dict[str, Any]:
-    return {
-        "obs": config.obs,
-        "cameras": config.cameras,
-        "image_size": config.image_size,
-        "crop": config.crop,
-        "frame": config.frame,
-        "randomise": config.randomise,
-    }

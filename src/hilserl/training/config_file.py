@@ -13,6 +13,15 @@ from hilserl.errors import HilserlError, unknown
 from hilserl.training.config import TrainConfig
 
 RENAMED_SETTINGS: dict[str, str] = {
+    "task": "env.task",
+    "obs": "env.obs",
+    "cameras": "env.cameras",
+    "image_size": "env.image_size",
+    "crop": "env.crop",
+    "frame": "env.frame",
+    "randomise": "env.randomise",
+    "where.env": "env.backend",
+    "where.robot": "env.robot",
     "rounds_per_step": "update_steps_per_env_step",
     "max_rounds_per_step": "max_update_steps_per_env_step",
     "person": "simulated_operator",
@@ -26,6 +35,9 @@ RENAMED_SETTINGS: dict[str, str] = {
     "agent.averaging_rate": "agent.ema_rate",
 }
 """Old names of settings, as dotted paths, with their names today; files of earlier versions have the old ones."""
+
+_DEFAULTS_OF_EARLIER_VERSIONS: dict[str, Any] = {"obs": "pixels", "cameras": ["front", "wrist"], "frame": "world"}
+"""What a setting that is absent meant in files that have no `env`."""
 
 
 def to_json(config: TrainConfig) -> str:
@@ -47,7 +59,10 @@ def from_json(text: str | bytes) -> TrainConfig:
         raise HilserlError(f"Not a configuration: {error}") from error
     if not isinstance(values, dict):
         raise HilserlError(f"Not a configuration: expected a JSON object, got {type(values).__name__}.")
+    if "task" in values:
+        values = _DEFAULTS_OF_EARLIER_VERSIONS | values
     _rename(values)
+    values.setdefault("env", {})
     _check_names(TrainConfig, values, "")
     try:
         return msgspec.convert(values, TrainConfig, dec_hook=_decode)
@@ -73,9 +88,15 @@ def load_config(path: Path) -> TrainConfig:
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> dict[str, tuple[Any, Any]]:
-    """Return the top-level settings in which two configurations differ."""
-    pairs = {f.name: (getattr(old, f.name), getattr(new, f.name)) for f in dataclasses.fields(TrainConfig)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    """Return the settings in which two configurations differ: those of the environment one by one, the others whole."""
+    ours, theirs = _flat(old), _flat(new)
+    return {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
+
+
+def _flat(config: TrainConfig) -> dict[str, Any]:
+    whole = {each.name: getattr(config, each.name) for each in dataclasses.fields(config)}
+    env = whole.pop("env")
+    return {f"env.{each.name}": getattr(env, each.name) for each in dataclasses.fields(env)} | whole
 
 
 def _rename(values: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Step
-from hilserl.envs import make as world
+from hilserl.envs.make import is_gymnasium_id
 from hilserl.operators.console.messages import Curve
 from hilserl.operators.console.session import PanelReport
 from hilserl.runs.metrics import RECENT_EPISODES, RunCounters
@@ -27,7 +27,7 @@ class Dashboard:
         self, tally: RunCounters, learner: Callable[[], LearnerFacts], where: Callable[[], str], config: TrainConfig
     ) -> None:
         self._tally, self._learner, self._where, self._judged = tally, learner, where, config.judged
-        self._by_return = world.is_gymnasium_id(config.task)
+        self._by_return = is_gymnasium_id(config.task)
         self._episodes: deque[tuple[int, float, float, float]] = deque(maxlen=_KEPT_EPISODES)
         self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
         self._moments: deque[float] = deque()

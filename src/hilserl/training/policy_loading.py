@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from hilserl.envs.config import Where
+from hilserl.envs.config import BackendConfig
 from hilserl.envs.env import InteractiveEnv
+from hilserl.envs.make import make_env
 from hilserl.rollout.evaluation import Player
 from hilserl.runs.checkpoint import choose, load_checkpoint
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.config import TrainConfig, make_acting_env
+from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import load_config
 
 
@@ -24,17 +24,39 @@ class LoadedPolicy:
     env: InteractiveEnv
 
 
-def load_policy(run: RunDir, checkpoint: str = "best", where: Where | None = None, **changes: Any) -> LoadedPolicy:
-    """The policy of a checkpoint (`best`, `last` or a step) and its environment, but for the options that are named.
+def load_policy(
+    run: RunDir,
+    checkpoint: str = "best",
+    backend: BackendConfig | None = None,
+    *,
+    randomise: bool | None = None,
+    max_episode_steps: int | None = None,
+) -> LoadedPolicy:
+    """Load the policy of a run and make an environment of its task.
 
-    `where` is the simulation unless told otherwise, wherever the run acted. Raises HilserlError saying what exists.
+    Args:
+        run: The run's directory.
+        checkpoint: `best`, `last` or a step.
+        backend: What the environment acts in, wherever the run acted; by default the simulation.
+        randomise: Instead of the run's own setting; a robot's scene is not randomised by default.
+        max_episode_steps: Instead of the task's own limit.
+
+    Raises:
+        HilserlError: The run or the checkpoint does not exist; the message names what does.
     """
     run.require()
-    config, where = load_config(run.config), where or Where()
+    config, backend = load_config(run.config), backend or BackendConfig()
     path = choose(run.checkpoints, checkpoint)
-    if where.env == "robot":
-        # What was learned in scenes drawn anew is to do in the one that is there.
-        changes = {"randomise": False, **changes}
-    env = make_acting_env(replace(config, where=where), **changes)
+    if randomise is None:
+        randomise = config.env.randomise and backend.backend == "sim"
+    env = make_env(
+        replace(
+            config.env,
+            backend=backend.backend,
+            robot=backend.robot,
+            randomise=randomise,
+            max_episode_steps=max_episode_steps,
+        )
+    )
     agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
     return LoadedPolicy(config, path, Player.of(agent), env)

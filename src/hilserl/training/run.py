@@ -14,8 +14,8 @@ from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.episodes import write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
-from hilserl.envs import make as world
 from hilserl.envs.env import InteractiveEnv
+from hilserl.envs.make import is_gymnasium_id, make_env
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 from hilserl.rewards.reward_fn import make_reward_fn
@@ -28,7 +28,7 @@ from hilserl.runs.metrics import MetricsLog, Progress, RunCounters, drop_torn_li
 from hilserl.runs.plots import plot_cloning, plot_curve
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig, make_env
+from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig
 from hilserl.training.config_file import differences, load_config, save_config
 from hilserl.training.learner import Learner
 
@@ -88,9 +88,7 @@ def demonstrations(config: TrainConfig, folder: RunDir, spec: ExperienceSpec) ->
         if not folder.demonstrations.exists():
             part = folder.demonstrations.with_name(".demonstrations.part")
             judge = make_reward_fn(config.reward, config.classifier, spec) if config.reward == "classifier" else None
-            with contextlib.closing(
-                make_env(config, cameras=config.recorded_cameras, ends_on_success=judge is None)
-            ) as env:
+            with contextlib.closing(make_env(replace(config.recorded_env, ends_on_success=judge is None))) as env:
                 record_demonstrations(
                     env, part, config.demonstrations, config.seed, config.simulated_operator, judge=judge
                 )
@@ -115,9 +113,7 @@ class Run:
         self.restored: list[EpisodeSummary] = self._restore()
         self.log = MetricsLog(folder.metrics)
         self._next_eval = self._eval_after(self.tally.env_steps)
-        self.progress = Progress(
-            config.task, self.tally, config.max_env_steps, by_return=world.is_gymnasium_id(config.task)
-        )
+        self.progress = Progress(config.task, self.tally, config.max_env_steps, by_return=is_gymnasium_id(config.task))
 
     def close(self) -> None:
         """Lets everything go; by the thread that evaluated."""
@@ -289,7 +285,7 @@ class Run:
     def _judging(self) -> InteractiveEnv:
         """The environment of evaluations, made by the thread that evaluates: OpenGL wants it so."""
         if self._env is None:
-            self._env = make_env(self.config)
+            self._env = make_env(self.config.simulated_env)
         return self._env
 
     def keep(self) -> None:
@@ -318,7 +314,7 @@ class Run:
         result = {
             "task": config.task,
             "algorithm": config.algorithm,
-            "obs": config.obs,
+            "obs": config.env.obs,
             "seed": config.seed,
             "ended": reason,
             "env_steps": tally.env_steps,

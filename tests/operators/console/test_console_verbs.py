@@ -22,7 +22,7 @@ from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.task_env import CONTROL_DT_S
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from tests.support.console_page import chromium, open_page, press_until, wait_until
 from tests.support.loopback import free_port
 from tests.support.robot_rig import ask, running_robot_server
@@ -168,7 +168,7 @@ def test_a_demonstration_is_recorded_by_pressing_keys_and_training_takes_it(tmp_
         page.keyboard.down("j")
         wait_until(lambda: verb.has_ended, "the cube is lifted and the recording ends by itself", page)
         assert verb.end() == 0, verb.errors
-    env = make_env("pick_cube", obs="state")
+    env = make_sim_env("pick_cube", obs="state")
     (steps,) = read_episodes(folder, env.experience)
     assert steps[-1].success
     assert steps[-1].terminated
@@ -218,7 +218,7 @@ def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_pat
         wait_until(lambda: verb.has_ended, "the run has ended")
         assert verb.end() == 0, verb.errors
         prior = verb.told["prior"]
-    env = make_env("pick_cube", obs="state")
+    env = make_sim_env("pick_cube", obs="state")
     episodes = list(read_episodes(run.episodes, env.experience))
     demonstrations = read_episodes(run.demonstrations, env.experience)
     env.close()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 from hilserl.operators.devices import gamepad, spacemouse
 from hilserl.operators.devices.axis_mapping import ControlMapping
@@ -81,21 +82,21 @@ class Said:
 
 @pytest.fixture(scope="module", params=["world", "tool"])
 def turning(request: pytest.FixtureRequest) -> Iterator[ManipulationEnv]:
-    env = ManipulationEnv(Turning(), frame=request.param)
+    env = ManipulationEnv(Turning(), EnvOptions(frame=request.param))
     yield env
     env.close()
 
 
 @pytest.fixture(scope="module", params=["world", "tool"])
 def pressing(request: pytest.FixtureRequest) -> Iterator[ManipulationEnv]:
-    env = ManipulationEnv(Pressing(), frame=request.param)
+    env = ManipulationEnv(Pressing(), EnvOptions(frame=request.param))
     yield env
     env.close()
 
 
 @pytest.fixture(scope="module", params=["world", "tool"])
 def both(request: pytest.FixtureRequest) -> Iterator[ManipulationEnv]:
-    env = ManipulationEnv(Both(), frame=request.param)
+    env = ManipulationEnv(Both(), EnvOptions(frame=request.param))
     yield env
     env.close()
 

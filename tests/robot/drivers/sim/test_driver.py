@@ -8,7 +8,7 @@ from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError, Load, Mode
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.poses import angle_rad
-from hilserl.tasks import make_env
+from hilserl.tasks import make_sim_env
 from tests.support.arms import pose_at, run, sim_arm
 from tests.support.robot_rig import HOME
 
@@ -97,7 +97,7 @@ def test_sim_arm_joint_reset_ends_at_its_posture() -> None:
 
 
 def test_sim_arm_scene_begins_as_the_environment_s_episode() -> None:
-    arm, env = sim_arm(), make_env("pick_cube")
+    arm, env = sim_arm(), make_sim_env("pick_cube")
     env.reset(seed=7)
     run(arm, 0.1)
     arm.reset_scene(7, home=True)

@@ -1,0 +1,114 @@
+"""The registry of tasks, here and with Gymnasium."""
+
+import functools
+import importlib.metadata
+import inspect
+from pathlib import Path
+
+import gymnasium
+from typing_extensions import Unpack
+
+from hilserl.envs.options import EnvOptions, EnvOptionValues
+from hilserl.errors import HilserlError, unknown
+from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.task import Task
+
+PLUG_INS = "hilserl.tasks"
+"""Entry-point group in which another package names its tasks."""
+_TASKS: dict[str, type[Task]] = {}
+
+
+def register(task: type[Task]) -> type[Task]:
+    """Register a task by its name, here and with Gymnasium.
+
+    Raises:
+        HilserlError: Another task has this name.
+    """
+    if task.name in _TASKS:
+        raise HilserlError(f"A task named {task.name!r} exists already: {_TASKS[task.name].__qualname__}.")
+    _TASKS[task.name] = task
+    announce(task.name)
+    # The entry point is a text, since tasks do not import robots.
+    gymnasium.register(
+        gymnasium_id(task.name, "Franka"),
+        entry_point="hilserl.envs.robot_env:make_robot_env",
+        kwargs={"task": task},
+    )
+    return task
+
+
+def announce(name: str) -> None:
+    """Register a name with Gymnasium; its task may be loaded later."""
+    if gymnasium_id(name) not in gymnasium.registry:
+        gymnasium.register(gymnasium_id(name), entry_point="hilserl.tasks.registry:make_sim_env", kwargs={"name": name})
+
+
+@functools.cache
+def _load_plug_ins() -> None:
+    """Register other packages' tasks; raise HilserlError naming package and entry point if one is broken."""
+    for point in importlib.metadata.entry_points(group=PLUG_INS):
+        package = point.dist.name if point.dist else "an unnamed package"
+        what = f"The entry point {point.name!r} ({PLUG_INS}) of {package}, {point.value},"
+        try:
+            task = point.load()
+        except Exception as error:
+            raise HilserlError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
+        if not (isinstance(task, type) and issubclass(task, Task)):
+            raise HilserlError(f"{what} is {task!r}; expected a class derived from hilserl.sim.task.Task.")
+        if task.name != point.name:
+            raise HilserlError(f"{what} is a task named {task.name!r}; the two names must be the same.")
+        if _TASKS.get(task.name) is not task:
+            register(task)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all tasks, other packages' among them, sorted."""
+    _load_plug_ins()
+    return tuple(sorted(_TASKS))
+
+
+def find(name: str) -> type[Task]:
+    """Return the task of a name; `pick-cube` is `pick_cube`.
+
+    Raises:
+        HilserlError: No task has this name; the message names the nearest.
+    """
+    _load_plug_ins()
+    task = _TASKS.get(name.replace("-", "_"))
+    if task is None:
+        raise unknown("task", name, _TASKS)
+    return task
+
+
+def make_sim_env(
+    name: str,
+    *,
+    render_mode: str | None = None,
+    width: int = 640,
+    height: int = 480,
+    **options: Unpack[EnvOptionValues],
+) -> ManipulationEnv:
+    """Make the simulated environment of a task, as `gymnasium.make` does.
+
+    Args:
+        name: The task's name.
+        render_mode: "rgb_array" or None.
+        width: Width of what `render` returns, in pixels.
+        height: Height of what `render` returns, in pixels.
+        options: Those of `EnvOptions`.
+    """
+    return ManipulationEnv(find(name)(), EnvOptions(**options), render_mode=render_mode, render_size=(height, width))
+
+
+def picture_of(task: type[Task]) -> Path | None:
+    """Return the small image beside the file in which a task is written; None if it has none."""
+    picture = Path(inspect.getfile(task)).parent / "pictures" / f"{task.name}.png"
+    return picture if picture.exists() else None
+
+
+def gymnasium_id(name: str, robot: str = "") -> str:
+    """Return a task's Gymnasium id.
+
+    `pick_cube` is `hilserl/PickCube-v0` and, behind a robot server, `hilserl/FrankaPickCube-v0`.
+    """
+    return f"hilserl/{robot}{''.join(word.capitalize() for word in name.split('_'))}-v0"
