@@ -43,7 +43,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=100)
     arguments = parser.parse_args()
 
-    env = hilserl.make_env("pick_cube", obs="state")
+    env = hilserl.make_env(hilserl.EnvConfig(task="pick_cube"))
     writer = EpisodeWriter(arguments.out, env.experience)
     rollout = Rollout(env, env.experience, PatientOperator(env), [writer], seed=0, stream="example")
     policy = hold_still(env.experience.action.size)

@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hilserl.data.spec import ExperienceSpec, entry
     from hilserl.data.step import Step
+    from hilserl.envs.config import EnvConfig
+    from hilserl.envs.make import make_env
     from hilserl.errors import HilserlError
     from hilserl.operators.operator import Operator
     from hilserl.operators.takeover import Intent as OperatorIntent
     from hilserl.runs.run_dir import RunDir, read_episodes
     from hilserl.sim.task import Task, TaskPreset
-    from hilserl.tasks import make_env
     from hilserl.training.config import TrainConfig, preset
     from hilserl.training.policy_loading import load_policy
     from hilserl.training.trainer import train
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = version("hilserl")
 
 __all__ = [
+    "EnvConfig",
     "ExperienceSpec",
     "HilserlError",
     "Operator",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _SOURCES = {
+    "EnvConfig": "envs.config:EnvConfig",
     "ExperienceSpec": "data.spec:ExperienceSpec",
     "HilserlError": "errors:HilserlError",
     "Operator": "operators.operator:Operator",
@@ -65,7 +68,7 @@ _SOURCES = {
     "TrainConfig": "training.config:TrainConfig",
     "entry": "data.spec:entry",
     "load_policy": "training.policy_loading:load_policy",
-    "make_env": "tasks:make_env",
+    "make_env": "envs.make:make_env",
     "preset": "training.config:preset",
     "read_episodes": "runs.run_dir:read_episodes",
     "train": "training.trainer:train",
