@@ -18,7 +18,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     policy = hilserl.load_policy(hilserl.RunDir(arguments.run_dir), arguments.checkpoint)
-    print(f"{policy.config.task} from {policy.config.obs}, checkpoint {policy.checkpoint.name}")
+    print(f"{policy.config.task} from {policy.config.env.obs}, checkpoint {policy.checkpoint.name}")
     for seed in range(arguments.episodes):
         observation, _ = policy.env.reset(seed=seed)
         done, steps, success = False, 0, False

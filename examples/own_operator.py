@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 import hilserl
+from hilserl.envs.env import Supervision, require_supervision
 from hilserl.operators.takeover import GripperRequest
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import Rollout
 from hilserl.runs.run_dir import EpisodeWriter
-from hilserl.sim.environment import ManipulationEnv
 
 
 class PatientOperator(hilserl.Operator):
     """Leaves the policy alone for some steps, then drives as the task's script does."""
 
-    def __init__(self, env: ManipulationEnv, patience_steps: int = 10) -> None:
-        self._env, self._patience_steps = env, patience_steps
+    def __init__(self, supervision: Supervision, patience_steps: int = 10) -> None:
+        self._supervision, self._patience_steps = supervision, patience_steps
         self._steps = 0
 
     def begin_episode(self, episode: int) -> None:
@@ -33,7 +33,7 @@ class PatientOperator(hilserl.Operator):
         self._steps += 1
         if self._steps <= self._patience_steps:
             return hilserl.OperatorIntent(engaged=False)
-        *motion, gripper = self._env.supervision.expert_action()
+        *motion, gripper = self._supervision.expert_action()
         return hilserl.OperatorIntent(True, tuple(map(float, motion)), (GripperRequest(int(np.sign(gripper))),))
 
 
@@ -45,7 +45,8 @@ if __name__ == "__main__":
 
     env = hilserl.make_env(hilserl.EnvConfig(task="pick_cube"))
     writer = EpisodeWriter(arguments.out, env.experience)
-    rollout = Rollout(env, env.experience, PatientOperator(env), [writer], seed=0, stream="example")
+    operator = PatientOperator(require_supervision(env))
+    rollout = Rollout(env, env.experience, operator, [writer], seed=0, stream="example")
     policy = hold_still(env.experience.action.size)
     for _ in range(arguments.steps):
         rollout.step(policy)
