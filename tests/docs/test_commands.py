@@ -71,7 +71,9 @@ def test_commands_parse(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def known_flags() -> set[str]:
     """Flags that the help of some command shows, and those of the soak test."""
     shown = io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+        # A narrow terminal would break long flags.
+        patch.setenv("COLUMNS", "200")
         for verb, words in itertools.product(command_line.VERBS, (["--help"], ["pick_cube", "--help-all"])):
             with contextlib.suppress(SystemExit):
                 command_line.main([verb, *words])
