@@ -10,6 +10,7 @@ from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
+from tests.support.devices import FakeTeleoperation
 from tests.support.layouts import ACTION
 
 WATCHING, DRIVING, LABELLING = Role(), Role(drives=True), Role(drives=True, labels=True)
@@ -55,7 +56,12 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.person = HumanOperator(
-            [self.console, self.pad], self.layout, self.role, lambda goal_m, _: goal_m, self.idle, lambda: self.now_s
+            [self.console, self.pad],
+            self.layout,
+            self.role,
+            FakeTeleoperation(self.layout),
+            self.idle,
+            lambda: self.now_s,
         )
         self.person.begin_episode(0)
 

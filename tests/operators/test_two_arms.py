@@ -23,6 +23,7 @@ from hilserl.operators.takeover import GripperRequest, Intent, Takeover
 from hilserl.sim.environment import ManipulationEnv
 from tests.operators.devices.test_devices_in_sim import Both
 from tests.operators.devices.test_discovery import FakeSpaceMouse, wait_until
+from tests.support.devices import FakeTeleoperation
 from tests.support.layouts import LAYOUTS, SEVEN, TWO
 
 FOURTEEN, UNLIKE = LAYOUTS["fourteen"], LAYOUTS["unlike"]
@@ -54,14 +55,9 @@ class Scene:
         self.layout = layout
         self.console, self.left, self.right = Device("console"), Device("left mouse", "left"), Device("r", "right")
         sources = [self.console, self.left, self.right] if own else [self.console]
-        self.led: list[tuple[object, str]] = []
-        self.person = HumanOperator(sources, layout, Role(drives=drives), self.towards, lambda: None, lambda: 0.0)
+        self.teleoperation = FakeTeleoperation(layout)
+        self.person = HumanOperator(sources, layout, Role(drives=drives), self.teleoperation, lambda: None, lambda: 0.0)
         self.person.begin_episode(0)
-
-    def towards(self, goal_m: tuple[float, float, float], arm: str) -> tuple[float, ...]:
-        self.led.append((goal_m, arm))
-        (led,) = (one for one in arm_axes(self.layout) if one.name == arm)
-        return tuple(led.action((*goal_m, 0.0, 0.0, 0.0)))
 
     def step(self, *commands: Command, **console: Any) -> Intent:
         self.console.now = replace(self.console.now, commands=commands, **console)
@@ -124,7 +120,7 @@ def test_a_target_leads_the_chosen_arm_and_is_let_go_when_the_other_is_chosen() 
     assert halves(scene.step(goal_m=GOAL, goal_arm="left")) == (GOAL, (0.0,) * 3)
     assert halves(scene.step(Command.SWITCH_ARM)) == ((0.0,) * 3, (0.0,) * 3), "what was dragged was the left arm's"
     assert halves(scene.step(goal_arm="right")) == ((0.0,) * 3, GOAL)
-    assert scene.led == [(GOAL, "left"), (GOAL, "right")]
+    assert scene.teleoperation.goals == [(GOAL, "left"), (GOAL, "right")]
     assert halves(scene.step(goal_arm="nobody")) == ((0.0,) * 3, (0.0,) * 3)
 
 

@@ -194,7 +194,7 @@ class Keys:
 )
 def test_a_person_has_two_seconds_to_deny(state_spec: ExperienceSpec, command: Command | None, answer: bool) -> None:
     keys, now, idles = Keys(), [0.0], []
-    person = HumanOperator([keys], state_spec.action, Role(), lambda _: (0.0,), lambda: idles.append(1), lambda: now[0])
+    person = HumanOperator([keys], state_spec.action, Role(), None, lambda: idles.append(1), lambda: now[0])
     assert person.confirms() is None
     assert "success" in person.message
     keys.commands = (command,) if command else ()

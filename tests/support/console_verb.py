@@ -9,7 +9,7 @@ from typing import Any
 
 import hilserl.operators.console.session as place
 from hilserl.cli.main import main
-from hilserl.operators.console import panel, viewers
+from hilserl.operators.console import keyboard, viewers
 from hilserl.training import actor, run
 from hilserl.training import trainer as training
 
@@ -47,7 +47,7 @@ class ToldTraining(training.Training):
 
 # A page drawn in software on a busy machine may be silent, and late, for longer than a person's would.
 viewers.SILENCE_S = 8.0
-panel.TWICE_WITHIN_S = 30.0
+keyboard.CONFIRM_WITHIN_S = 30.0
 place.ConsoleSession = Told
 actor.ConsoleSession = Told
 training.Training = ToldTraining

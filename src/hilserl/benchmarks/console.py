@@ -14,7 +14,7 @@ from hilserl.benchmarks.rates import timed_calls_per_s
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig
-from hilserl.operators.console.console import TICKS_PER_STEP, Console
+from hilserl.operators.console.console import TICKS_PER_STEP, Console, ConsoleScene
 from hilserl.operators.console.messages import OperatorInput
 from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.devices.key_map import keys_for
@@ -46,8 +46,8 @@ class _Finger(plugin.ViewerPlugin):
     @messages.handler
     def on_frame(self, event: messages.UpdateEvent) -> None:
         del event
-        line: Any = self.viewer
-        line.line.heard(self)
+        viewer: Any = self.viewer
+        viewer.heartbeat.heard(self)
         if self.wanted != self._down:
             self._down, self.changed_s = self.wanted, time.perf_counter()
         elif not self._down:
@@ -59,17 +59,10 @@ def key_to_motion_s() -> np.ndarray:
     """Seconds from a key event in the viewer to the step whose action obeys it, one for each of many presses."""
     env = make_sim_env("pick_cube", max_episode_steps=10**9)
     simulation, layout, finger = env.simulation, env.experience.action, _Finger()
-    console = Console(
-        simulation.model,
-        simulation.data,
-        layout,
-        lambda arm: env.teleoperation.tcp_positions_m[arm],
-        keys=keys_for(layout),
-        view="web",
-        plugins=[finger],
-    )
+    scene = ConsoleScene(simulation.model, simulation.data, layout, lambda arm: env.teleoperation.tcp_positions_m[arm])
+    console = Console(scene, keys_for(layout), ConsoleConfig(view="web"), plugins=[finger])
     console.real_time = console.driven = True
-    person = HumanOperator([console], layout, Role(drives=True), env.teleoperation.motion_towards, console.idle)
+    person = HumanOperator([console], layout, Role(drives=True), env.teleoperation, console.idle)
     delays: list[float] = []
     rng, release_s = np.random.default_rng(0), 0.0
     obey = env.step

@@ -1,4 +1,4 @@
-"""A person as an operator: whatever devices they use, the same rules of taking over, handing back and waiting."""
+"""A human operator at one or more input devices."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,8 +8,9 @@ import numpy as np
 from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
-from hilserl.operators.action_axes import arm_axes
-from hilserl.operators.devices.device import InputDevice, Reading
+from hilserl.envs.env import Teleoperation
+from hilserl.operators.device_merge import ArmSelector, DeviceWatch, Readings
+from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
@@ -20,193 +21,203 @@ _VERDICTS = {
     Command.RESET: Verdict.RESET,
     Command.DISCARD: Verdict.DISCARD,
 }
-_AT_ANY_TIME = (Command.END, Command.PAUSE, Command.SWITCH_ARM)
-"""What is meant for no episode in particular."""
+_BETWEEN_EPISODES = (Command.END, Command.PAUSE, Command.SWITCH_ARM)
+"""Commands that refer to no episode."""
 _CONFIRM_S = 2.0
-"""How long a person has to deny a success."""
-_LONGEST_STEP_S = 1.0
-"""Of a longer gap between two control steps, no more than this counts as the person's time."""
-
-
-_Readings = Sequence[tuple[InputDevice, Reading]]
-"""What every device says, in order."""
+"""Time to deny a success, in seconds."""
+_MAX_STEP_S = 1.0
+"""Longest human time that one control step counts, in seconds."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """What the person is there for."""
+    """The task of a human operator."""
 
     drives: bool = False
-    """They drive from the start of every episode, and its time begins with their first motion; else they watch a
-    policy."""
+    """True if the operator drives from the start of every episode.
+
+    The episode's time begins with the first motion. Otherwise the operator watches a policy.
+    """
     real_time: bool = False
-    """Time is real while the policy drives as well."""
+    """True if time is real while the policy drives as well."""
     labels: bool = False
-    """They say of every moment whether it is a success; nothing else decides that."""
+    """True if the operator labels every step as success or not.
+
+    Nothing else decides on success then.
+    """
 
 
 class HumanOperator(Operator):
-    """Somebody at one or more devices.
+    """A human operator at one or more input devices.
 
-    Of several arms one is driven at a time, and a command goes on to the next one; a device may have an arm of its own
-    beside that. An arm that nobody moves holds still.
+    One of several arms is driven at a time, and a command chooses the next one. A device may be assigned to one arm and
+    drives it as well. An arm without a motion holds still.
 
-    `;` (or the device's button) takes over and hands back. A device that disappears while it drives hands back at
-    once. A new episode begins with the policy, or, where the role is to drive, with the person.
+    `;` (or the device's button) takes over and hands back. If a device in use disappears, control goes back at once. An
+    episode begins with the policy, or with the operator if the role is to drive.
 
     Args:
-        sources: the devices, the console among them.
-        layout: of the actions.
-        role: what the person is there for.
-        towards: what of an action moves the tool of the arm of a name to a point in the world frame.
-        idle: called in every moment in which time stands still; it must take a moment itself.
-        clock: seconds, monotonic.
-        orient: what of an action makes a motion along the world's axes; both are one number for each continuous action.
+        devices: the input devices, the console among them, in order of priority.
+        layout: layout of the actions.
+        role: task of the operator.
+        teleoperation: kinematics of the environment; without it a motion is the action, and goals have no effect.
+        idle: called repeatedly while time stands still; it must wait for a moment.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
         self,
-        sources: Sequence[InputDevice],
+        devices: Sequence[InputDevice],
         layout: ActionLayout,
         role: Role,
-        towards: Callable[[tuple[float, float, float], str], tuple[float, ...]],
+        teleoperation: Teleoperation | None,
         idle: Callable[[], object],
         clock: Callable[[], float] = time.monotonic,
-        orient: Callable[[tuple[float, ...]], tuple[float, ...]] = lambda motion: motion,
     ) -> None:
-        self._sources, self._layout, self.role = sources, layout, role
-        self._towards, self._idle, self._clock, self._orient = towards, idle, clock, orient
-        self._arms, self._chosen = arm_axes(layout), 0
+        self._devices, self._layout, self.role = devices, layout, role
+        self._teleoperation, self._idle, self._clock = teleoperation, idle, clock
+        self._arms, self._device_watch = ArmSelector(layout), DeviceWatch()
+        self._human_time = _HumanTime(clock)
         self._done = False
         self.paused = False
+        """True while the operator pauses the rollout."""
         self.message = ""
-        """The last thing that happened to control, as a sentence."""
-        self._engaged = role.drives
-        self._waiting = role.drives
-        self._steering: dict[str | None, str] = {}
-        """Which device was used last for each arm that has one of its own, and for the chosen arm (None)."""
-        self._confirm_by: float | None = None
-        self._last = clock()
-        self._timed = False
-        """Whether the control step before this one was the person's, so that the time since is theirs."""
+        """The last change of control, as a sentence."""
+        self._engaged = self._waiting = role.drives
+        self._confirm_by_s: float | None = None
 
     @property
     @override
     def done(self) -> bool:
         return self._done
 
-    def end(self) -> None:
-        """Ask for no further control step."""
-        self._done = True
-
     @property
     def control(self) -> Control:
-        """Who drives, now."""
+        """The source of actions now."""
         return Control.HUMAN if self._engaged else Control.POLICY
 
     @property
     def chosen_arm(self) -> str:
-        """The name of the arm that devices drive which have none of their own; empty where it is the only one."""
-        return self._arms[self._chosen].name
+        """Name of the chosen arm; empty for a single arm."""
+        return self._arms.chosen
 
     @property
     def in_real_time(self) -> bool:
-        """Whether a control step is to last as long as it says."""
+        """True if a control step must last its nominal time."""
         return self._engaged or self.role.drives or self.role.real_time
 
     @property
     def waiting(self) -> bool:
-        """The episode has not begun: its time starts with the first motion."""
+        """True before the first motion of an episode that the operator drives."""
         return self._waiting
+
+    def end(self) -> None:
+        """Ask for no further control step."""
+        self._done = True
 
     @override
     def begin_episode(self, episode: int) -> None:
-        # What was asked for before the episode began was meant for the one before it.
-        late = [command for source in self._sources for command in source.read().commands]
-        self._obey([command for command in late if command in _AT_ANY_TIME])
+        # Commands from before the episode refer to the previous one.
+        self._apply([command for command in self._read_commands() if command in _BETWEEN_EPISODES])
         self._engaged = self._waiting = self.role.drives
-        self._steering.clear()
-        self._timed = False
+        self._device_watch.clear()
+        self._human_time.driving = False
 
     @override
     def confirms(self) -> bool | None:
-        """Yes once they call it a success, or said nothing for a while; no once they call it a failure."""
-        commands = [command for source in self._sources for command in source.read().commands]
-        self._obey([command for command in commands if command in _AT_ANY_TIME])
-        if self._confirm_by is None:
-            self._confirm_by = self._clock() + _CONFIRM_S
-            self.message = "A success? Say failure within two seconds if it is none."
+        commands = self._read_commands()
+        self._apply([command for command in commands if command in _BETWEEN_EPISODES])
+        if self._confirm_by_s is None:
+            self._confirm_by_s = self._clock() + _CONFIRM_S
+            self.message = "Is this a success? Say failure within two seconds to deny it."
         if Command.FAILURE in commands:
             answer = False
-        elif Command.SUCCESS in commands or self.done or self._clock() >= self._confirm_by:
+        elif Command.SUCCESS in commands or self.done or self._clock() >= self._confirm_by_s:
             answer = True
         else:
             self._idle()
             return None
-        self._confirm_by, self.message = None, "" if answer else "Denied: the episode goes on."
+        self._confirm_by_s, self.message = None, "" if answer else "Denied: the episode goes on."
         return answer
 
     def is_ready(self) -> bool:
-        """Whether they have asked for the next episode, or want no more; takes a moment in which time stands still."""
-        commands = [command for source in self._sources for command in source.read().commands]
-        self._obey([command for command in commands if command in (Command.END, Command.SWITCH_ARM)])
+        """Return True if the next episode or the end is wanted.
+
+        It waits for a moment, in which time stands still.
+        """
+        commands = self._read_commands()
+        self._apply([command for command in commands if command in (Command.END, Command.SWITCH_ARM)])
         self._idle()
         return self.done or Command.RESET in commands
 
     @override
     def intent(self) -> Intent:
-        readings = [(source, source.read()) for source in self._sources]
+        readings = [(device, device.read()) for device in self._devices]
         commands = [command for _, reading in readings for command in reading.commands]
-        toggled = self._obey_each(readings)
-        self._watch_devices(readings)
-        motion, goal_m = self._wanted(readings)
-        now, before, timed = self._clock(), self._last, self._timed
-        self._last, self._timed = now, False
+        grippers = self._apply_readings(readings)
+        self._hand_back_if_lost(readings)
+        motion, goal_m = self._arms.merge(readings)
+        seconds = self._human_time.take()
         verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
         moving = motion.any() or goal_m is not None or Command.GRIPPER in commands
         if self._engaged and self._waiting and moving:
             self._waiting, self.message = False, ""
         if verdict in (Verdict.RESET, Verdict.DISCARD):
             return Intent(self._engaged, verdict=verdict)
-        present = any(reading.present for _, reading in readings)
-        if self.paused and not present and not self.role.drives:
-            self.paused, self.message = False, "Nobody is there to go on: the policy drives."
-        without = self.role.drives and not (present and self._engaged)
-        if self.paused or without or (self._engaged and self._waiting):
+        if self._holds_time(present=any(reading.present for _, reading in readings)):
             self._idle()
             return Intent(self._engaged, hold=True)
         success = any(reading.success for _, reading in readings) if self.role.labels else None
         if not self._engaged:
             return Intent(False, verdict=verdict, success=success)
-        self._timed = True
-        action = np.array(self._orient(tuple(motion.tolist())))
-        if goal_m is not None:
-            action += self._towards(goal_m, self.chosen_arm)
-        return Intent(
-            True,
-            tuple(action.tolist()),
-            toggled,
-            seconds=min(now - before, _LONGEST_STEP_S) if timed else None,
-            verdict=verdict,
-            success=success,
-        )
+        self._human_time.driving = True
+        action = self._action(motion, goal_m)
+        return Intent(True, action, grippers, seconds=seconds, verdict=verdict, success=success)
 
-    def _obey_each(self, readings: _Readings) -> tuple[GripperRequest, ...]:
-        """Does what was asked for, in order; what is asked of each gripper: of that arm's which was driven then."""
+    def _read_commands(self) -> list[Command]:
+        return [command for device in self._devices for command in device.read().commands]
+
+    def _holds_time(self, *, present: bool) -> bool:
+        """Return True if no control step is wanted.
+
+        A pause ends if no operator is present to end it.
+        """
+        if self.paused and not present and not self.role.drives:
+            self.paused, self.message = False, "No operator is present to end the pause: the policy drives."
+        undriven = self.role.drives and not (present and self._engaged)
+        return self.paused or undriven or (self._engaged and self._waiting)
+
+    def _action(self, motion: np.ndarray, goal_m: tuple[float, float, float] | None) -> tuple[float, ...]:
+        """Return the continuous actions.
+
+        Args:
+            motion: motion along the world's axes.
+            goal_m: goal of the chosen arm's tool, if any.
+        """
+        if self._teleoperation is None:
+            return tuple(motion.tolist())
+        action = np.array(self._teleoperation.world_to_action(tuple(motion.tolist())))
+        if goal_m is not None:
+            action += self._teleoperation.motion_towards(goal_m, self.chosen_arm)
+        return tuple(action.tolist())
+
+    def _apply_readings(self, readings: Readings) -> tuple[GripperRequest, ...]:
+        """Apply the commands of all devices in order.
+
+        Returns:
+            A request for each gripper. A gripper command counts for the arm that was chosen when it came.
+        """
         requests = [GripperRequest.HOLD] * len(self._layout.grippers)
-        for source, reading in readings:
+        for device, reading in readings:
             for command in reading.commands:
-                self._obey([command])
-                gripper = {arm.name: arm.gripper for arm in self._arms}[self._arm_of(source)]
+                self._apply([command])
+                gripper = self._arms.gripper_of(device)
                 if command is Command.GRIPPER and gripper is not None:
                     again = requests[gripper] is GripperRequest.TOGGLE
                     requests[gripper] = GripperRequest.HOLD if again else GripperRequest.TOGGLE
         return tuple(requests)
 
-    def _arm_of(self, source: InputDevice) -> str:
-        return self.chosen_arm if source.arm is None else source.arm
-
-    def _obey(self, commands: Sequence[Command]) -> None:
+    def _apply(self, commands: Sequence[Command]) -> None:
         for command in commands:
             if command is Command.END:
                 self._done = True
@@ -216,44 +227,38 @@ class HumanOperator(Operator):
                 self._engaged = not self._engaged
                 self._waiting = False
                 self.message = "You drive." if self._engaged else "The policy drives."
-            elif command is Command.SWITCH_ARM and len(self._arms) > 1:
-                self._chosen = (self._chosen + 1) % len(self._arms)
+            elif command is Command.SWITCH_ARM and self._arms.switch():
                 self.message = f"The {self.chosen_arm} arm is chosen."
 
-    def _watch_devices(self, readings: _Readings) -> None:
-        """Remembers which devices steer, and hands back when one of them is gone."""
+    def _hand_back_if_lost(self, readings: Readings) -> None:
+        """Stop the operator's control if a device in use is lost."""
         if not self._engaged:
-            self._steering.clear()
+            self._device_watch.clear()
             return
-        present = {source.name for source, reading in readings if reading.present}
-        for source, reading in reversed(readings):
-            if reading.present and (reading.moves or reading.commands):
-                self._steering[source.arm] = source.name
-        gone = next((name for name in self._steering.values() if name not in present), None)
-        if gone is None and present:
+        lost = self._device_watch.find_lost(readings)
+        if lost is None:
             return
-        name = gone or "console"
-        self._steering.clear()
         if self.role.drives:
             self._waiting = True
-            self.message = f"The {name} is gone: time stands still until you move."
+            self.message = f"The {lost} is gone: time stands still until you move."
         else:
             self._engaged = False
-            self.message = f"The {name} is gone: the policy drives."
+            self.message = f"The {lost} is gone: the policy drives."
 
-    def _wanted(self, readings: _Readings) -> tuple[np.ndarray, tuple[float, float, float] | None]:
-        """The motion along the world's axes, and where the chosen arm's tool should go.
 
-        Each arm obeys the first device that says something; a dragged target counts where none moves its arm.
+class _HumanTime:
+    """Human time between control steps."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._last_s = clock, clock()
+        self.driving = False
+        """True if the operator drove the last control step."""
+
+    def take(self) -> float | None:
+        """Return the human time since the last control step.
+
+        It is None if the operator did not drive that step.
         """
-        motion, goal_m = np.zeros(len(self._layout.continuous)), None
-        present = [(source, reading) for source, reading in readings if reading.present]
-        for arm in self._arms:
-            said = [arm.action(reading.motion) for source, reading in present if self._arm_of(source) == arm.name]
-            moved = next((action for action in said if action.any()), None)
-            if moved is not None:
-                motion += moved
-            elif arm.name == self.chosen_arm:
-                goals = (reading.goal_m for _, reading in present if reading.goal_arm == arm.name)
-                goal_m = next((goal for goal in goals if goal is not None), None)
-        return motion, goal_m
+        now_s, last_s, driving = self._clock(), self._last_s, self.driving
+        self._last_s, self.driving = now_s, False
+        return min(now_s - last_s, _MAX_STEP_S) if driving else None

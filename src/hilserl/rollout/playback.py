@@ -15,7 +15,7 @@ from hilserl.data.step import Step
 from hilserl.envs.make import is_gymnasium_id
 from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig
-from hilserl.operators.console.console import TICKS_PER_STEP, Console
+from hilserl.operators.console.console import TICKS_PER_STEP, Console, ConsoleScene
 from hilserl.operators.console.messages import ConsoleStatus
 from hilserl.operators.console.timeline import RecordingPosition, Seek, Timeline
 from hilserl.operators.devices.key_map import Command, Key
@@ -107,18 +107,9 @@ class Projector:
         self._wishes = _Wishes()
         simulation = self._envs[0].simulation
         self._model, self._data = simulation.model, mujoco.MjData(simulation.model)
-        self._tool = np.zeros(3)
-        self._console = Console(
-            self._model,
-            self._data,
-            spec.action,
-            lambda arm: self._tool,  # noqa: ARG005 (nobody drives)
-            keys=_KEYS,
-            view=console.view,
-            port=console.port,
-            tick_s=spec.control_dt_s / TICKS_PER_STEP,
-            plugins=[Timeline(), self._wishes],
-        )
+        tool_m = np.zeros(3)  # no operator drives, so the console draws no marker
+        scene = ConsoleScene(self._model, self._data, spec.action, lambda arm: tool_m, spec.control_dt_s)  # noqa: ARG005
+        self._console = Console(scene, _KEYS, console, plugins=[Timeline(), self._wishes])
         self._console.real_time = True
         self.announcement = self._console.announcement()
         self._paused = self.done = False

@@ -126,15 +126,15 @@ def test_l_closes_and_opens_the_gripper_each_time_once(loop: Loop, driving: Page
 
 def test_dragging_the_marker_leads_the_hand(loop: Loop, driving: Page) -> None:
     page = driving
-    from hilserl.operators.console.marker import PinHole, screen_of
-    from hilserl.operators.console.panel import _AZIMUTH_DEG, _DISTANCE_M, _ELEVATION_DEG, _LOOK_AT_M
+    from hilserl.operators.console.marker import FreeCamera, project
+    from hilserl.operators.console.panel import AZIMUTH_DEG, DISTANCE_M, ELEVATION_DEG, LOOK_AT_M
 
     size = page.viewport_size
     assert size
     scene = (size["width"], size["height"] - STATUS_BAR_PX)
-    camera = PinHole(np.array(_LOOK_AT_M), _DISTANCE_M, _AZIMUTH_DEG, _ELEVATION_DEG, 45.0, scene)
+    camera = FreeCamera(np.array(LOOK_AT_M), DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG, 45.0, scene)
     start = loop.tcp_m
-    here, there = screen_of(start, camera), screen_of(start + np.array([0.06, -0.10, 0.0]), camera)
+    here, there = project(start, camera), project(start + np.array([0.06, -0.10, 0.0]), camera)
     assert here
     assert there
     page.mouse.move(*here)

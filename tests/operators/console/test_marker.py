@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from hilserl.operators.console.marker import PinHole, dragged, screen_of
+from hilserl.operators.console.marker import FreeCamera, drag, project
 
 SIZE_PX = (960.0, 640.0)
 CENTRE_PX = (480.0, 320.0)
@@ -13,12 +13,12 @@ X, Y, Z = np.eye(3)
 ANGLES = [(azimuth, elevation) for azimuth in (0, 28, 90, 135, 180, 251, -70) for elevation in (-80, -32, -5, 0, 20)]
 
 
-def camera(azimuth_deg: float = 28.0, elevation_deg: float = -32.0, distance_m: float = 1.35, **other) -> PinHole:
+def camera(azimuth_deg: float = 28.0, elevation_deg: float = -32.0, distance_m: float = 1.35, **other) -> FreeCamera:
     settings = {"look_at_m": LOOK_AT_M, "fovy_deg": 45.0, "size_px": SIZE_PX, **other}
-    return PinHole(distance_m=distance_m, azimuth_deg=azimuth_deg, elevation_deg=elevation_deg, **settings)
+    return FreeCamera(distance_m=distance_m, azimuth_deg=azimuth_deg, elevation_deg=elevation_deg, **settings)
 
 
-def random_camera(rng: np.random.Generator) -> PinHole:
+def random_camera(rng: np.random.Generator) -> FreeCamera:
     """One that looks down on the scene from anywhere."""
     return camera(
         rng.uniform(-180, 180),
@@ -68,7 +68,7 @@ def test_a_point_is_seen_where_mujoco_draws_it(model: mujoco.MjModel, azimuth: f
     rng = np.random.default_rng(0)
     for _ in range(5):
         point = random_point(rng)
-        assert screen_of(point, ours) == pytest.approx(drawn_at(model, point, free), abs=0.02)
+        assert project(point, ours) == pytest.approx(drawn_at(model, point, free), abs=0.02)
 
 
 @pytest.mark.parametrize(("azimuth", "elevation"), ANGLES)
@@ -76,20 +76,20 @@ def test_what_is_looked_at_is_in_the_middle_and_right_is_right_and_up_is_up(azim
     ours = camera(azimuth, elevation)
     forward, right, up = ours.axes
     assert np.array(ours.axes) @ np.array(ours.axes).T == pytest.approx(np.eye(3), abs=1e-12)
-    assert screen_of(LOOK_AT_M, ours) == pytest.approx(CENTRE_PX)
-    x, y = screen_of(LOOK_AT_M + 0.1 * right, ours)
+    assert project(LOOK_AT_M, ours) == pytest.approx(CENTRE_PX)
+    x, y = project(LOOK_AT_M + 0.1 * right, ours)
     assert (x > CENTRE_PX[0] + 10, y) == (True, pytest.approx(CENTRE_PX[1]))
-    x, y = screen_of(LOOK_AT_M + 0.1 * up, ours)
+    x, y = project(LOOK_AT_M + 0.1 * up, ours)
     assert (x, y < CENTRE_PX[1] - 10) == (pytest.approx(CENTRE_PX[0]), True)
-    x, y = screen_of(LOOK_AT_M + 0.05 * Z, ours)
+    x, y = project(LOOK_AT_M + 0.05 * Z, ours)
     assert (x, y < CENTRE_PX[1]) == (pytest.approx(CENTRE_PX[0]), True), "up in the world is up in the picture"
-    assert screen_of(LOOK_AT_M + 0.3 * forward, ours) == pytest.approx(CENTRE_PX)
+    assert project(LOOK_AT_M + 0.3 * forward, ours) == pytest.approx(CENTRE_PX)
 
 
 def test_over_the_robots_shoulder_forward_is_away_and_left_is_left() -> None:
     ours = camera(0.0, -30.0)
-    assert screen_of(LOOK_AT_M + 0.1 * X, ours)[1] < CENTRE_PX[1]
-    assert screen_of(LOOK_AT_M + 0.1 * Y, ours)[0] < CENTRE_PX[0]
+    assert project(LOOK_AT_M + 0.1 * X, ours)[1] < CENTRE_PX[1]
+    assert project(LOOK_AT_M + 0.1 * Y, ours)[0] < CENTRE_PX[0]
 
 
 def test_what_is_behind_the_camera_is_not_seen() -> None:
@@ -97,8 +97,8 @@ def test_what_is_behind_the_camera_is_not_seen() -> None:
     for _ in range(100):
         ours = random_camera(rng)
         sideways = rng.uniform(-1, 1) * ours.axes[1] + rng.uniform(-1, 1) * ours.axes[2]
-        assert screen_of(ours.position_m - rng.uniform(0, 2) * ours.axes[0] + sideways, ours) is None
-        assert screen_of(ours.position_m + rng.uniform(0.1, 2) * ours.axes[0] + sideways, ours) is not None
+        assert project(ours.position_m - rng.uniform(0, 2) * ours.axes[0] + sideways, ours) is None
+        assert project(ours.position_m + rng.uniform(0.1, 2) * ours.axes[0] + sideways, ours) is not None
 
 
 @pytest.mark.parametrize("upright", [False, True])
@@ -106,7 +106,7 @@ def test_a_point_dragged_to_its_own_pixel_stays(upright: bool) -> None:
     rng = np.random.default_rng(2)
     for _ in range(300):
         ours, point = random_camera(rng), random_point(rng)
-        assert dragged(point, screen_of(point, ours), ours, upright=upright) == pytest.approx(point, abs=1e-9)
+        assert drag(point, project(point, ours), ours, upright=upright) == pytest.approx(point, abs=1e-9)
 
 
 def test_dragging_to_another_points_pixel_in_the_same_plane_leads_there() -> None:
@@ -114,7 +114,7 @@ def test_dragging_to_another_points_pixel_in_the_same_plane_leads_there() -> Non
     for _ in range(300):
         ours, point, other = random_camera(rng), random_point(rng), random_point(rng)
         other[2] = point[2]
-        assert dragged(point, screen_of(other, ours), ours, upright=False) == pytest.approx(other, abs=1e-9)
+        assert drag(point, project(other, ours), ours, upright=False) == pytest.approx(other, abs=1e-9)
 
 
 def test_dragging_upright_to_a_pixel_above_or_below_leads_there() -> None:
@@ -122,7 +122,7 @@ def test_dragging_upright_to_a_pixel_above_or_below_leads_there() -> None:
     for _ in range(300):
         ours, point = random_camera(rng), random_point(rng)
         other = np.array([*point[:2], rng.uniform(0.0, 0.3)])
-        assert dragged(point, screen_of(other, ours), ours, upright=True) == pytest.approx(other, abs=1e-9)
+        assert drag(point, project(other, ours), ours, upright=True) == pytest.approx(other, abs=1e-9)
 
 
 def test_wherever_the_mouse_is_only_what_is_dragged_changes_and_never_far() -> None:
@@ -131,7 +131,7 @@ def test_wherever_the_mouse_is_only_what_is_dragged_changes_and_never_far() -> N
     for _ in range(2000):
         ours, point = camera(rng.uniform(-180, 180), rng.uniform(-90, 90)), random_point(rng)
         mouse = tuple(rng.uniform(-500, 1500, 2))
-        flat, upright = (dragged(point, mouse, ours, upright=way) for way in (False, True))
+        flat, upright = (drag(point, mouse, ours, upright=way) for way in (False, True))
         assert flat[2] == point[2]
         assert (upright[:2] == point[:2]).all()
         for moved in (flat, upright):
@@ -143,7 +143,7 @@ def test_wherever_the_mouse_is_only_what_is_dragged_changes_and_never_far() -> N
 
 def test_a_drag_does_not_change_what_it_is_given() -> None:
     point = LOOK_AT_M.copy()
-    dragged(point, (100.0, 500.0), camera(), upright=False)[0] += 1.0
+    drag(point, (100.0, 500.0), camera(), upright=False)[0] += 1.0
     assert (point == LOOK_AT_M).all()
 
 
@@ -152,13 +152,13 @@ def test_where_the_view_does_not_meet_the_plane_the_point_stays(azimuth: float) 
     level = camera(azimuth, 0.0)
     above = LOOK_AT_M + 0.1 * Z
     for x in (0.0, 480.0, 900.0):
-        assert (dragged(above, (x, CENTRE_PX[1]), level, upright=False) == above).all(), "parallel to it"
-        assert (dragged(LOOK_AT_M, (x, CENTRE_PX[1]), level, upright=False) == LOOK_AT_M).all(), "or in it"
-        assert (dragged(above, (x, 600.0), level, upright=False) == above).all(), "or away from it"
+        assert (drag(above, (x, CENTRE_PX[1]), level, upright=False) == above).all(), "parallel to it"
+        assert (drag(LOOK_AT_M, (x, CENTRE_PX[1]), level, upright=False) == LOOK_AT_M).all(), "or in it"
+        assert (drag(above, (x, 600.0), level, upright=False) == above).all(), "or away from it"
     down = camera(azimuth, -30.0)
-    assert (dragged(LOOK_AT_M, (480.0, -400.0), down, upright=False) == LOOK_AT_M).all(), "into the sky"
+    assert (drag(LOOK_AT_M, (480.0, -400.0), down, upright=False) == LOOK_AT_M).all(), "into the sky"
     straight_down = camera(azimuth, -90.0)
-    assert (dragged(LOOK_AT_M, CENTRE_PX, straight_down, upright=True) == LOOK_AT_M).all()
+    assert (drag(LOOK_AT_M, CENTRE_PX, straight_down, upright=True) == LOOK_AT_M).all()
 
 
 @pytest.mark.parametrize("upright", [False, True])
@@ -166,4 +166,4 @@ def test_a_point_behind_the_camera_is_not_dragged_through_it(upright: bool) -> N
     ours = camera()
     behind = ours.position_m - 0.5 * ours.axes[0]
     for mouse in (CENTRE_PX, (100.0, 500.0), (900.0, 100.0)):
-        assert (dragged(behind, mouse, ours, upright=upright) == behind).all()
+        assert (drag(behind, mouse, ours, upright=upright) == behind).all()

@@ -373,7 +373,7 @@ def test_hidapi_tells_each_report_of_every_interface_once_and_when_the_device_is
 
 def person(source: Gamepad) -> HumanOperator:
     clock = Clock()
-    return HumanOperator([source], ACTION, Role(), lambda *_: (0.0,) * 3, lambda: None, clock)
+    return HumanOperator([source], ACTION, Role(), None, lambda: None, clock)
 
 
 def test_a_person_takes_over_with_the_pad_and_loses_it() -> None:

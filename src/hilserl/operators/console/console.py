@@ -1,10 +1,11 @@
-"""The loop's side of the console: hands come in, the scene, the cameras and the numbers go out."""
+"""The control loop's side of the console."""
 
 import atexit
 import getpass
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -13,7 +14,7 @@ from mujoco.studio import messages, plugin
 from hilserl.data.spec import ActionLayout
 from hilserl.data.step import Step
 from hilserl.operators.action_axes import arm_axes
-from hilserl.operators.config import View
+from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console import viewers
 from hilserl.operators.console.messages import CameraImages, CommandRequest, DriveState, OperatorInput, Presence
 from hilserl.operators.console.panel import Panel
@@ -21,92 +22,109 @@ from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import LABEL_KEY, Command, Key, key_motion
 
 TICKS_PER_STEP = 6
-"""The scene moves at 60 Hz between control steps of 0.1 s."""
-_WATCHED_FRAME_S = 1 / 20
-_PICTURE_S = 0.1
+"""UI ticks in a control step.
+
+It is 60 Hz at control steps of 0.1 s.
+"""
+_WATCHED_TICK_S = 1 / 20
+"""Time between two ticks while the policy drives, in seconds."""
+_IMAGE_S = 0.1
+"""Time between two updates of the camera images, in seconds."""
 
 
-class _Inbox(plugin.SimPlugin):
-    """What has come from the viewer since it was last read."""
+class Inbox(plugin.SimPlugin):
+    """The operator's input from the viewer since the last reading."""
 
     def __init__(self) -> None:
-        self._now, self._seen = OperatorInput(), frozenset[str]()
+        self._input, self._held = OperatorInput(), frozenset[str]()
         self._commands: list[Command] = []
         self._presence = Presence(False, -float("inf"))
 
     @messages.handler
-    def on_hands(self, hands: OperatorInput) -> None:
-        self._now = hands
-        self._seen |= hands.held
+    def on_input(self, event: OperatorInput) -> None:
+        """Keep held keys and the dragged goal."""
+        self._input = event
+        self._held |= event.held
 
     @messages.handler
-    def on_pressed(self, pressed: CommandRequest) -> None:
-        self._commands.append(pressed.command)
+    def on_command(self, request: CommandRequest) -> None:
+        """Keep a command."""
+        self._commands.append(request.command)
 
     @messages.handler
     def on_presence(self, presence: Presence) -> None:
+        """Keep the presence."""
         self._presence = presence
 
     @property
     def present(self) -> bool:
+        """True if the operator's page or window answers."""
         return self._presence.present and time.monotonic() - self._presence.at_s < viewers.SILENCE_S
 
     def take(self, layout: ActionLayout) -> Reading:
-        held, self._seen = self._now.held | self._seen, frozenset()
+        """Return the input since the last call, short taps included."""
+        held, self._held = self._input.held | self._held, frozenset()
         commands, self._commands = tuple(self._commands), []
         if not self.present:
-            self._now = OperatorInput()
+            self._input = OperatorInput()
             return Reading(False, commands=commands)
-        hands = self._now
-        return Reading(
-            True, key_motion(held, layout), commands, hands.goal_m, hands.goal_arm, success=LABEL_KEY.name in held
-        )
+        goal_m, goal_arm = self._input.goal_m, self._input.goal_arm
+        return Reading(True, key_motion(held, layout), commands, goal_m, goal_arm, success=LABEL_KEY.name in held)
+
+
+@dataclass(frozen=True)
+class ConsoleScene:
+    """The scene that a console shows."""
+
+    model: mujoco.MjModel
+    data: mujoco.MjData
+    layout: ActionLayout
+    """Layout of the actions."""
+    tcp_position_m: Callable[[str], np.ndarray]
+    """Returns an arm's tool position by name, in metres (world frame)."""
+    control_dt_s: float = 0.1
+    """Length of a control step, in seconds."""
 
 
 def empty_scene() -> tuple[mujoco.MjModel, mujoco.MjData]:
-    """Compile a model without anything in it, as MuJoCo Studio's viewers draw nothing else."""
+    """Compile an empty model, as MuJoCo Studio's viewers need a model."""
     model = mujoco.MjSpec().compile()
     return model, mujoco.MjData(model)
 
 
 class Console:
-    """A source of what the person does, and the place where they see what goes on.
+    """The console: input by keys and mouse, display of scene and status.
 
-    `frame` belongs at evenly spread moments of every control step (`Simulation.watched`): while somebody drives it
-    keeps the step at real time and the scene smooth; else it costs next to nothing.
+    `tick` belongs at evenly spaced moments of every control step (`SceneView.watched`). While the operator drives, it
+    keeps the step at real time and the scene smooth; otherwise it costs almost nothing.
+
+    Args:
+        scene: the scene to show.
+        keys: the keys that the panel lists.
+        config: view and port.
+        plugins: additional plugins of the viewer.
     """
 
     name = "console"
     arm: str | None = None
 
     def __init__(
-        self,
-        model: mujoco.MjModel,
-        data: mujoco.MjData,
-        layout: ActionLayout,
-        tcp_m: Callable[[str], np.ndarray],
-        *,
-        keys: tuple[Key, ...],
-        view: View = "auto",
-        port: int = 0,
-        tick_s: float = 0.1 / TICKS_PER_STEP,
-        plugins: Sequence[plugin.Plugin] = (),
+        self, scene: ConsoleScene, keys: tuple[Key, ...], config: ConsoleConfig, plugins: Sequence[plugin.Plugin] = ()
     ) -> None:
-        self._model, self._data, self._layout, self._tcp_m = model, data, layout, tcp_m
-        self._frame_s = tick_s
-        self._inbox = _Inbox()
+        self._scene, self._tick_s = scene, scene.control_dt_s / TICKS_PER_STEP
+        self._inbox = Inbox()
         self.real_time = False
-        """Whether time is to pass as a person lives it."""
+        """True if a control step must last its nominal time."""
         self.driven = False
-        """Whether a person drives."""
-        self.chosen_arm = arm_axes(layout)[0].name
-        """The arm at whose tool the marker is."""
-        self._due = self._shown = self._pictured = time.monotonic()
+        """True if the operator drives."""
+        self.chosen_arm = arm_axes(scene.layout)[0].name
+        """Name of the arm whose tool has the target marker."""
+        self._due_s = self._synced_s = self._images_sent_s = time.monotonic()
         all_plugins = [Panel(keys), self._inbox, *plugins]
-        if view == "native" or (view == "auto" and viewers.has_display()):
-            self._handle, self.url = viewers.open_native(model, data, all_plugins), None
+        if config.view == "native" or (config.view == "auto" and viewers.has_display()):
+            self._handle, self.url = viewers.open_native(scene.model, scene.data, all_plugins), None
         else:
-            self._handle, self.port = viewers.open_web(port, all_plugins)
+            self._handle, self.port = viewers.open_web(config.port, all_plugins)
             self.url = f"http://{viewers.LOOPBACK}:{self.port}/"
         self._open = True
         # A viewer's thread that outlives the interpreter crashes it.
@@ -114,67 +132,76 @@ class Console:
         self._sync()
 
     def announcement(self) -> str:
-        """How to get to the console, for a terminal."""
+        """Describe the way to the console, for a terminal."""
         if self.url is None:
             return "The console is open in a window."
         here = f"{getpass.getuser()}@{socket.gethostname()}"
         return (
             f"Console: {self.url}\n"
             f"From another machine: ssh -N -L {self.port}:{viewers.LOOPBACK}:{self.port} {here}\n"
-            f"and there open http://localhost:{self.port}/"
+            f"then open http://localhost:{self.port}/ there"
         )
 
     @property
     def is_open(self) -> bool:
-        """False once the window was closed or the viewer failed; the loop goes on without it."""
+        """False after the window was closed or the viewer failed.
+
+        The control loop goes on without the console.
+        """
         return self._open
 
     def read(self) -> Reading:
+        """Return the present state, without waiting."""
         self._sync()
-        return self._inbox.take(self._layout) if self._open else Reading(False)
+        return self._inbox.take(self._scene.layout) if self._open else Reading(False)
 
     def tick(self) -> None:
-        """One moment of a control step."""
+        """Run one UI tick of a control step."""
         now = time.monotonic()
         if self.real_time:
-            self._due = max(self._due + self._frame_s, now - self._frame_s)
+            self._due_s = max(self._due_s + self._tick_s, now - self._tick_s)
             self._sync()
-            if self._due > now:
-                time.sleep(self._due - now)
-        elif now - self._shown >= _WATCHED_FRAME_S:
+            if self._due_s > now:
+                time.sleep(self._due_s - now)
+        elif now - self._synced_s >= _WATCHED_TICK_S:
             self._sync()
 
     def idle(self) -> None:
-        """A moment in which time stands still."""
+        """Wait for one UI tick while time stands still."""
         self._sync()
-        time.sleep(self._frame_s)
+        time.sleep(self._tick_s)
 
-    def on_step(self, step: Step, drawing: Callable[[], np.ndarray | None] = lambda: None) -> None:
-        """Shows what the policy's cameras saw and the drawing, if there is one, as often as an eye can use them."""
+    def on_step(self, step: Step, scene_image: Callable[[], np.ndarray | None] = lambda: None) -> None:
+        """Show a step's camera images, at most ten times a second.
+
+        Args:
+            step: the step whose observation has the images.
+            scene_image: renders the image in place of the 3D scene, if any.
+        """
         now = time.monotonic()
-        if now - self._pictured >= _PICTURE_S:
-            self._pictured = now
+        if now - self._images_sent_s >= _IMAGE_S:
+            self._images_sent_s = now
             images = {name: image for name, image in step.observation.items() if image.dtype == np.uint8}
-            drawn = drawing()
-            if images or drawn is not None:
-                self.send(CameraImages(images, drawn))
+            scene = scene_image()
+            if images or scene is not None:
+                self.send(CameraImages(images, scene))
 
     def _sync(self) -> None:
-        self._shown = time.monotonic()
+        self._synced_s = time.monotonic()
         if self._open and self._handle._is_running:
-            x, y, z = self._tcp_m(self.chosen_arm).tolist()
+            x, y, z = self._scene.tcp_position_m(self.chosen_arm).tolist()
             self.send(DriveState((x, y, z), self.driven, self.real_time, self.chosen_arm))
-            self._handle.sync(self._model, self._data)
+            self._handle.sync(self._scene.model, self._scene.data)
         else:
             self._open = False
 
     def send(self, message: messages.Message) -> None:
-        """Shows the person something: a status, pictures, whatever a plugin of the viewer's understands."""
+        """Send a message to the plugins of the viewer."""
         if self._open:
             self._handle.send_to_viewer(message)
 
     def close(self) -> None:
-        """Ends the viewer. Raises what stopped it, if something did."""
+        """Close the viewer; raises the error that stopped it, if any."""
         self._open = False
         atexit.unregister(self._handle.close)
         self._handle.close()

@@ -1,12 +1,16 @@
-"""The target marker: a point in the 3D view that the person drags, and the geometry of dragging."""
+"""Geometry of the target marker in the 3D scene."""
 
 import numpy as np
 
-_FARTHEST_M = 2.0
+_MAX_DRAG_M = 2.0
 
 
-def screen_of(point_m: np.ndarray, camera: "PinHole") -> tuple[float, float] | None:
-    """Where a point of the world is seen, in pixels from the top left; None behind the camera."""
+def project(point_m: np.ndarray, camera: "FreeCamera") -> tuple[float, float] | None:
+    """Project a point of the world frame onto the screen.
+
+    Returns:
+        Pixels from the top left; None for a point behind the camera.
+    """
     forward, right, up = camera.axes
     relative = np.asarray(point_m) - camera.position_m
     depth = float(relative @ forward)
@@ -17,10 +21,19 @@ def screen_of(point_m: np.ndarray, camera: "PinHole") -> tuple[float, float] | N
     return x, y
 
 
-def dragged(point_m: np.ndarray, mouse_px: tuple[float, float], camera: "PinHole", *, upright: bool) -> np.ndarray:
-    """Where the point goes when the mouse is at a pixel: in its own horizontal plane, or straight up and down.
+def drag(point_m: np.ndarray, mouse_px: tuple[float, float], camera: "FreeCamera", *, upright: bool) -> np.ndarray:
+    """Drag a point to the mouse, in its horizontal plane or vertically.
 
-    Where the view does not meet that plane or line within two metres, the point stays.
+    The point stays if the line of sight does not meet that plane or line within two metres.
+
+    Args:
+        point_m: position of the point, in metres (world frame).
+        mouse_px: pixel of the mouse, from the top left.
+        camera: the camera of the scene.
+        upright: True for a vertical motion.
+
+    Returns:
+        The position after the drag, float64 [3].
     """
     forward, right, up = camera.axes
     sideways, upwards = mouse_px[0] - camera.width_px / 2, camera.height_px / 2 - mouse_px[1]
@@ -33,13 +46,22 @@ def dragged(point_m: np.ndarray, mouse_px: tuple[float, float], camera: "PinHole
         return point_m
     along = float((point_m - camera.position_m) @ normal) / slope
     hit = camera.position_m + along * ray
-    if along <= 0 or np.linalg.norm(hit - point_m) > _FARTHEST_M:
+    if along <= 0 or np.linalg.norm(hit - point_m) > _MAX_DRAG_M:
         return point_m
     return np.array([point_m[0], point_m[1], hit[2]]) if upright else np.array([hit[0], hit[1], point_m[2]])
 
 
-class PinHole:
-    """A free camera as MuJoCo defines it: looking at a point from a distance, turned by azimuth and elevation."""
+class FreeCamera:
+    """A free camera as MuJoCo defines it.
+
+    Args:
+        look_at_m: point in the middle of the image, in metres (world frame).
+        distance_m: distance of the camera from that point.
+        azimuth_deg: turn of the line of sight about z.
+        elevation_deg: angle of the line of sight above the horizontal plane.
+        fovy_deg: vertical field of view.
+        size_px: width and height of the image.
+    """
 
     def __init__(
         self,
@@ -56,6 +78,7 @@ class PinHole:
         )
         right = np.array([np.sin(azimuth), -np.cos(azimuth), 0.0])
         self.axes = forward, right, np.cross(right, forward)
+        """Unit vectors forward, right and up (world frame)."""
         self.position_m = np.asarray(look_at_m, float) - distance_m * forward
         self.width_px, self.height_px = size_px
         self.focal_px = self.height_px / (2 * np.tan(np.deg2rad(fovy_deg) / 2))

@@ -1,6 +1,6 @@
-"""What crosses between the loop and the viewer, which runs in a thread of its own.
+"""Messages between the control loop and the viewer's thread.
 
-Snapshots replace each other and may be dropped; events arrive all, and in order (mujoco.studio.messages).
+Snapshots replace each other and may be dropped. Events all arrive, in order (mujoco.studio.messages).
 """
 
 from dataclasses import dataclass, field
@@ -14,29 +14,34 @@ from hilserl.operators.devices.key_map import Command
 
 @dataclass(frozen=True)
 class OperatorInput(messages.Event):
-    """What the person holds now; sent when it changes, so that the shortest tap arrives."""
+    """The operator's held keys and dragged goal.
+
+    It is sent at every change, so that the shortest tap arrives.
+    """
 
     held: frozenset[str] = frozenset()
-    """Dear ImGui's names of keys."""
+    """Dear ImGui's names of the held keys."""
     goal_m: tuple[float, float, float] | None = None
-    """Where a dragged target stands (world frame)."""
+    """Position of the dragged target marker, in metres (world frame)."""
     goal_arm: str = ""
-    """The name of the arm whose tool is to go there."""
+    """Name of the arm whose tool the marker leads."""
 
 
 @dataclass(frozen=True)
 class CommandRequest(messages.Event):
-    """A command asked for by a key or a button."""
+    """A command by a key or a button of the panel."""
 
     command: Command
 
 
 @dataclass(frozen=True)
 class Presence(messages.Snapshot):
-    """Sent every frame: whether the person's page or window answers, and when that was so (seconds, monotonic)."""
+    """The presence of the operator, sent at every UI tick."""
 
     present: bool
+    """True if the page or window answers."""
     at_s: float
+    """Time of the message, in seconds (monotonic)."""
 
 
 @dataclass(frozen=True)
@@ -50,40 +55,43 @@ class Curve:
 
 @dataclass(frozen=True)
 class ConsoleStatus(messages.Snapshot):
-    """All that the panel shows in words and numbers."""
+    """The texts and numbers of the panel."""
 
     control: Literal["policy", "human", "paused"] = "paused"
     title: str = ""
-    """The same in large letters."""
+    """The source of control, in large letters."""
     headline: str = ""
     message: str = ""
     outcome: str = ""
-    """How the last episode ended."""
+    """Result of the last episode."""
     success: bool = False
-    """Whether that was a success."""
+    """True if the last episode was a success."""
     advice: tuple[str, ...] = ()
-    """What a person deciding to take over would want to know."""
+    """Lines that help the operator to decide on a takeover."""
     facts: tuple[tuple[str, str], ...] = ()
-    """(what, how much) in order."""
+    """Pairs of name and value, in order."""
     plots: tuple[tuple[str, tuple[Curve, ...]], ...] = ()
-    """(title, its lines) in order."""
+    """Pairs of title and lines, in order."""
 
 
 @dataclass(frozen=True)
 class CameraImages(messages.Snapshot):
-    """What the policy's cameras see, each uint8 [height, width, 3]."""
+    """The images of the policy's cameras, each uint8 [height, width, 3]."""
 
     images: dict[str, np.ndarray] = field(default_factory=dict)
-    drawing: np.ndarray | None = None
-    """What stands in the place of a scene, uint8 [height, width, 3]."""
+    scene: np.ndarray | None = None
+    """Image in place of the 3D scene, uint8 [height, width, 3]."""
 
 
 @dataclass(frozen=True)
 class DriveState(messages.Snapshot):
-    """Where the chosen arm's tool is (world frame, metres), whether a person drives, and whether the picture should be
-    smooth."""
+    """The driven arm and the source of control."""
 
     tcp_m: tuple[float, float, float]
+    """Position of the chosen arm's tool, in metres (world frame)."""
     driven: bool
+    """True if the operator drives."""
     smooth: bool
+    """True if the scene must move smoothly."""
     arm: str = ""
+    """Name of the chosen arm."""

@@ -1,8 +1,8 @@
-"""MuJoCo Studio's viewers as an operator needs them: on loopback, silent, and aware of whether anybody is there.
+"""MuJoCo Studio's viewers, adapted to a robot's console.
 
-Studio's web viewer listens on every interface, takes a page of any origin for its own, and keeps a key held for as long
-as it hears nothing else; it has no settings for these (mujoco 4.0.0, studio/web/web_server.py). A robot needs the
-opposite, so the address, the server and the banner are given other values here when a console is opened.
+Studio's web viewer listens on every interface, accepts pages of any origin, and keeps a key held until it hears
+otherwise; it has no settings for these (mujoco 4.0.0, studio/web/web_server.py). A robot needs the opposite, so this
+module replaces the address, the server and the banner when a console is opened.
 """
 
 import collections.abc
@@ -18,6 +18,7 @@ from typing import Any
 import mujoco
 from mujoco.studio import endpoints, launch_thread, messages, plugin, viewer_handle, viewer_protocol, web_viewer
 from mujoco.studio.web import web_server
+from typing_extensions import override
 from websockets.asyncio.server import ServerConnection, serve
 
 from hilserl.errors import HilserlError
@@ -25,68 +26,86 @@ from hilserl.operators.console.messages import Presence
 
 LOOPBACK = "127.0.0.1"
 SILENCE_S = 1.0
-"""A page that has sent nothing for so long is taken for gone; one that is there sends with every frame."""
+"""Silence after which a page counts as gone, in seconds.
+
+A page that is open sends at every UI tick.
+"""
 _ORIGINS = (None, re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"))
 _PING_S = 2.0
-_WATCHING_FRAME_S = 1 / 20
+_WATCHED_TICK_S = 1 / 20
 
 
-class _Line:
-    """When the page that controls the panel was last heard."""
+class PageHeartbeat:
+    """The last sign of life of the page that controls the panel."""
 
     def __init__(self) -> None:
         self._connection: object | None = None
         self._heard_s = -float("inf")
 
     def heard(self, connection: object) -> None:
-        """The first thing that a page says is its version; from the second on it tells what the person does."""
+        """Take note of a message.
+
+        The first message of a page is its version; the later ones carry the operator's input.
+        """
         if connection is self._connection:
             self._heard_s = time.monotonic()
         else:
             self._connection, self._heard_s = connection, -float("inf")
 
     def lost(self, connection: object) -> None:
+        """Take note of a closed connection."""
         if connection is self._connection:
             self._connection = None
 
     @property
     def answers(self) -> bool:
+        """True if the page was heard recently."""
         return self._connection is not None and time.monotonic() - self._heard_s < SILENCE_S
 
 
-def _server_of(line: _Line) -> Callable[..., Any]:
-    """`websockets.serve` for pages of this machine only, telling `line` what it hears from the panel."""
+def _serve_with(heartbeat: PageHeartbeat) -> Callable[..., Any]:
+    """Return `websockets.serve` for pages of this machine only.
+
+    Messages from the panel keep the heartbeat up to date.
+    """
 
     class Connection(ServerConnection):
+        """A connection that reports messages of the panel."""
+
+        @override
         async def recv(self, decode: bool | None = None) -> Any:
             message = await super().recv(decode)
             if self.request is not None and self.request.path.startswith("/ui"):
-                line.heard(self)
+                heartbeat.heard(self)
             return message
 
+        @override
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
-            line.lost(self)
+            heartbeat.lost(self)
 
     changes = {"origins": _ORIGINS, "create_connection": Connection, "ping_interval": _PING_S, "ping_timeout": _PING_S}
 
     @functools.wraps(serve)
-    def limited(*arguments: Any, **options: Any) -> Any:
+    def _serve(*arguments: Any, **options: Any) -> Any:
         return serve(*arguments, **(options | changes))
 
-    return limited
+    return _serve
 
 
 class LoopbackViewer(web_viewer.WebViewer):
-    """The web viewer on 127.0.0.1."""
+    """Studio's web viewer on 127.0.0.1."""
 
     def __init__(self, config: viewer_protocol.ViewerConfig, endpoint: endpoints.ViewerEndpoint, plugins: list) -> None:
-        self.line = _Line()
-        self.unhurried = True
-        """Nobody drives: a slower picture will do, and leaves the machine to the learner."""
+        self.heartbeat = PageHeartbeat()
+        self.low_rate = True
+        """True while the operator does not drive.
+
+        The scene then updates at a lower rate, which leaves the machine to the learner.
+        """
         logging.getLogger("WebServer").setLevel(logging.WARNING)
         web_viewer._print_url_banner = lambda host, port: None  # noqa: ARG005
-        web_server.serve = _server_of(self.line)
+        web_server.serve = _serve_with(self.heartbeat)
         super().__init__(config, endpoint, plugins=plugins)
 
     @property
@@ -95,20 +114,22 @@ class LoopbackViewer(web_viewer.WebViewer):
 
     @_host.setter
     def _host(self, value: str) -> None:
-        """What the base class asks for is not what a robot needs."""
+        """Ignore the base class's address: it is not safe for a robot."""
 
     @property
     def answers(self) -> bool:
-        return self.line.answers
+        """True if the operator's page answers."""
+        return self.heartbeat.answers
 
     @messages.handler(priority=messages.Priority.INTERNAL)
     def _on_post_model(self, event: messages.PostModelEvent) -> None:
         del event
         self._update_model()
 
+    @override
     def prepare_next_frame(self) -> bool:
-        if self.unhurried:
-            time.sleep(_WATCHING_FRAME_S)
+        if self.low_rate:
+            time.sleep(_WATCHED_TICK_S)
         frame = super().prepare_next_frame()
         if not (frame and self.answers):
             self.send_to_sim(Presence(False, time.monotonic()))
@@ -116,48 +137,61 @@ class LoopbackViewer(web_viewer.WebViewer):
 
 
 def open_web(port: int, plugins: list[plugin.Plugin]) -> tuple[viewer_handle.ViewerHandle, int]:
-    """Serves the console on loopback; 0 takes the first free port from 8080 on. Returns the handle and the port.
+    """Serve the console on loopback.
 
-    A process opens one such console in its life: the pictures of a closed one would crash the next (mujoco 4.0.0).
+    A process can open only one such console: the images of a closed one crash the next one (mujoco 4.0.0).
 
-    Raises HilserlError when the port is taken.
+    Args:
+        port: the port; 0 takes the first free one from 8080.
+        plugins: plugins of the viewer and the control loop.
+
+    Returns:
+        The viewer's handle and the port.
+
+    Raises:
+        HilserlError: the port is taken.
     """
     config = viewer_protocol.ViewerConfig(title="hilserl", gfx="web", http_port=port)
     opened: dict[str, int] = {}
 
-    def make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
+    def _make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
         viewer = LoopbackViewer(config, endpoint, plugins)
         opened["port"] = viewer._http_port
         return viewer
 
     address = f"{LOOPBACK}:{port or '8080 and up'}"
     failure = f"The console cannot listen on {address}; choose another port with --console.port, or 0 for a free one"
-    handle = _launch(make, plugins, failure)
+    handle = _launch(_make, plugins, failure)
     return handle, opened["port"]
 
 
 def open_native(model: mujoco.MjModel, data: mujoco.MjData, plugins: list[plugin.Plugin]) -> viewer_handle.ViewerHandle:
-    """Opens a window on this machine's display. Raises HilserlError where there is none."""
-    if not has_display():
-        raise HilserlError("There is no display here (DISPLAY is not set); use --console.view web.")
+    """Open a window on this machine's display.
 
-    def make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
-        # The viewer (mujoco 4.0.0) imports a name that Python has had since 3.12.
+    Raises:
+        HilserlError: the machine has no display.
+    """
+    if not has_display():
+        raise HilserlError("This machine has no display (DISPLAY is not set). Use the browser: --console.view web.")
+
+    def _make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
+        # The viewer (mujoco 4.0.0) imports a name that exists since Python 3.12.
         if not hasattr(collections.abc, "Buffer"):
             setattr(collections.abc, "Buffer", object)  # noqa: B010
         from mujoco.studio import native_viewer
 
-        # With the graphics card's own drawing this version finds no picture to draw into.
+        # With hardware drawing this version finds no image to draw into.
         config = viewer_protocol.ViewerConfig(title="hilserl", gfx="opengl_software")
         return native_viewer.NativeViewer(config, endpoint, model=model, plugins=plugins)
 
-    handle = _launch(make, plugins, "The console's window cannot be opened")
-    # It crashes when a world takes the place of another, so it has to have the right one from the first picture on.
+    handle = _launch(_make, plugins, "The console's window cannot be opened")
+    # The window crashes when the model changes, so it needs the right one from the start.
     handle.model, handle.data = model, data
     return handle
 
 
 def has_display() -> bool:
+    """Return True if this machine can show a window."""
     return sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
@@ -166,16 +200,16 @@ def _launch(
     plugins: list[plugin.Plugin],
     failure: str,
 ) -> viewer_handle.ViewerHandle:
-    """Runs a viewer in a thread of its own and waits until it is there."""
+    """Start a viewer in a thread and wait until it is ready."""
     viewer_plugins, sim_plugins = plugin.split_plugins(plugins)
     ready: list[bool] = []
 
-    def run(endpoint: endpoints.ViewerEndpoint) -> None:
+    def _run(endpoint: endpoints.ViewerEndpoint) -> None:
         viewer = make(endpoint, viewer_plugins)
         ready.append(True)
         viewer_protocol.run_viewer_loop(viewer)
 
-    handle = launch_thread.launch_thread(run, sim_plugins=sim_plugins)
+    handle = launch_thread.launch_thread(_run, sim_plugins=sim_plugins)
     try:
         while not ready and handle.is_running():
             time.sleep(0.01)

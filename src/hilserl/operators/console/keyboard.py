@@ -1,0 +1,69 @@
+"""Keys of the console, read in the viewer's thread."""
+
+import time
+
+from mujoco.studio import viewer_protocol
+from mujoco.studio.dear_imgui import dear_imgui as imgui
+
+from hilserl.operators.console.messages import CommandRequest, OperatorInput
+from hilserl.operators.devices.key_map import COMMAND_KEYS, HELD_KEYS, LABEL_KEY, Command
+
+CONFIRM_WITHIN_S = 4.0
+"""Time for the second press of a command, in seconds.
+
+A page that is drawn in software answers a second late.
+"""
+_REPEAT_S = 0.1
+"""Time between two messages about held keys, in seconds.
+
+The control loop drops held keys if it hears nothing from the page for too long.
+"""
+_HELD_NAMES = tuple(key.name for key in (*HELD_KEYS, LABEL_KEY))
+
+
+class Keyboard:
+    """The operator's keys as messages to the control loop."""
+
+    def __init__(self) -> None:
+        self._sent, self._sent_s = OperatorInput(), 0.0
+        self._requested_s: dict[Command, float] = {}
+
+    def send_input(
+        self, viewer: viewer_protocol.Viewer, goal_m: tuple[float, float, float] | None, goal_arm: str, *, present: bool
+    ) -> None:
+        """Send held keys, dragged goal and pressed commands.
+
+        Args:
+            viewer: the viewer whose messages reach the control loop.
+            goal_m: position of the dragged marker, in metres (world frame).
+            goal_arm: name of the arm that the marker leads.
+            present: False if the page does not answer; nothing counts as held then.
+        """
+        held = frozenset(name for name in _HELD_NAMES if imgui.IsKeyDown(getattr(imgui.Key, name)))
+        event = OperatorInput(held, goal_m, goal_arm) if present else OperatorInput()
+        now = time.monotonic()
+        if event != self._sent or (event != OperatorInput() and now - self._sent_s > _REPEAT_S):
+            self._sent, self._sent_s = event, now
+            viewer.send_to_sim(event)
+        if present:
+            for name, key in COMMAND_KEYS.items():
+                if imgui.IsKeyPressed(getattr(imgui.Key, name), False) and key.command is not None:
+                    self.request(viewer, key.command, twice=key.twice)
+
+    def request(self, viewer: viewer_protocol.Viewer, command: Command, *, twice: bool) -> None:
+        """Send a command, or keep the first of two requests.
+
+        Args:
+            viewer: the viewer whose messages reach the control loop.
+            command: the command.
+            twice: True if only a second request counts.
+        """
+        if twice and not self.is_requested(command):
+            self._requested_s[command] = time.monotonic()
+            return
+        self._requested_s.pop(command, None)
+        viewer.send_to_sim(CommandRequest(command))
+
+    def is_requested(self, command: Command) -> bool:
+        """Return True if a command waits for its second request."""
+        return time.monotonic() - self._requested_s.get(command, -CONFIRM_WITHIN_S) < CONFIRM_WITHIN_S
