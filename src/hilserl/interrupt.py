@@ -64,7 +64,10 @@ def listen() -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process, whose results are on disk, without waiting for open connections."""
+    """End the process without waiting for open connections.
+
+    All results are on disk by then.
+    """
     if any(thread.name == CONNECTION_CLOSER for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()

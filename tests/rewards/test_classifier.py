@@ -226,7 +226,7 @@ def test_a_classifier_survives_its_file(trained: RewardClassifier, tmp_path: Pat
     loaded = RewardClassifier.load(path)
     assert (loaded.config, loaded.spec, loaded.log_odds) == (trained.config, trained.spec, trained.log_odds)
     assert 0 < loaded.threshold < 1
-    classifier_spec = [one.predictor(spec_of(), trained.frames) for one in (trained, loaded)]
+    classifier_spec = [one.predictor(spec_of(), trained.frame_encoder) for one in (trained, loaded)]
     seen = {name: values[11] for name, values in labels_of().inputs.items()}
     assert classifier_spec[0](seen) == classifier_spec[1](seen)
     assert classifier_spec[0](seen).success
@@ -277,7 +277,7 @@ def test_a_classifier_fits_only_what_it_was_made_for(
 
 def test_features_are_used_only_of_the_same_encoder(trained: RewardClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, encoded = spec_of(), []
-    made = np.zeros(trained.frames.inputs["front.features"], np.float16)
+    made = np.zeros(trained.frame_encoder.inputs["front.features"], np.float16)
 
     def encode(self: FrameEncoder, seen: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         del self
@@ -295,7 +295,7 @@ def test_features_are_used_only_of_the_same_encoder(trained: RewardClassifier, m
 
 
 def test_what_the_robot_measures_changes_no_judgement(trained: RewardClassifier) -> None:
-    judge = trained.predictor(spec_of(), trained.frames)
+    judge = trained.predictor(spec_of(), trained.frame_encoder)
     features = {name: values[11] for name, values in labels_of().inputs.items()}
     size = trained.spec.state.size
     kinds = [np.zeros(size), np.full(size, 1e6), np.full(size, np.nan)]

@@ -66,7 +66,7 @@ class Evil:
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "evil.pth"
     path.write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(HilserlError, match="no need of"):
+    with pytest.raises(HilserlError, match="no file of weights needs"):
         read_torch_file(path)
     assert capsys.readouterr().out == ""
 

@@ -1,1 +1,1 @@
-"""The reward classifier."""
+"""Reward functions learned from labelled images."""

@@ -1,4 +1,4 @@
-"""A trained classifier: its file, what it fits to, and its judgement of one observation."""
+"""Trained reward classifier with its file, its checks and its predictions."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Observation
 from hilserl.errors import HilserlError, unknown
 from hilserl.files import atomically
 from hilserl.rewards.dataset import describe
@@ -25,87 +26,99 @@ from hilserl.vision.encoders import FROZEN
 from hilserl.vision.frame_encoder import FrameEncoder
 
 FORMAT_VERSION = 1
+"""Version of the classifier's file format."""
 _METADATA = "hilserl.classifier"
 _TRAINED = ("small_cnn",)
-Observation = dict[str, np.ndarray]
 
 
 class Prediction(NamedTuple):
-    """What a classifier says of one moment."""
+    """Prediction of a classifier for one observation."""
 
     success: bool
+    """True if the log-odds of success exceed the threshold."""
     probability: float
-    """Of success, calibrated on the frequencies of the images it was trained with."""
+    """Probability of success, calibrated to the frequencies of the training images."""
     stage: int
-    """The class: the last one where it is a success, else the likeliest of the others."""
+    """Class: the last for a success, else the likeliest other."""
 
 
 @dataclass(frozen=True)
 class RewardClassifier:
-    """A network, its threshold, and what it was made for. It looks at camera images and at nothing else."""
+    """Network with its threshold and the spec that it is for.
+
+    Its inputs are camera images alone.
+    """
 
     network: ClassifierNetwork
     config: ClassifierConfig
     spec: ExperienceSpec
-    """Of the labelled images."""
+    """Spec of the labelled images."""
     log_odds: float
-    """What the log-odds of success must exceed."""
+    """Threshold that the log-odds of success must exceed."""
     report: dict[str, Any]
-    """What it came to on held-out episodes, and on what data."""
+    """Figures on held-out episodes, with statistics of the data."""
 
     @property
     def threshold(self) -> float:
-        """The same as a probability."""
+        """Threshold as a probability."""
         return 1 / (1 + math.exp(-self.log_odds))
 
     @property
-    def frames(self) -> FrameEncoder:
+    def frame_encoder(self) -> FrameEncoder:
+        """Encoder of the classifier's images."""
         return FrameEncoder(self.spec, self.config.vision)
 
     def check(self, spec: ExperienceSpec) -> None:
-        """Raises HilserlError where a task, a camera or a picture's size is not what this classifier was made for."""
+        """Check that the classifier fits a spec.
+
+        Raises:
+            HilserlError: the task, a camera or an image size is another one.
+        """
         wanted, existing = dict(self.spec.images), dict(spec.images)
         if spec.task != self.spec.task or any(existing.get(name) != shape for name, shape in wanted.items()):
-            raise HilserlError(
-                f"This classifier is for {describe(self.spec)}; what it is to judge is {describe(spec)}."
-            )
+            raise HilserlError(f"This classifier is for {describe(self.spec)}; the environment has {describe(spec)}.")
 
     def predictor(
-        self, spec: ExperienceSpec, encoded: FrameEncoder | None = None
+        self, spec: ExperienceSpec, encoded_by: FrameEncoder | None = None
     ) -> Callable[[Observation], Prediction]:
-        """A function that judges observations of a spec, each an unbatched dict of NumPy arrays.
+        """Make a function that predicts from single observations.
 
-        Where `encoded` has already seen to the observations with the same encoder, its features are used; otherwise
-        the frames are encoded here. Raises HilserlError as `check`.
+        Args:
+            spec: layouts of the observations.
+            encoded_by: encoder that has added its features to the observations. They are used if it is the same
+                encoder; otherwise the images are encoded here.
+
+        Raises:
+            HilserlError: the classifier does not fit the spec, as in `check`.
         """
         self.check(spec)
-        frames = self.frames
-        shared = encoded is not None and encoded.config.frozen and _encoding(encoded) == _encoding(frames)
-        names, cameras = tuple(frames.inputs), frames.cameras
+        encoder = self.frame_encoder
+        shared = encoded_by is not None and encoded_by.config.frozen and _encoding(encoded_by) == _encoding(encoder)
+        names, cameras = tuple(encoder.inputs), encoder.cameras
 
-        def judge(observation: Observation) -> Prediction:
+        def predict(observation: Observation) -> Prediction:
             if not (shared and all(name in observation for name in names)):
-                observation = frames.encode({camera: observation[camera] for camera in cameras})
-            seen = {name: observation[name][None] for name in names}
-            return self.judgement(np.asarray(_logits(self.network, seen))[0])
+                observation = encoder.encode({camera: observation[camera] for camera in cameras})
+            inputs = {name: observation[name][None] for name in names}
+            return self.prediction(np.asarray(_logits(self.network, inputs))[0])
 
-        return judge
+        return predict
 
-    def judgement(self, logits: np.ndarray) -> Prediction:
-        """Of one image's logits, float [classes]."""
+    def prediction(self, logits: np.ndarray) -> Prediction:
+        """Make the prediction of one observation's logits, float [classes]."""
         log_odds = float(log_odds_of_success(logits[None])[0])
         success = log_odds > self.log_odds
         stage = len(logits) - 1 if success else int(np.argmax(logits[:-1]))
         return Prediction(success, 0.5 * (1 + math.tanh(log_odds / 2)), stage)
 
     def save(self, path: Path) -> None:
-        """Writes one safetensors file, whole or not at all."""
+        """Write one safetensors file, which is complete or unchanged."""
         arrays = {name: np.asarray(leaf) for name, leaf in named_arrays(self.network).items()}
         facts = {
             "format_version": FORMAT_VERSION,
             "config": asdict(self.config),
             "spec": json.loads(self.spec.to_json()),
-            "inputs": self.frames.inputs,
+            "inputs": self.frame_encoder.inputs,
             "log_odds": self.log_odds,
             "threshold": self.threshold,
             "report": self.report,
@@ -115,9 +128,13 @@ class RewardClassifier:
 
     @classmethod
     def load(cls, path: Path) -> "RewardClassifier":
-        """Reads what `save` wrote. Raises HilserlError naming what is missing, damaged or not known here."""
+        """Read a file of `save`.
+
+        Raises:
+            HilserlError: the file is missing, damaged, or of another version or encoder.
+        """
         if not path.is_file():
-            raise HilserlError(f"There is no classifier {path}; hilserl classifier makes one.")
+            raise HilserlError(f"There is no classifier {path}. Train one: hilserl classifier")
         try:
             facts, arrays = _read(path)
             return cls._of(facts, arrays)
@@ -131,24 +148,24 @@ class RewardClassifier:
         if facts["config"]["encoder"] not in (*FROZEN, *_TRAINED):
             raise unknown("encoder", facts["config"]["encoder"], (*FROZEN, *_TRAINED))
         if facts["sha256"] != _digest(arrays):
-            raise HilserlError("its arrays are not those that were written: the checksum differs.")
+            raise HilserlError("its arrays are damaged: their checksum differs.")
         config = ClassifierConfig(**facts["config"])
         spec = ExperienceSpec.from_json(json.dumps(facts["spec"]))
-        frames = FrameEncoder(spec, config.vision)
+        encoder = FrameEncoder(spec, config.vision)
         made = {name: tuple(shape) for name, shape in facts["inputs"].items()}
-        if made != frames.inputs:
+        if made != encoder.inputs:
             raise HilserlError(
-                f"it was made for features {made}; the encoder {config.encoder!r} gives {frames.inputs} here."
+                f"it was made for features {made}; the encoder {config.encoder!r} gives {encoder.inputs} here."
             )
-        like = ClassifierNetwork(frames, spec.state.size, config, key=jax.random.key(0))
+        like = ClassifierNetwork(encoder, spec.state.size, config, key=jax.random.key(0))
         return cls(with_arrays(like, arrays), config, spec, float(facts["log_odds"]), facts["report"])
 
 
-_logits = eqx.filter_jit(lambda network, seen: network(seen))
+_logits = eqx.filter_jit(lambda network, inputs: network(inputs))
 
 
-def _encoding(frames: FrameEncoder) -> tuple[str, str]:
-    return frames.config.encoder, frames.config.precision
+def _encoding(encoder: FrameEncoder) -> tuple[str, str]:
+    return encoder.config.encoder, encoder.config.precision
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:
@@ -159,5 +176,5 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with safe_open(path, "numpy") as file:
         metadata = file.metadata() or {}
         if _METADATA not in metadata:
-            raise HilserlError("it is a safetensors file of something else.")
+            raise HilserlError("it is a safetensors file, but of no classifier.")
         return json.loads(metadata[_METADATA]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -1,4 +1,7 @@
-"""Labelled images, read from whole episodes: each frame encoded once, and no episode on two sides of a split."""
+"""Labelled images from recorded episodes, and their split by episode.
+
+Each image is encoded once.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,72 +22,92 @@ _PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Rows of what a network sees, each with its class; episodes' first pictures, which nobody judged, are left out."""
+    """Rows of a network's inputs, each with its class.
+
+    The images of resets, which have no label, are left out.
+    """
 
     spec: ExperienceSpec
-    frames: FrameEncoder
+    frame_encoder: FrameEncoder
     inputs: dict[str, np.ndarray]
-    """By the names of `frames.inputs`: features, float16 [n, channels, rows, columns]; frames where a trunk learns."""
-    proprioception: np.ndarray
-    """float32 [n, numbers], what the robot measured of itself, in nominal ranges."""
-    classes: np.ndarray
-    """int32 [n], 0 to one less than the number of classes; the last one is success."""
-    episodes: np.ndarray
-    """int32 [n], which of `files`."""
-    steps: np.ndarray
-    """int32 [n], which step of the episode."""
-    files: tuple[Path, ...]
+    """Inputs by the names of `frame_encoder.inputs`.
 
-    def pictures(self, row: int) -> dict[str, np.ndarray]:
-        """What the cameras saw, each uint8 [height, width, 3], read from the file again."""
+    Features are float16 [n, channels, rows, columns]. An encoder that is trained has images, uint8 [n, height, width,
+    3], instead."""
+    proprioception: np.ndarray
+    """Measured state in nominal ranges, float32 [n, numbers]."""
+    classes: np.ndarray
+    """Classes, int32 [n], from 0; the last one is success."""
+    episodes: np.ndarray
+    """Index of the episode in `files`, int32 [n]."""
+    steps: np.ndarray
+    """Index of the step in its episode, int32 [n]."""
+    files: tuple[Path, ...]
+    """Files of the episodes."""
+
+    def images(self, row: int) -> dict[str, np.ndarray]:
+        """Read a row's images from its file.
+
+        Returns:
+            Images by camera, each uint8 [height, width, 3].
+        """
         steps, _ = read_episode(self.files[self.episodes[row]])
         observation = steps[self.steps[row]].observation
-        return {name: observation[name] for name in self.frames.cameras}
+        return {name: observation[name] for name in self.frame_encoder.cameras}
 
 
 def read_labels(
-    folders: Sequence[Path],
+    directories: Sequence[Path],
     task: str,
     vision: VisionConfig,
     classes: int = 2,
     show: Callable[[int, int], object] = lambda done, total: None,  # noqa: ARG005
 ) -> LabelledImages:
-    """All labelled episodes of some directories, encoded.
+    """Read and encode all labelled episodes of some directories.
 
-    A step's class is its success; of more than two classes it is the stage that the step's reward tells. Raises
-    HilserlError for an empty directory, another task, episodes without images, or of different cameras or sizes.
+    Args:
+        directories: directories with episode files.
+        task: task that the episodes must be of.
+        vision: settings of the image encoder.
+        classes: number of classes. With two, a step's class is its success; with more, it is the stage that its reward
+            gives.
+        show: callback with the number of files read and their total.
+
+    Raises:
+        HilserlError: a directory is empty, an episode is of another task or has no images, or cameras or image sizes
+            differ.
     """
-    files = tuple(path for folder in folders for path in _episode_files(folder))
+    files = tuple(path for directory in directories for path in _episode_files(directory))
     inputs: dict[str, list[np.ndarray]] = {}
     states: list[np.ndarray] = []
     labels: list[np.ndarray] = []
-    spec, frames = None, None
+    spec, encoder = None, None
     for number, path in enumerate(files):
         steps, found = read_episode(path)
-        if spec is None or frames is None:
-            spec, frames = _usable(found, task, path), FrameEncoder(found, vision)
+        if spec is None or encoder is None:
+            spec, encoder = _usable(found, task, path), FrameEncoder(found, vision)
         if (found.task, found.images, found.state) != (spec.task, spec.images, spec.state):
             raise HilserlError(f"{path} shows {describe(found)}; {files[0]} shows {describe(spec)}.")
-        judged = [step for step in steps if not step.is_reset]
-        seen = [frames.encode(step.observation) for step in judged]
-        for name in frames.inputs if seen else ():
-            inputs.setdefault(name, []).append(np.stack([observation[name] for observation in seen]))
-        states += [step.observation["state"] for step in judged]
-        rows = [(_class_of(step, classes, path), number, step.index) for step in judged]
+        labelled = [step for step in steps if not step.is_reset]
+        encoded = [encoder.encode(step.observation) for step in labelled]
+        for name in encoder.inputs if encoded else ():
+            inputs.setdefault(name, []).append(np.stack([observation[name] for observation in encoded]))
+        states += [step.observation["state"] for step in labelled]
+        rows = [(_class_of(step, classes, path), number, step.index) for step in labelled]
         labels.append(np.array(rows, np.int32).reshape(-1, 3))
         show(number + 1, len(files))
     assert spec is not None
-    assert frames is not None
+    assert encoder is not None
     columns = np.concatenate(labels)
     stacked = {name: np.concatenate(parts) for name, parts in inputs.items()}
     measured = np.clip((np.stack(states) - spec.state.centre) / spec.state.scale, -STATE_CLIP, STATE_CLIP)
-    return LabelledImages(spec, frames, stacked, measured, columns[:, 0], columns[:, 1], columns[:, 2], files)
+    return LabelledImages(spec, encoder, stacked, measured, columns[:, 0], columns[:, 1], columns[:, 2], files)
 
 
-def _episode_files(folder: Path) -> list[Path]:
-    files = episode_files(folder)
+def _episode_files(directory: Path) -> list[Path]:
+    files = episode_files(directory)
     if not files:
-        raise HilserlError(f"The directory {folder} holds no labelled episodes (*.parquet).")
+        raise HilserlError(f"The directory {directory} holds no labelled episodes (*.parquet).")
     return files
 
 
@@ -95,7 +118,7 @@ def _usable(spec: ExperienceSpec, task: str, path: Path) -> ExperienceSpec:
 
 
 def describe(spec: ExperienceSpec) -> str:
-    """Task, cameras and sizes, for a person who compares."""
+    """Describe task, cameras and image sizes in words, for errors."""
     cameras = ", ".join(f"{name} {height} x {width}" for name, (height, width, _) in spec.images)
     return f"task {spec.task!r} by {f'cameras {cameras}' if cameras else 'no camera'}"
 
@@ -105,9 +128,7 @@ def _class_of(step: Step, classes: int, path: Path) -> int:
         return int(step.success)
     stage = round(step.reward)
     if not 0 <= stage < classes or stage != step.reward:
-        raise HilserlError(
-            f"{path}, step {step.index}: reward {step.reward} tells no stage; expected 0 to {classes - 1}."
-        )
+        raise HilserlError(f"{path}, step {step.index}: reward {step.reward} is no stage; expected 0 to {classes - 1}.")
     return stage
 
 
@@ -115,17 +136,26 @@ class Split(NamedTuple):
     """Rows of three disjoint sets of episodes, each int [n]."""
 
     train: np.ndarray
-    """To learn from."""
+    """Rows to learn from."""
     validation: np.ndarray
-    """To stop by, to calibrate and to choose the threshold by."""
+    """Rows that decide the stop, the calibration and the threshold."""
     test: np.ndarray
-    """To report on; nothing was chosen by it."""
+    """Rows for the report, which decide nothing."""
 
 
 def split_by_episode(labels: LabelledImages, fractions: tuple[float, float], classes: int, seed: int) -> Split:
-    """Deals whole episodes, those that get as far alike: `fractions` are validation's and test's.
+    """Split whole episodes at random into three sets.
 
-    Raises HilserlError where a class is missing, or is in too few episodes for each part to have some of it.
+    Episodes are grouped by the furthest class that they reach, and each group is split alike.
+
+    Args:
+        labels: the labelled images.
+        fractions: fractions of episodes for validation and test.
+        classes: number of classes.
+        seed: seed of the random order.
+
+    Raises:
+        HilserlError: a class is missing, or is in too few episodes for each set to have some of it.
     """
     furthest = {int(e): int(labels.classes[labels.episodes == e].max()) for e in np.unique(labels.episodes)}
     rng = np.random.default_rng([seed, 0])
@@ -140,8 +170,8 @@ def split_by_episode(labels: LabelledImages, fractions: tuple[float, float], cla
         if missing:
             counts = _counts(labels, classes)
             raise HilserlError(
-                f"No image of class {min(missing)} is left for {name}: {counts}. Every class is needed in several "
-                f"episodes for each of {', '.join(_PARTS)}; label more."
+                f"No image of class {min(missing)} is left for {name}: {counts}. Each of {', '.join(_PARTS)} needs "
+                f"every class in several episodes; label more."
             )
     return rows
 
@@ -155,7 +185,10 @@ def _counts(labels: LabelledImages, classes: int) -> str:
 
 
 def _cut(dealt: np.ndarray, fractions: tuple[float, float]) -> Iterator[np.ndarray]:
-    """Train's, validation's and test's; the latter two get at least one where there are three."""
+    """Cut episodes into train, validation and test.
+
+    Of three or more episodes validation and test get at least one each.
+    """
     least = int(len(dealt) >= len(_PARTS))
     validation, test = (max(least, round(part * len(dealt))) for part in fractions)
     yield dealt[validation + test :]

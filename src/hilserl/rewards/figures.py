@@ -1,4 +1,4 @@
-"""A classifier's report as pictures: ROC curve and calibration, and the worst mistakes."""
+"""Figures of a classifier's report: ROC curve, calibration, worst mistakes."""
 
 from pathlib import Path
 
@@ -19,7 +19,15 @@ _WORST = 6
 
 
 def plot_report(target: Path, log_odds: np.ndarray, success: np.ndarray, threshold: float, title: str) -> None:
-    """The ROC curve with the threshold on it, how far probabilities are frequencies, and both classes' log-odds."""
+    """Draw ROC curve, calibration and log-odds of the held-out images.
+
+    Args:
+        target: the PNG file.
+        log_odds: log-odds of success, float [n].
+        success: true class, bool [n].
+        threshold: least log-odds of a predicted success.
+        title: heading of the figure.
+    """
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), constrained_layout=True)
     _draw_roc(axes[0], log_odds, success, threshold)
     _draw_calibration(axes[1], log_odds, success)
@@ -57,15 +65,25 @@ def _draw_calibration(axes: Axes, log_odds: np.ndarray, success: np.ndarray) -> 
 def plot_mistakes(
     target: Path, labels: LabelledImages, rows: np.ndarray, log_odds: np.ndarray, threshold: float
 ) -> int:
-    """What the cameras saw where the classifier is most wrong: false positives above, missed successes below.
+    """Draw the images of the worst mistakes.
 
-    Where there are fewer mistakes, the nearest to one. Returns how many of the pictures are mistakes.
+    False positives are above, missed successes below. If there are few mistakes, the nearest to one fill the places.
+
+    Args:
+        target: the PNG file.
+        labels: the labelled images.
+        rows: held-out rows of the labels, int [n].
+        log_odds: their log-odds of success, float [n].
+        threshold: least log-odds of a predicted success.
+
+    Returns:
+        The number of mistakes among the drawn images.
     """
     success = labels.classes[rows] == labels.classes.max()
     beyond = log_odds - threshold
     worst = [np.flatnonzero(~success)[np.argsort(-beyond[~success])], np.flatnonzero(success)]
     worst[1] = worst[1][np.argsort(beyond[success])]
-    cameras = labels.frames.cameras
+    cameras = labels.frame_encoder.cameras
     figure, axes = plt.subplots(
         2 * len(cameras), _WORST, figsize=(2 * _WORST, 4.4 * len(cameras)), constrained_layout=True, squeeze=False
     )
@@ -76,9 +94,9 @@ def plot_mistakes(
         for column, number in enumerate(numbers[:_WORST]):
             wrong = (beyond[number] > 0) != success[number]
             mistakes += int(wrong)
-            pictures = labels.pictures(int(rows[number]))
+            images = labels.images(int(rows[number]))
             for camera, name in enumerate(cameras):
-                axes[kind * len(cameras) + camera, column].imshow(pictures[name])
+                axes[kind * len(cameras) + camera, column].imshow(images[name])
             path, step = labels.files[labels.episodes[rows[number]]], labels.steps[rows[number]]
             axes[kind * len(cameras), column].set_title(
                 f"{('called success', 'missed')[kind] if wrong else 'right, narrowly'}\n"

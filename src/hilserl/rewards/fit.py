@@ -1,6 +1,6 @@
-"""Training a classifier: balanced batches, early stop, calibration, and a threshold for a false-positive rate.
+"""Fit of a classifier: balanced batches, early stop, calibration and threshold.
 
-Everything random follows from one seed.
+One seed decides everything random.
 """
 
 from collections.abc import Callable
@@ -11,23 +11,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, Shaped
 from scipy.optimize import minimize
 
 from hilserl.rewards.dataset import LabelledImages, Split
 from hilserl.rewards.network import ClassifierConfig, ClassifierNetwork
+from hilserl.vision.frame_encoder import FrameEncoder
 
 _EVALUATED_AT_ONCE = 512
 
 
 class Fit(NamedTuple):
-    """A trained and calibrated network."""
+    """Trained and calibrated network."""
 
     network: ClassifierNetwork
     updates: int
-    """After which its weights were taken."""
+    """Number of updates of its weights."""
     validation_loss: float
-    """Mean cross-entropy, each class counting alike, before calibration."""
+    """Mean cross-entropy before calibration, with equal weight for each class."""
+
+
+class _TrainingData(NamedTuple):
+    """Training rows on the device: a network's inputs by name, classes and measured states."""
+
+    inputs: dict[str, Shaped[Array, "n ..."]]
+    classes: Int[Array, "n"]
+    measured: Float[Array, "n numbers"]
 
 
 def fit(
@@ -37,19 +46,27 @@ def fit(
     seed: int,
     show: Callable[[int, float], object] = lambda updates, loss: None,  # noqa: ARG005
 ) -> Fit:
-    """Trains until the validation loss stops falling, takes the best weights and calibrates them."""
+    """Train until the validation loss stops falling, and calibrate the best weights.
+
+    Args:
+        labels: the labelled images.
+        split: rows to train on and rows to validate on.
+        config: settings of the classifier.
+        seed: decides the weights at the start, the batches and the noise.
+        show: callback with the number of updates and the validation loss.
+    """
     init_key, key = jax.random.split(jax.random.key(seed))
-    network = ClassifierNetwork(labels.frames, labels.proprioception.shape[1], config, key=init_key)
+    network = ClassifierNetwork(labels.frame_encoder, labels.proprioception.shape[1], config, key=init_key)
     optimizer = optax.adam(config.learning_rate)
     state = optimizer.init(eqx.filter(network, eqx.is_array))
-    data = {name: jnp.asarray(values[split.train]) for name, values in labels.inputs.items()}
+    inputs = {name: jnp.asarray(values[split.train]) for name, values in labels.inputs.items()}
     classes = labels.classes[split.train]
-    targets = (jnp.asarray(classes), jnp.asarray(labels.proprioception[split.train]))
+    data = _TrainingData(inputs, jnp.asarray(classes), jnp.asarray(labels.proprioception[split.train]))
     best = Fit(network, 0, float("inf"))
     for updates in range(0, config.max_updates, config.check_every):
-        rows = _balanced(classes, config, np.random.default_rng([seed, 1, updates]))
+        rows = jnp.asarray(_balanced(classes, config, np.random.default_rng([seed, 1, updates])))
         keys = jax.random.split(jax.random.fold_in(key, updates), config.check_every)
-        network, state = _descend(network, state, labels, config, (data, targets), rows, keys)
+        network, state = _train(network, state, data, (rows, keys), labels.frame_encoder, config)
         done = updates + config.check_every
         loss = _balanced_loss(logits_of(network, labels, split.validation), labels.classes[split.validation])
         if loss < best.validation_loss:
@@ -63,62 +80,55 @@ def fit(
 
 
 def _balanced(classes: np.ndarray, config: ClassifierConfig, rng: np.random.Generator) -> np.ndarray:
-    """Rows of `check_every` batches with as many of each class, int [updates, batch]."""
+    """Draw rows of `check_every` batches, balanced by class, int [updates, batch]."""
     each = config.batch_size // config.classes
     shape = (config.check_every, each)
     return np.concatenate([rng.choice(np.flatnonzero(classes == c), shape) for c in range(config.classes)], 1)
 
 
-def _descend(
+@eqx.filter_jit
+def _train(
     network: ClassifierNetwork,
     state: optax.OptState,
-    labels: LabelledImages,
+    data: _TrainingData,
+    drawn: tuple[Int[Array, "updates batch"], Key[Array, "updates"]],
+    encoder: FrameEncoder,
     config: ClassifierConfig,
-    data: tuple[dict[str, Array], tuple[Int[Array, "n"], Float[Array, "n numbers"]]],
-    rows: np.ndarray,
-    keys: PRNGKeyArray,
 ) -> tuple[ClassifierNetwork, optax.OptState]:
+    """Do one update for each row of `drawn` rows of the data, with its random key."""
     arrays, static = eqx.partition(network, eqx.is_array)
-    arrays, state = _updates(arrays, state, data, jnp.asarray(rows), keys, static, labels.frames, config)
-    return eqx.combine(arrays, static), state
-
-
-@eqx.filter_jit
-def _updates(
-    arrays: Any, state: Any, data: Any, rows: Array, keys: PRNGKeyArray, static: Any, frames: Any, config: Any
-) -> tuple[Any, Any]:
-    """One update for each row of `rows` and its key."""
-    inputs, targets = data
     optimizer = optax.adam(config.learning_rate)
 
-    def loss(arrays: Any, batch: dict[str, Array], classes: Array, measured: Array, key: PRNGKeyArray) -> Array:
-        prepare_key, network_key = jax.random.split(key)
-        logits, guessed = eqx.combine(arrays, static).learn(frames.augment(batch, prepare_key), network_key)
-        errors = optax.huber_loss(guessed, measured).mean()
-        judged = optax.softmax_cross_entropy_with_integer_labels(logits, classes).mean()
-        return judged + config.proprioception * errors
+    def loss(arrays: Any, batch: _TrainingData, key: PRNGKeyArray) -> Float[Array, ""]:
+        augment_key, network_key = jax.random.split(key)
+        inputs = encoder.augment(batch.inputs, augment_key)
+        logits, estimated = eqx.combine(arrays, static).learn(inputs, network_key)
+        errors = optax.huber_loss(estimated, batch.measured).mean()
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch.classes).mean()
+        return cross_entropy + config.proprioception * errors
 
     def update(carry: tuple[Any, Any], drawn: tuple[Array, PRNGKeyArray]) -> tuple[tuple[Any, Any], None]:
-        (arrays, state), (chosen, key) = carry, drawn
-        batch = {name: values[chosen] for name, values in inputs.items()}
-        gradient = jax.grad(loss)(arrays, batch, *(values[chosen] for values in targets), key)
+        (arrays, state), (rows, key) = carry, drawn
+        batch = jax.tree.map(lambda column: column[rows], data)
+        gradient = jax.grad(loss)(arrays, batch, key)
         change, state = optimizer.update(gradient, state)
         return (optax.apply_updates(arrays, change), state), None
 
-    return jax.lax.scan(update, (arrays, state), (rows, keys))[0]
+    arrays, state = jax.lax.scan(update, (arrays, state), drawn)[0]
+    return eqx.combine(arrays, static), state
 
 
 _jitted = eqx.filter_jit(lambda network, batch: network(batch))
 
 
 def logits_of(network: ClassifierNetwork, labels: LabelledImages, rows: np.ndarray) -> np.ndarray:
-    """float32 [rows, classes]"""
+    """Compute the logits of some rows, float32 [rows, classes]."""
     chunks = [rows[i : i + _EVALUATED_AT_ONCE] for i in range(0, len(rows), _EVALUATED_AT_ONCE)]
     return np.concatenate([_jitted(network, {k: v[chunk] for k, v in labels.inputs.items()}) for chunk in chunks])
 
 
 def log_odds_of_success(logits: np.ndarray) -> np.ndarray:
-    """Of the last class against all others, float [n]."""
+    """Compute the log-odds of the last class against all others, float [n]."""
     return logits[:, -1] - np.logaddexp.reduce(logits[:, :-1], axis=1)
 
 
@@ -128,28 +138,43 @@ def _balanced_loss(logits: np.ndarray, classes: np.ndarray) -> float:
 
 
 def calibration(logits: np.ndarray, classes: np.ndarray) -> tuple[float, np.ndarray]:
-    """The scale and biases [classes - 1] that make logits most likely, with Platt's targets (Platt 1999, for any number
-    of classes): no data set makes anything certain."""
+    """Fit scale and biases that make the labels most likely.
+
+    Platt's targets (Platt 1999, here for any number of classes) keep a finite data set from making a class certain.
+
+    Args:
+        logits: float [n, classes].
+        classes: true classes, int [n].
+
+    Returns:
+        The scale, and the biases of all classes but the first, float32 [classes - 1].
+    """
     count = logits.shape[1]
     frequency = np.bincount(classes, minlength=count)[classes][:, None]
     targets = (np.eye(count)[classes] * frequency + 1) / (frequency + count)
     exact = logits.astype(np.float64)
 
     def loss(x: np.ndarray) -> float:
-        moved = x[0] * exact + np.append(0.0, x[1:])
-        return float((np.logaddexp.reduce(moved, axis=1) - (targets * moved).sum(1)).mean())
+        calibrated = x[0] * exact + np.append(0.0, x[1:])
+        return float((np.logaddexp.reduce(calibrated, axis=1) - (targets * calibrated).sum(1)).mean())
 
     found = minimize(loss, np.eye(count)[0]).x
     return float(found[0]), found[1:].astype(np.float32)
 
 
 def threshold_for(log_odds: np.ndarray, success: np.ndarray, rate: float) -> float:
-    """The log-odds that a success must exceed for at most `rate` of the images without one to do so as well.
+    """Choose the threshold on the log-odds of success for a false-positive rate.
 
-    Where there are too few of those to tell (fewer than 1 / rate), none of them may. It lies half way between the last
-    image that must not and the first success that does, so that neither decides alone, and never below even odds.
+    The threshold lies half way between the highest image without success that must stay below it and the lowest
+    success above that one, so that neither decides alone. It is never below even odds.
+
+    Args:
+        log_odds: log-odds of success, float [n].
+        success: true class, bool [n].
+        rate: allowed fraction of images without success above the threshold. If there are fewer than 1 / rate of
+            these images, all of them stay below.
     """
     negatives = np.sort(log_odds[~success])[::-1]
-    bar = negatives[int(rate * len(negatives))]
-    above = log_odds[success & (log_odds > bar)]
-    return max(0.0, float((bar + above.min()) / 2 if len(above) else bar))
+    highest = negatives[int(rate * len(negatives))]
+    above = log_odds[success & (log_odds > highest)]
+    return max(0.0, float((highest + above.min()) / 2 if len(above) else highest))

@@ -1,6 +1,6 @@
-"""The classifier's network: a head of its own for each camera, one hidden layer, a logit for each class but the first.
+"""Network of the classifier: camera heads, then one hidden layer.
 
-The class that needs no logit has 0: with two classes the softmax is a sigmoid.
+Each class but the first has a logit; that of the first is 0. With two classes the softmax is a sigmoid.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from hilserl.errors import HilserlError
 from hilserl.vision.encoders import EncoderName
@@ -19,39 +19,47 @@ from hilserl.vision.heads import CameraHead
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """What is trained, and how."""
+    """Settings of a classifier and its training."""
 
     encoder: EncoderName = "efficientnet_lite0"
-    """A frozen, pretrained encoder, or the small CNN that is trained with the heads."""
+    """Frozen pretrained encoder, or the small CNN, which is trained."""
     noise: float = 0.2
-    """Noise on a frozen encoder's features in updates, as a part of how much a channel varies."""
+    """Noise on features in updates, relative to each channel's deviation."""
     shift_px: int = 4
-    """Frames that the small CNN looks at in updates are shifted at random by up to this."""
+    """Largest random shift of the small CNN's images in updates."""
     embeddings: int = 4
     """Weighted sums of a camera's feature map for each of its channels."""
     width: int = 64
     """Numbers that each camera contributes."""
     hidden: int = 256
+    """Width of the hidden layer."""
     dropout: float = 0.1
+    """Fraction of the hidden layer that each update drops."""
     proprioception: float = 10.0
-    """Weight of a second thing to learn: what the robot measured of itself, from the images alone. It teaches the heads
-    where the hand is from every image, not only from those near success; nothing of it is asked when judging."""
+    """Weight of a second task: to estimate the robot's state.
+
+    It is estimated from the images alone. This teaches the heads the position of the gripper with every image, not only
+    with those near success. Predictions do not use it."""
     classes: int = 2
-    """More than two are the stages of a task, told by the steps' rewards; the last one is success."""
+    """Number of classes; the last one is success.
+
+    More than two are the stages of a task, which the steps' rewards give."""
     batch_size: int = 256
-    """Images of an update, as many of each class."""
+    """Images of an update, equally many of each class."""
     learning_rate: float = 1e-3
+    """Step size of Adam."""
     max_updates: int = 3_000
+    """Updates after which training ends in any case."""
     check_every: int = 50
-    """Updates between looks at the validation episodes."""
+    """Updates between measurements of the validation loss."""
     patience: int = 15
-    """Looks without a lower validation loss before training ends."""
+    """Measurements without a lower validation loss before training ends."""
     validation: float = 0.2
-    """Part of the episodes that decide when to stop, the calibration and the threshold."""
+    """Fraction of episodes that decide the stop, the calibration and the threshold."""
     test: float = 0.2
-    """Part of the episodes that the report is about."""
+    """Fraction of episodes for the report."""
     false_positive_rate: float = 0.001
-    """How many of the images without success may be taken for one."""
+    """Allowed fraction of images without success that are predicted as success."""
 
     def __post_init__(self) -> None:
         for name, least in (("embeddings", 1), ("width", 1), ("hidden", 1), ("classes", 2), ("max_updates", 1),
@@ -65,18 +73,22 @@ class ClassifierConfig:
                 raise HilserlError(f"{name} must lie in [0, 1), got {getattr(self, name)}.")
         if min(self.validation, self.test) <= 0 or self.validation + self.test >= 1:
             raise HilserlError(
-                f"validation={self.validation} and test={self.test} must be positive and leave something to learn from."
+                f"validation={self.validation} and test={self.test} must be positive and leave episodes to learn from."
             )
 
     @property
     def vision(self) -> VisionConfig:
+        """Settings of the image encoder and the camera heads."""
         return VisionConfig(
             self.encoder, shift_px=self.shift_px, noise=self.noise, embeddings=self.embeddings, width=self.width
         )
 
 
 class ClassifierNetwork(eqx.Module):
-    """Features of all cameras to logits (HIL-SERL, arXiv 2410.21845: hidden layer 256, dropout 0.1, layer norm)."""
+    """Network from all cameras' features to logits.
+
+    Hidden layer of 256, dropout of 0.1 and layer norm are those of HIL-SERL (arXiv 2410.21845).
+    """
 
     heads: dict[str, CameraHead]
     hidden: eqx.nn.Linear
@@ -85,11 +97,11 @@ class ClassifierNetwork(eqx.Module):
     proprioception: eqx.nn.Linear
     dropout: float = eqx.field(static=True)
 
-    def __init__(self, frames: FrameEncoder, numbers: int, config: ClassifierConfig, *, key: PRNGKeyArray) -> None:
-        hidden_key, output_key, state_key, *keys = jax.random.split(key, 3 + len(frames.inputs))
+    def __init__(self, encoder: FrameEncoder, numbers: int, config: ClassifierConfig, *, key: PRNGKeyArray) -> None:
+        hidden_key, output_key, state_key, *keys = jax.random.split(key, 3 + len(encoder.inputs))
         self.heads = {
-            name: CameraHead(shape, frames.config, key=k)
-            for (name, shape), k in zip(frames.inputs.items(), keys, strict=True)
+            name: CameraHead(shape, encoder.config, key=k)
+            for (name, shape), k in zip(encoder.inputs.items(), keys, strict=True)
         }
         self.hidden = eqx.nn.Linear(config.width * len(self.heads), config.hidden, key=hidden_key)
         self.norm = eqx.nn.LayerNorm(config.hidden)
@@ -97,14 +109,19 @@ class ClassifierNetwork(eqx.Module):
         self.proprioception = eqx.nn.Linear(config.hidden, numbers, key=state_key)
         self.dropout = config.dropout
 
-    def __call__(self, observation: dict[str, Array]) -> Float[Array, "batch classes"]:
-        """Logits, the first of them 0."""
+    def __call__(self, observation: dict[str, Shaped[Array, "batch ..."]]) -> Float[Array, "batch classes"]:
+        """Compute the logits, the first of which is 0."""
         return self.learn(observation, None)[0]
 
     def learn(
-        self, observation: dict[str, Array], key: PRNGKeyArray | None
+        self, observation: dict[str, Shaped[Array, "batch ..."]], key: PRNGKeyArray | None
     ) -> tuple[Float[Array, "batch classes"], Float[Array, "batch numbers"]]:
-        """Logits, and what the robot would measure of itself. The key decides noise on what is seen, and dropout."""
+        """Compute the logits, and an estimate of the robot's measured state.
+
+        Args:
+            observation: the heads' inputs by name.
+            key: random key of feature noise and dropout; None for neither.
+        """
         noise_key, dropout_key = (None, None) if key is None else jax.random.split(key)
         keys = [None] * len(self.heads) if noise_key is None else jax.random.split(noise_key, len(self.heads))
         cameras = [head(observation[name], k) for (name, head), k in zip(self.heads.items(), keys, strict=True)]
@@ -116,7 +133,7 @@ class ClassifierNetwork(eqx.Module):
         return jnp.pad(jax.vmap(self.output)(x), ((0, 0), (1, 0))), measured
 
     def rescaled(self, scale: float, bias: Float[np.ndarray, "others"]) -> "ClassifierNetwork":
-        """The same with its logits times `scale` plus `bias`."""
+        """Return the network with its logits times `scale` plus `bias`."""
         weight, old = self.output.weight, self.output.bias
         assert old is not None
         return eqx.tree_at(lambda n: (n.output.weight, n.output.bias), self, (scale * weight, scale * old + bias))

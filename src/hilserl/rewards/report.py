@@ -1,4 +1,4 @@
-"""What a classifier is worth, in numbers, on episodes that nothing was chosen by."""
+"""Figures of a classifier on held-out episodes."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,41 +14,58 @@ _BINS = 10
 
 @dataclass(frozen=True)
 class ClassifierReport:
-    """A judgement of some labelled images. Rates are of images, of which those of one episode are not independent."""
+    """Figures of a classifier on labelled images.
+
+    Rates count images; images of one episode are not independent.
+    """
 
     images: int
+    """Number of images."""
     episodes: int
+    """Number of their episodes."""
     confusion: list[list[int]]
-    """Images by true class (row) and called class (column); "success" is called only above the threshold."""
+    """Images by true class (row) and predicted class (column).
+
+    Success is predicted only above the threshold."""
     accuracy: float
-    """Of success against everything else, as are all the following."""
+    """Accuracy of success against all else, as are all the following figures."""
     accuracy_wilson_95: tuple[float, float]
+    """95 % Wilson interval of the accuracy."""
     precision: float
-    """1 where nothing was called a success."""
+    """True successes among predicted ones; 1 without predicted ones."""
     recall: float
+    """Predicted successes among true ones."""
     false_positive_rate: float
+    """Predicted successes among all else."""
     false_positive_wilson_95: tuple[float, float]
+    """95 % Wilson interval of the false-positive rate."""
     auc: float
-    """Area under the ROC curve: how often a success is rated above something else."""
+    """Area under the ROC curve.
+
+    It is the probability that a success has higher log-odds than another image."""
     auc_error: float
-    """Its standard error (Hanley and McNeil 1982)."""
+    """Standard error of the area (Hanley and McNeil 1982)."""
     calibration_error: float
-    """How far probabilities are from frequencies, on average over the images, in ten bins."""
+    """Mean distance of probability and frequency over the images, in ten bins."""
 
     def as_dict(self) -> dict[str, Any]:
+        """Convert the figures to a dictionary for JSON."""
         return asdict(self)
 
     def refusal(self) -> str | None:
-        """Why this classifier is not to be used, if so: it tells success little better than chance does."""
+        """Return the reason to refuse the classifier, or None.
+
+        A classifier is refused if it is little better than chance.
+        """
         if self.auc - 2 * self.auc_error < _LEAST_AUC:
             return (
                 f"its ROC area on held-out episodes is {self.auc:.3f} +- {2 * self.auc_error:.3f}; chance gives 0.5, "
-                f"and at least {_LEAST_AUC} is demanded. Are the labels right, and does a camera show success?"
+                f"and at least {_LEAST_AUC} is required. Are the labels right, and does a camera show success?"
             )
         if self.recall < _LEAST_RECALL:
             return (
-                f"at the false-positive rate asked for it sees {100 * self.recall:.0f} % of the successes; at least "
-                f"{100 * _LEAST_RECALL:.0f} % are demanded. Label more, or allow a higher --false-positive-rate."
+                f"at the false-positive rate asked for it finds {100 * self.recall:.0f} % of the successes; at least "
+                f"{100 * _LEAST_RECALL:.0f} % are required. Label more, or allow a higher --false-positive-rate."
             )
         return None
 
@@ -64,17 +81,25 @@ class ClassifierReport:
             f"  precision {100 * self.precision:.2f} %, recall {100 * self.recall:.2f} %\n"
             f"  false positives {100 * self.false_positive_rate:.2f} % ({fp_low:.2f} to {fp_high:.2f} %)\n"
             f"  ROC area {self.auc:.5f}, calibration error {100 * self.calibration_error:.2f} %\n"
-            f"confusion, true class by row, called class by column:\n{rows}"
+            f"confusion, true class by row, predicted class by column:\n{rows}"
         )
 
 
 def report(
-    log_odds: np.ndarray, called: np.ndarray, classes: np.ndarray, count: int, episodes: int
+    log_odds: np.ndarray, predicted: np.ndarray, classes: np.ndarray, count: int, episodes: int
 ) -> ClassifierReport:
-    """The numbers of images judged: log-odds of success [n], classes called [n] and true [n], of `count`."""
+    """Compute the figures of some predictions.
+
+    Args:
+        log_odds: log-odds of success, float [n].
+        predicted: predicted classes, int [n].
+        classes: true classes, int [n].
+        count: number of classes.
+        episodes: number of the images' episodes.
+    """
     confusion = np.zeros((count, count), int)
-    np.add.at(confusion, (classes, called), 1)
-    success, positive = classes == count - 1, called == count - 1
+    np.add.at(confusion, (classes, predicted), 1)
+    success, positive = classes == count - 1, predicted == count - 1
     hits, alarms = int((success & positive).sum()), int((~success & positive).sum())
     right = int((success == positive).sum())
     negatives, positives = int((~success).sum()), int(success.sum())
@@ -96,15 +121,24 @@ def report(
 
 
 def roc(log_odds: np.ndarray, success: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False- and true-positive rates at every threshold from the highest down, from (0, 0) to (1, 1)."""
+    """Compute the ROC curve, from (0, 0) to (1, 1).
+
+    Args:
+        log_odds: log-odds of success, float [n].
+        success: true class, bool [n].
+
+    Returns:
+        False-positive and true-positive rates at every threshold, from the highest down.
+    """
     order = np.argsort(-log_odds, kind="stable")
-    # Images rated alike pass a threshold together.
+    # Images with equal log-odds pass a threshold together.
     last = np.append(np.diff(log_odds[order]) != 0, True)
     alarms, hits = (np.append(0, np.cumsum(rows[order])[last]) for rows in (~success, success))
     return alarms / max(1, alarms[-1]), hits / max(1, hits[-1])
 
 
 def roc_area(log_odds: np.ndarray, success: np.ndarray) -> float:
+    """Compute the area under the ROC curve."""
     alarms, hits = roc(log_odds, success)
     return float(np.trapezoid(hits, alarms))
 
@@ -116,7 +150,11 @@ def _area_error(area: float, positives: int, negatives: int) -> float:
 
 
 def reliability(log_odds: np.ndarray, success: np.ndarray) -> list[tuple[float, float, int]]:
-    """Mean probability, frequency of success and number of images, of each bin of probability that has any."""
+    """Compute the reliability diagram.
+
+    Returns:
+        Mean probability, frequency of success and number of images for each bin of probability that has any.
+    """
     probability = 1 / (1 + np.exp(-log_odds))
     bins = np.minimum((probability * _BINS).astype(int), _BINS - 1)
     used = [bins == b for b in range(_BINS) if (bins == b).any()]

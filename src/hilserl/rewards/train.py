@@ -1,4 +1,4 @@
-"""From labelled images to a classifier with a report of what it is worth."""
+"""Training of a classifier from labelled images, with its report."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ from hilserl.rewards.report import ClassifierReport, report
 
 
 class TrainedClassifier(NamedTuple):
-    """A classifier and its judgement of the images held out."""
+    """Classifier with its figures on held-out images."""
 
     classifier: RewardClassifier
     report: ClassifierReport
     rows: np.ndarray
-    """Of the images held out, int [n]."""
+    """Rows of the held-out images, int [n]."""
     log_odds: np.ndarray
-    """Of success in each of them, float [n]."""
+    """Log-odds of success of each held-out image, float [n]."""
 
 
 def train_classifier(
@@ -29,9 +29,18 @@ def train_classifier(
     seed: int,
     show: Callable[[int, float], object] = lambda updates, loss: None,  # noqa: ARG005
 ) -> TrainedClassifier:
-    """Trains on some episodes, stops and sets the threshold by others, and reports on the rest.
+    """Train a classifier on some episodes, and report on others.
 
-    Raises HilserlError where classes are missing.
+    A third set of episodes decides the stop, the calibration and the threshold.
+
+    Args:
+        labels: the labelled images.
+        config: settings of the classifier.
+        seed: decides everything random.
+        show: callback with the number of updates and the validation loss.
+
+    Raises:
+        HilserlError: a class is missing.
     """
     split = split_by_episode(labels, (config.validation, config.test), config.classes, seed)
     fitted = fit(labels, split, config, seed, show)
@@ -47,19 +56,28 @@ def train_classifier(
         "false_positive_rate_resolved": 1 / int(negative.sum()),
     }
     classifier = RewardClassifier(fitted.network, config, labels.spec, threshold, facts)
-    found, log_odds = judge(classifier, labels, split.test)
+    found, log_odds = evaluate(classifier, labels, split.test)
     facts["held_out"] = found.as_dict()
     return TrainedClassifier(classifier, found, split.test, log_odds)
 
 
-def judge(
+def evaluate(
     classifier: RewardClassifier, labels: LabelledImages, rows: np.ndarray
 ) -> tuple[ClassifierReport, np.ndarray]:
-    """A report of what a classifier makes of some images, and their log-odds of success."""
+    """Evaluate a classifier on some labelled images.
+
+    Args:
+        classifier: the classifier.
+        labels: the labelled images.
+        rows: rows to evaluate, int [n].
+
+    Returns:
+        The report, and the log-odds of success, float [n].
+    """
     logits = logits_of(classifier.network, labels, rows)
-    called = np.array([classifier.judgement(row).stage for row in logits])
+    predicted = np.array([classifier.prediction(row).stage for row in logits])
     log_odds, episodes = log_odds_of_success(logits), len(np.unique(labels.episodes[rows]))
-    return report(log_odds, called, labels.classes[rows], classifier.config.classes, episodes), log_odds
+    return report(log_odds, predicted, labels.classes[rows], classifier.config.classes, episodes), log_odds
 
 
 def _statistics(labels: LabelledImages, parts: dict[str, np.ndarray], classes: int) -> dict[str, Any]:

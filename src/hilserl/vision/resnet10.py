@@ -58,7 +58,7 @@ class ResNet10(eqx.Module):
     stem: Layer
     blocks: list[list[Layer]]
 
-    def __call__(self, images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch 4 4 512"]:
+    def __call__(self, images: UInt8[Array | np.ndarray, "batch height width 3"]) -> Float[Array, "batch 4 4 512"]:
         """Encode RGB images.
 
         Images of another size are scaled to 128 x 128 first.
