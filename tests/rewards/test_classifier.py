@@ -247,7 +247,7 @@ def test_a_damaged_file_is_an_error_and_never_a_judge(trained: RewardClassifier,
         (whole[:-1] + bytes([whole[-1] ^ 1]), "checksum"),
         (whole[: len(whole) // 2], "Cannot read"),
         (b"", "Cannot read"),
-        (save(load(whole)), "something else"),
+        (save(load(whole)), "of no classifier"),
         (save(load(whole), {"hilserl.classifier": json.dumps(foreign)}), "Unknown encoder 'resnet99'"),
         (save(load(whole), {"hilserl.classifier": json.dumps(other)}), "made for features"),
     ):
