@@ -1,4 +1,4 @@
-"""The command `hilserl`: finds the verb and shows errors as sentences."""
+"""The command `hilserl`: runs a verb and prints errors as sentences."""
 
 import importlib
 import os
@@ -10,33 +10,51 @@ from typing import NoReturn
 
 from hilserl import __version__
 from hilserl.cli.parsing import UsageError
+from hilserl.cli.terminal import shown_on_terminal
 from hilserl.errors import HilserlError, unknown
 from hilserl.interrupt import leave, listen
 
-VERBS = {
-    "tasks": "what can be trained",
-    "train": "train a policy with demonstrations and interventions",
-    "bc": "clone demonstrations",
-    "compare": "the method beside its baselines, in one table and one picture",
-    "sweep": "train over settings and seeds on a cluster, side by side",
-    "learner": "learn from actors on the network",
-    "actor": "act for a learner on the network",
-    "credentials": "make a token and a certificate for a learner that others can reach",
-    "eval": "count the autonomous successes of a trained policy",
-    "play": "drive the robot yourself, or watch a policy and take over",
-    "record": "record demonstrations",
-    "label": "collect images of success and of everything else",
-    "classifier": "train the reward classifier on labelled images",
-    "replay": "look at recorded episodes",
-    "plot": "compare runs in one picture and one table",
-    "robot-server": "serve an arm, simulated or real, over HTTP",
-    "bench": "measure the figures in the README again",
-    "doctor": "what works on this machine, and what to do about the rest",
+GROUPS = {
+    "Train a policy": {
+        "tasks": "list the tasks",
+        "train": "train a policy with demonstrations and interventions",
+        "bc": "train by behaviour cloning of demonstrations",
+        "eval": "count the successes of a policy without an operator",
+        "play": "drive the robot, or watch a policy and take over",
+    },
+    "Collect data": {
+        "record": "record demonstrations",
+        "replay": "show recorded episodes",
+        "label": "collect labelled images for a reward classifier",
+        "classifier": "train a reward classifier on labelled images",
+    },
+    "Compare runs": {
+        "plot": "plot runs in one image, print one table",
+        "compare": "train the method and its baselines",
+        "sweep": "train over settings and seeds on a cluster",
+    },
+    "Use several machines": {
+        "learner": "learn from actors on the network",
+        "actor": "act for a learner on the network",
+        "credentials": "make a token and a certificate for a learner",
+        "robot-server": "serve an arm, simulated or real, over HTTP",
+    },
+    "Check this machine": {
+        "doctor": "check the installation and the attached devices",
+        "bench": "measure the speed of this machine",
+    },
 }
+"""Commands by what one wants to do, each with its summary."""
+VERBS = {verb: summary for verbs in GROUPS.values() for verb, summary in verbs.items()}
+"""All commands with their summaries."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit status: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    """Run one command line.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 misused, 130 interrupted.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
@@ -47,8 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words[0] not in VERBS:
             raise unknown("command", words[0], VERBS)
-        # Each verb is imported alone: `hilserl tasks` should not wait for JAX.
-        return importlib.import_module(f"hilserl.cli.{words[0].replace('-', '_')}").run(words[1:])
+        # Each command is imported alone: `hilserl tasks` should not wait for JAX.
+        module = importlib.import_module(f"hilserl.cli.{words[0].replace('-', '_')}")
+        with shown_on_terminal():
+            return module.run(words[1:])
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
@@ -61,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """Runs the command line that the process was started with, and ends the process."""
+    """Run the command line of this process, then end the process."""
     listen()
     try:
         status = main()
@@ -76,12 +96,16 @@ def command() -> NoReturn:
 
 
 def _has_reader() -> bool:
-    """Whether what is printed can reach anybody; `head` leaves early."""
+    """Return True if standard output still has a reader; `head` closes its end early."""
     pipe = select.poll()
     pipe.register(sys.stdout.fileno(), 0)
     return not pipe.poll(0)
 
 
 def _usage() -> str:
-    lines = [f"  hilserl {verb:<12} {summary}" for verb, summary in VERBS.items()]
-    return "\n".join(["usage: hilserl COMMAND ...", "", *lines, "", "hilserl COMMAND --help tells more."])
+    lines = ["usage: hilserl COMMAND [ARGUMENTS]"]
+    for purpose, verbs in GROUPS.items():
+        lines += ["", f"{purpose}:", *(f"  {verb:<13} {summary}" for verb, summary in verbs.items())]
+    return "\n".join(
+        [*lines, "", "`hilserl COMMAND --help` explains a command. Try: hilserl train pick_cube --obs state"]
+    )
