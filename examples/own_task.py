@@ -50,7 +50,7 @@ class ReachBall(hilserl.Task):
 
 
 if __name__ == "__main__":
-    env = ManipulationEnv(ReachBall(), obs="state")
+    env = ManipulationEnv(ReachBall())
     env.reset(seed=0)
     steps = next(step for step in range(1, 51) if env.step(env.supervision.expert_action())[2])
     print(f"The ball is reached after {steps} steps.")

@@ -20,9 +20,10 @@ def main() -> None:
     parser.add_argument("--eval-episodes", type=int, default=50)
     arguments = parser.parse_args()
 
+    preset = hilserl.preset(arguments.task)
     config = replace(
-        hilserl.preset(arguments.task),
-        obs="state",
+        preset,
+        env=replace(preset.env, obs="state"),
         max_env_steps=arguments.max_env_steps,
         demonstrations=arguments.demonstrations,
         eval_episodes=arguments.eval_episodes,

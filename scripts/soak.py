@@ -42,7 +42,7 @@ NETWORK = (
 def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Return flags of a run that does not end by itself and whose replay is soon full."""
     return (
-        *("--obs", arguments.obs, "--image-size", str(arguments.image_size), "--seed", str(arguments.seed)),
+        *("--obs", arguments.obs, "--env.image-size", str(arguments.image_size), "--seed", str(arguments.seed)),
         *("--agent.vision.encoder", arguments.encoder, *NETWORK),
         *("--demonstrations", "2", "--training-starts", "50", "--update-steps-per-env-step", "0"),
         *("--max-update-steps-per-env-step", "1"),

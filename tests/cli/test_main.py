@@ -21,7 +21,7 @@ from hilserl.training.config_file import save_config
 from tests.support.configs import changed
 
 TINY = {
-    "--image-size": "32",
+    "--env.image-size": "32",
     "--demonstrations": "1",
     "--max-env-steps": "6",
     "--training-starts": "1",

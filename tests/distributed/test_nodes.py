@@ -97,7 +97,7 @@ def test_a_killed_learner_and_a_killed_actor_go_on_where_they_were(site: Site) -
 
 
 def test_what_does_not_fit_is_refused_with_both_sides_shown(site: Site) -> None:
-    learner, other_view = site.learner(), site.actor("view", "--obs", "pixels", "--image-size", "32")
+    learner, other_view = site.learner(), site.actor("view", "--obs", "pixels", "--env.image-size", "32")
     site.task = OTHER_TASK
     other_task = site.actor("task")
     assert other_task.ended() == 1

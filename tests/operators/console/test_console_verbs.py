@@ -239,7 +239,7 @@ def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_pat
 def test_an_arm_behind_a_robot_server_is_driven_from_the_browser() -> None:
     """In the tool's frame, too, forward is away from the robot."""
     with running_robot_server() as port:
-        where = ("--env", "robot", "--server", f"http://127.0.0.1:{port}", "--frame", "tool")
+        where = ("--env", "robot", "--server", f"http://127.0.0.1:{port}", "--env.frame", "tool")
         with driven("play", "pick_cube", "--obs", "state", *where) as (verb, page):
             wait_until(lambda: verb.told, "the arm is home", page)
             x, y, _ = verb.told["tcp"]
