@@ -284,7 +284,7 @@ def test_a_person_may_judge_what_nothing_else_does() -> None:
 
 
 def test_a_simulated_person_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["record", "--env", SLIDE, "--out", str(tmp_path / "demos")]) != 0
+    assert main(["record", SLIDE, "--out", str(tmp_path / "demos")]) != 0
     assert "has no script" in capsys.readouterr().err
 
 
