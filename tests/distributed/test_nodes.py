@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_refused_with_both_sides_shown(site: Site) -> None:
     site.task = OTHER_TASK
     other_task = site.actor("task")
     assert other_task.ended() == 1
-    assert f"learns 'pick_cube', this actor is to do '{OTHER_TASK}'" in other_task.said
+    assert f"trains 'pick_cube', not '{OTHER_TASK}'" in other_task.said
     assert other_view.ended() == 1
     for part in ("does not fit", "encoder: here 'none', there", "images: here [], there [['front', [32, 32, 3]]"):
         assert part in other_view.said

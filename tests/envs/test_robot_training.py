@@ -182,4 +182,4 @@ def test_one_arm_is_not_shared_by_several_actors(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hilserl.distributed.ray_cluster.connected", lambda _: pytest.fail("it began"))
     assert main([*words, "--env", "robot"]) == 1
-    assert "room for one actor" in capsys.readouterr().err
+    assert "takes one actor" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""hilserl actor TASK --learner HOST:PORT: the actor's node, beside the robot or its simulation."""
+"""Act for a learner on the network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,26 +22,27 @@ class ActorArguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     learner: str = DEFAULT_ADDRESS
-    """HOST:PORT of the learner."""
+    """Address of the learner, HOST:PORT."""
     credentials: Path | None = None
-    """A directory with the learner's certificate and token; HILSERL_TOKEN goes before the token in it."""
+    """Directory with the learner's certificate and token; the variable HILSERL_TOKEN overrides the token."""
     run_dir: Path | None = None
-    """Where steps wait until the learner has them; by default runs/TASK-actor."""
+    """Directory of steps that are not sent yet; by default runs/TASK-actor."""
     resume: bool = False
-    """Go on as the actor that used the run directory before, and send what it had not sent."""
+    """Resume as the actor that used the run directory, and send its unsent steps."""
     give_up_after_s: float | None = None
-    """End after having heard nothing of the learner for so long; otherwise wait for it for ever."""
+    """Silence of the learner after which the actor ends; by default it waits without a limit."""
     parent: int | None = None
-    """End as soon as this process, which started this one, has ended, whatever ended it."""
+    """Process id; the actor ends when this process ends."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Act until the learner's run ends."""
     arguments = parse_for_task("actor", words, ActorArguments)
     task = arguments.config.task
-    folder = arguments.run_dir or Path("runs") / f"{task}-actor"
-    if folder.exists() and any(folder.iterdir()) and not arguments.resume:
+    run_dir = arguments.run_dir or Path("runs") / f"{task}-actor"
+    if run_dir.exists() and any(run_dir.iterdir()) and not arguments.resume:
         raise HilserlError(
-            f"The directory {folder} has been used by an actor. Go on as that actor with --resume, "
+            f"The directory {run_dir} belongs to an earlier actor. Resume that actor with --resume, "
             "or name another directory with --run-dir."
         )
     from hilserl.address import Address
@@ -52,14 +53,14 @@ def run(words: Sequence[str]) -> int:
     place = Place(
         Address.parse(arguments.learner),
         load_credentials(arguments.credentials),
-        folder,
+        run_dir,
         arguments.give_up_after_s,
         arguments.parent,
     )
     config = fetch_run_config(place)
     if config.task != task:
-        raise ProtocolError(f"The learner at {place.learner} learns {config.task!r}, this actor is to do {task!r}.")
-    # The learner's settings are the defaults now, so that flags not given mean "as the learner has it".
+        raise ProtocolError(f"The learner at {place.learner} trains {config.task!r}, not {task!r}.")
+    # The learner's settings are the defaults, so that a flag that is not given means "as the learner has it".
     arguments = parse_for_task("actor", words, ActorArguments, config)
     reason = act(arguments.config, place)
     print(f"Ended: {reason}.")

@@ -1,4 +1,4 @@
-"""hilserl bc TASK: behaviour cloning, from recorded demonstrations to a policy that is judged as every other."""
+"""Train by behaviour cloning of recorded demonstrations."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,16 +22,19 @@ class BcArguments:
     demos: tuple[Path, ...] = ()
     """Directories of recorded episodes to clone."""
     demonstrations: int = 20
-    """Where `demos` names none: how many successful episodes the simulated operator records first."""
+    """Demonstrations that the simulated operator records first, if --demos names none."""
     obs: Literal["state", "pixels"] = "pixels"
-    """What the policy sees beside proprioception: camera images, or the objects' true state."""
+    """Observation beside proprioception: camera images, or the true state of the objects."""
     updates: int = 10_000
+    """Update steps."""
     seed: int = 0
+    """Seed of everything random."""
     run_dir: Path | None = None
-    """Where the run is kept; by default runs/TASK-OBS-seedN-bc."""
+    """Run directory; by default runs/TASK-OBS-seedN-bc."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Train a policy by behaviour cloning."""
     arguments = parse("bc", BcArguments, require_task("bc", words))
     usual = preset(arguments.task)
     config = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""hilserl classifier TASK: the reward classifier from labelled images, and what it is worth."""
+"""Train a reward classifier on labelled images."""
 
 import json
 from collections.abc import Sequence
@@ -24,15 +24,16 @@ class ClassifierArguments:
 
     task: TaskName
     data: tuple[Path, ...]
-    """Directories that `hilserl label` wrote."""
+    """Directories of labels, from `hilserl label`."""
     out: Path
-    """The classifier's file; its report lies beside it, as JSON and as two pictures."""
+    """File of the classifier; its report is written beside it, as JSON and as two images."""
     seed: int = 0
-    """Decides which episodes are held out, and everything else that is random."""
+    """Seed of everything random, such as the held-out episodes."""
     config: Annotated[ClassifierConfig, tyro.conf.arg(name="")] = field(default_factory=ClassifierConfig)
 
 
 def run(words: Sequence[str]) -> int:
+    """Train a classifier and write it with its report."""
     arguments = parse("classifier", ClassifierArguments, require_task("classifier", words))
     task = arguments.task
     from hilserl.rewards.dataset import read_labels
@@ -68,7 +69,7 @@ def run(words: Sequence[str]) -> int:
             f"They hold too few images without success to tell {100 * config.false_positive_rate:.3g} % of false "
             f"positives from none (1 is {100 * facts['false_positive_rate_resolved']:.2g} %): none is let pass there."
         )
-    print(f"Report: {figures}, {report}; {mistakes} of the pictures in {sheet} are mistakes.")
+    print(f"Report: {figures}, {report}; {mistakes} of the images in {sheet} are mistakes.")
     refusal = found.refusal()
     if refusal:
         raise HilserlError(f"The classifier is refused, and {out} is not written: {refusal}")

@@ -1,4 +1,4 @@
-"""hilserl compare TASK: the method beside its baselines, as one table and one picture."""
+"""Train the method and its baselines, then compare them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from hilserl.cli.arguments import check_directory, parse_for_task
-from hilserl.cli.sweep import bring_about
+from hilserl.cli.sweep import run_members
 from hilserl.training.config import TrainConfig, preset
 
 
@@ -22,22 +22,23 @@ class CompareArguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     seeds: str = "0..2"
-    """FIRST..LAST, or SEED,SEED,..."""
+    """Seeds: FIRST..LAST, or SEED,SEED,..."""
     out: Path | None = None
-    """Where the runs, the table and the plot are kept; by default runs/TASK-OBS-comparison."""
+    """Directory of runs, table and plot; by default runs/TASK-OBS-comparison."""
     ray: str | None = None
-    """The cluster's address, or `auto`; by default one is started on this machine."""
+    """Address of the Ray cluster, or auto; by default a cluster of this machine."""
     resume: bool = False
-    """Go on with the comparison that is in the directory: runs with a result are left as they are."""
+    """Resume the comparison in the directory; runs with a result stay as they are."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Train all runs of the comparison."""
     arguments = parse_for_task("compare", words, CompareArguments)
     task = arguments.config.task
-    folder = arguments.out or Path("runs") / f"{task}-{arguments.config.env.obs}-comparison"
-    check_directory(folder, resume=arguments.resume)
+    directory = arguments.out or Path("runs") / f"{task}-{arguments.config.env.obs}-comparison"
+    check_directory(directory, resume=arguments.resume)
     from hilserl.distributed.sweep import members, parse_seeds
     from hilserl.training.baselines import baseline_configs
 
-    runs = members(folder, baseline_configs(arguments.config, preset(task)), parse_seeds(arguments.seeds))
-    return bring_about(runs, folder, f"{task} from {arguments.config.env.obs}", arguments.ray, 0)
+    runs = members(directory, baseline_configs(arguments.config, preset(task)), parse_seeds(arguments.seeds))
+    return run_members(runs, directory, f"{task} from {arguments.config.env.obs}", arguments.ray, 0)

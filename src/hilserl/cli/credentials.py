@@ -1,4 +1,4 @@
-"""hilserl credentials: a token, and a certificate with its key, for a learner that others can reach."""
+"""Make a token and a certificate for a learner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from hilserl.distributed.credentials import CERTIFICATE_FILE, KEY_FILE, TOKEN_FI
 
 @dataclass(frozen=True)
 class CredentialsArguments:
-    """Make a token and a certificate for a learner that other machines can reach."""
+    """Make a token and a certificate for a learner on the network."""
 
     host: tuple[str, ...]
-    """Names and addresses under which actors will reach the learner."""
+    """Names and addresses by which actors reach the learner."""
     out: Path
-    """The directory to write to."""
+    """Directory to write to."""
     days: int = VALID_DAYS
-    """How long the certificate is valid."""
+    """Days that the certificate is valid."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Write a token, a certificate and its key."""
     arguments = parse("credentials", CredentialsArguments, words)
     make_credentials(arguments.out, arguments.host, arguments.days)
     print(

@@ -1,4 +1,4 @@
-"""hilserl eval RUN_DIR: what a trained policy does alone."""
+"""Evaluate a trained policy without an operator."""
 
 import contextlib
 import json
@@ -24,27 +24,30 @@ class EvalArguments:
     """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
-    """The directory of a run."""
+    """Run directory of the policy."""
     episodes: int = 100
+    """Episodes to run."""
     seed: int = 10_000
-    """The first episode's seed; the others follow."""
+    """Seed of the first episode; the others follow."""
     checkpoint: str = "best"
-    """best, last, or the step of a checkpoint."""
+    """Checkpoint: best, last, or its step."""
     randomise: Literal["as-trained", "on", "off"] = "as-trained"
-    """Looks, light, cameras and the objects' physics drawn anew for every episode."""
+    """Draw looks, light, camera poses and the objects' physics for every episode."""
     backend: Annotated[BackendConfig, tyro.conf.arg(name="")] = field(default_factory=BackendConfig)
+    """The simulation or a robot."""
     video: Path | None = None
-    """Film the first episodes into this MP4 file."""
+    """Write a video of the first episodes to this MP4 file."""
     json: Path | None = None
-    """Write the figures into this file."""
+    """Write the figures to this JSON file."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Evaluate the policy and print its success rate."""
     arguments = parse("eval", EvalArguments, words)
     if arguments.episodes < 1:
-        raise HilserlError(f"--episodes must be at least 1, got {arguments.episodes}.")
+        raise HilserlError(f"Invalid --episodes {arguments.episodes}: expected at least 1.")
     if arguments.video and arguments.backend.backend == "robot":
-        raise HilserlError("Drawing a film takes longer than a step in real time: --video needs --env sim.")
+        raise HilserlError("Rendering a video takes longer than a control step in real time: --video needs --env sim.")
     from hilserl.envs.robot_env import RobotEnv
     from hilserl.rollout.evaluation import evaluate
     from hilserl.rollout.video import FILMED_EPISODES, film
@@ -73,14 +76,14 @@ def run(words: Sequence[str]) -> int:
         if arguments.video:
             filmed = min(FILMED_EPISODES, arguments.episodes)
             film(arguments.video, trained.env, trained.player, range(arguments.seed, arguments.seed + filmed))
-            print(f"Film: {arguments.video}")
+            print(f"Video: {arguments.video}")
     return 0
 
 
 def _sentence(timing: dict[str, float]) -> str:
-    """How well real time was kept."""
+    """Return a sentence on the timing of the control steps."""
     return (
-        f"{timing['steps']:.0f} steps, {timing['late_steps']:.0f} of them late by a step or more; beat missed by "
+        f"{timing['steps']:.0f} steps, {timing['late_steps']:.0f} of them late by a step or more; jitter "
         f"{timing['jitter_p50_ms']:.2f} ms (99th percentile {timing['jitter_p99_ms']:.2f}); observing took "
         f"{timing['observe_p50_ms']:.1f} ms ({timing['observe_p99_ms']:.1f}), commanding "
         f"{timing['command_p50_ms']:.1f} ms ({timing['command_p99_ms']:.1f})."

@@ -1,4 +1,4 @@
-"""hilserl label TASK: images of success and of everything else, for the reward classifier."""
+"""Collect labelled images for a reward classifier."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -34,28 +34,33 @@ class LabelArguments:
 
     task: TaskName
     out: Path
-    """The directory to write to: one Parquet file an episode, in which every step's `success` is your label."""
+    """Directory of the labels: one Parquet file for each episode. The `success` of a step is its label."""
     successes: int = 200
-    """How many images of success to collect; everything else that is seen meanwhile is the other class."""
+    """Images of success to collect; all other images are the other class."""
     operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "console"
-    """Who drives: a simulated person, or you."""
+    """Who drives: scripted is the simulated operator, the others are devices of a human operator."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
-    """Drive nothing: take over the episodes of a recording or a run, labelled by what the environment knew of them."""
+    """Label the episodes of a recording or a run by the environment's own success test, and drive nothing."""
     cameras: tuple[str, ...] = ()
-    """Which cameras; by default those in which the task's success is best seen."""
+    """Cameras to record; by default those that show success best."""
     resume: bool = False
-    """Go on with the labels that are in the directory."""
+    """Add to the labels in the directory."""
     seed: int = 0
+    """Seed of the scenes and of the simulated operator."""
     episode_seconds: float = 60.0
+    """Longest episode."""
     backend: Annotated[BackendConfig, tyro.conf.arg(name="")] = field(default_factory=BackendConfig)
+    """The simulation or a robot."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
+    """The human operator's console and input devices."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Collect labelled images until enough show success."""
     arguments = parse("label", LabelArguments, require_task("label", words))
     task = arguments.task
     if arguments.successes < 1:
-        raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
+        raise HilserlError(f"Invalid --successes {arguments.successes}: expected at least 1.")
     check_directory(arguments.out, resume=arguments.resume)
     with tqdm(total=arguments.successes, desc="label", unit="success") as bar:
 
@@ -68,7 +73,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _collect(task: str, arguments: LabelArguments, show: Callable[[LabelKeeper], None]) -> tuple[LabelKeeper, bool]:
-    """The labels, and whether somebody had enough before they were all there."""
+    """Return the labels, and True if Ctrl-C ended the collection early."""
     if arguments.source:
         return label_recorded(arguments.source, task, arguments.out, show=show), False
     limit = steps_of(arguments.episode_seconds)

@@ -1,4 +1,4 @@
-"""hilserl learner TASK: the learner's node, which actors on this machine or others send their steps to."""
+"""Learn from the steps of actors on the network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,26 +19,27 @@ class LearnerArguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     listen: str = DEFAULT_ADDRESS
-    """HOST:PORT to listen on. Outside loopback it needs --credentials."""
+    """Address to listen on, HOST:PORT; outside loopback it needs --credentials."""
     credentials: Path | None = None
-    """A directory that `hilserl credentials` made: token, certificate and key."""
+    """Directory with token, certificate and key, from `hilserl credentials`."""
     run_dir: Path | None = None
-    """Where the run is kept; by default runs/TASK-OBS-seedN."""
+    """Run directory; by default runs/TASK-OBS-seedN."""
     resume: bool = False
-    """Go on with the run that is in the run directory, with its settings; only limits may change."""
+    """Resume the run in the run directory with its settings; only limits may change."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Learn until the run ends."""
     arguments = parse_run("learner", words, LearnerArguments)
     task = arguments.config.task
-    folder = run_dir_of(arguments.run_dir, arguments.config)
+    run_dir = run_dir_of(arguments.run_dir, arguments.config)
     from hilserl.address import Address
     from hilserl.distributed.credentials import load_credentials
     from hilserl.distributed.learner_node import serve
 
     result = serve(
         arguments.config,
-        folder,
+        run_dir,
         Address.parse(arguments.listen),
         load_credentials(arguments.credentials),
         resume=arguments.resume,
@@ -48,7 +49,7 @@ def run(words: Sequence[str]) -> int:
     )
     if result is None:
         return 130
-    print_outputs(folder)
+    print_outputs(run_dir)
     return 0
 
 

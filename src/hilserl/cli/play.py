@@ -1,4 +1,4 @@
-"""hilserl play TASK: drive the robot yourself, or watch a trained policy and take over."""
+"""Drive the robot, or watch a policy and take over."""
 
 import contextlib
 from collections.abc import Sequence
@@ -29,18 +29,21 @@ class PlayArguments:
     env: EnvConfig
     """The environment."""
     operator: DeviceName = "console"
-    """What you drive with; the console's keys work beside a device."""
+    """Input device; the console's keys always work."""
     policy: Path | None = None
-    """The directory of a run whose policy drives until you take over; without one nothing moves but by you."""
+    """Run directory of a policy that drives until you take over; by default the robot holds still."""
     checkpoint: str = "best"
-    """Of that run: best, last, or the step of a checkpoint."""
+    """Checkpoint of that run: best, last, or its step."""
     seed: int = 0
+    """Seed of the scenes."""
     episode_seconds: float = 60.0
-    """How long an episode may take."""
+    """Longest episode."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
+    """The console and input devices."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Open the console and act until it is closed."""
     defaults = PlayArguments(EnvConfig(task=tyro.MISSING, obs="pixels"))
     arguments = parse("play", PlayArguments, require_task("play", words), defaults)
     task = arguments.env.task

@@ -1,4 +1,4 @@
-"""hilserl plot: runs side by side, as one picture and one table."""
+"""Plot runs in one image and print one table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +17,19 @@ class PlotArguments:
     """Plot success over environment steps, one colour for each group of runs."""
 
     groups: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """LABEL=RUN_DIR,RUN_DIR,... for each group."""
+    """Groups of runs, each LABEL=RUN_DIR,RUN_DIR,..."""
     out: Path = Path("comparison.png")
-    """The picture."""
+    """Image file to write."""
     title: str = ""
+    """Title of the plot."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Plot groups of runs."""
     arguments = parse("plot", PlotArguments, words)
     groups = dict(_group(text) for text in arguments.groups)
     if not groups:
-        raise HilserlError("There is nothing to plot: name groups of runs as LABEL=RUN_DIR,RUN_DIR.")
+        raise HilserlError("There is nothing to plot: name groups of runs, each as LABEL=RUN_DIR,RUN_DIR.")
     from hilserl.runs.plots import plot_groups, table
 
     plot_groups(groups, arguments.out, arguments.title)
@@ -35,15 +37,15 @@ def run(words: Sequence[str]) -> int:
     for label, runs in groups.items():
         for run in runs:
             print(_row(label, run))
-    print(f"\n{table(groups)}\nPicture: {arguments.out}")
+    print(f"\n{table(groups)}\nImage: {arguments.out}")
     return 0
 
 
 def _group(text: str) -> tuple[str, list[RunDir]]:
-    label, separator, folders = text.partition("=")
-    if not separator or not label or not folders:
-        raise HilserlError(f"{text!r} is not a group of runs; expected LABEL=RUN_DIR,RUN_DIR.")
-    runs = [RunDir(Path(folder)) for folder in folders.split(",")]
+    label, separator, paths = text.partition("=")
+    if not separator or not label or not paths:
+        raise HilserlError(f"Invalid group of runs {text!r}: expected LABEL=RUN_DIR,RUN_DIR.")
+    runs = [RunDir(Path(path)) for path in paths.split(",")]
     for run in runs:
         run.require()
     return label, runs

@@ -1,4 +1,4 @@
-"""hilserl record TASK: demonstrations, one Parquet file an episode."""
+"""Record demonstrations, one Parquet file for each episode."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -27,30 +27,33 @@ class RecordArguments:
     """Record demonstrations: successful episodes, one file each."""
 
     env: EnvConfig
-    """The environment. Cameras are the policy's, and those of a reward classifier that is to judge the run."""
+    """The environment; a reward classifier needs its cameras beside the policy's."""
     out: Path
-    """The directory to write to."""
+    """Directory of the recording."""
     successes: int = 20
-    """How many successful episodes to record."""
+    """Successful episodes to record."""
     operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "scripted"
-    """Who drives: a simulated person, or you."""
+    """Who drives: scripted is the simulated operator, the others are devices of a human operator."""
     resume: bool = False
-    """Go on with the recording that is in the directory, with the same settings."""
+    """Add to the recording in the directory, with the same settings."""
     keep_failures: bool = False
     """Keep failed episodes as well."""
     seed: int = 0
+    """Seed of the scenes and of the simulated operator."""
     episode_seconds: float = 60.0
-    """Longest episode of a human operator; the simulated one keeps to the task's own limit."""
+    """Longest episode of a human operator; the simulated operator has the task's limit."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
+    """The human operator's console and input devices."""
     simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
-    """The simulated person's hands."""
+    """The simulated operator."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Record episodes until enough succeed."""
     defaults = RecordArguments(EnvConfig(task=tyro.MISSING, obs="pixels"), out=tyro.MISSING)
     arguments = parse("record", RecordArguments, require_task("record", words), defaults)
     if arguments.successes < 1:
-        raise HilserlError(f"--successes must be at least 1, got {arguments.successes}.")
+        raise HilserlError(f"Invalid --successes {arguments.successes}: expected at least 1.")
     check_directory(arguments.out, resume=arguments.resume)
     with (
         contextlib.closing(make_env(_limited(arguments))) as env,

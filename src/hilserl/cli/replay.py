@@ -1,4 +1,4 @@
-"""hilserl replay DIR: look at recorded episodes: the scene, the cameras, who acted."""
+"""Show recorded episodes in the console."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,16 @@ from hilserl.rollout.playback import Projector
 class ReplayArguments:
     """Show recorded episodes in the console."""
 
-    folder: Annotated[Path, tyro.conf.Positional]
-    """A directory of episodes, or of a run, whose episodes are then shown."""
+    directory: Annotated[Path, tyro.conf.Positional]
+    """Directory of episodes, or a run directory."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
 
 
 def run(words: Sequence[str]) -> int:
+    """Show episodes until the console is closed."""
     arguments = parse("replay", ReplayArguments, words)
-    inside = arguments.folder / "episodes"
-    projector = Projector(inside if inside.is_dir() else arguments.folder, arguments.console)
+    inside = arguments.directory / "episodes"
+    projector = Projector(inside if inside.is_dir() else arguments.directory, arguments.console)
     print(projector.announcement, flush=True)
     interrupt = Interrupt()
     with interrupt.armed():

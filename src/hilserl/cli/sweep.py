@@ -1,4 +1,4 @@
-"""hilserl sweep TASK: many runs over settings and seeds on a Ray cluster, and what they came to, side by side."""
+"""Train over settings and seeds on a Ray cluster."""
 
 import sys
 from collections.abc import Sequence
@@ -25,48 +25,53 @@ class SweepArguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     seeds: str = "0..2"
-    """FIRST..LAST, or SEED,SEED,..."""
+    """Seeds: FIRST..LAST, or SEED,SEED,..."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=VALUE,VALUE,...: a setting of `hilserl train`, as in agent.utd_ratio=1,4; may be given several times."""
+    """Values of a setting: NAME=VALUE,VALUE,... such as agent.utd_ratio=1,4; may be repeated."""
     out: Path | None = None
-    """Where the runs, the table and the plot are kept; by default runs/TASK-sweep."""
+    """Directory of runs, table and plot; by default runs/TASK-sweep."""
     actors: int = 0
-    """So many actors and a learner for each run, instead of one process in lockstep."""
+    """Actors of each run, with one learner; 0 trains each run in one process."""
     ray: str | None = None
-    """The cluster's address, or `auto`; by default one is started on this machine."""
+    """Address of the Ray cluster, or auto; by default a cluster of this machine."""
     resume: bool = False
-    """Go on with the sweep that is in the directory: runs with a result are left as they are."""
+    """Resume the sweep in the directory; runs with a result stay as they are."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Train all runs of the sweep."""
     arguments = parse_for_task("sweep", words, SweepArguments)
     task = arguments.config.task
     if arguments.actors < 0:
-        raise HilserlError(f"--actors must not be negative, got {arguments.actors}.")
-    folder = arguments.out or Path("runs") / f"{task}-sweep"
-    check_directory(folder, resume=arguments.resume)
+        raise HilserlError(f"Invalid --actors {arguments.actors}: expected 0 or more.")
+    directory = arguments.out or Path("runs") / f"{task}-sweep"
+    check_directory(directory, resume=arguments.resume)
     from hilserl.distributed.sweep import combinations, members, parse_seeds, parse_settings
 
     configs = combinations(arguments.config, parse_settings(arguments.set))
-    runs = members(folder, configs, parse_seeds(arguments.seeds))
-    return bring_about(runs, folder, task, arguments.ray, arguments.actors)
+    runs = members(directory, configs, parse_seeds(arguments.seeds))
+    return run_members(runs, directory, task, arguments.ray, arguments.actors)
 
 
-def bring_about(runs: "Sequence[Member]", folder: Path, title: str, ray: str | None, actors: int) -> int:
-    """Brings all runs to their results and says what they came to; returns the exit status."""
+def run_members(runs: "Sequence[Member]", directory: Path, title: str, ray: str | None, actors: int) -> int:
+    """Train all runs, then print and write their results.
+
+    Returns:
+        The exit status: 0 done, 1 if a run failed, 130 interrupted.
+    """
     servers = [member.config.env.robot.server for member in runs if member.config.env.backend == "robot"]
     if len(set(servers)) < len(servers) or (servers and actors > 1):
-        raise HilserlError("One arm has room for one actor, and the runs go on side by side: they need --env sim.")
+        raise HilserlError("Runs side by side need --env sim: one arm takes one actor.")
     from hilserl.distributed.ray_cluster import connected
     from hilserl.distributed.sweep import sweep, write_report
 
     with connected(ray) as cluster:
-        folder.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         failed, interrupted = sweep(cluster, runs, actors, lambda text: print(text, flush=True))
-    print(f"\n{write_report(folder, runs, title)}\nKept in {folder}: table.md, curves.png and the runs.")
+    print(f"\n{write_report(directory, runs, title)}\nIn {directory}: table.md, curves.png and the runs.")
     for path, error in failed.items():
         print(f"hilserl: {path}: {error}", file=sys.stderr)
     if interrupted:
-        print("Interrupted. Go on with the same command and --resume.")
+        print("Interrupted. Resume with the same command and --resume.")
         return 130
     return 1 if failed else 0

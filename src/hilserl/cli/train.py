@@ -1,4 +1,4 @@
-"""hilserl train TASK: from demonstrations and interventions to a policy, with evaluation, curve and film."""
+"""Train a policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,48 +23,49 @@ class TrainArguments:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     run_dir: Path | None = None
-    """Where the run is kept; by default runs/TASK-OBS-seedN."""
+    """Run directory; by default runs/TASK-OBS-seedN."""
     actors: int = 0
-    """So many actors and a learner, on a Ray cluster, instead of one of each in this process."""
+    """Actors on a Ray cluster, with one learner; 0 trains in this process."""
     ray: str | None = None
-    """The cluster's address, or `auto`; by default one is started on this machine."""
+    """Address of the Ray cluster, or auto; by default a cluster of this machine."""
     resume: bool = False
-    """Go on with the run that is in the run directory, with its settings; only limits may change."""
+    """Resume the run in the run directory with its settings; only limits may change."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Train a policy, or resume a run."""
     arguments = parse_run("train", words, TrainArguments)
     if arguments.actors < 0 or (arguments.ray is not None and not arguments.actors):
-        raise HilserlError(f"--actors must be at least 1 on a Ray cluster, got {arguments.actors}.")
+        raise HilserlError(f"Invalid --actors {arguments.actors}: expected at least 1 on a Ray cluster.")
     return carry_out(arguments)
 
 
 def carry_out(arguments: TrainArguments) -> int:
-    """Trains, and says where what came of it is; returns the exit status."""
-    task, folder = arguments.config.task, run_dir_of(arguments.run_dir, arguments.config)
-    result = _train(arguments, folder)
+    """Train, then print the paths of the outputs; return the exit status."""
+    task, run_dir = arguments.config.task, run_dir_of(arguments.run_dir, arguments.config)
+    result = _train(arguments, run_dir)
     if result is None:
         if arguments.actors or arguments.config.free_running:
             actors = f" --actors {arguments.actors}" if arguments.actors else ""
-            print(f"Go on with: hilserl train {task}{actors} --resume --run-dir {folder.path}")
+            print(f"Go on with: hilserl train {task}{actors} --resume --run-dir {run_dir.path}")
         return 130
-    print_outputs(folder)
+    print_outputs(run_dir)
     return 0
 
 
-def _train(arguments: TrainArguments, folder: RunDir) -> dict[str, Any] | None:
+def _train(arguments: TrainArguments, run_dir: RunDir) -> dict[str, Any] | None:
     config, resume = arguments.config, arguments.resume
     if arguments.actors > 1 and config.env.backend == "robot":
-        raise HilserlError(f"One arm has room for one actor: --env robot needs --actors 1, got {arguments.actors}.")
+        raise HilserlError(f"Invalid --actors {arguments.actors}: --env robot has one arm, which takes one actor.")
     if arguments.actors:
         from hilserl.distributed.ray_cluster import connected, train_on_ray
 
         with connected(arguments.ray) as cluster:
-            return train_on_ray(cluster, config, folder, arguments.actors, resume=resume)
+            return train_on_ray(cluster, config, run_dir, arguments.actors, resume=resume)
     if config.free_running:
         from hilserl.distributed.actor_process import train_async
 
-        return train_async(config, folder, resume=resume)
+        return train_async(config, run_dir, resume=resume)
     from hilserl.training.trainer import train
 
-    return train(config, folder, resume=resume)
+    return train(config, run_dir, resume=resume)
