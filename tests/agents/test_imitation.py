@@ -1,8 +1,6 @@
 """Imitation beside soft actor-critic: it teaches what a person did, of that alone, and only where it is asked for."""
 
 import dataclasses
-import json
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -14,19 +12,9 @@ from hilserl.agents.agent import Actor, AgentConfig, act, update_step
 from hilserl.agents.gripper import choice_index
 from hilserl.agents.imitation import GRIPPER_MARGIN, imitation_loss
 from hilserl.agents.sac import create_sac_agent
-from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Transitions
-from hilserl.rollout.recording import record_demonstrations
-from hilserl.runs.run_dir import RunDir
-from hilserl.tasks import make_sim_env, pick_cube
-from hilserl.training.algorithms import ALGORITHMS
-from hilserl.training.device_placement import DeviceStorage
-from hilserl.training.learner import Learner
-from hilserl.training.trainer import train
-from tests.agents.test_sac import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
-from tests.support.steps import make_episode
-from tests.training.test_trainer import config, same_weights, weights
+from tests.support.batches import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
 
 CLONES = dataclasses.replace(SMALL, cloning_weight=1.0)
 
@@ -42,7 +30,7 @@ def one_batch(spec: ExperienceSpec, demonstrated: bool | np.ndarray) -> Transiti
 
 
 @pytest.mark.parametrize("grippers", [0, 1, 2])
-def test_nothing_is_imitated_of_what_no_person_did(state_spec: ExperienceSpec, grippers: int) -> None:
+def test_imitation_loss_ignores_steps_without_demonstration(state_spec: ExperienceSpec, grippers: int) -> None:
     spec = with_grippers(state_spec, grippers)
     actor = create_sac_agent(spec, SMALL, 0).actor
     value, gradient = eqx.filter_value_and_grad(loss)(actor, one_batch(spec, demonstrated=False))
@@ -54,7 +42,7 @@ def test_nothing_is_imitated_of_what_no_person_did(state_spec: ExperienceSpec, g
     assert loss(actor, batch) == loss(actor, batch._replace(action=others)) != 0
 
 
-def test_a_persons_choice_is_to_be_worth_a_margin_more_and_no_further(state_spec: ExperienceSpec) -> None:
+def test_demonstrated_choice_is_worth_a_margin_more_and_no_further(state_spec: ExperienceSpec) -> None:
     spec = with_grippers(state_spec, 1)
     batch = one_batch(spec, demonstrated=True)
     batch = batch._replace(action=np.concatenate([batch.action[:, :3], np.ones((8, 1), np.float32)], -1))
@@ -73,7 +61,7 @@ def test_a_persons_choice_is_to_be_worth_a_margin_more_and_no_further(state_spec
     assert where_opening_is_worth(9.0) == pytest.approx(best, abs=1e-4)
 
 
-def test_the_gripper_does_not_bend_the_motion(state_spec: ExperienceSpec) -> None:
+def test_gripper_loss_has_no_gradient_into_the_policy(state_spec: ExperienceSpec) -> None:
     batch = one_batch(state_spec, demonstrated=True)
     other = batch._replace(action=np.stack([batch.action[:, 0], -batch.action[:, 1]], -1))
     actor = create_sac_agent(state_spec, SMALL, 0).actor
@@ -83,7 +71,7 @@ def test_the_gripper_does_not_bend_the_motion(state_spec: ExperienceSpec) -> Non
 
 
 @pytest.mark.parametrize("grippers", [0, 1, 2])
-def test_what_is_always_demonstrated_is_done_though_nothing_is_rewarded(
+def test_imitation_works_without_reward(
     state_spec: ExperienceSpec, grippers: int
 ) -> None:
     spec = with_grippers(state_spec, grippers)
@@ -108,7 +96,7 @@ def test_what_is_always_demonstrated_is_done_though_nothing_is_rewarded(
     assert np.abs(learned(SMALL)[:3] - shown[:3]).max() > 0.1, "values alone say nothing of it"
 
 
-def test_without_a_weight_it_does_not_matter_who_acted(state_spec: ExperienceSpec) -> None:
+def test_zero_weight_ignores_demonstrations(state_spec: ExperienceSpec) -> None:
     batches = random_batches(state_spec, 2, 8)
     mine, theirs = (batches._replace(demonstrated=np.full((2, 8), who)) for who in (False, True))
     agent = create_sac_agent(state_spec, SMALL, 0)
@@ -117,7 +105,7 @@ def test_without_a_weight_it_does_not_matter_who_acted(state_spec: ExperienceSpe
     assert moved(*(update_step(agent, each, jax.random.key(0))[0] for each in (mine, theirs)))
 
 
-def test_imitation_fades(state_spec: ExperienceSpec) -> None:
+def test_cloning_weight_fades(state_spec: ExperienceSpec) -> None:
     fading = dataclasses.replace(CLONES, cloning_half_life=4)
     agent, weights = create_sac_agent(state_spec, fading, 0), []
     for number in range(5):
@@ -143,54 +131,3 @@ def test_camera_heads_learn_to_see_what_a_person_acted_upon(state_spec: Experien
     )
     assert moved(plain.actor.encoder.heads, imitating.actor.encoder.heads)
     assert not moved(plain.actor.encoder.scale, imitating.actor.encoder.scale)
-
-
-@pytest.mark.parametrize("storage", [{}, {"make_storage": DeviceStorage}])
-def test_replay_says_what_a_person_did(state_spec: ExperienceSpec, storage: dict) -> None:
-    replay = Replay(state_spec, 20, make_episode(9, 3, terminated=True, camera=False), **storage)
-    for step in make_episode(1, 6, intervened=(2, 3), camera=False):
-        replay.add(step)
-    found = replay.sample(np.random.default_rng(0), 4, 64)
-    led_to = np.asarray(found.next_observation["state"])[..., 0]
-    assert np.array_equal(np.asarray(found.demonstrated), np.isin(led_to, [102, 103, 901, 902, 903]))
-    assert set(np.unique(led_to)) == {101, 102, 103, 104, 105, 106, 901, 902, 903}
-
-
-def test_sac_imitates_nobody(state_spec: ExperienceSpec) -> None:
-    assert ALGORITHMS["sac"].create(state_spec, CLONES, 0).config.cloning_weight == 0
-    assert ALGORITHMS["rlpd"].create(state_spec, CLONES, 0).config.cloning_weight == 1
-
-
-def test_there_is_nothing_to_begin_with_where_nothing_was_demonstrated(state_spec: ExperienceSpec) -> None:
-    demonstrations = make_episode(9, 3, terminated=True, camera=False)
-    for settings, prior, rounds in (
-        (config(agent=CLONES, cloning_updates=5), demonstrations, 3),
-        (config(agent=CLONES, cloning_updates=5), [], 0),
-        (config(agent=SMALL, cloning_updates=5), demonstrations, 0),
-    ):
-        assert Learner(state_spec, settings, prior).pretraining_update_steps == rounds
-
-
-def test_a_run_is_first_judged_by_what_it_was_cloned_to(state_spec: ExperienceSpec) -> None:
-    """Not by an average that reaches back to where it knew nothing."""
-    demonstrations = make_episode(9, 3, terminated=True, camera=False)
-    learner = Learner(state_spec, config(agent=CLONES, cloning_updates=6), demonstrations)
-    for round_number in range(1, 5):
-        learner.learn()
-        agent, _ = learner.snapshot
-        assert moved(agent.actor, agent.ema_actor) == (round_number != learner.pretraining_update_steps == 3)
-
-
-def test_two_steps_and_a_resume_are_four_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
-    demos, env = tmp_path / "demos", make_sim_env("pick_cube", obs="state")
-    record_demonstrations(env, demos, 1, 0, config().simulated_operator)
-    monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 2)
-    settings = config(agent=dataclasses.replace(config().agent, cloning_weight=0.01), cloning_updates=6, demos=(demos,))
-    whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
-    train(settings, whole)
-    train(dataclasses.replace(settings, max_env_steps=2), halves)
-    train(settings, halves, resume=True)
-    assert same_weights(weights(whole, 4), weights(halves, 4))
-    state = json.loads((halves.checkpoints / "4" / "state.json").read_text())
-    assert (state["env_steps"], state["update_steps"]) == (4, 3 + 4)

@@ -3,6 +3,7 @@
 Toy steps carry 100 * episode + index, so a true transition always goes from v to v + 1.
 """
 
+import dataclasses
 import itertools
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from hilserl.errors import HilserlError
 from hilserl.tasks import make_sim_env
 from hilserl.training.device_placement import DeviceStorage
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
+from tests.support.batches import SMALL
 from tests.support.steps import make_episode, make_step
 
 
@@ -308,3 +310,17 @@ def test_features_of_another_type_are_rounded_alike(spec: ExperienceSpec) -> Non
         for replay in (host, device):
             replay.add(replace(step, observation={**step.observation, "eye.features": features}))
     assert same(*(replay.transitions(replay.online_rows()) for replay in (host, device)))
+
+
+CLONES = dataclasses.replace(SMALL, cloning_weight=1.0)
+
+
+@pytest.mark.parametrize("storage", [{}, {"make_storage": DeviceStorage}])
+def test_replay_marks_steps_of_the_operator(state_spec: ExperienceSpec, storage: dict) -> None:
+    replay = Replay(state_spec, 20, make_episode(9, 3, terminated=True, camera=False), **storage)
+    for step in make_episode(1, 6, intervened=(2, 3), camera=False):
+        replay.add(step)
+    found = replay.sample(np.random.default_rng(0), 4, 64)
+    led_to = np.asarray(found.next_observation["state"])[..., 0]
+    assert np.array_equal(np.asarray(found.demonstrated), np.isin(led_to, [102, 103, 901, 902, 903]))
+    assert set(np.unique(led_to)) == {101, 102, 103, 104, 105, 106, 901, 902, 903}
