@@ -9,6 +9,7 @@ controller, and stays. Tests connect, too: a line of JSON calls a method, anothe
 """
 
 import contextlib
+import importlib
 import json
 import queue
 import socket
@@ -92,7 +93,7 @@ class FrankaNode:
 
     def run(self) -> None:
         """Tick until ROS ends."""
-        timer = LoopTimer(TICK_S, *np.zeros((2, WINDOW)))
+        timer = LoopTimer(TICK_S, np.zeros(WINDOW), np.zeros(WINDOW))
         while not self._rospy.is_shutdown():
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -171,12 +172,11 @@ class FrankaNode:
     # Services, which the controllers offer.
 
     def _take_compliance(self, asked: Any) -> Any:
-        from dynamic_reconfigure.encoding import decode_config, encode_config
-
-        given = decode_config(asked.config)
+        encoding = importlib.import_module("dynamic_reconfigure.encoding")
+        given = encoding.decode_config(asked.config)
         values = {name: min(max(value, 0.0), max_value(name)) for name, value in given.items() if name != "groups"}
         self._asked.put(lambda: self._arm.set_compliance(Compliance(**values)))
-        return {"config": encode_config(values)}
+        return {"config": encoding.encode_config(values)}
 
     def _take_load(self, asked: Any) -> Any:
         if not self._is_user_stopped:

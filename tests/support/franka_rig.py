@@ -22,7 +22,7 @@ def franka_library(*, paced: bool = True) -> Iterator[Any]:
     sys.path.insert(0, str(Path(__file__).parent / "franka_fake"))
     real = sys.modules.pop("pylibfranka", None)
     try:
-        module = importlib.import_module("pylibfranka")
+        module: Any = importlib.import_module("pylibfranka")
         module.PACED = paced
         yield module
     finally:

@@ -97,8 +97,8 @@ class Rig:
 
         The time limit counts on the arm's clock.
         """
-        begun = self.time_s()
-        while self.time_s() - begun < within_s:
+        begun_s, now = self.time_s(), None
+        while self.time_s() - begun_s < within_s:
             answer = self.post("/pose", {"arr": pose}, **headers)
             assert (answer.status, answer.body) == (200, b"Moved"), answer
             now = np.array(self.state()["pose"])

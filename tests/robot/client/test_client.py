@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
+from typing_extensions import override
 
 from hilserl.errors import HilserlError
 from hilserl.robot.client.client import RobotClient
@@ -31,7 +32,8 @@ def serving_answer(status: int, body: bytes) -> Iterator[tuple[RobotClient, list
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.do_GET()
 
-        def log_message(self, *_: object) -> None:
+        @override
+        def log_message(self, format: str, *args: object) -> None:
             """Print nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -15,6 +15,6 @@ def test_as_npy_is_exact() -> None:
 
 def test_as_png_is_exact() -> None:
     image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    with av.open(io.BytesIO(as_png(image)), format="png_pipe") as container:
+    with av.open(io.BytesIO(as_png(image)), "r", format="png_pipe") as container:
         decoded = next(container.decode(video=0)).to_ndarray(format="rgb24")
     assert np.array_equal(decoded, image)

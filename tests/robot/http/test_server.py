@@ -5,6 +5,7 @@ import http.client
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,8 @@ def test_check_listening_demands_a_token_outside_loopback() -> None:
 
 def test_server_demands_its_token(backend: SimBackend) -> None:
     with serving(backend, "secret") as rig:
-        for shown in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}):
+        wrong: list[dict[str, Any]] = [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}]
+        for shown in wrong:
             for method, path in (("POST", "/getstate"), ("POST", "/pose"), ("GET", "/health"), ("GET", "/nothing")):
                 refused = ask(rig.port, method, path, **shown)
                 assert refused.status == 401
@@ -183,8 +185,9 @@ def test_server_outlives_its_arm() -> None:
 def test_server_relies_on_names_that_waitress_has(backend: SimBackend) -> None:
     """The server replaces waitress's channel class and ends its loop through the trigger."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = create_server(make_app(backend), sockets=[listening])
-        assert getattr(server, "channel_class", None) is HTTPChannel
+        # Typeshed describes an older version.
+        server: Any = create_server(make_app(backend), sockets=[listening])
+        assert server.channel_class is HTTPChannel
         assert callable(server.trigger.pull_trigger)
         assert callable(server.task_dispatcher.shutdown)
         server.task_dispatcher.shutdown()

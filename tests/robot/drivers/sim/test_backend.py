@@ -30,9 +30,8 @@ def test_sim_routes_let_the_script_lift_the_cube(rig: Rig) -> None:
     """Each step goes from the measured pose by the scaled action, ten times a second on the arm's clock."""
     assert rig.post("/sim/reset", {"seed": 3}).json == {"reset": True}
     low, high = np.array(rig.backend.box.low_m), np.array(rig.backend.box.high_m)
-    next_s = rig.time_s()
+    truth, next_s = rig.get("/sim/truth").json, rig.time_s()
     for _ in range(80):
-        truth = rig.get("/sim/truth").json
         if truth["success"]:
             break
         action = np.array(truth["expert_action"])
@@ -42,6 +41,7 @@ def test_sim_routes_let_the_script_lift_the_cube(rig: Rig) -> None:
         rig.post("/pose", {"arr": [*goal.tolist(), 1, 0, 0, 0]})
         next_s += 0.1
         until(lambda: rig.time_s() >= next_s, "the next step")  # noqa: B023 (called at once)
+        truth = rig.get("/sim/truth").json
     assert truth["success"], truth
     assert truth["progress"] == pytest.approx(1.0, abs=0.05)
     assert rig.post("/sim/reset", {"seed": 3}).status == 200

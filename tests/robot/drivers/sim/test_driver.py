@@ -19,7 +19,9 @@ def test_sim_arm_starts_at_home() -> None:
 
 @pytest.mark.parametrize("gains", [{}, {"translational_stiffness": 2000, "translational_damping": 89}])
 @pytest.mark.parametrize("goal", [(0.58, 0.25, 0.1), (0.435, 0.0, 0.3), (0.4, 0.0, 0.02)])
-def test_sim_arm_of_a_silent_client_stands_after_200_ticks(gains: dict[str, float], goal: tuple[float, ...]) -> None:
+def test_sim_arm_of_a_silent_client_stands_after_200_ticks(
+    gains: dict[str, float], goal: tuple[float, float, float]
+) -> None:
     arm = sim_arm()
     arm.set_compliance(Compliance().changed(gains))
     for _ in range(4):

@@ -1,5 +1,7 @@
 """Driver of a simulated arm, in steps of a millisecond."""
 
+from typing import Any
+
 import mujoco
 import numpy as np
 from typing_extensions import override
@@ -164,7 +166,7 @@ class SimArm(TorqueArm):
         else:
             self._hold_joints()
 
-    def truth(self) -> dict[str, object]:
+    def truth(self) -> dict[str, Any]:
         """Return the task's verdicts and its script's next action."""
         task, sim = self._task, self.sim
         expert = np.clip(task.expert(sim), -1.0, 1.0).tolist()
