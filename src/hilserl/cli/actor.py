@@ -24,13 +24,13 @@ class ActorArguments:
     learner: str = DEFAULT_ADDRESS
     """Address of the learner, HOST:PORT."""
     credentials: Path | None = None
-    """Directory with the learner's certificate and token; the variable HILSERL_TOKEN overrides the token."""
+    """Directory with the learner's certificate and token. The variable HILSERL_TOKEN overrides the token."""
     run_dir: Path | None = None
     """Directory of steps that are not sent yet; by default runs/TASK-actor."""
     resume: bool = False
-    """Resume as the actor that used the run directory, and send its unsent steps."""
+    """Resume as the actor of the run directory. Its unsent steps are sent."""
     give_up_after_s: float | None = None
-    """Silence of the learner after which the actor ends; by default it waits without a limit."""
+    """Silence of the learner after which the actor ends. By default it waits without a limit."""
     parent: int | None = None
     """Process id; the actor ends when this process ends."""
 

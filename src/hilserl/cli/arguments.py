@@ -27,7 +27,7 @@ def parse_for_task(
         config: The configuration whose settings are the defaults; by default the preset of the task.
     """
     words = require_task(verb, words)
-    if not words or words[0].startswith("-"):  # help on the command, whatever the task
+    if not words or words[0].startswith("-"):  # help for any task
         alternatives = [form(preset(task)) for task in tasks.names()]
         return parse(verb, type(alternatives[0]), words, alternatives[0], alternatives)
     default = form(config or preset(words[0]))
@@ -38,11 +38,19 @@ class _Trains(Protocol):
     """The arguments of a command that trains."""
 
     @property
-    def config(self) -> TrainConfig: ...
+    def config(self) -> TrainConfig:
+        """Settings of the run."""
+        ...
+
     @property
-    def run_dir(self) -> Path | None: ...
+    def run_dir(self) -> Path | None:
+        """Run directory; None is the default one."""
+        ...
+
     @property
-    def resume(self) -> bool: ...
+    def resume(self) -> bool:
+        """True if the run in the run directory is resumed."""
+        ...
 
 
 _Training = TypeVar("_Training", bound=_Trains)
@@ -62,7 +70,10 @@ def parse_run(verb: str, words: Sequence[str], form: Callable[[TrainConfig], _Tr
 
 
 def run_dir_of(given: Path | None, config: TrainConfig) -> RunDir:
-    """Return the given run directory, or one named after task, observation, seed and algorithm (if not rlpd)."""
+    """Return the run directory that is given, or the default one.
+
+    The default is named after task, observation, seed and, if it is not rlpd, algorithm.
+    """
     other = "" if config.algorithm == "rlpd" else f"-{config.algorithm}"
     name = re.sub(r"[^\w.-]+", "-", config.task)
     return RunDir(given or Path("runs") / f"{name}-{config.env.obs}-seed{config.seed}{other}")

@@ -26,7 +26,7 @@ class ClassifierArguments:
     data: tuple[Path, ...]
     """Directories of labels, from `hilserl label`."""
     out: Path
-    """File of the classifier; its report is written beside it, as JSON and as two images."""
+    """File of the classifier. Its report is written beside it, as JSON and as two images."""
     seed: int = 0
     """Seed of everything random, such as the held-out episodes."""
     config: Annotated[ClassifierConfig, tyro.conf.arg(name="")] = field(default_factory=ClassifierConfig)

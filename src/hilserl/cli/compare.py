@@ -26,9 +26,9 @@ class CompareArguments:
     out: Path | None = None
     """Directory of runs, table and plot; by default runs/TASK-OBS-comparison."""
     ray: str | None = None
-    """Address of the Ray cluster, or auto; by default a cluster of this machine."""
+    """Address of the Ray cluster, or auto. By default a cluster of this machine is started."""
     resume: bool = False
-    """Resume the comparison in the directory; runs with a result stay as they are."""
+    """Resume the comparison in the directory. Runs with a result stay as they are."""
 
 
 def run(words: Sequence[str]) -> int:

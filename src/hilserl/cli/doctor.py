@@ -1,4 +1,4 @@
-"""hilserl doctor: what works on this machine, and what to do about the rest."""
+"""Check this machine, and say how to correct what fails."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import tyro
-
+from hilserl.cli.parsing import parse
 from hilserl.errors import HilserlError
 
 _PACKAGES = ("mujoco", "jax", "equinox", "optax", "pyarrow", "gymnasium", "numpy")
@@ -46,11 +46,11 @@ def _opengl() -> str:
 
     env = make_sim_env("pick_cube")
     env.reset(seed=0)
-    picture = env.scene.image(120, 160)
+    image = env.scene.image(120, 160)
     env.close()
-    if picture.std() < 1:
-        raise HilserlError("OpenGL draws, but the picture is empty; try MUJOCO_GL=osmesa with the package libosmesa6.")
-    return f"draws offscreen with MUJOCO_GL={os.environ.get('MUJOCO_GL', 'glfw')}"
+    if image.std() < 1:
+        raise HilserlError("OpenGL renders an empty image; try MUJOCO_GL=osmesa with the package libosmesa6.")
+    return f"renders offscreen with MUJOCO_GL={os.environ.get('MUJOCO_GL', 'glfw')}"
 
 
 def _jax() -> str:
@@ -96,7 +96,11 @@ _CHECKS: dict[str, Callable[[], str]] = {
 
 
 def _alone(name: str) -> tuple[bool, str]:
-    """Runs one check in a process of its own: a broken OpenGL driver may end the process it is tried in."""
+    """Run one check in another process, since a broken OpenGL driver may end its process.
+
+    Returns:
+        True if the check passes, and the last line of its output.
+    """
     command = [sys.executable, "-m", "hilserl.cli.doctor", name]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 (our own)
@@ -135,7 +139,7 @@ def _live(seconds: float) -> int:
 
 
 def _learner(address: str, credentials: Path | None) -> int:
-    """Asks a learner who it is, as an actor would."""
+    """Ask a learner for its description, as an actor does."""
     from hilserl.address import Address
     from hilserl.distributed.credentials import load_credentials
     from hilserl.distributed.flight_client import LearnerClient
@@ -155,29 +159,32 @@ def _learner(address: str, credentials: Path | None) -> int:
     return 0
 
 
-def check(live: float = 0.0, learner: str | None = None, credentials: Path | None = None) -> int:
-    """Try everything this program needs and say what to do about what is missing.
+@dataclass(frozen=True)
+class DoctorArguments:
+    """Check this machine, and say how to correct what fails."""
 
-    Args:
-        live: instead, watch the attached gamepad and SpaceMouse for so many seconds and show what they say.
-        learner: instead, HOST:PORT of a learner to ask who it is, as an actor would.
-        credentials: what `hilserl credentials` made for that learner.
-    """
-    if live > 0:
-        return _live(live)
-    if learner is not None:
-        return _learner(learner, credentials)
-    failures = 0
-    for name in _CHECKS:
-        good, text = _alone(name)
-        failures += not good
-        print(f"{'ok  ' if good else 'FAIL'} {name:<11} {text}")
-    print("All is well." if not failures else f"{failures} of {len(_CHECKS)} checks failed.")
-    return min(failures, 1)
+    live: float = 0.0
+    """Show the signals of the attached gamepad and SpaceMouse for so many seconds instead."""
+    learner: str | None = None
+    """Ask the learner at HOST:PORT for its description instead, as an actor does."""
+    credentials: Path | None = None
+    """Directory with the token and certificate of that learner, from `hilserl credentials`."""
 
 
 def run(words: Sequence[str]) -> int:
-    return tyro.cli(check, args=words, prog="hilserl doctor")
+    """Run all checks, or what the arguments ask for instead."""
+    arguments = parse("doctor", DoctorArguments, words)
+    if arguments.live > 0:
+        return _live(arguments.live)
+    if arguments.learner is not None:
+        return _learner(arguments.learner, arguments.credentials)
+    failures = 0
+    for name in _CHECKS:
+        passed, text = _alone(name)
+        failures += not passed
+        print(f"{'ok  ' if passed else 'FAIL'} {name:<11} {text}")
+    print("All is well." if not failures else f"{failures} of {len(_CHECKS)} checks failed.")
+    return min(failures, 1)
 
 
 if __name__ == "__main__":

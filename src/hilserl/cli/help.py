@@ -1,4 +1,4 @@
-"""Help texts: the settings that most users need, the rest by group on request."""
+"""Help texts: common settings first, the rest by group on request."""
 
 import dataclasses
 import inspect
@@ -32,7 +32,7 @@ def wants_help(words: Sequence[str]) -> bool:
 def show_help(
     verb: str, form: type[_T], words: Sequence[str], default: _T | None = None, alternatives: Sequence[_T] = ()
 ) -> NoReturn:
-    """Print the help of a command and end the process with status 0.
+    """Print the help of a command, then exit with status 0.
 
     Args:
         verb: The command.
@@ -83,7 +83,7 @@ def _summary(kind: type) -> str:
 
 
 def _groups_of(form: Any, prefix: str = "--") -> dict[str, Any]:
-    """Return the groups of settings: the nested dataclasses whose flags have a prefix of their own."""
+    """Return the nested dataclasses whose flags have a prefix, by prefix."""
     groups: dict[str, Any] = {}
     for name, hint in typing.get_type_hints(form, include_extras=True).items():
         kind: Any = getattr(hint, "__origin__", hint)
@@ -119,7 +119,7 @@ def _chosen(words: Sequence[str]) -> set[str]:
 
 
 def _varied(alternatives: Sequence[Any]) -> dict[type, set[str]]:
-    """Return the settings that differ between some instances, by the class that declares them."""
+    """Return the settings that differ between instances, by their class."""
     kind = type(alternatives[0])
     found: dict[type, set[str]] = {kind: set()}
     for field in dataclasses.fields(kind):
@@ -133,7 +133,7 @@ def _varied(alternatives: Sequence[Any]) -> dict[type, set[str]]:
 
 @dataclass
 class _HelpRule:
-    """A rule for tyro that changes how the fields of dataclasses are shown."""
+    """Rule for tyro that changes the help of fields."""
 
     form: type
     hidden: set[type]
@@ -161,7 +161,7 @@ class _HelpRule:
         metadata = getattr(kind, "__metadata__", ())
         if dataclasses.is_dataclass(kind) or dataclasses.is_dataclass(getattr(kind, "__origin__", None)):
             return field
-        if field.name == "task":
+        if field.name == "task" and tyro.conf.Positional in metadata:
             from hilserl import tasks
 
             names = f"One of {', '.join(tasks.names())}; or PACKAGE:ENV_ID, a Gymnasium environment of another package."

@@ -38,9 +38,9 @@ class LabelArguments:
     successes: int = 200
     """Images of success to collect; all other images are the other class."""
     operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "console"
-    """Who drives: scripted is the simulated operator, the others are devices of a human operator."""
+    """Operator who drives. scripted is simulated, the others are devices of a human operator."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
-    """Label the episodes of a recording or a run by the environment's own success test, and drive nothing."""
+    """Label recorded episodes instead of driving. The labels are those of the environment's success test."""
     cameras: tuple[str, ...] = ()
     """Cameras to record; by default those that show success best."""
     resume: bool = False

@@ -25,7 +25,7 @@ class LearnerArguments:
     run_dir: Path | None = None
     """Run directory; by default runs/TASK-OBS-seedN."""
     resume: bool = False
-    """Resume the run in the run directory with its settings; only limits may change."""
+    """Resume the run in the run directory, with its settings. Only limits may change."""
 
 
 def run(words: Sequence[str]) -> int:

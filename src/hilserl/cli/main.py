@@ -96,7 +96,7 @@ def command() -> NoReturn:
 
 
 def _has_reader() -> bool:
-    """Return True if standard output still has a reader; `head` closes its end early."""
+    """Return True if standard output has a reader. `head` closes its end early."""
     pipe = select.poll()
     pipe.register(sys.stdout.fileno(), 0)
     return not pipe.poll(0)

@@ -15,13 +15,13 @@ TaskName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
 
 
 class UsageError(HilserlError):
-    """A command line that lacks its first argument; the message says what to type."""
+    """Command line without its first argument. The message says what to type."""
 
 
 def parse(
     verb: str, form: type[_T], words: Sequence[str], default: _T | None = None, alternatives: Sequence[_T] = ()
 ) -> _T:
-    """Parse the arguments of a command; print its help instead if they ask for it.
+    """Parse the arguments of a command, or print its help.
 
     Args:
         verb: The command.
@@ -37,7 +37,10 @@ def parse(
 
 
 def require_task(verb: str, words: Sequence[str]) -> list[str]:
-    """Return a command line that begins with the canonical name of a task, or that asks for help.
+    """Check that a command line begins with a task.
+
+    Returns:
+        The command line with the canonical name of the task, or as it is if it asks for help.
 
     Raises:
         UsageError: The command line names no task.

@@ -31,7 +31,7 @@ class PlayArguments:
     operator: DeviceName = "console"
     """Input device; the console's keys always work."""
     policy: Path | None = None
-    """Run directory of a policy that drives until you take over; by default the robot holds still."""
+    """Run directory of a policy that drives. By default the robot holds still until you drive."""
     checkpoint: str = "best"
     """Checkpoint of that run: best, last, or its step."""
     seed: int = 0

@@ -33,7 +33,7 @@ class RecordArguments:
     successes: int = 20
     """Successful episodes to record."""
     operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "scripted"
-    """Who drives: scripted is the simulated operator, the others are devices of a human operator."""
+    """Operator who drives. scripted is simulated, the others are devices of a human operator."""
     resume: bool = False
     """Add to the recording in the directory, with the same settings."""
     keep_failures: bool = False
@@ -41,7 +41,7 @@ class RecordArguments:
     seed: int = 0
     """Seed of the scenes and of the simulated operator."""
     episode_seconds: float = 60.0
-    """Longest episode of a human operator; the simulated operator has the task's limit."""
+    """Longest episode of a human operator. The simulated operator has the task's limit."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     """The human operator's console and input devices."""
     simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)

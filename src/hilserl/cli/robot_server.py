@@ -1,4 +1,4 @@
-"""hilserl robot-server: an arm, simulated or real, behind the HTTP interface of HIL-SERL's robot server."""
+"""Serve an arm behind the HTTP interface of HIL-SERL's robot server."""
 
 import contextlib
 import time
@@ -27,34 +27,37 @@ class RobotServerArguments:
     """Serve an arm, simulated or real, over HTTP."""
 
     backend: Literal["sim", "ros", "libfranka"]
-    """What is served: sim, an arm simulated in real time; ros, a Franka under ROS 1 with serl_franka_controllers;
-    libfranka, a Franka without ROS (docs/real_robot.md)."""
+    """Arm to serve. sim is an arm simulated in real time. ros is a Franka under ROS 1 with serl_franka_controllers.
+    libfranka is a Franka without ROS (docs/real_robot.md)."""
     task: str = "pick_cube"
-    """The scene of the simulated arm; of every arm the box, where none is given."""
+    """Task of the simulated scene. Its workspace is the default box of every arm."""
     robot_ip: str = "172.16.0.2"
-    """The control box of a Franka arm."""
+    """Address of a Franka arm's control box."""
     collision_torque_nm: _Vec7 = (20.0, 20.0, 18.0, 18.0, 16.0, 14.0, 12.0)
-    """What stops a Franka arm: torques of the world on its joints, N m,"""
+    """External joint torques that stop a Franka arm, in N m."""
     collision_force: tuple[float, float, float, float, float, float] = (20.0, 20.0, 20.0, 25.0, 25.0, 25.0)
-    """and forces in N and moments in N m on its tool."""
+    """External forces in N and moments in N m on the tool that stop a Franka arm."""
     port: int = 5000
+    """Port to listen on."""
     host: str = "127.0.0.1"
-    """The address to listen on. Outside loopback it needs a token in HILSERL_TOKEN."""
+    """Address to listen on. Outside loopback it needs a token in HILSERL_TOKEN."""
     gripper: GripperKind = "franka"
-    """What the commands 0 ... 255 mean, and what is measured; of `none` nothing moves."""
+    """Gripper: it decides the meaning of the commands 0 to 255. none has no gripper."""
     box_low_m: _Vec3 | None = None
-    """Where the tool may be, in the robot's base frame; by default the task's workspace."""
+    """Lower corner of the tool's box, in the robot's base frame. By default the task's workspace."""
     box_high_m: _Vec3 | None = None
+    """Upper corner of the tool's box, in the robot's base frame. By default the task's workspace."""
     reset_joints_rad: _Vec7 = HOME_JOINTS_RAD
-    """The posture of /jointreset."""
+    """Joint positions of /jointreset."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
     ros: RosOptions = RosOptions()  # noqa: RUF009 (it is frozen)
-    """With --backend ros."""
+    """Settings of --backend ros."""
     credentials: Path | None = None
-    """A directory that `hilserl credentials` made, for its token."""
+    """Directory with a token, from `hilserl credentials`."""
 
 
 def run(words: Sequence[str]) -> int:
+    """Serve an arm until Ctrl-C."""
     arguments = parse("robot-server", RobotServerArguments, words)
     from hilserl.distributed.credentials import load_credentials
     from hilserl.interrupt import Interrupt
@@ -74,7 +77,7 @@ def run(words: Sequence[str]) -> int:
         what = _SERVED[arguments.backend].format(task=task.name, robot_ip=arguments.robot_ip)
         print(f"The {what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
         if halted_by := backend.snapshot().halted_by:
-            print(f"It is halted: {halted_by} Mend that, then POST /recover.", flush=True)
+            print(f"It is halted: {halted_by} Correct this, then POST /recover.", flush=True)
         while server.is_serving and not interrupt.requested:
             time.sleep(0.1)
     return 0
@@ -84,7 +87,7 @@ _SERVED = {"sim": "simulated arm of {task}", "ros": "arm at {robot_ip}, under RO
 
 
 def _backend(arguments: RobotServerArguments, box: Box, task: Task) -> Backend:
-    """Imports only what was chosen."""
+    """Open the chosen backend; only its libraries are imported."""
     common = box, arguments.limits, arguments.gripper, arguments.reset_joints_rad
     if arguments.backend == "libfranka":
         from hilserl.robot.drivers.franka.backend import FrankaBackend, FrankaSettings

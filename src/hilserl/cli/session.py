@@ -9,7 +9,7 @@ from hilserl.operators.console.session import ConsoleSession
 
 @contextlib.contextmanager
 def attended(session: ConsoleSession) -> Iterator[Interrupt]:
-    """Print how to open the console, then serve it until the block ends.
+    """Announce a console session and serve it until the block ends.
 
     Yields:
         The interrupt that Ctrl-C requests.

@@ -31,11 +31,11 @@ class SweepArguments:
     out: Path | None = None
     """Directory of runs, table and plot; by default runs/TASK-sweep."""
     actors: int = 0
-    """Actors of each run, with one learner; 0 trains each run in one process."""
+    """Actors of each run, with one learner. 0 trains each run in one process."""
     ray: str | None = None
-    """Address of the Ray cluster, or auto; by default a cluster of this machine."""
+    """Address of the Ray cluster, or auto. By default a cluster of this machine is started."""
     resume: bool = False
-    """Resume the sweep in the directory; runs with a result stay as they are."""
+    """Resume the sweep in the directory. Runs with a result stay as they are."""
 
 
 def run(words: Sequence[str]) -> int:

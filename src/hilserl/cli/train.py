@@ -27,9 +27,9 @@ class TrainArguments:
     actors: int = 0
     """Actors on a Ray cluster, with one learner; 0 trains in this process."""
     ray: str | None = None
-    """Address of the Ray cluster, or auto; by default a cluster of this machine."""
+    """Address of the Ray cluster, or auto. By default a cluster of this machine is started."""
     resume: bool = False
-    """Resume the run in the run directory with its settings; only limits may change."""
+    """Resume the run in the run directory, with its settings. Only limits may change."""
 
 
 def run(words: Sequence[str]) -> int:
