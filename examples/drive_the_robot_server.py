@@ -1,4 +1,4 @@
-"""Move an arm behind the robot server, simulated or real, and read its state.
+"""Move an arm behind the robot server, and read its state.
 
 hilserl robot-server --backend sim
 python examples/drive_the_robot_server.py http://127.0.0.1:5000
@@ -17,7 +17,7 @@ STEP_M = 0.005
 
 
 def main() -> None:
-    """Move the tool up and down by a few centimetres, ten poses a second."""
+    """Move the tool up and down, ten poses a second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("server", nargs="?", default="http://127.0.0.1:5000")
     parser.add_argument("--steps", type=int, default=10, help="poses up, and as many down again")

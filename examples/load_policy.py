@@ -1,4 +1,4 @@
-"""Load the policy of a run, then let it act in its environment.
+"""Load the policy of a run, and let it act.
 
 python examples/load_policy.py runs/cube
 """

@@ -1,4 +1,4 @@
-"""Write an operator that takes over when the policy stands still, and record what happens.
+"""Write an operator, and record episodes in which it takes over.
 
 python examples/own_operator.py --out episodes
 """
@@ -17,19 +17,19 @@ from hilserl.runs.run_dir import EpisodeWriter
 
 
 class PatientOperator(hilserl.Operator):
-    """Leaves the policy alone for some steps, then drives as the task's script does."""
+    """Operator that waits for some steps, then drives as the task's script does."""
 
     def __init__(self, supervision: Supervision, patience_steps: int = 10) -> None:
         self._supervision, self._patience_steps = supervision, patience_steps
         self._steps = 0
 
     def begin_episode(self, episode: int) -> None:
-        """Start to count."""
+        """Start to count the steps."""
         del episode
         self._steps = 0
 
     def intent(self) -> hilserl.OperatorIntent:
-        """Return what to do now: nothing, or a motion and a request to the gripper."""
+        """Return no intervention, or a motion and a request to the gripper."""
         self._steps += 1
         if self._steps <= self._patience_steps:
             return hilserl.OperatorIntent(engaged=False)

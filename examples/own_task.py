@@ -1,4 +1,4 @@
-"""Define a task, then solve it with its own script: reach a ball with the closed gripper.
+"""Define a task, reach a ball, and solve it with its script.
 
     python examples/own_task.py
 
@@ -45,7 +45,7 @@ class ReachBall(hilserl.Task):
         return towards(sim.arm, sim.position_m("ball"), GRIPPER_CLOSED)
 
     def progress(self, sim: Simulation) -> float:
-        """Return 1 at the ball, and less the further the tool is away."""
+        """Return 1 at the ball, and less at a distance."""
         return float(np.exp(-5.0 * np.linalg.norm(self.observe(sim)["ball_from_tcp_m"])))
 
 

@@ -19,7 +19,7 @@ SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 
 @pytest.fixture
 def run_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Return a function that runs an example as a script and returns its output."""
+    """Return a function that runs an example and returns its output."""
 
     def run(name: str, *words: str | Path) -> str:
         script = EXAMPLES / f"{name}.py"

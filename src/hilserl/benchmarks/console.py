@@ -1,4 +1,4 @@
-"""What the console costs: the way of a key to the arm, and the time it takes from training."""
+"""Cost of the console: its key latency, and its slowdown of training."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ _COUNTS = {"state": 400, "pixels": 100}
 
 
 class _Finger(plugin.ViewerPlugin):
-    """Presses and releases W in the viewer's thread, as a page would, and notes when."""
+    """Plug-in of the viewer that presses and releases W, and keeps the times."""
 
     def __init__(self) -> None:
         self.wanted = self._down = False
@@ -45,6 +45,7 @@ class _Finger(plugin.ViewerPlugin):
 
     @messages.handler
     def on_frame(self, event: messages.UpdateEvent) -> None:
+        """Send a key event, in the viewer's thread, as a page does."""
         del event
         viewer: Any = self.viewer
         viewer.heartbeat.heard(self)
@@ -56,7 +57,11 @@ class _Finger(plugin.ViewerPlugin):
 
 
 def key_to_motion_s() -> np.ndarray:
-    """Seconds from a key event in the viewer to the step whose action obeys it, one for each of many presses."""
+    """Measure the time from a key event in the viewer to the step that obeys it.
+
+    Returns:
+        Seconds, one number for each of many presses.
+    """
     env = make_sim_env("pick_cube", max_episode_steps=10**9)
     simulation, layout, finger = env.simulation, env.experience.action, _Finger()
     scene = ConsoleScene(simulation.model, simulation.data, layout, lambda arm: env.teleoperation.tcp_positions_m[arm])
@@ -83,7 +88,7 @@ def key_to_motion_s() -> np.ndarray:
     while not console.read().present:
         time.sleep(0.01)
         if time.perf_counter() > deadline_s:
-            raise HilserlError(f"The console's viewer has drawn nothing for {_PATIENCE_S:.0f} s.")
+            raise HilserlError(f"The viewer of the console rendered nothing for {_PATIENCE_S:.0f} s.")
     finger.wanted = True
     rollout = Rollout(env, env.experience, person, [], 0, "bench")
     with simulation.watched(console.tick, TICKS_PER_STEP):
@@ -95,7 +100,11 @@ def key_to_motion_s() -> np.ndarray:
 
 
 def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
-    """Environment steps a second of training in which nobody drives: without the console, and with it."""
+    """Measure training without an operator's intervention.
+
+    Returns:
+        Environment steps per second without the console, and with it.
+    """
     env = make_sim_env("pick_cube", obs=obs)
     config = with_settings(preset("pick_cube"), {"env.obs": obs, "training_starts": 20})
     learner, tally = Learner(env.experience, config, []), RunCounters()
@@ -130,7 +139,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
 
 
 def measure(what: str) -> dict[str, float]:
-    """The figures of `key`, or of training from `state` or `pixels`."""
+    """Measure `key`, or training from `state` or `pixels`."""
     if what == "key":
         delays = key_to_motion_s()
         return {
@@ -146,13 +155,17 @@ def measure(what: str) -> dict[str, float]:
 
 
 def figures() -> dict[str, float]:
-    """Everything, each in a process of its own, as a process can open one console. Raises HilserlError on failure."""
+    """Measure everything, each in another process, since a process can open one console.
+
+    Raises:
+        HilserlError: A measurement failed.
+    """
     result: dict[str, float] = {}
     for what in ("key", *_COUNTS):
         command = [sys.executable, "-m", "hilserl.benchmarks.console", what]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
         if done.returncode:
-            raise HilserlError(f"The console's bench {what!r} did not run: {done.stderr.strip()[-500:]}")
+            raise HilserlError(f"The benchmark {what!r} of the console failed: {done.stderr.strip()[-500:]}")
         result |= json.loads(done.stdout.strip().splitlines()[-1])
     return result
 

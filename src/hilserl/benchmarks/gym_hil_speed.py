@@ -1,4 +1,7 @@
-"""Measures gym-hil by the same rule as our environment; runs in gym-hil's own Python, so it imports nothing of ours."""
+"""Measure the speed of gym-hil by the rule of `hilserl.benchmarks.sim`.
+
+The script runs in a virtual environment with gym-hil, so it imports nothing from hilserl.
+"""
 
 import json
 import time
@@ -9,7 +12,7 @@ import numpy as np
 
 
 def steps_per_s(image_obs: bool, count: int) -> float:
-    """Environment steps per second under random actions, resets included."""
+    """Measure environment steps per second under random actions, resets included."""
     env = gymnasium.make("gym_hil/PandaPickCubeBase-v0", image_obs=image_obs)
     rng = np.random.default_rng(0)
     env.reset(seed=0)

@@ -1,4 +1,4 @@
-"""hilserl bench robot: how well the simulated arm keeps time, and how fast its server answers over loopback."""
+"""Timing of the simulated arm's control loop, and response times of its server."""
 
 import contextlib
 import http.client
@@ -20,7 +20,7 @@ _CALLS = {"pose": ("POST", "/pose"), "state": ("POST", "/getstate"), "frame": ("
 
 @contextlib.contextmanager
 def _server() -> Iterator[int]:
-    """The port of a server in a process of its own, as it is used."""
+    """Run a robot server in another process, and yield its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -35,20 +35,20 @@ def _server() -> Iterator[int]:
 
 
 def _ask(port: int, method: str, path: str, body: object = None) -> bytes:
-    """On a connection of its own, as HIL-SERL's clients ask."""
+    """Send one request on a new connection, as HIL-SERL's clients do."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as line:
         line.request(method, path, json.dumps(body) if body is not None else None)
         answer = line.getresponse()
         if answer.status != http.HTTPStatus.OK:
-            raise HilserlError(f"{method} {path} was answered with {answer.status}: {answer.read()!r}")
+            raise HilserlError(f"{method} {path} answered {answer.status}: {answer.read()!r}")
         return answer.read()
 
 
 def figures() -> dict[str, float]:
-    """Of a client that moves, reads and looks ten times a second; microseconds."""
+    """Measure a client that moves, reads and looks ten times a second, in microseconds."""
     seconds: dict[str, list[float]] = {name: [] for name in _CALLS}
     with _server() as port:
-        # The first picture opens the OpenGL context.
+        # The first image opens the OpenGL context.
         _ask(port, *_CALLS["frame"])
         begun = time.monotonic()
         for step in range(_STEPS):

@@ -1,4 +1,4 @@
-"""Updates from stored features, from images, and from images as HIL-SERL encodes them."""
+"""Speed of updates from stored features, and from images."""
 
 from dataclasses import replace
 
@@ -16,7 +16,11 @@ _BASELINE = "vision.reference_updates_per_s"
 
 
 def figures() -> dict[str, float]:
-    """Measure full updates per second for each way of encoding, and their ratios to HIL-SERL's way."""
+    """Measure full updates per second for each way of encoding.
+
+    Returns:
+        The rates, and their ratios to the rate of HIL-SERL's settings.
+    """
     # The weights make no difference to the time.
     resnet10 = untrained()
     FROZEN["resnet10"] = FROZEN["resnet10"]._replace(load=lambda: resnet10)

@@ -96,7 +96,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
 
 
 def _alone(name: str) -> tuple[bool, str]:
-    """Run one check in another process, since a broken OpenGL driver may end its process.
+    """Run one check in another process: a broken OpenGL driver may end it.
 
     Returns:
         True if the check passes, and the last line of its output.
@@ -164,9 +164,9 @@ class DoctorArguments:
     """Check this machine, and say how to correct what fails."""
 
     live: float = 0.0
-    """Show the signals of the attached gamepad and SpaceMouse for so many seconds instead."""
+    """Seconds to show the signals of the attached gamepad and SpaceMouse instead."""
     learner: str | None = None
-    """Ask the learner at HOST:PORT for its description instead, as an actor does."""
+    """Learner to ask for its description instead, HOST:PORT."""
     credentials: Path | None = None
     """Directory with the token and certificate of that learner, from `hilserl credentials`."""
 

@@ -67,7 +67,7 @@ def _background(task: type[Task]) -> tuple[str, ...]:
 
 
 def _action(arms: tuple[ArmSetup, ...]) -> str:
-    """Return the size and the numbers of an action, such as `4: dx dy dz gripper`."""
+    """Describe an action, such as `4: dx dy dz gripper`."""
     size = sum(len(arm.names) for arm in arms)
     parts = {arm.name: " ".join(number.removeprefix("tcp_") for number in arm.numbers) for arm in arms}
     whose = {what: [name for name in parts if name and parts[name] == what] for what in parts.values()}

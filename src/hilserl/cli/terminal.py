@@ -1,4 +1,4 @@
-"""Log records of the package as sentences on the terminal, above a progress bar if one is shown."""
+"""Log records of the package, printed on the terminal."""
 
 import contextlib
 import logging
@@ -20,7 +20,7 @@ class TerminalHandler(logging.Handler):
 
 @contextlib.contextmanager
 def shown_on_terminal(level: int = logging.INFO) -> Iterator[None]:
-    """Print what the package logs, from a level on, until the block ends."""
+    """Print the log records of the package until the block ends."""
     logger, handler = logging.getLogger("hilserl"), TerminalHandler()
     before = logger.level
     logger.addHandler(handler)

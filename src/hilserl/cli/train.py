@@ -25,7 +25,7 @@ class TrainArguments:
     run_dir: Path | None = None
     """Run directory; by default runs/TASK-OBS-seedN."""
     actors: int = 0
-    """Actors on a Ray cluster, with one learner; 0 trains in this process."""
+    """Actors on a Ray cluster, with one learner. 0 trains in this process."""
     ray: str | None = None
     """Address of the Ray cluster, or auto. By default a cluster of this machine is started."""
     resume: bool = False
