@@ -23,7 +23,7 @@ def main() -> None:
         observation, _ = policy.env.reset(seed=seed)
         done, steps, success = False, 0, False
         while not done:
-            action = policy.player.act(observation)
+            action = policy.act(observation)
             observation, _, terminated, truncated, info = policy.env.step(action)
             done, steps, success = terminated or truncated, steps + 1, info["success"]
         print(f"episode {seed}: {steps} steps, success: {success}")

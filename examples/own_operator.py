@@ -12,7 +12,7 @@ import hilserl
 from hilserl.envs.env import Supervision, require_supervision
 from hilserl.operators.takeover import GripperRequest
 from hilserl.rollout.recording import hold_still
-from hilserl.rollout.rollout import Rollout
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.runs.run_dir import EpisodeWriter
 
 
@@ -46,7 +46,7 @@ if __name__ == "__main__":
     env = hilserl.make_env(hilserl.EnvConfig(task="pick_cube"))
     writer = EpisodeWriter(arguments.out, env.experience)
     operator = PatientOperator(require_supervision(env))
-    rollout = Rollout(env, env.experience, operator, [writer], seed=0, stream="example")
+    rollout = Rollout(env, operator, [writer], EpisodeSeeds(0, "example"))
     policy = hold_still(env.experience.action.size)
     for _ in range(arguments.steps):
         rollout.step(policy)

@@ -7,9 +7,9 @@ A policy for one of the tasks, from nothing:
 
     config = hilserl.preset("pick_cube")
     result = hilserl.train(config, hilserl.RunDir(Path("runs/cube")))
-    policy = hilserl.load_policy(hilserl.RunDir(Path("runs/cube")))
-    observation, _ = policy.env.reset(seed=0)
-    action = policy.player.act(observation)
+    loaded = hilserl.load_policy(hilserl.RunDir(Path("runs/cube")))
+    observation, _ = loaded.env.reset(seed=0)
+    action = loaded.act(observation)
 
 Names are imported when they are first used, so that `import hilserl` takes milliseconds.
 """

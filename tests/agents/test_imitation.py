@@ -71,9 +71,7 @@ def test_gripper_loss_has_no_gradient_into_the_policy(state_spec: ExperienceSpec
 
 
 @pytest.mark.parametrize("grippers", [0, 1, 2])
-def test_imitation_works_without_reward(
-    state_spec: ExperienceSpec, grippers: int
-) -> None:
+def test_imitation_works_without_reward(state_spec: ExperienceSpec, grippers: int) -> None:
     spec = with_grippers(state_spec, grippers)
     batches = random_batches(spec, 2, 8)
     shown = np.array([0.5, -0.3, 0.1, 1.0, -1.0][: 3 + grippers], np.float32)

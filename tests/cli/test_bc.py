@@ -11,11 +11,11 @@ from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import pick_cube
 from hilserl.training.algorithms import AlgorithmName
 from hilserl.training.policy_loading import load_policy
-from tests.training.test_trainer import SMALL_AGENT, config
+from tests.support.runs import SMALL_AGENT, WRITE_VIDEO, config
 
 
 def test_bc_writes_a_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     usual = config(agent=SMALL_AGENT)
     monkeypatch.setattr("hilserl.cli.bc.preset", lambda _: usual)
     monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 40)

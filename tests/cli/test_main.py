@@ -19,6 +19,7 @@ from hilserl.rollout.evaluation import Evaluation
 from hilserl.training.config import preset
 from hilserl.training.config_file import save_config
 from tests.support.configs import changed
+from tests.support.runs import WRITE_VIDEO
 
 TINY = {
     "--env.image-size": "32",
@@ -156,7 +157,7 @@ def test_tasks_are_drawn_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_train_resume_and_eval(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     run = tmp_path / "run"
     assert main(["train", "pick_cube", "--run-dir", str(run), *TINY_WORDS]) == 0
     assert str(run / "curve.png") in capsys.readouterr().out

@@ -27,7 +27,7 @@ from hilserl.operators.devices import key_map as keys
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent
 from hilserl.rollout.evaluation import Evaluation
-from hilserl.rollout.recording import Keeper, record
+from hilserl.rollout.recording import EpisodeRecorder, record
 from hilserl.runs.checkpoint import best_in
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir, read_episodes
@@ -36,7 +36,7 @@ from hilserl.training.config_file import load_config, save_config
 from hilserl.training.trainer import train
 from tests.support import toy_envs
 from tests.support.configs import changed
-from tests.training.test_trainer import SMALL_AGENT, same_weights, weights
+from tests.support.runs import SMALL_AGENT, same_weights, weights
 
 SLIDE, BARE, BLIND = (f"tests.support.toy_envs:toys/{kind}-v0" for kind in ("Slide", "Bare", "Blind"))
 PENDULUM, REACH = "gymnasium:InvertedPendulum-v5", "panda_gym:PandaReach-v3"
@@ -263,8 +263,8 @@ class Pusher(Operator):
 def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) -> None:
     """Pictures that the policy does not see may be in what was recorded, as they are unless told otherwise."""
     with closing(make_env(EnvConfig(task=SLIDE, obs=obs))) as env:
-        keeper = Keeper(tmp_path / "demos", env.experience)
-        record(env, Pusher(), keeper, 2, 0)
+        keeper = EpisodeRecorder(tmp_path / "demos", env.experience, 2)
+        record(env, Pusher(), keeper, 0)
         recorded = list(read_episodes(tmp_path / "demos", env.experience))
     assert [(len(steps) - 1, steps[-1].success) for steps in recorded] == [(toy_envs.LIMIT, True)] * 2
     folder = RunDir(tmp_path / "run")

@@ -22,11 +22,11 @@ from hilserl.runs.run_dir import RunDir
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import from_json, to_json
-from hilserl.training.trainer import Training, train
+from hilserl.training.trainer import Trainer, train
 from tests.support.configs import changed
 from tests.support.loopback import until
 from tests.support.robot_rig import Rig, serving, sim_backend
-from tests.training.test_trainer import config
+from tests.support.runs import WRITE_VIDEO, config
 
 SMALL = config(demonstrations=0, max_env_steps=12, update_steps_per_env_step=0.5)
 
@@ -39,7 +39,7 @@ def shared() -> Iterator[Rig]:
 
 @pytest.fixture
 def rig(shared: Rig, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     monkeypatch.setattr("hilserl.tasks.pick_cube.PickCube.max_episode_steps", 40)
     return shared
 
@@ -106,8 +106,8 @@ def test_a_run_waits_for_a_robot_that_is_gone(rig: Rig, tmp_path: Path, capfd: p
 def test_trouble_ends_the_episode_and_is_told(rig: Rig, tmp_path: Path) -> None:
     folder = RunDir(tmp_path / "run")
     folder.create()
-    with serving(rig.backend) as first, Training(at(first), folder) as training:
-        actor = training._actor
+    with serving(rig.backend) as first, Trainer(at(first), folder) as trainer:
+        actor = trainer.actor
         assert [actor.step() for _ in range(3)] == ["", "", ""]
         assert not actor.rollout.between_episodes
         first.post("/stop", {"reason": "a hand in the way"})

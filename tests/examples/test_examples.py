@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.rollout.recording import record_demonstrations
+from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.tasks import make_sim_env
 from tests.support.robot_rig import serving, sim_backend
+from tests.support.runs import WRITE_VIDEO
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAX_LINES = 60
@@ -38,7 +39,7 @@ def test_examples_stay_short(script: Path) -> None:
 def test_train_from_python_and_load_policy(
     tmp_path: Path, run_example: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     run_dir = tmp_path / "run"
     small = ("--max-env-steps", "20", "--demonstrations", "1", "--eval-episodes", "1")
     assert "of 1 episodes succeed after 20 steps" in run_example("train_from_python", run_dir, *small)
@@ -56,7 +57,8 @@ def test_own_operator_takes_over(tmp_path: Path, run_example: Callable[..., str]
 
 def test_read_episodes_prints_one_line_each(tmp_path: Path, run_example: Callable[..., str]) -> None:
     env = make_sim_env("pick_cube", obs="state")
-    record_demonstrations(env, tmp_path / "demos", 2, 0, SimulatedOperatorConfig())
+    recorder = EpisodeRecorder(tmp_path / "demos", env.experience, 2)
+    record_demonstrations(env, recorder, 0, SimulatedOperatorConfig())
     env.close()
     shown = run_example("read_episodes", tmp_path / "demos")
     assert shown.count("success: True") == 2

@@ -8,11 +8,12 @@ import pytest
 
 from hilserl.cli.main import main
 from hilserl.data.step import Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.errors import HilserlError
 from hilserl.operators.simulated_labeller import SimulatedLabeller
-from hilserl.rollout.labelling import LabelKeeper, label_by_script, label_recorded
+from hilserl.rollout.labelling import LabelRecorder, label_by_script, label_recorded
 from hilserl.rollout.recording import hold_still
-from hilserl.rollout.rollout import Rollout
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.runs.run_dir import read_episodes
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_sim_env
@@ -42,7 +43,7 @@ def played(env: ManipulationEnv, seed: int, episodes: int) -> list[Truth]:
     seen, sim = [], env.simulation
     start = np.zeros(3)
 
-    class Watch:
+    class Watch(Subscriber):
         def on_step(self, step: Step) -> None:
             nonlocal start
             cube = sim.position_m(CUBE)
@@ -51,14 +52,8 @@ def played(env: ManipulationEnv, seed: int, episodes: int) -> list[Truth]:
             truth = env.task.success(sim)
             seen.append(Truth(step, cube[2] - HALF_M, moved, sim.arm.gripper_width_m, sim.held(CUBE), truth))
 
-        def on_episode(self, steps: object, summary: object) -> None:
-            """Nothing is kept."""
-
-        def on_discard(self, episode: int) -> None:
-            """Nothing is forgotten."""
-
     layout = env.experience.action
-    rollout = Rollout(env, env.experience, SimulatedLabeller(env.supervision, layout, seed), [Watch()], seed, "label")
+    rollout = Rollout(env, SimulatedLabeller(env.supervision, layout, seed), [Watch()], EpisodeSeeds(seed, "label"))
     while rollout.episode < episodes:
         rollout.step(hold_still(layout.size))
     return [truth for truth in seen if not truth.step.is_reset]
@@ -103,11 +98,10 @@ def test_a_seed_repeats_and_another_does_not(env: ManipulationEnv) -> None:
 def test_a_labeller_who_never_succeeds_is_an_error(
     env: ManipulationEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hilserl.rollout.labelling._EPISODES_WITHOUT_SUCCESS", 3)
     monkeypatch.setattr(env.task, "success", lambda sim: False)  # noqa: ARG005
-    keeper = LabelKeeper(tmp_path, env.experience)
+    keeper = LabelRecorder(tmp_path, env.experience, 5)
     with pytest.raises(HilserlError, match="No success in 3 episodes"):
-        label_by_script(env, keeper, 5, 0, stop=lambda keeper: False)  # noqa: ARG005
+        label_by_script(env, keeper, 0, stop=lambda: False, give_up_after=3)
 
 
 def test_the_verb_labels_and_recordings_become_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

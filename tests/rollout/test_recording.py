@@ -18,9 +18,9 @@ from hilserl.operators.console.console import TICKS_PER_STEP
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
-from hilserl.rollout.labelling import LabelKeeper, label
-from hilserl.rollout.playback import enact
-from hilserl.rollout.recording import Keeper, record, record_demonstrations
+from hilserl.rollout.labelling import LabelRecorder, label
+from hilserl.rollout.playback import reenact
+from hilserl.rollout.recording import EpisodeRecorder, record, record_demonstrations
 from hilserl.runs.run_dir import read_episodes
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.task_env import CONTROL_DT_S, steps_of
@@ -48,11 +48,11 @@ class Script(Operator):
         return self.intents.pop(0)
 
 
-def pulled_after(steps: int) -> Callable[[object], None]:
+def pulled_after(steps: int) -> Callable[[], None]:
     """Ends a recording after so many steps, whatever it is doing."""
     left = iter(range(steps))
 
-    def watch(_: object) -> None:
+    def watch() -> None:
         if next(left, None) is None:
             raise KeyboardInterrupt
 
@@ -87,7 +87,7 @@ def recordings(hasty: ManipulationEnv, tmp_path_factory: pytest.TempPathFactory)
     """Three successes recorded in one go, without and with the failures between them."""
     folders = {failures: tmp_path_factory.mktemp("recordings") / str(failures) for failures in (False, True)}
     for failures, folder in folders.items():
-        record_demonstrations(hasty, folder, 3, 0, HANDS, keep_failures=failures)
+        record_demonstrations(hasty, EpisodeRecorder(folder, hasty.experience, 3, keep_failures=failures), 0, HANDS)
     return folders
 
 
@@ -99,7 +99,7 @@ def test_failures_are_kept_where_asked_for_and_never_counted(hasty, recordings: 
     assert [steps[0].episode for steps in every if steps[-1].success] == [steps[0].episode for steps in good]
     assert contents(recordings[False]).items() < contents(recordings[True]).items(), "the successes are the same"
     for failures, episodes in ((True, every), (False, good)):
-        keeper = Keeper(recordings[failures], hasty.experience, failures=failures)
+        keeper = EpisodeRecorder(recordings[failures], hasty.experience, keep_failures=failures)
         steps = sum(len(episode) - 1 for episode in episodes)
         assert (keeper.successes, keeper.steps, keeper.next_episode) == (3, steps, every[-1][0].episode + 1)
         assert keeper.human_seconds == pytest.approx(CONTROL_DT_S * steps)
@@ -110,28 +110,30 @@ def test_failures_are_kept_where_asked_for_and_never_counted(hasty, recordings: 
 def test_a_recording_interrupted_anywhere_goes_on_to_the_same_end(
     hasty, recordings, tmp_path: Path, failures: bool, steps: int
 ) -> None:
+    recorder = EpisodeRecorder(tmp_path / "b", hasty.experience, 3, keep_failures=failures)
     with pytest.raises(KeyboardInterrupt):
-        record_demonstrations(hasty, tmp_path / "b", 3, 0, HANDS, keep_failures=failures, show=pulled_after(steps))
+        record_demonstrations(hasty, recorder, 0, HANDS, pulled_after(steps))
     assert contents(tmp_path / "b").items() < contents(recordings[failures]).items(), "no episode is half written"
     for successes in (3, 2):
-        keeper = record_demonstrations(hasty, tmp_path / "b", successes, 0, HANDS, keep_failures=failures)
+        recorder = EpisodeRecorder(tmp_path / "b", hasty.experience, successes, keep_failures=failures)
+        record_demonstrations(hasty, recorder, 0, HANDS)
         assert contents(tmp_path / "b") == contents(recordings[failures]), "and what is complete stays as it is"
-        assert keeper.successes == 3
+        assert recorder.successes == 3
 
 
 def test_a_demonstrator_that_mostly_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env = make_sim_env("pick_cube", max_episode_steps=2)
     monkeypatch.setattr(env.supervision, "expert_action", lambda: np.zeros(4))
     with pytest.raises(HilserlError, match=r"Only 0 of 11 demonstrations succeeded; 2 were asked for"):
-        record_demonstrations(env, tmp_path / "a", 2, 0, HANDS, keep_failures=True)
+        record_demonstrations(env, EpisodeRecorder(tmp_path / "a", env.experience, 2, keep_failures=True), 0, HANDS)
     assert len(contents(tmp_path / "a")) == 11, "what was kept stays"
 
 
 @pytest.mark.parametrize("failures", [False, True])
 def test_verdicts_decide_what_is_kept_and_nothing_half_is_written(shared_env, tmp_path: Path, failures: bool) -> None:
     said = [PUSH, FAILURE, PUSH, PUSH, RESET, PUSH, DISCARD, PUSH, SUCCESS, RESET, SUCCESS, PUSH, PUSH]
-    keeper = Keeper(tmp_path / "a", shared_env.experience, failures=failures)
-    record(shared_env, Script(said), keeper, 100, 0)
+    keeper = EpisodeRecorder(tmp_path / "a", shared_env.experience, 100, keep_failures=failures)
+    record(shared_env, Script(said), keeper, 0)
     episodes = list(read_episodes(tmp_path / "a", shared_env.experience))
     assert [(steps[0].episode, len(steps) - 1, steps[-1].success) for steps in episodes] == [
         *([(0, 2, False)] if failures else []),
@@ -140,20 +142,20 @@ def test_verdicts_decide_what_is_kept_and_nothing_half_is_written(shared_env, tm
     ]
     assert keeper.successes == 2
     assert sorted(contents(tmp_path / "a")) == [f"{steps[0].episode:06d}.parquet" for steps in episodes]
-    assert Keeper(tmp_path / "a", shared_env.experience).next_episode == 6
+    assert EpisodeRecorder(tmp_path / "a", shared_env.experience).next_episode == 6
 
 
 def test_a_person_records_as_many_as_they_were_asked_for(shared_env: ManipulationEnv, tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path / "a", shared_env.experience)
-    record(shared_env, Script([]), keeper, 3, 0)
+    keeper = EpisodeRecorder(tmp_path / "a", shared_env.experience, 3)
+    record(shared_env, Script([]), keeper, 0)
     assert contents(tmp_path) == {}, "none where they are done before they begin"
     person = Script([SUCCESS] * 5)
-    record(shared_env, person, keeper, 3, 0)
+    record(shared_env, person, keeper, 0)
     assert len(contents(tmp_path / "a")) == 3
     assert len(person.intents) == 2
 
 
-@pytest.mark.parametrize("keeper", [Keeper, LabelKeeper])
+@pytest.mark.parametrize("keeper", [EpisodeRecorder, LabelRecorder])
 @pytest.mark.parametrize("fault", ["cut", "text", "another task", "another spec"])
 def test_a_folder_with_anything_else_in_it_is_refused_and_left_as_it_was(
     hasty: ManipulationEnv, recordings: dict[bool, Path], spec: ExperienceSpec, tmp_path: Path, keeper, fault: str
@@ -186,13 +188,13 @@ def labelled(folder: Path, env: ManipulationEnv) -> tuple[int, int]:
 def test_labels_are_counted_as_they_are_said_and_a_discard_takes_its_own_back(
     endless: ManipulationEnv, tmp_path: Path
 ) -> None:
-    keeper, seen = LabelKeeper(tmp_path / "a", endless.experience), []
+    keeper, seen = LabelRecorder(tmp_path / "a", endless.experience, 100), []
 
-    def watch(keeper: LabelKeeper) -> bool:
+    def watch() -> bool:
         seen.append((keeper.positives, keeper.negatives))
         return False
 
-    label(endless, Script([NO, YES, YES, RESET, RESET, YES, NO, DISCARD, YES, NO]), keeper, 100, 0, stop=watch)
+    label(endless, Script([NO, YES, YES, RESET, RESET, YES, NO, DISCARD, YES, NO]), keeper, 0, stop=watch)
     assert seen == [(0, 0), (0, 1), (1, 1), (2, 1), (2, 1), (2, 1), (3, 1), (3, 2), (2, 1), (3, 1)]
     assert (keeper.positives, keeper.negatives) == labelled(tmp_path / "a", endless) == (3, 2), "the last one is kept"
     assert sorted(contents(tmp_path / "a")) == ["000000.parquet", "000003.parquet"]
@@ -202,13 +204,14 @@ def test_labels_are_counted_as_they_are_said_and_a_discard_takes_its_own_back(
 def test_labels_are_counted_as_they_are_on_disk_and_survive_a_resume(endless, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     said = [[NO, YES, RESET, DISCARD, FAILURE][i] for i in rng.choice(5, 60, p=[0.4, 0.35, 0.1, 0.1, 0.05])]
-    keeper = LabelKeeper(tmp_path / "a", endless.experience)
-    label(endless, Script(said[:30]), keeper, 1000, 0)
-    resumed = LabelKeeper(tmp_path / "a", endless.experience)
+    keeper = LabelRecorder(tmp_path / "a", endless.experience)
+    label(endless, Script(said[:30]), keeper, 0)
+    resumed = LabelRecorder(tmp_path / "a", endless.experience)
     for one in (keeper, resumed):
         assert (one.positives, one.negatives) == labelled(tmp_path / "a", endless)
     first, half = resumed.positives, contents(tmp_path / "a")
-    label(endless, Script(said[30:]), resumed, first + 5, 0)
+    resumed.wanted = first + 5
+    label(endless, Script(said[30:]), resumed, 0)
     assert (resumed.positives, resumed.negatives) == labelled(tmp_path / "a", endless)
     assert resumed.positives <= first + 5
     assert half.items() <= contents(tmp_path / "a").items(), "and nothing is written over"
@@ -221,7 +224,7 @@ def test_where_labels_are_given_success_ends_nothing_and_the_person_decides(tmp_
     assert [terminated for terminated, _, _ in outcomes] == [False] * 30
     assert [truncated for _, truncated, _ in outcomes] == [False] * 29 + [True]
     assert sum(info["success"] for *_, info in outcomes) > 3, "it goes on after success, and says so"
-    label(env, Script([YES] * 30), LabelKeeper(tmp_path / "a", env.experience), 30, 0)
+    label(env, Script([YES] * 30), LabelRecorder(tmp_path / "a", env.experience, 30), 0)
     assert labelled(tmp_path / "a", env) == (30, 0)
 
 
@@ -264,9 +267,9 @@ def seen(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[li
         make_sim_env("pick_cube", obs=obs, randomise=randomise, image_size=16),
         tmp_path_factory.mktemp("seen"),
     )
-    record_demonstrations(env, folder, 2, 3, HANDS)
+    record_demonstrations(env, EpisodeRecorder(folder, env.experience, 2), 3, HANDS)
     for seed in range(2):
-        record(env, Script(flail(seed, 40)), Keeper(folder, env.experience, failures=True), 100, seed)
+        record(env, Script(flail(seed, 40)), EpisodeRecorder(folder, env.experience, keep_failures=True), seed)
     yield list(read_episodes(folder, env.experience)), env.experience, randomise
     env.close()
 
@@ -275,7 +278,7 @@ def test_an_episode_played_again_is_the_same(seen, worlds: list[ManipulationEnv]
     episodes, _spec, randomise = seen
     assert len(episodes) == 4
     for steps in reversed(episodes):
-        enacted = [enact(world, steps) for world in worlds]
+        enacted = [reenact(world, steps) for world in worlds]
         assert enacted[randomise].deviation_m < 1e-6
         assert [len(one.states) for one in enacted] == [1 + TICKS_PER_STEP * (len(steps) - 1)] * 2
         if steps[-1].success:
@@ -290,7 +293,7 @@ def test_what_is_shown_of_an_episode_is_what_happened(seen, worlds: list[Manipul
     model = worlds[randomise].simulation.model
     data, where = mujoco.MjData(model), spec.state.slice("cube_position_m")
     for steps in episodes:
-        states = enact(worlds[randomise], steps).states
+        states = reenact(worlds[randomise], steps).states
         for step, state in zip(steps, states[::TICKS_PER_STEP], strict=True):
             mujoco.mj_setState(model, data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
             mujoco.mj_forward(model, data)
@@ -301,7 +304,7 @@ def test_an_episode_with_another_seed_strays(seen, worlds: list[ManipulationEnv]
     episodes, _spec, _ = seen
     for steps in episodes[:2]:
         wrong = [replace(step, seed=step.seed + 1) for step in steps]
-        assert min(enact(world, wrong).deviation_m for world in worlds) > 1e-5
+        assert min(reenact(world, wrong).deviation_m for world in worlds) > 1e-5
 
 
 @pytest.mark.parametrize("verb", ["record", "label"])

@@ -10,11 +10,12 @@ import pytest
 from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.operators.operator import NoOperator
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Intent, Verdict
-from hilserl.rollout.rollout import Rollout
-from hilserl.runs.metrics import RunCounters
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout
+from hilserl.runs.counters import RunCounters
 from hilserl.tasks import make_sim_env
 
 LIMIT = 6
@@ -23,8 +24,8 @@ LIMIT = 6
 class World:
     """Its state counts the steps of the episode; the task is done from a step on."""
 
-    def __init__(self, done_from: int) -> None:
-        self.done_from, self.now = done_from, 0
+    def __init__(self, spec: ExperienceSpec, done_from: int) -> None:
+        self.experience, self.done_from, self.now = spec, done_from, 0
 
     def _observe(self) -> dict[str, np.ndarray]:
         return {"state": np.array([self.now, 0.0, 1.0], np.float32)}
@@ -51,20 +52,20 @@ class Doubter(NoOperator):
         return self.answers.pop(0) if self.answers else True
 
 
-class Stage:
+class Stage(Subscriber):
     """A rollout with everything that it told."""
 
     def __init__(self, spec: ExperienceSpec, done_from: int, seen: set[int], operator: Any = None) -> None:
         self.steps: list[Step] = []
         self.episodes: list[EpisodeSummary] = []
         self.judged: list[int] = []
-        world, self.operator = World(done_from), operator or Doubter()
+        world, self.operator = World(spec, done_from), operator or Doubter()
 
-        def judge(observation: dict[str, np.ndarray]) -> bool:
+        def reward_fn(observation: dict[str, np.ndarray]) -> bool:
             self.judged.append(int(observation["state"][0]))
             return self.judged[-1] in seen
 
-        self.rollout = Rollout(world, spec, self.operator, [self], 0, "test", judge=judge)  # pyright: ignore[reportArgumentType]
+        self.rollout = Rollout(world, self.operator, [self], EpisodeSeeds(0, "test"), reward_fn=reward_fn)
 
     def go(self, calls: int = 20) -> "Stage":
         """So many calls of the loop, or one episode."""
@@ -168,7 +169,7 @@ def test_simulated_operator_calls_a_success_after_its_reaction_delay() -> None:
         config = SimulatedOperatorConfig(first_patience_steps=0, motion_noise=0.0)
         operator = SimulatedOperator(env.supervision, env.experience.action, config, 0, gives_reward=True)
         stage = Stage(env.experience, 0, set(), operator)
-        stage.rollout = Rollout(env, env.experience, operator, [stage], 0, "test", judge=lambda _: False)
+        stage.rollout = Rollout(env, operator, [stage], EpisodeSeeds(0, "test"), reward_fn=lambda _: False)
         while not stage.episodes:
             stage.rollout.step(lambda observation: (np.zeros(4, np.float32), 0))  # noqa: ARG005
         (summary,) = stage.episodes

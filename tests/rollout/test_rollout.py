@@ -18,9 +18,10 @@ from hilserl.data.episodes import read_episode, write_episode
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
+from hilserl.data.subscriber import Subscriber
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import GripperRequest, Intent, Verdict
-from hilserl.rollout.rollout import Rollout, seed_for
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout, seed_for
 from hilserl.runs.run_dir import EpisodeWriter
 from hilserl.training.learner import Learner
 from hilserl.training.local_learner import ThreadedLearner
@@ -35,7 +36,8 @@ SUCCESS, FAILURE, RESET, DISCARD = (replace(WATCH, verdict=verdict) for verdict 
 class World:
     """It counts: its state is 100 times the number of resets plus the steps since."""
 
-    def __init__(self, ending: tuple[float, bool, bool, bool]) -> None:
+    def __init__(self, spec: ExperienceSpec, ending: tuple[float, bool, bool, bool]) -> None:
+        self.experience = spec
         self.ending, self.resets, self.steps, self.now = ending, [], 0, 0.0
 
     def _observe(self) -> dict[str, np.ndarray]:
@@ -58,14 +60,14 @@ ENDINGS = [NOTHING, (1.0, True, False, True), (0.5, False, True, False)]
 """What the world says of each step by itself: reward, terminated, truncated, success."""
 
 
-class Stage(Operator):
+class Stage(Operator, Subscriber):
     """Acts a script out: operator, subscriber and policy in one, beside the files and a replay."""
 
     def __init__(self, spec: ExperienceSpec, folder: Path, intents: Sequence[Intent], ending: tuple = NOTHING) -> None:
-        self.env, self.intents, self.replay = World(ending), list(intents), Replay(spec, 500)
+        self.env, self.intents, self.replay = World(spec, ending), list(intents), Replay(spec, 500)
         self.spec, self.folder, self.proposals = spec, folder / "episodes", 0
         self.steps, self.episodes, self.discarded, self.ends = [], [], [], []
-        self.rollout = Rollout(self.env, spec, self, [self, EpisodeWriter(self.folder, spec)], SEED, "test", 3)
+        self.rollout = Rollout(self.env, self, [self, EpisodeWriter(self.folder, spec)], EpisodeSeeds(SEED, "test", 3))
         while self.intents:
             self.rollout.step(self.propose)
         self.files = sorted(path.name for path in self.folder.glob("*"))

@@ -1,4 +1,4 @@
-"""The film: the scene, and beside it what the policy sees."""
+"""Videos show the scene, and beside it what the policy sees."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ STEPS = 3
 def short_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three steps of the script instead of a policy's episode."""
 
-    def play_episode(env: ManipulationEnv, player: None, seed: int) -> tuple[bool, int]:
-        del player
+    def play_episode(env: ManipulationEnv, policy: None, seed: int) -> tuple[bool, int]:
+        del policy
         env.reset(seed=seed)
         for _ in range(STEPS):
             env.step(env.supervision.expert_action())
@@ -32,10 +32,10 @@ def frames_of(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def test_a_film_from_the_state_is_the_scene_alone(tmp_path: Path) -> None:
+def test_video_from_the_state_is_the_scene_alone(tmp_path: Path) -> None:
     env = make_sim_env("pick_cube")
-    video.film(tmp_path / "film.mp4", env, None, range(1), 96, 128)
-    frames = frames_of(tmp_path / "film.mp4")
+    video.write_video(tmp_path / "video.mp4", env, None, range(1), 96, 128)
+    frames = frames_of(tmp_path / "video.mp4")
     assert {frame.shape for frame in frames} == {(96, 128, 3)}
     scene = env.scene.image(96, 128)
     inside = slice(12, -12)
@@ -43,12 +43,12 @@ def test_a_film_from_the_state_is_the_scene_alone(tmp_path: Path) -> None:
     env.close()
 
 
-def test_a_film_from_pixels_shows_what_the_policy_sees_beside_the_scene(tmp_path: Path) -> None:
+def test_video_from_pixels_shows_what_the_policy_sees_beside_the_scene(tmp_path: Path) -> None:
     env = make_sim_env("pick_cube", obs="pixels", image_size=64)
-    video.film(tmp_path / "film.mp4", env, None, range(2), 240, 320)
-    frames = frames_of(tmp_path / "film.mp4")
-    last = round(video._LAST_PICTURE_S * video._FRAMES_PER_STEP / env.experience.control_dt_s)
-    assert len(frames) == 2 * (STEPS * video._FRAMES_PER_STEP + last)
+    video.write_video(tmp_path / "video.mp4", env, None, range(2), 240, 320)
+    frames = frames_of(tmp_path / "video.mp4")
+    last = round(video._LAST_IMAGE_S * video._IMAGES_PER_STEP / env.experience.control_dt_s)
+    assert len(frames) == 2 * (STEPS * video._IMAGES_PER_STEP + last)
     assert {frame.shape for frame in frames} == {(240, 320 + 120, 3)}
     final = frames[-last - 1].astype(int)
     inside = slice(12, -12)
@@ -64,15 +64,15 @@ def test_a_film_from_pixels_shows_what_the_policy_sees_beside_the_scene(tmp_path
     ("cameras", "height", "width"),
     [((), 480, 640), (("front",), 480, 880), (("front", "wrist"), 480, 880), (("front", "wrist"), 90, 684)],
 )
-def test_a_films_sides_are_even_whatever_the_cameras(cameras: tuple[str, ...], height: int, width: int) -> None:
+def test_video_sides_are_even_whatever_the_cameras(cameras: tuple[str, ...], height: int, width: int) -> None:
     env = (
         make_sim_env("pick_cube", obs="pixels", image_size=32, cameras=cameras)
         if cameras
         else make_sim_env("pick_cube")
     )
     env.reset(seed=0)
-    picture = video._picture(env, height, 640)
-    assert picture.shape == (height, width, 3)
+    image = video._image(env, height, 640)
+    assert image.shape == (height, width, 3)
     assert width % 2 == 0
     assert width == 640 + video._column_px(env, height)
     env.close()

@@ -12,7 +12,7 @@ from hilserl.envs.make import make_env
 from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
-from hilserl.rollout.rollout import Rollout
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.reference_frame import Tool, World, frame_of, make_frame
@@ -139,12 +139,7 @@ def test_a_person_s_skill_is_the_same_in_it(env: ManipulationEnv) -> None:
     quiet = SimulatedOperatorConfig(motion_noise=0.0)
     for name, world in (("tool", env), ("world", other)):
         rollout = Rollout(
-            world,
-            world.experience,
-            Demonstrator(world.supervision, ACTION, quiet, 0),
-            [],
-            seed=5,
-            stream="demonstration",
+            world, Demonstrator(world.supervision, ACTION, quiet, 0), [], EpisodeSeeds(5, "demonstration")
         )
         steps = 0
         rollout.step(lambda _: (np.zeros(4, np.float32), 0))

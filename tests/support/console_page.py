@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from hilserl.data.subscriber import Subscriber
 from hilserl.envs.gymnasium_env import GymnasiumEnv
 from hilserl.envs.options import EnvOptions
 from hilserl.interrupt import Interrupt
@@ -23,8 +24,8 @@ from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.human import Role
 from hilserl.operators.takeover import Control
 from hilserl.rollout.recording import hold_still
-from hilserl.rollout.rollout import Rollout
-from hilserl.runs.metrics import RunCounters
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout
+from hilserl.runs.counters import RunCounters
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.task import Task
 from hilserl.tasks.pick_cube import PickCube
@@ -82,7 +83,7 @@ def open_page(browser: Browser, url: str, *, present: Callable[[], bool] | None 
     return page
 
 
-class Loop:
+class Loop(Subscriber):
     """An environment, a person and a policy that holds still, stepped in a thread like a verb steps them.
 
     The task is one of ours, or the name of an environment of another package.
@@ -110,7 +111,7 @@ class Loop:
             env = self.env
             self.station = ConsoleSession(env, Role(drives=self._drives), console=ConsoleConfig(view="web"))
             self.person = self.station.operator
-            rollout = Rollout(env, env.experience, self.person, [self.tally, self, self.station], 0, "test")
+            rollout = Rollout(env, self.person, [self.tally, self, self.station], EpisodeSeeds(0, "test"))
             policy = hold_still(env.experience.action.size)
             with self.station.active(Interrupt()):
                 self._ready.set()
@@ -126,12 +127,6 @@ class Loop:
 
     def on_step(self, step: Any) -> None:
         self.steps.append(step)
-
-    def on_episode(self, steps: Any, summary: Any) -> None:
-        """Every step is kept already."""
-
-    def on_discard(self, episode: int) -> None:
-        """Every step is kept already."""
 
     def _raise(self) -> None:
         if self._failure is not None:

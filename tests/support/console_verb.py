@@ -32,11 +32,11 @@ class Told(place.ConsoleSession):
         print(json.dumps(told), flush=True)
 
 
-class ToldTraining(training.Training):
+class ToldTrainer(training.Trainer):
     """A run that tells when its loop is over, and at its end what its learner holds as prior data."""
 
-    def _reason_to_stop(self) -> str | None:
-        if reason := super()._reason_to_stop():
+    def _stop_reason(self) -> str | None:
+        if reason := super()._stop_reason():
             print(f"ends: {reason}", flush=True)
         return reason
 
@@ -50,6 +50,6 @@ viewers.SILENCE_S = 8.0
 keyboard.CONFIRM_WITHIN_S = 30.0
 place.ConsoleSession = Told
 actor.ConsoleSession = Told
-training.Training = ToldTraining
-run.film = lambda *_: None
+training.Trainer = ToldTrainer
+run.write_video = lambda *_: None
 sys.exit(main(sys.argv[1:]))

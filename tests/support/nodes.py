@@ -497,7 +497,7 @@ def _note(record: Path, spool_bytes: int) -> None:
 
     faulthandler.register(signal.SIGUSR1)
     tasks.register(type("PickOther", (PickCube,), {"name": OTHER_TASK}))
-    run.film = lambda *_: None
+    run.write_video = lambda *_: None
     if spool_bytes:
         actor_node.Place = functools.partial(actor_node.Place, max_spool_bytes=spool_bytes)
     put_step, put_discard, command_of = Spool.put_step, Spool.put_discard, crew.actor_command

@@ -25,15 +25,15 @@ from hilserl.training.config_file import from_json, to_json
 from hilserl.training.learner import Learner
 from hilserl.training.trainer import train
 from tests.support.batches import SMALL, moved
+from tests.support.runs import WRITE_VIDEO, config, same_weights, weights
 from tests.support.steps import make_episode
-from tests.training.test_trainer import config, same_weights, weights
 
 CLONING: tuple[AlgorithmName, ...] = ("bc", "hg-dagger")
 
 
 @pytest.fixture(autouse=True)
 def no_film(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, settings: TrainConfig, spec: ExperienceSpec, rounds: int = 80) -> set[float]:

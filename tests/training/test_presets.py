@@ -12,11 +12,12 @@ from hilserl.training.config import preset
 from hilserl.training.config_file import load_config
 from hilserl.training.trainer import train
 from tests.support.configs import changed
+from tests.support.runs import WRITE_VIDEO
 
 
 @pytest.mark.parametrize("name", tasks.names())
 def test_two_steps_of_every_preset(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     monkeypatch.setattr(tasks.find(name), "max_episode_steps", 60)
     chosen, task = preset(name), tasks.find(name)
     assert (chosen.env.cameras, chosen.env.frame) == (task.cameras, task.frame)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from hilserl.rollout.recording import record_demonstrations
+from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_sim_env, pick_cube
 from hilserl.training.trainer import train
-from tests.training.test_trainer import config, same_weights, weights
+from tests.support.runs import WRITE_VIDEO, config, same_weights, weights
 
 
 def test_resumed_run_equals_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     demos, env = tmp_path / "demos", make_sim_env("pick_cube", obs="state")
-    record_demonstrations(env, demos, 1, 0, config().simulated_operator)
+    record_demonstrations(env, EpisodeRecorder(demos, env.experience, 1), 0, config().simulated_operator)
     monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 2)
     settings = config(agent=dataclasses.replace(config().agent, cloning_weight=0.01), cloning_updates=6, demos=(demos,))
     whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")

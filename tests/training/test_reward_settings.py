@@ -16,6 +16,7 @@ from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.config import preset
 from hilserl.training.trainer import train
 from tests.support.configs import changed
+from tests.support.runs import WRITE_VIDEO
 
 
 @pytest.mark.parametrize(
@@ -55,11 +56,9 @@ class EveryFifth:
         return judge
 
 
-def test_run_learns_from_its_classifier_and_keeps_the_mistakes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_learns_from_its_classifier_and_keeps_the_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hilserl.rewards.reward_fn.RewardClassifier", EveryFifth)
-    monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     monkeypatch.setattr("hilserl.tasks.pick_cube.PickCube.max_episode_steps", 8)
     config = changed(
         preset("pick_cube"),

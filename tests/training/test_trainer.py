@@ -10,12 +10,10 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from hilserl.agents.agent import AgentConfig
 from hilserl.data.episodes import read_episode, write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
@@ -23,32 +21,15 @@ from hilserl.runs.checkpoint import choose, load_checkpoint, steps_in
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import pick_cube
 from hilserl.training import learner as learner_module
-from hilserl.training.config import TrainConfig, preset
+from hilserl.training.config import preset
 from hilserl.training.config_file import load_config
 from hilserl.training.learner import DivergenceError, Learner
+from hilserl.training.lifecycle import open_run
 from hilserl.training.local_learner import ThreadedLearner
-from hilserl.training.trainer import Training, train
+from hilserl.training.trainer import Trainer, train
 from hilserl.vision.frame_encoder import VisionConfig
-from tests.support.configs import changed, train_config
+from tests.support.runs import SMALL_AGENT, WRITE_VIDEO, config, same_weights, weights
 from tests.support.steps import make_episode
-
-SMALL_AGENT = AgentConfig(hidden=(16, 16), num_critics=2, num_target_critics=2, utd_ratio=2, batch_size=8)
-
-
-def config(**changes: Any) -> TrainConfig:
-    small = train_config(
-        "pick_cube",
-        obs="state",
-        demonstrations=1,
-        max_env_steps=4,
-        training_starts=1,
-        update_steps_per_env_step=1.0,
-        eval_every=1000,
-        eval_episodes=1,
-        final_eval_episodes=1,
-        agent=SMALL_AGENT,
-    )
-    return changed(small, **changes)
 
 
 @pytest.fixture
@@ -60,17 +41,7 @@ def short_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_film(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Filming an untrained policy takes longer than all the rest; one test does it."""
     if "films" not in request.keywords:
-        monkeypatch.setattr("hilserl.training.run.film", lambda *_: None)
-
-
-def weights(run: RunDir, step: int) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    return load_file(run.checkpoints / str(step) / "agent.safetensors")
-
-
-def same_weights(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
-    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+        monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
 
 
 @pytest.mark.usefixtures("short_episodes")
@@ -183,10 +154,10 @@ START = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.training.test_trainer import config
+from tests.support.runs import WRITE_VIDEO, config
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.trainer import Training, train
-from tests.support.configs import changed, train_config
+from hilserl.training.trainer import Trainer, train
+from tests.support.configs import changed
 from hilserl.vision.frame_encoder import VisionConfig
 train(config(max_env_steps=100_000, eval_every=60, demonstrations=1), RunDir(Path({run!r})))
 """
@@ -333,9 +304,13 @@ def test_an_actor_that_fails_takes_the_learner_with_it(tmp_path: Path, monkeypat
         raise OSError("the arm is gone")
 
     monkeypatch.setattr("hilserl.training.actor.act", broken)
-    monkeypatch.setattr(Training, "_open_link", lambda training: ThreadedLearner(training._learner))
-    with pytest.raises(OSError, match="the arm is gone"):
-        train(config(demonstrations=0), RunDir(tmp_path / "run"))
+    run_dir, settings = RunDir(tmp_path / "run"), config(demonstrations=0)
+    with (
+        open_run(settings, run_dir, resume=False),
+        Trainer(settings, run_dir, connect=ThreadedLearner) as trainer,
+        pytest.raises(OSError, match="the arm is gone"),
+    ):
+        trainer.run()
     assert not [thread for thread in threading.enumerate() if thread.name == "learner"]
 
 

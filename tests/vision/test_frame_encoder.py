@@ -117,7 +117,7 @@ def test_every_way_learns_and_acts(
     parts = [(agent.actor.encoder.heads, agent.actor.encoder.proprio) for agent in (before, after)]
     heads = [jax.tree.leaves(part) for part in parts]
     assert all((a != b).any() for a, b in zip(*heads, strict=True) if a.size > 16), "every weight of the heads learns"
-    seen = learner.frames.encode(steps[0].observation)
+    seen = learner.frame_encoder.encode(steps[0].observation)
     assert act(after.actor, seen, jax.random.key(0), explore=True).shape == (4,)
 
 

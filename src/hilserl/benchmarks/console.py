@@ -21,8 +21,8 @@ from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.operator import NoOperator
 from hilserl.rollout.recording import hold_still
-from hilserl.rollout.rollout import Rollout
-from hilserl.runs.metrics import RunCounters
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout
+from hilserl.runs.counters import RunCounters
 from hilserl.sim.task_env import CONTROL_DT_S
 from hilserl.tasks import make_sim_env
 from hilserl.training.config import preset, with_settings
@@ -90,7 +90,7 @@ def key_to_motion_s() -> np.ndarray:
         if time.perf_counter() > deadline_s:
             raise HilserlError(f"The viewer of the console rendered nothing for {_PATIENCE_S:.0f} s.")
     finger.wanted = True
-    rollout = Rollout(env, env.experience, person, [], 0, "bench")
+    rollout = Rollout(env, person, [], EpisodeSeeds(0, "bench"))
     with simulation.watched(console.tick, TICKS_PER_STEP):
         while len(delays) < _PRESSES:
             rollout.step(hold_still(layout.size))
@@ -109,7 +109,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
     config = with_settings(preset("pick_cube"), {"env.obs": obs, "training_starts": 20})
     learner, tally = Learner(env.experience, config, []), RunCounters()
     link = ThreadedLearner(learner)
-    dashboard = Dashboard(tally, lambda: learner.facts, lambda: "in this process", config)
+    dashboard = Dashboard(config, tally, lambda: learner.facts, lambda: "in this process")
     import jax
 
     def policy(observation: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
@@ -117,7 +117,7 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
         return act(actor, observation, jax.random.key(tally.env_steps), explore=True), version
 
     alone = Rollout(
-        env, env.experience, NoOperator(), [tally, StepSender(link)], 0, "alone", observe=learner.frames.encode
+        env, NoOperator(), [tally, StepSender(link)], EpisodeSeeds(0, "alone"), learner.frame_encoder.encode
     )
     timed_calls_per_s(lambda: alone.step(policy), count)
     without = [timed_calls_per_s(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
@@ -126,8 +126,9 @@ def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
         env, Role(), console=ConsoleConfig(view="web"), report=dashboard.report, value=learner.value
     )
     subscribers = [tally, StepSender(link), dashboard, station]
-    observe = learner.frames.encode
-    watched = Rollout(env, env.experience, station.operator, subscribers, 0, "watched", 10**6, observe=observe)
+    watched = Rollout(
+        env, station.operator, subscribers, EpisodeSeeds(0, "watched", 10**6), learner.frame_encoder.encode
+    )
     with station.active(Interrupt()):
         timed_calls_per_s(lambda: watched.step(policy), count)
         with_it = [timed_calls_per_s(lambda: watched.step(policy), count) for _ in range(_BLOCKS)]

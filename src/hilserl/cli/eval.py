@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
         raise HilserlError("Rendering a video takes longer than a control step in real time: --video needs --env sim.")
     from hilserl.envs.robot_env import RobotEnv
     from hilserl.rollout.evaluation import evaluate
-    from hilserl.rollout.video import FILMED_EPISODES, film
+    from hilserl.rollout.video import VIDEO_EPISODES, write_video
     from hilserl.runs.run_dir import RunDir
     from hilserl.training.policy_loading import load_policy
 
@@ -60,10 +60,9 @@ def run(words: Sequence[str]) -> int:
         with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
             result = evaluate(
                 trained.env,
-                trained.player,
+                trained.policy,
                 arguments.episodes,
                 arguments.seed,
-                trained.env.experience.control_dt_s,
                 lambda *_: bar.update(),
             )
         print(f"{trained.checkpoint}: {result}.")
@@ -74,8 +73,8 @@ def run(words: Sequence[str]) -> int:
         if arguments.json:
             atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
         if arguments.video:
-            filmed = min(FILMED_EPISODES, arguments.episodes)
-            film(arguments.video, trained.env, trained.player, range(arguments.seed, arguments.seed + filmed))
+            filmed = min(VIDEO_EPISODES, arguments.episodes)
+            write_video(arguments.video, trained.env, trained.policy, range(arguments.seed, arguments.seed + filmed))
             print(f"Video: {arguments.video}")
     return 0
 

@@ -1,5 +1,6 @@
 """Collect labelled images for a reward classifier."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
-from hilserl.rollout.labelling import LabelKeeper, label, label_by_script, label_recorded
+from hilserl.rollout.labelling import LabelRecorder, label, label_by_script, label_recorded
 from hilserl.sim.task_env import steps_of
 
 
@@ -64,16 +65,16 @@ def run(words: Sequence[str]) -> int:
     check_directory(arguments.out, resume=arguments.resume)
     with tqdm(total=arguments.successes, desc="label", unit="success") as bar:
 
-        def show(keeper: LabelKeeper) -> None:
-            bar.update(min(keeper.positives, arguments.successes) - bar.n)
+        def show(recorder: LabelRecorder) -> None:
+            bar.update(min(recorder.positives, arguments.successes) - bar.n)
 
-        keeper, interrupted = _collect(task, arguments, show)
-    print(f"{keeper.positives} images of success, {keeper.negatives} of everything else: {arguments.out}")
+        recorder, interrupted = _collect(task, arguments, show)
+    print(f"{recorder.positives} images of success, {recorder.negatives} of everything else: {arguments.out}")
     return 130 if interrupted else 0
 
 
-def _collect(task: str, arguments: LabelArguments, show: Callable[[LabelKeeper], None]) -> tuple[LabelKeeper, bool]:
-    """Return the labels, and True if Ctrl-C ended the collection early."""
+def _collect(task: str, arguments: LabelArguments, show: Callable[[LabelRecorder], None]) -> tuple[LabelRecorder, bool]:
+    """Return the labels, and True if an interrupt ended the labelling."""
     if arguments.source:
         return label_recorded(arguments.source, task, arguments.out, show=show), False
     limit = steps_of(arguments.episode_seconds)
@@ -89,49 +90,45 @@ def _collect(task: str, arguments: LabelArguments, show: Callable[[LabelKeeper],
             ends_on_success=False,
         )
     )
-    keeper = LabelKeeper(arguments.out, env.experience)
-    try:
+    with contextlib.closing(env):
+        recorder = LabelRecorder(arguments.out, env.experience, arguments.successes)
         if arguments.operator == "scripted":
-            return keeper, _scripted(env, keeper, arguments, show)
-        return keeper, _driven(env, keeper, arguments.operator, arguments, show)
-    finally:
-        env.close()
+            return recorder, _scripted(env, recorder, arguments, show)
+        return recorder, _driven(env, recorder, arguments.operator, arguments, show)
 
 
 def _scripted(
-    env: InteractiveEnv, keeper: LabelKeeper, arguments: LabelArguments, show: Callable[[LabelKeeper], None]
+    env: InteractiveEnv, recorder: LabelRecorder, arguments: LabelArguments, show: Callable[[LabelRecorder], None]
 ) -> bool:
     interrupt = Interrupt()
     with interrupt.armed():
 
-        def stop(keeper: LabelKeeper) -> bool:
-            show(keeper)
+        def stop() -> bool:
+            show(recorder)
             return interrupt.requested
 
-        label_by_script(env, keeper, arguments.successes, arguments.seed, stop=stop)
+        label_by_script(env, recorder, arguments.seed, stop)
     return interrupt.requested
 
 
 def _driven(
     env: InteractiveEnv,
-    keeper: LabelKeeper,
+    recorder: LabelRecorder,
     device: DeviceName,
     arguments: LabelArguments,
-    show: Callable[[LabelKeeper], None],
+    show: Callable[[LabelRecorder], None],
 ) -> bool:
     def report() -> PanelReport:
-        return PanelReport(
-            (("success", f"{keeper.positives} of {arguments.successes}"), ("everything else", str(keeper.negatives)))
-        )
+        success = f"{recorder.positives} of {arguments.successes}"
+        return PanelReport((("success", success), ("everything else", str(recorder.negatives))))
 
     role = Role(drives=True, labels=True)
-    station = ConsoleSession(env, role, console=arguments.console, device=device, report=report)
-    with attended(station) as interrupt:
+    session = ConsoleSession(env, role, console=arguments.console, device=device, report=report)
+    with attended(session) as interrupt:
 
-        def stop(keeper: LabelKeeper) -> bool:
-            show(keeper)
+        def stop() -> bool:
+            show(recorder)
             return interrupt.requested
 
-        wanted, seed = arguments.successes, arguments.seed
-        label(env, station.operator, keeper, wanted, seed, subscribers=[station], stop=stop)
+        label(env, session.operator, recorder, arguments.seed, subscribers=[session], stop=stop)
         return interrupt.requested

@@ -34,6 +34,7 @@ def run(words: Sequence[str]) -> int:
     task = arguments.config.task
     run_dir = run_dir_of(arguments.run_dir, arguments.config)
     from hilserl.address import Address
+    from hilserl.cli.progress import ProgressBars
     from hilserl.distributed.credentials import load_credentials
     from hilserl.distributed.learner_node import serve
 
@@ -43,6 +44,7 @@ def run(words: Sequence[str]) -> int:
         Address.parse(arguments.listen),
         load_credentials(arguments.credentials),
         resume=arguments.resume,
+        progress=ProgressBars(arguments.config),
         listening=lambda address: print(
             f"Listening on {address}. Act with: {_command(task, address, arguments)}", flush=True
         ),

@@ -17,8 +17,8 @@ from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
 from hilserl.rollout.recording import hold_still
-from hilserl.rollout.rollout import Policy, Rollout
-from hilserl.runs.metrics import RunCounters
+from hilserl.rollout.rollout import EpisodeSeeds, Policy, Rollout
+from hilserl.runs.counters import RunCounters
 from hilserl.sim.task_env import steps_of
 
 
@@ -66,7 +66,7 @@ def _drive(env: InteractiveEnv, policy: Policy, arguments: PlayArguments) -> Non
 
     role = Role(drives=arguments.policy is None, real_time=True)
     station = ConsoleSession(env, role, console=arguments.console, device=arguments.operator, report=report)
-    rollout = Rollout(env, env.experience, station.operator, [tally, station], arguments.seed, "play")
+    rollout = Rollout(env, station.operator, [tally, station], EpisodeSeeds(arguments.seed, "play"))
     with attended(station) as interrupt:
         while not station.operator.done and not interrupt.requested and station.is_open:
             rollout.step(policy)
@@ -79,4 +79,4 @@ def _trained(task: str, arguments: PlayArguments, run: Path, limit: int) -> tupl
     trained = load_policy(RunDir(run), arguments.checkpoint, arguments.env, max_episode_steps=limit)
     if trained.config.task != task:
         raise HilserlError(f"The run in {run} learned {trained.config.task!r}, not {task!r}.")
-    return trained.env, lambda observation: (trained.player.act(observation), 0)
+    return trained.env, lambda observation: (trained.policy.act(observation), 0)

@@ -18,7 +18,7 @@ from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.human import Role
 from hilserl.operators.simulated import SimulatedOperatorConfig
-from hilserl.rollout.recording import Keeper, record, record_demonstrations
+from hilserl.rollout.recording import EpisodeRecorder, record, record_demonstrations
 from hilserl.sim.task_env import steps_of
 
 
@@ -59,19 +59,22 @@ def run(words: Sequence[str]) -> int:
         contextlib.closing(make_env(_limited(arguments))) as env,
         tqdm(total=arguments.successes, desc="record", unit="success") as bar,
     ):
+        recorder = EpisodeRecorder(
+            arguments.out, env.experience, arguments.successes, keep_failures=arguments.keep_failures
+        )
 
-        def show(keeper: Keeper) -> None:
-            bar.update(min(keeper.successes, arguments.successes) - bar.n)
+        def show() -> None:
+            bar.update(min(recorder.successes, arguments.successes) - bar.n)
 
         if arguments.operator == "scripted":
-            keeper = _scripted(env, arguments, show)
+            record_demonstrations(env, recorder, arguments.seed, arguments.simulated_operator, show)
         else:
-            keeper = _driven(env, arguments.operator, arguments, show)
+            _driven(env, recorder, arguments.operator, arguments, show)
     print(
-        f"{keeper.successes} demonstrations, {keeper.steps} steps, {keeper.human_seconds:.0f} s of driving: "
+        f"{recorder.successes} demonstrations, {recorder.steps} steps, {recorder.human_seconds:.0f} s of driving: "
         f"{arguments.out}"
     )
-    return 0 if keeper.successes >= arguments.successes else 130
+    return 0 if recorder.is_complete else 130
 
 
 def _limited(arguments: RecordArguments) -> EnvConfig:
@@ -81,43 +84,32 @@ def _limited(arguments: RecordArguments) -> EnvConfig:
     return replace(arguments.env, max_episode_steps=steps_of(arguments.episode_seconds))
 
 
-def _scripted(env: InteractiveEnv, arguments: RecordArguments, show: Callable[[Keeper], None]) -> Keeper:
-    return record_demonstrations(
-        env,
-        arguments.out,
-        arguments.successes,
-        arguments.seed,
-        arguments.simulated_operator,
-        keep_failures=arguments.keep_failures,
-        show=show,
-    )
-
-
 def _driven(
-    env: InteractiveEnv, device: DeviceName, arguments: RecordArguments, show: Callable[[Keeper], None]
-) -> Keeper:
+    env: InteractiveEnv,
+    recorder: EpisodeRecorder,
+    device: DeviceName,
+    arguments: RecordArguments,
+    show: Callable[[], None],
+) -> None:
     from hilserl.cli.session import attended
     from hilserl.operators.console.session import ConsoleSession, PanelReport
 
-    keeper = Keeper(arguments.out, env.experience, failures=arguments.keep_failures)
-    show(keeper)
+    show()
 
     def report() -> PanelReport:
         return PanelReport(
             (
-                ("successes", f"{keeper.successes} of {arguments.successes}"),
-                ("of driving", f"{keeper.human_seconds:.0f} s"),
+                ("successes", f"{recorder.successes} of {arguments.successes}"),
+                ("of driving", f"{recorder.human_seconds:.0f} s"),
             )
         )
 
-    station = ConsoleSession(env, Role(drives=True), console=arguments.console, device=device, report=report)
-    with attended(station) as interrupt:
+    session = ConsoleSession(env, Role(drives=True), console=arguments.console, device=device, report=report)
+    with attended(session) as interrupt:
 
-        def stop(keeper: Keeper, episodes: int) -> bool:
-            del episodes
-            show(keeper)
+        def stop(episode: int) -> bool:
+            del episode
+            show()
             return interrupt.requested
 
-        wanted, seed = arguments.successes, arguments.seed
-        record(env, station.operator, keeper, wanted, seed, subscribers=[station], stop=stop)
-    return keeper
+        record(env, session.operator, recorder, arguments.seed, subscribers=[session], stop=stop)

@@ -10,7 +10,7 @@ import tyro
 from hilserl.cli.parsing import parse
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig
-from hilserl.rollout.playback import Projector
+from hilserl.rollout.playback import PlaybackSession
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ def run(words: Sequence[str]) -> int:
     """Show episodes until the console is closed."""
     arguments = parse("replay", ReplayArguments, words)
     inside = arguments.directory / "episodes"
-    projector = Projector(inside if inside.is_dir() else arguments.directory, arguments.console)
-    print(projector.announcement, flush=True)
+    session = PlaybackSession(inside if inside.is_dir() else arguments.directory, arguments.console)
+    print(session.announcement, flush=True)
     interrupt = Interrupt()
     with interrupt.armed():
-        while not projector.done and not interrupt.requested:
-            projector.tick()
-    projector.close()
+        while not session.done and not interrupt.requested:
+            session.tick()
+    session.close()
     return 0

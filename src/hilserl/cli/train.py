@@ -11,6 +11,7 @@ from hilserl.cli.arguments import parse_run, print_outputs, run_dir_of
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
+from hilserl.training.lifecycle import resume_command
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def carry_out(arguments: TrainArguments) -> int:
     if result is None:
         if arguments.actors or arguments.config.free_running:
             actors = f" --actors {arguments.actors}" if arguments.actors else ""
-            print(f"Go on with: hilserl train {task}{actors} --resume --run-dir {run_dir.path}")
+            print(f"Resume with: {resume_command('train', task, run_dir.path, actors)}")
         return 130
     print_outputs(run_dir)
     return 0
@@ -62,10 +63,12 @@ def _train(arguments: TrainArguments, run_dir: RunDir) -> dict[str, Any] | None:
 
         with connected(arguments.ray) as cluster:
             return train_on_ray(cluster, config, run_dir, arguments.actors, resume=resume)
+    from hilserl.cli.progress import ProgressBars
+
     if config.free_running:
         from hilserl.distributed.actor_process import train_async
 
-        return train_async(config, run_dir, resume=resume)
+        return train_async(config, run_dir, resume=resume, progress=ProgressBars(config))
     from hilserl.training.trainer import train
 
-    return train(config, run_dir, resume=resume)
+    return train(config, run_dir, resume=resume, progress=ProgressBars(config))

@@ -17,14 +17,15 @@ from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool
 from hilserl.interrupt import Interrupt
 from hilserl.robot.control.timing import RateLimiter
-from hilserl.rollout.timers import Stopwatch
-from hilserl.runs.metrics import RunCounters
+from hilserl.rollout.timers import LapTimers
+from hilserl.runs.counters import RunCounters
 from hilserl.runs.run_dir import locked
-from hilserl.training.actor import ActorLoop
+from hilserl.training.actor import ActorLoop, ExplorationKeys, open_actor
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import from_json
 from hilserl.training.dashboard import Dashboard
+from hilserl.training.lifecycle import stop_reason
 from hilserl.training.local_learner import StepSender
 
 MAX_SPOOL_BYTES = 10_000_000_000
@@ -118,13 +119,13 @@ class ActorNode:
 
     def __init__(self, config: TrainConfig, place: Place) -> None:
         self._config, self._place = config, place
-        self._interrupt, self._tally, self._stopwatch = Interrupt(), RunCounters(), Stopwatch()
+        self._interrupt, self._tally, self._timers = Interrupt(), RunCounters(), LapTimers()
         self._pace = RateLimiter(config.actor_hz)
         self._told_of_room, self._process = False, secrets.token_hex(16)
         with contextlib.ExitStack() as unless_opened:
-            self._actor = ActorLoop(config, lambda: self._dashboard.report())
-            unless_opened.callback(self._actor.close)
-            spec = self._actor.env.experience
+            self._setup = open_actor(config, lambda: self._dashboard.report(), timers=self._timers)
+            unless_opened.callback(self._setup.close)
+            spec = self._setup.env.experience
             self._spool = Spool(place.folder, spec, place.max_spool_bytes)
             agent = ALGORITHMS[config.algorithm].create(config.policy_spec(spec), config.agent, config.seed)
             self._frames = agent.frame_encoder
@@ -132,11 +133,11 @@ class ActorNode:
                 place.learner, place.credentials, self._spool, spec, self._hello, agent.actor, self._numbers
             )
             unless_opened.callback(self._link.stop)
-            self._dashboard = Dashboard(self._tally, lambda: self._link.facts, lambda: self._link.state, config)
+            self._dashboard = Dashboard(config, self._tally, lambda: self._link.facts, lambda: self._link.state)
             self._open = unless_opened.pop_all()
 
     def _hello(self) -> Hello:
-        experience = self._actor.env.experience.to_json()
+        experience = self._setup.env.experience.to_json()
         spool, encoder = self._spool, encoder_of(self._config)
         return Hello(spool.stream, socket.gethostname(), experience, encoder, spool.run, self._process)
 
@@ -151,13 +152,13 @@ class ActorNode:
             "dropped": link.counters.dropped,
             "weights_received": link.counters.weights,
             "late_steps": self._pace.late,
-            **self._stopwatch.milliseconds(),
+            **self._timers.medians_ms(),
         }
 
     def __enter__(self) -> "ActorNode":
-        if self._actor.station:
-            self._place.say(self._actor.station.announcement)
-            self._open.enter_context(self._actor.station.active(self._interrupt))
+        if self._setup.session:
+            self._place.say(self._setup.session.announcement)
+            self._open.enter_context(self._setup.session.active(self._interrupt))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -167,16 +168,16 @@ class ActorNode:
         """The main loop."""
         with self._interrupt.armed():
             welcome = self._link.connect(self._wait())
-            self._begin(welcome)
+            actor = self._begin(welcome)
             while (reason := self._reason_to_stop()) is None:
-                if self._actor.rollout.between_episodes and not self._link.has_room:
+                if actor.rollout.between_episodes and not self._link.has_room:
                     self._wait_for_room()
                     continue
                 self._told_of_room = False
-                if news := self._actor.step():
+                if news := actor.step():
                     self._place.say(news)
                 self._keep_pace()
-            self._actor.rollout.end_episode()
+            actor.rollout.end_episode()
             if reason != _ORPHANED:
                 self._link.close()
         if waiting := self._link.waiting:
@@ -185,9 +186,9 @@ class ActorNode:
 
     def _keep_pace(self) -> None:
         """A robot's pace where a person drives; otherwise no faster than the learner can use."""
-        if self._actor.env.in_real_time:
+        if self._setup.env.in_real_time:
             return
-        if self._actor.station and self._actor.station.in_real_time:
+        if self._setup.session and self._setup.session.in_real_time:
             return
         config, update_steps_per_s = self._config, self._link.facts.update_steps_per_s
         if update_steps_per_s and config.update_steps_per_env_step:
@@ -215,29 +216,28 @@ class ActorNode:
 
     def _breathe(self, reason: str) -> None:
         """A moment without a control step; the console stays alive and says why."""
-        if self._actor.station:
-            self._actor.station.say(reason)
-            self._actor.station.keep_alive()
+        if self._setup.session:
+            self._setup.session.say(reason)
+            self._setup.session.keep_alive()
         time.sleep(_IDLE_S)
 
-    def _begin(self, welcome: Welcome) -> None:
+    def _begin(self, welcome: Welcome) -> ActorLoop:
         self._place.say(f"Actor {welcome.number} of the run at {self._place.learner}.")
-        self._actor.remember(welcome.outcomes)
-        self._actor.begin(
+        self._setup.recall(welcome.outcomes)
+        return ActorLoop(
+            self._setup,
             self._link,
             [self._tally, StepSender(self._link), self._dashboard],
             self._frames.encode,
-            lambda: self._spool.last,
-            number=welcome.number,
-            first_episode=max(welcome.next_episode, self._spool.next_episode),
-            stopwatch=self._stopwatch,
+            ExplorationKeys(self._config.seed, lambda: self._spool.last, welcome.number),
+            max(welcome.next_episode, self._spool.next_episode),
         )
 
     def _reason_to_stop(self) -> str | None:
-        if self._interrupt.requested:
-            return "interrupted"
-        if self._actor.operator.done:
-            return "the operator's wish"
+        return stop_reason(self._interrupt, stopped=lambda: self._setup.operator.done, others=self._trouble)
+
+    def _trouble(self) -> str | None:
+        """The end of the run, of the process that started this one, or of what the learner says."""
         if self._link.stop_reason:
             return f"the run has ended: {self._link.stop_reason}"
         if self._place.orphaned:

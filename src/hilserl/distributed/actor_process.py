@@ -12,6 +12,7 @@ from hilserl.address import Address
 from hilserl.distributed.credentials import TOKEN_VARIABLE, Credentials
 from hilserl.distributed.learner_node import serve
 from hilserl.errors import HilserlError
+from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
 
@@ -23,7 +24,9 @@ _STILLBORN_S = 3.0
 """An actor that ends sooner would end so again."""
 
 
-def train_async(config: TrainConfig, folder: RunDir, *, resume: bool = False) -> dict[str, Any] | None:
+def train_async(
+    config: TrainConfig, folder: RunDir, *, resume: bool = False, progress: RunProgress | None = None
+) -> dict[str, Any] | None:
     """Trains with the learner in this process and the actor in another one, joined as over any network.
 
     Returns and raises as `train`.
@@ -40,6 +43,7 @@ def train_async(config: TrainConfig, folder: RunDir, *, resume: bool = False) ->
             own_actors=True,
             listening=crew.start,
             wanted=crew.wanted,
+            progress=progress,
         )
     finally:
         crew.stop()

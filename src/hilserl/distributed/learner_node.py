@@ -1,6 +1,7 @@
 """The learner as a node: it learns as fast as it can from what actors send, judges beside that, and keeps the books."""
 
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,13 +22,18 @@ from hilserl.distributed.weights import Arrays, weights_of
 from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
-from hilserl.runs.metrics import RECENT_EPISODES
+from hilserl.runs.counters import RECENT_EPISODES
+from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import to_json
 from hilserl.training.learner import DivergenceError, Learner
-from hilserl.training.run import Run, demonstrations, open_run
+from hilserl.training.lifecycle import INTERRUPTED, open_run, resume_command, stop_reason
+from hilserl.training.pretraining import load_demonstrations, pretrain
+from hilserl.training.run import Run
+
+_log = logging.getLogger("hilserl.distributed")
 
 _IDLE_S = 0.05
 _FAREWELL_S = 30.0
@@ -46,6 +52,7 @@ def serve(
     listening: Callable[[Address], object] = lambda _: None,
     wanted: Callable[[], bool] = lambda: True,
     interrupt: Interrupt | None = None,
+    progress: RunProgress | None = None,
 ) -> dict[str, Any] | None:
     """Learns until the task is solved or a limit is reached; returns what `result.json` holds.
 
@@ -59,7 +66,15 @@ def serve(
         raise HilserlError(f"{config.algorithm} does not act, so it needs no actors: hilserl {config.algorithm} TASK.")
     with (
         open_run(config, folder, resume=resume),
-        LearnerNode(config, folder, address, credentials, interrupt or Interrupt(), own_actors=own_actors) as node,
+        LearnerNode(
+            config,
+            folder,
+            address,
+            credentials,
+            interrupt or Interrupt(),
+            progress or RunProgress(),
+            own_actors=own_actors,
+        ) as node,
     ):
         listening(node.address)
         return node.run(wanted)
@@ -75,19 +90,21 @@ class LearnerNode:
         address: Address,
         credentials: Credentials,
         interrupt: Interrupt,
+        progress: RunProgress,
         *,
         own_actors: bool = False,
     ) -> None:
         self._config, self._own_actors, self._interrupt = config, own_actors, interrupt
+        self._progress = progress
         with contextlib.ExitStack() as unless_opened:
             self._spec, prior = _prior(config, folder)
             self._learner = Learner(self._spec, config, prior)
             self._store = Store(folder.path / "incoming.sqlite", self._spec)
             unless_opened.callback(self._store.close)
-            self._archive = _Archive(folder, self._spec, self._store, lambda text: self._run.progress.say(text))
+            self._archive = _Archive(folder, self._spec, self._store, _log.warning)
             unless_opened.callback(self._archive.close)
             unfinished = self._archive.recover()
-            self._run = Run(config, folder, self._learner)
+            self._run = Run(config, folder, self._learner, self._progress)
             # Evaluations have a thread to themselves, because the learner does not wait for them.
             self._judging = ThreadPoolExecutor(1, "evaluation")
             unless_opened.callback(self._judging.shutdown)
@@ -97,7 +114,9 @@ class LearnerNode:
             for steps in unfinished:
                 self._episodes.take(steps)
             with interrupt.armed():
-                self._judging.submit(self._run.clone, lambda: not interrupt.requested).result()
+                self._judging.submit(
+                    pretrain, self._learner, self._run, lambda: not interrupt.requested, self._progress
+                ).result()
             self._learner.compile()
             self._published: tuple[int, Arrays] = (-1, {})
             self.exchange = self._open_exchange()
@@ -118,8 +137,8 @@ class LearnerNode:
             weights=self._weights,
             version=lambda: self._learner.update_steps,
             outcomes=self._episodes.outcomes,
-            prepare=self._learner.seen,
-            warn=self._run.progress.say,
+            prepare=self._learner.encode_step,
+            warn=_log.warning,
         )
 
     def __enter__(self) -> "LearnerNode":
@@ -132,7 +151,7 @@ class LearnerNode:
         """The newest actor as it travels; fetched from its device once however many ask."""
         agent, rounds = self._learner.snapshot
         if self._published[0] != rounds:
-            with self._learner.stopwatch.lap("publish"):
+            with self._learner.timers.lap("publish"):
                 self._published = (rounds, weights_of(agent.actor))
         return self._published
 
@@ -148,30 +167,26 @@ class LearnerNode:
                         self._learner.learn()
                     self._judge_if_due()
                     self._show_now_and_then()
-                if reason != "interrupted" or self._own_actors:
+                if reason != INTERRUPTED or self._own_actors:
                     self.exchange.stop = reason
                     self._part()
                 self._take(0.0)
         except DivergenceError as error:
             self.exchange.stop = "training diverged"
-            raise DivergenceError(f"{error} {run.last_good()}") from error
+            raise DivergenceError(f"{error} {run.last_good_checkpoint()}") from error
         except HilserlError:
             self._judging.submit(run.keep).result()
             raise
         self._judging.submit(run.keep).result()
-        if reason == "interrupted":
-            learner = f" Go on with: hilserl learner {self._config.task} --resume --run-dir {run.dir.path}"
-            # Who has actors of its own was started by another command, which says how to go on.
-            run.progress.say(f"Interrupted.{'' if self._own_actors else learner}")
+        if reason == INTERRUPTED:
+            # A learner with its own actors was started by another command, which says how to resume.
+            command = resume_command("learner", self._config.task, run.run_dir.path)
+            _log.info("Interrupted.%s", "" if self._own_actors else f" Resume with: {command}")
             return None
         return self._judging.submit(run.conclude, reason).result()
 
     def _reason_to_stop(self, wanted: Callable[[], bool]) -> str | None:
-        if self._interrupt.requested:
-            return "interrupted"
-        if not wanted():
-            return "the operator's wish"
-        return self._run.limit_reached()
+        return stop_reason(self._interrupt, stopped=lambda: not wanted(), others=self._run.limit_reached)
 
     def _take(self, wait_s: float) -> None:
         for item in self.exchange.arrived(wait_s):
@@ -197,14 +212,18 @@ class LearnerNode:
         now = time.monotonic()
         if now - self._shown >= _SHOW_S:
             self._shown = now
-            self._run.progress.show(self._learner.facts.update_steps_per_s, f", {len(self.exchange.alive)} actors")
+            self._progress.on_training(
+                self._run.counters, self._learner.facts.update_steps_per_s, f", {len(self.exchange.alive)} actors"
+            )
         if now - self._reported >= _REPORT_S:
             self._reported = now
             for peer in self.exchange.alive:
-                self._run.log.write("actor", self._run.tally.env_steps, {"number": peer.number, **(peer.numbers or {})})
+                self._run.metrics.write(
+                    "actor", self._run.counters.env_steps, {"number": peer.number, **(peer.numbers or {})}
+                )
             counts = {"refused": self.exchange.refused, "repeated_steps": self.exchange.repeated}
-            laps = self._learner.stopwatch.milliseconds()
-            self._run.log.write("service", self._run.tally.env_steps, {**counts, **laps})
+            laps = self._learner.timers.medians_ms()
+            self._run.metrics.write("service", self._run.counters.env_steps, {**counts, **laps})
 
 
 def _prior(config: TrainConfig, folder: RunDir) -> tuple[ExperienceSpec, list[Step]]:
@@ -214,7 +233,7 @@ def _prior(config: TrainConfig, folder: RunDir) -> tuple[ExperienceSpec, list[St
     """
     with contextlib.closing(make_env(config.recorded_env)) as env:
         spec = env.experience
-    return spec, demonstrations(config, folder, spec)
+    return spec, load_demonstrations(config, folder, spec)
 
 
 class _Archive:

@@ -4,8 +4,10 @@ They import what takes its time where they run, because whoever starts them need
 """
 
 import contextlib
+import logging
 import secrets
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -79,10 +81,17 @@ class _RunHeartbeat:
             time.sleep(_POLL_S)
 
 
+def _show_log() -> None:
+    """Write the log to standard output, which Ray shows where the run was started."""
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.getLogger("hilserl").setLevel(logging.INFO)
+
+
 def train(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str, Any] | None:
     """The task of a run in lockstep; begun a second time it goes on with what it has."""
     from hilserl.training import trainer as lockstep
 
+    _show_log()
     folder, errand = RunDir(path), _RunHeartbeat(path, board)
     resume = resume or (errand.begun and folder.config.exists())
     return lockstep.train(config, folder, resume=resume, interrupt=errand.interrupt)
@@ -92,6 +101,7 @@ def learn(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str
     """The learner's task; begun a second time it goes on with what it has."""
     from hilserl.distributed.learner_node import serve
 
+    _show_log()
     folder, errand = RunDir(path), _RunHeartbeat(path, board)
     address, credentials = _listen_on(errand.was)
 
@@ -156,6 +166,7 @@ def act(run: str, folder: Path, board: Any) -> str:
 
     from hilserl.distributed import actor_node
 
+    _show_log()
     while True:
         if (found := ray.get(board.learner.remote(run))) is None:
             time.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""What a policy can do alone: deterministic, on seeds of its own, nobody watching."""
+"""Evaluation of a policy that acts alone."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,35 +15,38 @@ from hilserl.vision.frame_encoder import FrameEncoder
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Autonomous episodes, counted."""
+    """Counts of autonomous episodes."""
 
     successes: int
     episodes: int
     mean_episode_steps: float
     mean_episode_seconds: float
-    """Simulated seconds, failures included at their full length."""
+    """Simulated seconds; failures count with their full length."""
     mean_return: float | None = None
-    """Undiscounted, where the reward is something else than the success."""
+    """Undiscounted return, or None where the reward is the success."""
     tells_success: bool = True
-    """Whether there is such a thing as a success."""
+    """True if the environment knows a success."""
     return_to_reach: float | None = None
-    """At which it counts as solved where there is not."""
+    """Return that counts as solved in an environment without success."""
 
     @property
     def success_rate(self) -> float:
+        """Successes per episode, 0 to 1."""
         return self.successes / self.episodes
 
     @property
     def wilson_95(self) -> tuple[float, float]:
+        """The 95 % Wilson interval of the success rate."""
         return wilson_interval(self.successes, self.episodes)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the figures for JSON."""
         figures = {"success_rate": self.success_rate, "wilson_95": list(self.wilson_95), "solved": self.is_solved}
         return {**asdict(self), **figures}
 
     @property
     def is_solved(self) -> bool:
-        """Whether no episode failed or, where there is no success, whether the return is as high as was asked for."""
+        """True if no episode failed, or if the return is high enough where there is no success."""
         if self.tells_success:
             return self.successes == self.episodes
         if self.mean_return is None or self.return_to_reach is None:
@@ -51,6 +54,7 @@ class Evaluation:
         return self.mean_return >= self.return_to_reach
 
     def __str__(self) -> str:
+        """Summarise the figures in a line."""
         low, high = self.wilson_95
         parts = [f"{self.mean_episode_seconds:.1f} s an episode"]
         if self.mean_return is not None:
@@ -62,37 +66,41 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Player:
-    """All that acting alone needs: a policy and the encoder of what it sees."""
+class DeterministicPolicy:
+    """An actor with the encoder of its images, without exploration."""
 
     actor: Actor
-    frames: FrameEncoder
+    frame_encoder: FrameEncoder
 
     @classmethod
     def of(cls, agent: Agent) -> Self:
-        """What an agent is judged by: the average of its recent actors."""
+        """Return the policy that an agent is evaluated by: the average of its recent actors."""
         return cls(agent.ema_actor, agent.frame_encoder)
 
     def act(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """The deterministic action, float32 [n]."""
-        return act(self.actor, self.frames.encode(observation), jax.random.key(0), explore=False)
+        """Return the deterministic action, float32 [n]."""
+        return act(self.actor, self.frame_encoder.encode(observation), jax.random.key(0), explore=False)
 
 
 def evaluate(
     env: InteractiveEnv,
-    player: Player,
+    policy: DeterministicPolicy,
     episodes: int,
     first_seed: int,
-    control_dt_s: float,
     after_episode: Callable[[int, bool], object] | None = None,
 ) -> Evaluation:
-    """Runs the deterministic policy on seeds `first_seed`, `first_seed + 1`, ...
+    """Run the deterministic policy on seeds `first_seed`, `first_seed + 1`, ...
 
-    `after_episode` is told each seed and whether it succeeded.
+    Args:
+        env: the environment; it ends episodes on success.
+        policy: the policy to evaluate.
+        episodes: number of episodes.
+        first_seed: the first episode's seed.
+        after_episode: told each seed and its success.
     """
     successes, steps, returns = 0, [], []
     for seed in range(first_seed, first_seed + episodes):
-        success, length, episode_return = play_episode(env, player, seed)
+        success, length, episode_return = play_episode(env, policy, seed)
         successes += success
         steps.append(length)
         returns.append(episode_return)
@@ -102,19 +110,23 @@ def evaluate(
         successes,
         episodes,
         float(np.mean(steps)),
-        float(np.mean(steps)) * control_dt_s,
+        float(np.mean(steps)) * env.experience.control_dt_s,
         float(np.mean(returns)) if env.is_judged_by_return else None,
         env.tells_success,
         env.return_to_reach,
     )
 
 
-def play_episode(env: InteractiveEnv, player: Player, seed: int) -> tuple[bool, int, float]:
-    """One autonomous episode: whether it succeeded, its length in steps, and its return, undiscounted."""
+def play_episode(env: InteractiveEnv, policy: DeterministicPolicy, seed: int) -> tuple[bool, int, float]:
+    """Run one autonomous episode.
+
+    Returns:
+        Success, length in steps, and undiscounted return.
+    """
     observation, _ = env.reset(seed=seed)
     steps, episode_return = 0, 0.0
     while True:
-        observation, reward, terminated, truncated, info = env.step(player.act(observation))
+        observation, reward, terminated, truncated, info = env.step(policy.act(observation))
         steps, episode_return = steps + 1, episode_return + float(reward)
         if terminated or truncated:
             return bool(info["success"]), steps, episode_return

@@ -1,45 +1,60 @@
-"""Labelled images: whole episodes in which every step says whether a person saw success in it."""
+"""Labelled images: whole episodes in which every step says if a success is seen."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.episodes import episode_files, read_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.envs.env import InteractiveEnv, require_supervision
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated_labeller import SimulatedLabeller
 from hilserl.rollout.recording import hold_still
-from hilserl.rollout.rollout import Rollout, Subscriber
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.runs.run_dir import EpisodeWriter, RunDir, read_episodes
 
-_EPISODES_WITHOUT_SUCCESS = 50
+EPISODES_WITHOUT_SUCCESS = 50
+"""Episodes after which a simulated labeller without any success gives up."""
 
 
-class LabelKeeper:
-    """A rollout's subscriber that counts labelled steps and keeps every episode that is not discarded."""
+class LabelRecorder(Subscriber):
+    """Writer of labelled episodes, with a count of both labels.
 
-    def __init__(self, folder: Path, spec: ExperienceSpec) -> None:
-        self._writer = EpisodeWriter(folder, spec)
+    Args:
+        directory: the episodes' directory; labelling goes on after the episodes that it has.
+        spec: layout of the experience.
+        wanted: steps labelled as success to record; None has no end.
+    """
+
+    def __init__(self, directory: Path, spec: ExperienceSpec, wanted: int | None = None) -> None:
+        self._writer, self.wanted = EpisodeWriter(directory, spec), wanted
         self.episodes = self.next_episode = self._kept_positives = self._kept_negatives = 0
         self._positives = self._negatives = 0
-        if folder.exists():
-            for steps in read_episodes(folder, spec):
+        if directory.exists():
+            for steps in read_episodes(directory, spec):
                 self._count(steps)
                 self._keep(steps)
 
     @property
     def positives(self) -> int:
-        """Steps called a success, of the episode in progress as well."""
+        """Steps labelled as success, the episode in progress included."""
         return self._kept_positives + self._positives
 
     @property
     def negatives(self) -> int:
-        """All other steps, of the episode in progress as well."""
+        """All other steps, the episode in progress included."""
         return self._kept_negatives + self._negatives
+
+    @property
+    def is_complete(self) -> bool:
+        """True if there are as many steps labelled as success as wanted."""
+        return self.wanted is not None and self.positives >= self.wanted
 
     def _count(self, steps: Sequence[Step]) -> None:
         labels = [step.success for step in steps if not step.is_reset]
@@ -52,94 +67,118 @@ class LabelKeeper:
         self._kept_positives, self._kept_negatives = self.positives, self.negatives
         self._positives = self._negatives = 0
 
+    @override
     def on_step(self, step: Step) -> None:
         self._count([step])
 
+    @override
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         self._writer.on_episode(steps, summary)
         self._keep(steps)
 
+    @override
     def on_discard(self, episode: int) -> None:
-        del episode
         self._positives = self._negatives = 0
 
 
 def label(
     env: InteractiveEnv,
     operator: Operator,
-    keeper: LabelKeeper,
-    successes: int,
+    recorder: LabelRecorder,
     seed: int,
     *,
+    stop: Callable[[], bool] = lambda: False,
     subscribers: Sequence[Subscriber] = (),
-    stop: Callable[[LabelKeeper], bool] = lambda keeper: False,  # noqa: ARG005
 ) -> None:
-    """Lets an operator drive and label until `successes` steps are labelled so, or somebody wants to stop.
+    """Let an operator drive and label until the recorder is complete.
 
-    The environment must not end an episode by itself when the task is done (`ends_on_success=False`). The episode in
-    progress at the end is kept.
+    The episode in progress at the end is kept.
+
+    Args:
+        env: the environment; it must not end an episode by itself on success (`ends_on_success=False`).
+        operator: who drives and labels.
+        recorder: keeps the episodes.
+        seed: decides how the episodes begin.
+        stop: asked before every step.
+        subscribers: told of every step besides the recorder.
     """
-    spec = env.experience
-    rollout = Rollout(env, spec, operator, [keeper, *subscribers], seed, "label", keeper.next_episode)
-    policy = hold_still(spec.action.size)
-    while keeper.positives < successes and not operator.done and not stop(keeper):
+    seeds = EpisodeSeeds(seed, "label", recorder.next_episode)
+    rollout = Rollout(env, operator, [recorder, *subscribers], seeds)
+    policy = hold_still(env.experience.action.size)
+    while not recorder.is_complete and not operator.done and not stop():
         rollout.step(policy)
     rollout.end_episode()
 
 
 def label_by_script(
-    env: InteractiveEnv, keeper: LabelKeeper, successes: int, seed: int, *, stop: Callable[[LabelKeeper], bool]
+    env: InteractiveEnv,
+    recorder: LabelRecorder,
+    seed: int,
+    stop: Callable[[], bool],
+    give_up_after: int = EPISODES_WITHOUT_SUCCESS,
 ) -> None:
-    """Lets the simulated labeller drive; the environment's own predicate is the label.
+    """Let the simulated labeller drive, with the environment's success as the label.
 
-    Raises HilserlError where success stays away.
+    Args:
+        env: the environment; it must not end an episode by itself on success.
+        recorder: keeps the episodes.
+        seed: decides the episodes and the labeller's hand.
+        stop: asked before every step.
+        give_up_after: episodes without any success.
+
+    Raises:
+        HilserlError: no episode had a success.
     """
-    begun, found = keeper.episodes, keeper.positives
+    first, found = recorder.episodes, recorder.positives
 
-    def watch(keeper: LabelKeeper) -> bool:
-        tried = keeper.episodes - begun
-        if keeper.positives == found and tried >= _EPISODES_WITHOUT_SUCCESS:
+    def stop_or_give_up() -> bool:
+        tried = recorder.episodes - first
+        if recorder.positives == found and tried >= give_up_after:
             raise HilserlError(
                 f"No success in {tried} episodes of {env.experience.task}'s own expert: nothing to label."
             )
-        return stop(keeper)
+        return stop()
 
     label(
         env,
         SimulatedLabeller(require_supervision(env), env.experience.action, seed),
-        keeper,
-        successes,
+        recorder,
         seed,
-        stop=watch,
+        stop=stop_or_give_up,
     )
 
 
-def label_recorded(folder: Path, task: str, out: Path, *, show: Callable[[LabelKeeper], object]) -> LabelKeeper:
-    """The episodes of a directory of recordings, or of a run, labelled by what the environment knew of them.
+def label_recorded(directory: Path, task: str, out: Path, *, show: Callable[[LabelRecorder], object]) -> LabelRecorder:
+    """Label recorded episodes with what the environment knew of them.
 
-    Raises HilserlError where there are none, where they are of another task, or without images.
+    Args:
+        directory: recorded episodes, or a run.
+        task: name of the task.
+        out: directory of the labelled episodes.
+        show: called after every episode.
+
+    Raises:
+        HilserlError: there is no episode, or one is of another task or without images.
     """
-    keeper = None
-    for steps, spec in _recorded(folder):
+    recorder = None
+    for steps, spec in _recorded(directory):
         if spec.task != task or not spec.images:
             raise HilserlError(
-                f"{folder} holds task {spec.task!r} with cameras {[name for name, _ in spec.images]}; expected task "
+                f"{directory} holds task {spec.task!r} with cameras {[name for name, _ in spec.images]}; expected task "
                 f"{task!r} with images (record with --obs pixels)."
             )
-        keeper = keeper or LabelKeeper(out, spec)
-        steps = [replace(step, episode=keeper.next_episode, success=step.truth) for step in steps]
+        recorder = recorder or LabelRecorder(out, spec)
+        steps = [replace(step, episode=recorder.next_episode, success=step.truth) for step in steps]
         for step in steps:
-            keeper.on_step(step)
-        keeper.on_episode(steps, summarise(steps))
-        show(keeper)
-    if keeper is None:
-        raise HilserlError(f"There are no recorded episodes in {folder}.")
-    return keeper
+            recorder.on_step(step)
+        recorder.on_episode(steps, summarise(steps))
+        show(recorder)
+    if recorder is None:
+        raise HilserlError(f"There are no recorded episodes in {directory}.")
+    return recorder
 
 
-def _recorded(folder: Path) -> Iterator[tuple[list[Step], ExperienceSpec]]:
-    """Episode by episode, since all their images together may be more than memory holds."""
-    run = RunDir(folder)
-    if run.episodes.is_dir():
-        folder = run.episodes
-    yield from map(read_episode, episode_files(folder))
+def _recorded(directory: Path) -> Iterator[tuple[list[Step], ExperienceSpec]]:
+    """Read episode by episode, because all their images together may need more memory than there is."""
+    run_dir = RunDir(directory)
+    yield from map(read_episode, episode_files(run_dir.episodes if run_dir.episodes.is_dir() else directory))

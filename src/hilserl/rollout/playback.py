@@ -1,4 +1,4 @@
-"""Looking at recorded episodes: played again in simulation, beside the pictures that were recorded."""
+"""Playback of recorded episodes in simulation, beside the recorded images."""
 
 import time
 from collections.abc import Sequence
@@ -29,24 +29,24 @@ _KEYS = (
     Key("N", "N", "next episode", command=Command.RESET, button="Next episode"),
     Key("Escape", "Esc Esc", "end", command=Command.END, button="End", twice=True),
 )
-_LAST_PICTURE_S = 0.8
+_LAST_IMAGE_S = 0.8
 
 
 _ENDLESS_STEPS = 10**9
 
 
 @dataclass(frozen=True)
-class Enacted:
-    """An episode played again."""
+class Reenactment:
+    """A recorded episode, simulated again."""
 
     states: list[np.ndarray]
     """MuJoCo's integration state at each of the `TICKS_PER_STEP` moments of each step, the reset first."""
     deviation_m: float
-    """The farthest that the tool was from where it was recorded."""
+    """Largest distance of the tool from its recorded position."""
 
 
-def enact(env: ManipulationEnv, steps: Sequence[Step]) -> Enacted:
-    """Resets as the episode was reset and repeats its actions."""
+def reenact(env: ManipulationEnv, steps: Sequence[Step]) -> Reenactment:
+    """Reset the environment with the episode's seed and repeat its actions."""
     model, data = env.simulation.model, env.simulation.data
     size, states = mujoco.mj_stateSize(model, _STATE), []
 
@@ -55,45 +55,53 @@ def enact(env: ManipulationEnv, steps: Sequence[Step]) -> Enacted:
         mujoco.mj_getState(model, data, state, _STATE)
         states.append(state)
 
-    where = slice(3)  # The tool's position comes first, in whatever frame.
+    position = slice(3)  # The tool's position comes first, in every reference frame.
     observation, _ = env.reset(seed=steps[0].seed)
     keep()
-    deviation = np.abs(observation["state"][where] - steps[0].observation["state"][where]).max()
+    deviation = np.abs(observation["state"][position] - steps[0].observation["state"][position]).max()
     with env.scene.watched(keep, TICKS_PER_STEP):
         for step in steps[1:]:
             observation = env.step(step.action)[0]
-            deviation = max(deviation, np.abs(observation["state"][where] - step.observation["state"][where]).max())
-    return Enacted(states, float(deviation))
+            deviation = max(
+                deviation, np.abs(observation["state"][position] - step.observation["state"][position]).max()
+            )
+    return Reenactment(states, float(deviation))
 
 
-class _Wishes(plugin.SimPlugin):
-    """Where the person wants to look."""
+class _SeekRequests(plugin.SimPlugin):
+    """The moment that the viewer asked for last."""
 
     def __init__(self) -> None:
         self.seek: Seek | None = None
 
     @messages.handler
     def on_seek(self, seek: Seek) -> None:
+        """Keep a request until the next tick."""
         self.seek = seek
 
 
-class Projector:
-    """Shows a folder's episodes one after the other, in real time, until the person ends it.
+class PlaybackSession:
+    """A console that shows recorded episodes one after the other, in real time.
 
-    Raises HilserlError where there is none, or of a task that is not known.
+    Args:
+        directory: the episodes' directory.
+        console: settings of the console.
+
+    Raises:
+        HilserlError: there is no episode, or the task is unknown or of another package.
     """
 
-    def __init__(self, folder: Path, console: ConsoleConfig) -> None:
-        self._paths = sorted(folder.glob("*.parquet"))
+    def __init__(self, directory: Path, console: ConsoleConfig) -> None:
+        self._paths = sorted(directory.glob("*.parquet"))
         if not self._paths:
-            raise HilserlError(f"There are no recorded episodes (*.parquet) in {folder}.")
+            raise HilserlError(f"There are no recorded episodes (*.parquet) in {directory}.")
         _, spec = read_episode(self._paths[0])
         if is_gymnasium_id(spec.task):
             raise HilserlError(
-                f"The episodes in {folder} are of {spec.task}, whose scene nobody here can put back as it was; "
-                "`hilserl eval RUN_DIR --video FILM` films a policy."
+                f"The episodes in {directory} are of {spec.task}, whose scene cannot be restored. "
+                "`hilserl eval RUN_DIR --video FILE` makes a video of a policy."
             )
-        # Of what the world was drawn with, only the seed is recorded; which of the two it was shows in the motion.
+        # The recording has the seed and not if the scene was randomised; the motion shows that.
         self._envs = [
             tasks.make_sim_env(
                 spec.task,
@@ -104,12 +112,12 @@ class Projector:
             )
             for randomise in (False, True)
         ]
-        self._wishes = _Wishes()
+        self._requests = _SeekRequests()
         simulation = self._envs[0].simulation
         self._model, self._data = simulation.model, mujoco.MjData(simulation.model)
         tool_m = np.zeros(3)  # no operator drives, so the console draws no marker
         scene = ConsoleScene(self._model, self._data, spec.action, lambda arm: tool_m, spec.control_dt_s)  # noqa: ARG005
-        self._console = Console(scene, _KEYS, console, plugins=[Timeline(), self._wishes])
+        self._console = Console(scene, _KEYS, console, plugins=[Timeline(), self._requests])
         self._console.real_time = True
         self.announcement = self._console.announcement()
         self._paused = self.done = False
@@ -118,13 +126,13 @@ class Projector:
     def _open(self, index: int) -> None:
         self._index = index % len(self._paths)
         self._steps, _spec = read_episode(self._paths[self._index])
-        tries = [enact(env, self._steps) for env in self._envs]
-        self._enacted = min(tries, key=lambda enacted: enacted.deviation_m)
-        self._frame = 0
+        tries = [reenact(env, self._steps) for env in self._envs]
+        self._reenactment = min(tries, key=lambda each: each.deviation_m)
+        self._moment = 0
         self._ended_s: float | None = None
 
     def tick(self) -> None:
-        """One picture."""
+        """Show the next image and obey the viewer's requests."""
         for command in self._console.read().commands:
             if command is Command.PAUSE:
                 self._paused = not self._paused
@@ -133,34 +141,38 @@ class Projector:
             elif command is Command.END:
                 self.done = True
         self.done = self.done or not self._console.is_open
-        if seek := self._wishes.seek:
-            self._wishes.seek = None
+        if seek := self._requests.seek:
+            self._requests.seek = None
             if seek.episode != self._index:
                 self._open(seek.episode)
-            self._frame = min(max(seek.step, 0), len(self._steps) - 1) * TICKS_PER_STEP
+            self._moment = min(max(seek.step, 0), len(self._steps) - 1) * TICKS_PER_STEP
         self._show()
         self._console.tick()
         if not self._paused:
             self._advance()
 
     def _advance(self) -> None:
-        if self._frame + 1 < len(self._enacted.states):
-            self._frame, self._ended_s = self._frame + 1, None
+        if self._moment + 1 < len(self._reenactment.states):
+            self._moment, self._ended_s = self._moment + 1, None
         elif self._ended_s is None:
             self._ended_s = time.monotonic()
-        elif time.monotonic() - self._ended_s > _LAST_PICTURE_S and len(self._paths) > 1:
+        elif time.monotonic() - self._ended_s > _LAST_IMAGE_S and len(self._paths) > 1:
             self._open(self._index + 1)
 
     def _show(self) -> None:
-        mujoco.mj_setState(self._model, self._data, self._enacted.states[self._frame], _STATE)
+        mujoco.mj_setState(self._model, self._data, self._reenactment.states[self._moment], _STATE)
         mujoco.mj_forward(self._model, self._data)
-        index = min(self._frame // TICKS_PER_STEP, len(self._steps) - 1)
+        index = min(self._moment // TICKS_PER_STEP, len(self._steps) - 1)
         step, last = self._steps[index], self._steps[-1]
         human = tuple(s.intervened for s in self._steps[1:])
         self._console.on_step(step)
         self._console.send(RecordingPosition(self._index, len(self._paths), index, human))
-        faithful = self._enacted.deviation_m < _FAITHFUL_M
-        note = "" if faithful else f"Played again, the hand strays by up to {1e3 * self._enacted.deviation_m:.0f} mm."
+        faithful = self._reenactment.deviation_m < _FAITHFUL_M
+        note = (
+            ""
+            if faithful
+            else f"Simulated again, the tool deviates by up to {1e3 * self._reenactment.deviation_m:.0f} mm."
+        )
         control = "human" if step.intervened else "policy"
         self._console.send(
             ConsoleStatus(
@@ -179,6 +191,7 @@ class Projector:
         )
 
     def close(self) -> None:
+        """Close the console and the environments."""
         self._console.close()
         for env in self._envs:
             env.close()

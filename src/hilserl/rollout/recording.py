@@ -1,33 +1,57 @@
-"""Recording: episodes that an operator drives, kept when they succeed."""
+"""Recording of episodes that an operator drives."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import RewardFn, Step
+from hilserl.data.step import Observation, RewardFn, Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.envs.env import InteractiveEnv, require_supervision
 from hilserl.errors import HilserlError
 from hilserl.operators.operator import Operator
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
-from hilserl.rollout.rollout import Policy, Rollout, Subscriber
+from hilserl.rollout.rollout import EpisodeSeeds, Policy, Rollout
 from hilserl.runs.run_dir import EpisodeWriter, read_episodes
 
 _TRIES_PER_SUCCESS = 5
 
 
-class Keeper:
-    """A rollout's subscriber that keeps successful episodes, and failures where asked to."""
+class EpisodeRecorder(Subscriber):
+    """Writer of successful episodes, and of failures if asked to.
 
-    def __init__(self, folder: Path, spec: ExperienceSpec, *, failures: bool = False) -> None:
-        self._writer, self._failures = EpisodeWriter(folder, spec), failures
+    Args:
+        directory: the episodes' directory; recording goes on after the episodes that it has.
+        spec: layout of the experience.
+        wanted: successful episodes to record; None has no end.
+        keep_failures: write failed episodes as well.
+        reward_fn: decides what a success is; None leaves that to the environment.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        spec: ExperienceSpec,
+        wanted: int | None = None,
+        *,
+        keep_failures: bool = False,
+        reward_fn: RewardFn | None = None,
+    ) -> None:
+        self._writer, self._keep_failures, self.reward_fn = EpisodeWriter(directory, spec), keep_failures, reward_fn
+        self.wanted = wanted
         self.successes = self.steps = self.next_episode = 0
         self.human_seconds = 0.0
-        if folder.exists():
-            for steps in read_episodes(folder, spec):
+        if directory.exists():
+            for steps in read_episodes(directory, spec):
                 self._count(summarise(steps))
+
+    @property
+    def is_complete(self) -> bool:
+        """True if there are as many successful episodes as wanted."""
+        return self.wanted is not None and self.successes >= self.wanted
 
     def _count(self, summary: EpisodeSummary) -> None:
         self.successes += summary.success
@@ -35,72 +59,78 @@ class Keeper:
         self.human_seconds += summary.human_seconds
         self.next_episode = summary.episode + 1
 
-    def on_step(self, step: Step) -> None:
-        """Only whole episodes matter here."""
-
+    @override
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
-        if summary.success or (self._failures and steps[-1].ends_episode):
+        if summary.success or (self._keep_failures and steps[-1].ends_episode):
             self._writer.on_episode(steps, summary)
             self._count(summary)
 
-    def on_discard(self, episode: int) -> None:
-        """What was never written need not be forgotten."""
 
+def hold_still(action_size: int) -> Policy:
+    """Create a policy that never moves."""
+    action = np.zeros(action_size, np.float32)
 
-def hold_still(layout_size: int) -> Policy:
-    """A policy for where there is none."""
-    nothing = np.zeros(layout_size, np.float32)
-    return lambda observation: (nothing, 0)  # noqa: ARG005
+    def policy(observation: Observation) -> tuple[np.ndarray, int]:
+        del observation
+        return action, 0
+
+    return policy
 
 
 def record(
     env: InteractiveEnv,
     operator: Operator,
-    keeper: Keeper,
-    successes: int,
+    recorder: EpisodeRecorder,
     seed: int,
     *,
+    stop: Callable[[int], bool] | None = None,
     subscribers: Sequence[Subscriber] = (),
-    stop: Callable[[Keeper, int], bool] = lambda keeper, episodes: False,  # noqa: ARG005
-    judge: RewardFn | None = None,
 ) -> None:
-    """Lets an operator drive until the keeper has `successes` episodes or the operator wants to stop.
+    """Let an operator drive until the recorder is complete, or the operator is done.
 
-    `stop` is asked after every step, with the number of episodes so far. `judge` says what a success is, where it is
-    not the task; `env` must not end episodes by itself then.
+    Args:
+        env: the environment; it must not end episodes by itself if the recorder has a `reward_fn`.
+        operator: who drives.
+        recorder: keeps the episodes.
+        seed: decides how the episodes begin.
+        stop: asked before every step, with the number of the episode in progress.
+        subscribers: told of every step besides the recorder.
     """
-    spec, first = env.experience, keeper.next_episode
-    rollout = Rollout(env, spec, operator, [keeper, *subscribers], seed, "demonstration", first, judge=judge)
-    policy = hold_still(spec.action.size)
-    while keeper.successes < successes and not operator.done and not stop(keeper, rollout.episode):
+    seeds = EpisodeSeeds(seed, "demonstration", recorder.next_episode)
+    rollout = Rollout(env, operator, [recorder, *subscribers], seeds, reward_fn=recorder.reward_fn)
+    policy = hold_still(env.experience.action.size)
+    while not recorder.is_complete and not operator.done and not (stop and stop(rollout.episode)):
         rollout.step(policy)
 
 
 def record_demonstrations(
     env: InteractiveEnv,
-    folder: Path,
-    successes: int,
+    recorder: EpisodeRecorder,
     seed: int,
     config: SimulatedOperatorConfig,
-    *,
-    keep_failures: bool = False,
-    show: Callable[[Keeper], object] = lambda _: None,
-    judge: RewardFn | None = None,
-) -> Keeper:
-    """Lets the simulated operator demonstrate until `successes` episodes succeeded; goes on where a folder has some.
+    before_step: Callable[[], object] = lambda: None,
+) -> None:
+    """Let the simulated operator demonstrate until the recorder is complete.
 
-    Raises HilserlError when most attempts fail.
+    Args:
+        env: the environment.
+        recorder: keeps the episodes.
+        seed: decides the episodes and the operator's hand.
+        config: the simulated operator's settings.
+        before_step: called before every step.
+
+    Raises:
+        HilserlError: most attempts fail.
     """
-    keeper = Keeper(folder, env.experience, failures=keep_failures)
+    successes = recorder.wanted or 0
     operator = Demonstrator(require_supervision(env), env.experience.action, config, seed)
 
-    def watch(keeper: Keeper, episodes: int) -> bool:
-        show(keeper)
+    def stop(episodes: int) -> bool:
+        before_step()
         if episodes > _TRIES_PER_SUCCESS * successes:
             raise HilserlError(
-                f"Only {keeper.successes} of {episodes} demonstrations succeeded; {successes} were asked for."
+                f"Only {recorder.successes} of {episodes} demonstrations succeeded; {successes} were asked for."
             )
         return False
 
-    record(env, operator, keeper, successes, seed, stop=watch, judge=judge)
-    return keeper
+    record(env, operator, recorder, seed, stop=stop)

@@ -1,75 +1,103 @@
-"""The actor's loop: observe, propose, let the operator decide, act, tell everybody."""
+"""The acting loop of an environment, a policy and an operator."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import gymnasium
 import numpy as np
 
-from hilserl.data.episode_summary import EpisodeSummary, summarise
+from hilserl.data.episode_summary import summarise
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, RewardFn, Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent, Takeover, Verdict
 
 Policy = Callable[[Observation], tuple[np.ndarray, int]]
-"""The action a policy proposes, and the version of the weights that chose it."""
+"""Returns the action that a policy proposes, and the version of the weights that chose it."""
 
 
-class Subscriber(Protocol):
-    """Somebody who wants to know what happens in a rollout."""
+class RolloutEnv(Protocol):
+    """The part of an environment that a rollout uses."""
 
-    def on_step(self, step: Step) -> None: ...
+    @property
+    def experience(self) -> ExperienceSpec:
+        """Layout of observations and actions."""
+        ...
 
-    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None: ...
+    def reset(self, *, seed: int) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode, as in Gymnasium."""
+        ...
 
-    def on_discard(self, episode: int) -> None:
-        """A person wants the episode in progress forgotten; its steps so far were told of."""
+    def step(self, action: np.ndarray) -> tuple[Observation, Any, bool, bool, dict[str, Any]]:
+        """Do a control step, as in Gymnasium."""
+        ...
 
 
 def seed_for(seed: int, stream: str, number: int) -> int:
-    """A seed of its own for each use and each episode, so that any episode can be run again alone."""
+    """Return a seed for one use and one episode, so that any episode can be run again alone."""
     words = [seed, *stream.encode(), number]
     return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class EpisodeSeeds:
+    """Seeds of a sequence of episodes."""
+
+    seed: int
+    """Seed of the whole run or recording."""
+    stream: str
+    """Name of the use, which keeps the seeds of two uses apart."""
+    first_episode: int = 0
+    """Number of the first episode."""
+
+    def seed_of(self, episode: int) -> int:
+        """Return the seed that the environment is reset with."""
+        return seed_for(self.seed, self.stream, episode)
 
 
 class Rollout:
     """An environment, an operator and the episode in progress.
 
-    `observe` may add to each observation what the policy and the learner both need of it. `judge`, where there is one,
-    says of each observation whether it earns the reward and ends the episode; the operator may deny it. The environment
-    then must not end episodes by itself when the task is done (`ends_on_success=False`).
-    Episodes are numbered from `first_episode`; number and seed decide the episode's start and the operator's hand.
+    Args:
+        env: the environment. With a `reward_fn` it must not end an episode by itself on success
+            (`ends_on_success=False`).
+        operator: decides who acts, and may deny a success that `reward_fn` reports.
+        subscribers: told of every step and episode, in this order.
+        seeds: number of the first episode, and the seed of each.
+        encode: adds to each observation what both policy and learner need of it.
+        reward_fn: decides from an observation if the episode ends in success; None leaves that to the environment.
     """
 
     def __init__(
         self,
-        env: gymnasium.Env[Any, Any],
-        spec: ExperienceSpec,
+        env: RolloutEnv,
         operator: Operator,
         subscribers: Sequence[Subscriber],
-        seed: int,
-        stream: str,
-        first_episode: int = 0,
-        observe: Callable[[Observation], Observation] = lambda observation: observation,
-        judge: RewardFn | None = None,
+        seeds: EpisodeSeeds,
+        encode: Callable[[Observation], Observation] = lambda observation: observation,
+        reward_fn: RewardFn | None = None,
     ) -> None:
-        self._env, self._spec, self._operator = env, spec, operator
-        self._subscribers, self._seed, self._stream = subscribers, seed, stream
-        self.episode = first_episode
-        self._observe, self._judge = observe, judge
+        self._env, self._spec, self._operator = env, env.experience, operator
+        self._subscribers, self._seeds = subscribers, seeds
+        self.episode = seeds.first_episode
+        """Number of the episode in progress, or of the next one."""
+        self._encode, self._reward_fn = encode, reward_fn
         self._claim: tuple[Step, Step] | None = None
-        """A step with a success that the operator may deny, and the same denied; time stands still meanwhile."""
+        """A step with a success that the operator may deny, and the same step denied; time stands still meanwhile."""
         self._takeover = Takeover()
         self._steps: list[Step] = []
 
     @property
     def between_episodes(self) -> bool:
+        """True if no episode is in progress."""
         return not self._steps
 
     def step(self, policy: Policy) -> None:
-        """One control step, unless the operator lets time stand still; begins an episode where none is in progress."""
+        """Do one control step, unless the operator lets time stand still.
+
+        Begins an episode if none is in progress.
+        """
         if self._claim is not None:
             self._confirm()
             return
@@ -90,10 +118,10 @@ class Rollout:
         commands = last.observation["state"][self._spec.gripper_state]
         self._takeover, decision = self._takeover.advance(intent, proposed, commands, self._spec.action)
         observation, reward, terminated, truncated, info = self._env.step(decision.action)
-        observation = self._observe(observation)
+        observation = self._encode(observation)
         claimed = success = bool(info["success"])
-        if self._judge is not None:
-            claimed = success = terminated = self._judge(observation)
+        if self._reward_fn is not None:
+            claimed = success = terminated = self._reward_fn(observation)
             reward = float(success)
         if intent.success is not None:
             success, reward = intent.success, float(intent.success)
@@ -117,7 +145,7 @@ class Rollout:
             human_seconds=seconds if decision.intervened else 0.0,
             seed=last.seed,
         )
-        if self._judge is not None and claimed and intent.verdict is None:
+        if self._reward_fn is not None and claimed and intent.verdict is None:
             denied = replace(step, reward=0.0, terminated=False, success=False)
             self._claim = replace(step, truncated=False), denied
             self._confirm()
@@ -125,7 +153,7 @@ class Rollout:
             self._finish(step)
 
     def _confirm(self) -> None:
-        """Asks the operator whether a claimed success is one; what is denied goes on as if it had not been claimed."""
+        """Ask the operator about a claimed success; a denied step goes on as if nothing had been claimed."""
         assert self._claim
         if (answer := self._operator.confirms()) is not None:
             step, denied = self._claim
@@ -138,12 +166,12 @@ class Rollout:
             self.end_episode()
 
     def _begin(self) -> None:
-        seed = seed_for(self._seed, self._stream, self.episode)
+        seed = self._seeds.seed_of(self.episode)
         observation, _ = self._env.reset(seed=seed)
         self._takeover = Takeover()
         self._operator.begin_episode(self.episode)
         nothing = np.zeros(self._spec.action.size, np.float32)
-        self._tell(Step(self.episode, 0, self._observe(observation), nothing, seed=seed))
+        self._tell(Step(self.episode, 0, self._encode(observation), nothing, seed=seed))
 
     def _discard(self) -> None:
         self._steps = []
@@ -157,15 +185,18 @@ class Rollout:
         for subscriber in self._subscribers:
             subscriber.on_step(step)
 
-    def cut(self) -> None:
-        """The environment is lost: closes the episode in progress, or forgets it where nothing has been done in it."""
+    def abort_episode(self) -> None:
+        """Close the episode in progress after the environment was lost; forget one without a step."""
         if len(self._steps) == 1:
             self._discard()
         else:
             self.end_episode()
 
     def end_episode(self) -> None:
-        """Closes the episode in progress, finished or not; a cut one keeps its last step open, so values bootstrap."""
+        """Close the episode in progress, finished or not.
+
+        An unfinished episode keeps its last step open, so that values bootstrap from it.
+        """
         if self._claim is not None:
             step, _ = self._claim
             self._claim = None

@@ -1,4 +1,4 @@
-"""Where the time of a repeated piece of work goes."""
+"""Timers of a repeated piece of work."""
 
 import contextlib
 import statistics
@@ -12,21 +12,21 @@ R = TypeVar("R")
 _REMEMBERED = 500
 
 
-class Stopwatch:
-    """Named laps; of each it remembers the last few hundred."""
+class LapTimers:
+    """Durations of named laps; the last few hundred of each are kept."""
 
     def __init__(self) -> None:
         self._laps: dict[str, deque[float]] = {}
 
     @contextlib.contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Times a block."""
+        """Time a block of code."""
         started = time.perf_counter()
         yield
         self._laps.setdefault(name, deque(maxlen=_REMEMBERED)).append(time.perf_counter() - started)
 
     def timed(self, name: str, function: Callable[P, R]) -> Callable[P, R]:
-        """The function, its calls timed."""
+        """Return the function with every call timed."""
 
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             with self.lap(name):
@@ -34,14 +34,18 @@ class Stopwatch:
 
         return call
 
-    def typical_s(self, name: str) -> float:
-        """Median seconds of a lap; 0 where it has not been taken. A compilation among the laps makes no difference."""
+    def median_s(self, name: str) -> float:
+        """Return the median duration of a lap in seconds, 0 before the first.
+
+        The median does not change with a compilation among the laps.
+        """
         laps = self._laps.get(name)
         return statistics.median(list(laps)) if laps else 0.0
 
-    def __str__(self) -> str:
-        return ", ".join(f"{name} {1e3 * self.typical_s(name):.2f} ms" for name in list(self._laps)) or "nothing timed"
+    def medians_ms(self) -> dict[str, float]:
+        """Return the median milliseconds of each lap, in order of their first use."""
+        return {f"{name}_ms": 1e3 * self.median_s(name) for name in list(self._laps)}
 
-    def milliseconds(self) -> dict[str, float]:
-        """Median milliseconds of each lap, in the order in which they were first taken."""
-        return {f"{name}_ms": 1e3 * self.typical_s(name) for name in list(self._laps)}
+    def __str__(self) -> str:
+        """List the median of each lap."""
+        return ", ".join(f"{name} {1e3 * self.median_s(name):.2f} ms" for name in list(self._laps)) or "nothing timed"

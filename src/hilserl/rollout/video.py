@@ -1,4 +1,4 @@
-"""A film of the policy at work, and of what it sees."""
+"""Videos of a policy, beside the images that it sees."""
 
 import itertools
 from pathlib import Path
@@ -8,28 +8,38 @@ import numpy as np
 
 from hilserl.envs.env import InteractiveEnv
 from hilserl.files import atomically
-from hilserl.rollout.evaluation import Player, play_episode
+from hilserl.rollout.evaluation import DeterministicPolicy, play_episode
 
-FILMED_EPISODES = 6
-_FRAMES_PER_STEP = 2
-_LAST_PICTURE_S = 0.6
+VIDEO_EPISODES = 6
+"""Episodes in the video of a run, unless they take too long."""
+_IMAGES_PER_STEP = 2
+_LAST_IMAGE_S = 0.6
 _BORDER_PX = 6
-_MAX_FILM_S = 20.0
+_MAX_VIDEO_S = 20.0
 _GREEN, _RED = (42, 127, 79), (192, 57, 43)
 _CAMERA_BORDER_PX = 2
 _CAMERA_COLOURS = ((214, 158, 46), (49, 130, 206))
 
 
-def film(path: Path, env: InteractiveEnv, player: Player, seeds: range, height: int = 480, width: int = 640) -> None:
-    """Plays the deterministic policy and writes one MP4 in real time; a border at each episode's end tells its outcome,
-    where there is such a thing.
+def write_video(
+    path: Path, env: InteractiveEnv, policy: DeterministicPolicy, seeds: range, height: int = 480, width: int = 640
+) -> None:
+    """Run the deterministic policy and write one MP4 in real time.
 
-    The scene is `height` x `width`, both even. What a policy from pixels sees stands in a column to its right: the
-    first camera on top with an amber border, the second below with a blue one, and so on by turns.
+    The images of a policy from pixels stand in a column to the right of the scene: the first camera on top with an
+    amber border, the second below with a blue one, and so on by turns. Where the environment knows a success, a green
+    or red border at each episode's end tells the outcome. The video ends after the last seed, or with the episode in
+    which it becomes longer than 20 s, as it does for a policy that fails.
 
-    Ends after the last seed, or with the episode in which the film gets long, as it does where a policy fails.
+    Args:
+        path: the MP4 file.
+        env: the environment.
+        policy: the policy.
+        seeds: one seed an episode.
+        height: of the scene in pixels, even.
+        width: of the scene in pixels, even.
     """
-    fps = round(_FRAMES_PER_STEP / env.experience.control_dt_s)
+    fps = round(_IMAGES_PER_STEP / env.experience.control_dt_s)
 
     def write(part: Path) -> None:
         with av.open(str(part), "w", format="mp4") as container:
@@ -38,20 +48,20 @@ def film(path: Path, env: InteractiveEnv, player: Player, seeds: range, height: 
 
             shown = 0
 
-            def show(picture: np.ndarray) -> None:
+            def show(image: np.ndarray) -> None:
                 nonlocal shown
                 shown += 1
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
 
             for seed in seeds:
-                with env.scene.watched(lambda: show(_picture(env, height, width)), _FRAMES_PER_STEP):
-                    success, *_ = play_episode(env, player, seed)
-                last = _picture(env, height, width)
+                with env.scene.watched(lambda: show(_image(env, height, width)), _IMAGES_PER_STEP):
+                    success, *_ = play_episode(env, policy, seed)
+                last = _image(env, height, width)
                 if env.tells_success:
-                    last = _framed(last, _GREEN if success else _RED)
-                for _ in range(round(_LAST_PICTURE_S * fps)):
+                    last = _bordered(last, _GREEN if success else _RED)
+                for _ in range(round(_LAST_IMAGE_S * fps)):
                     show(last)
-                if shown > _MAX_FILM_S * fps:
+                if shown > _MAX_VIDEO_S * fps:
                     break
             container.mux(stream.encode())
 
@@ -59,16 +69,16 @@ def film(path: Path, env: InteractiveEnv, player: Player, seeds: range, height: 
 
 
 def _column_px(env: InteractiveEnv, height: int) -> int:
-    """The width of the policy's pictures: as many as there are fill the height, at most half of it each; even."""
+    """Return the even width of the column of camera images, each at most half the height."""
     cameras = len(env.experience.images)
     return height // max(2, cameras) // 2 * 2 if cameras else 0
 
 
-def _picture(env: InteractiveEnv, height: int, width: int) -> np.ndarray:
-    """The scene, and beside it what the policy's cameras see at this very moment.
+def _image(env: InteractiveEnv, height: int, width: int) -> np.ndarray:
+    """Draw the scene, and beside it what the policy's cameras see at this moment.
 
-    Between two control steps the policy sees nothing; there the cameras are drawn all the same, as a picture that
-    stands still beside a scene that moves looks like a fault.
+    Between two control steps the policy sees nothing. The cameras are drawn there all the same, because an image that
+    stands still beside a moving scene looks like a fault.
     """
     side = _column_px(env, height)
     column = np.zeros((height, side, 3), np.uint8)
@@ -81,13 +91,13 @@ def _picture(env: InteractiveEnv, height: int, width: int) -> np.ndarray:
 
 
 def _enlarged(image: np.ndarray, side: int) -> np.ndarray:
-    """uint8 [side, side, 3]; every pixel keeps its colour."""
+    """Enlarge to uint8 [side, side, 3]; every pixel keeps its colour."""
     nearest = np.arange(side) * len(image) // side
     return image[nearest][:, nearest]
 
 
-def _framed(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    framed = np.full_like(picture, colour)
+def _bordered(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    bordered = np.full_like(image, colour)
     inside = slice(_BORDER_PX, -_BORDER_PX)
-    framed[inside, inside] = picture[inside, inside]
-    return framed
+    bordered[inside, inside] = image[inside, inside]
+    return bordered

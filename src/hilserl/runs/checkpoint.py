@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ class RunState:
     evaluation: dict[str, Any] | None = None
     """The evaluation of these weights, as `Evaluation.as_dict`."""
 
-    def judged(self, evaluation: dict[str, Any]) -> "RunState":
-        """The same with the evaluation's outcome."""
-        return replace(self, evaluation=evaluation)
+    def describe(self, clock: str) -> str:
+        """Return the run's position on its clock, for display."""
+        if clock == "update_steps":
+            return f"{self.update_steps:6d} update steps"
+        return f"{self.env_steps:6d} steps, {self.human_steps:4d} of them human"
 
 
 def save_checkpoint(folder: Path, agent: Agent, state: RunState, step: int) -> Path:

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 from hilserl.data.episode_summary import wilson_interval
 from hilserl.files import atomically
-from hilserl.runs.metrics import RECENT_EPISODES, read_metrics
+from hilserl.runs.counters import RECENT_EPISODES
+from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir
 
 _GREEN, _RED, _BLUE = "#2a7f4f", "#c0392b", "#2c5f9e"

@@ -1,4 +1,4 @@
-"""A run's folder: what lies where, and the rule that nothing in it is ever overwritten by another run."""
+"""The directory of a run, which no other run ever overwrites."""
 
 import contextlib
 import json
@@ -9,23 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from typing_extensions import override
 
+from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.episodes import episode_files, read_episode, write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.errors import HilserlError
 
 LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from using a folder. Raises HilserlError where one does; a killed one no longer does."""
-    lock = FileLock(folder / LOCK, blocking=False)
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other processes from using a directory; a killed process no longer holds it.
+
+    Raises:
+        HilserlError: another process uses the directory.
+    """
+    lock = FileLock(directory / LOCK, blocking=False)
     try:
         lock.acquire()
     except Timeout as error:
-        raise HilserlError(f"Another process is using {folder}; stop it first, or name another folder.") from error
+        raise HilserlError(
+            f"Another process is using {directory}; stop it first, or name another directory."
+        ) from error
     try:
         yield
     finally:
@@ -40,43 +49,55 @@ class RunDir:
 
     @property
     def config(self) -> Path:
+        """Settings, `config.json`."""
         return self.path / "config.json"
 
     @property
     def metrics(self) -> Path:
+        """Records, one JSON object a line."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> Path:
+        """Directory with one checkpoint a subdirectory."""
         return self.path / "checkpoints"
 
     @property
     def episodes(self) -> Path:
+        """Directory of the episodes of the run."""
         return self.path / "episodes"
 
     @property
     def demonstrations(self) -> Path:
+        """Directory of demonstrations that the run recorded for itself."""
         return self.path / "demonstrations"
 
     @property
     def result(self) -> Path:
+        """Figures of the finished run, `result.json`."""
         return self.path / "result.json"
 
     @property
     def curve(self) -> Path:
+        """Learning curve, a PNG image."""
         return self.path / "curve.png"
 
     @property
     def mistakes(self) -> Path:
-        """Episodes in which the reward saw a success that was none, labelled as they were."""
+        """Directory of episodes with a false success, labelled with the truth."""
         return self.path / "mistakes"
 
     @property
     def video(self) -> Path:
+        """Video of the final policy."""
         return self.path / "policy.mp4"
 
     def check_new(self) -> None:
-        """Raises HilserlError where a run is already."""
+        """Check that no run is here.
+
+        Raises:
+            HilserlError: the directory has something in it, or is a file.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise HilserlError(f"{self.path} is a file; a run is kept in a directory.")
         if self.path.exists() and any(self.path.iterdir()):
@@ -86,60 +107,78 @@ class RunDir:
             )
 
     def create(self) -> None:
-        """Makes the folder. Raises HilserlError where a run is already."""
+        """Make the directory.
+
+        Raises:
+            HilserlError: the directory has something in it, or is a file.
+        """
         self.check_new()
         self.path.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps every other process from using the run; ends with the process at the latest."""
+        """Keep every other process from using the run, at most until this process ends."""
         with locked(self.path):
             yield
 
     def remove_untouched(self) -> None:
-        """Removes a run that has nothing but its settings, so that it may be started again with better ones."""
+        """Remove a run that has only settings, so that it can be started again with other settings."""
         if {path.name for path in self.path.iterdir()} <= {self.config.name, LOCK}:
             shutil.rmtree(self.path)
 
     def require(self) -> None:
-        """Raises HilserlError unless a run is here."""
+        """Check that a run is here.
+
+        Raises:
+            HilserlError: there is no run.
+        """
         if not self.config.is_file():
             raise HilserlError(f"There is no run in {self.path}: it has no config.json.")
 
     def read_result(self) -> dict[str, Any]:
-        """What the finished run came to. Raises HilserlError where it has not finished."""
+        """Read the figures of the finished run.
+
+        Raises:
+            HilserlError: the run has not finished, or the file is damaged.
+        """
         try:
             return json.loads(self.result.read_text())
         except (OSError, ValueError) as error:
             raise HilserlError(f"The run in {self.path} has no result that can be read: {error}") from error
 
 
-class EpisodeWriter:
-    """Keeps every finished episode as a file of its own: a rollout's subscriber."""
+class EpisodeWriter(Subscriber):
+    """Writer of every closed episode as one file.
 
-    def __init__(self, folder: Path, spec: ExperienceSpec) -> None:
-        self._folder, self._spec = folder, spec
+    Args:
+        directory: the episodes' directory.
+        spec: layout of the experience.
+    """
 
-    def on_step(self, step: Step) -> None:
-        """Nothing is written in mid-episode."""
+    def __init__(self, directory: Path, spec: ExperienceSpec) -> None:
+        self._directory, self._spec = directory, spec
 
-    def on_discard(self, episode: int) -> None:
-        """What was never written need not be forgotten."""
-
-    def on_episode(self, steps: Sequence[Step], summary: object) -> None:
-        del summary
-        write_episode(self._folder / f"{steps[0].episode:06d}.parquet", steps, self._spec)
+    @override
+    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
+        write_episode(self._directory / f"{steps[0].episode:06d}.parquet", steps, self._spec)
 
 
 def read_episodes(
-    folder: Path, spec: ExperienceSpec | None = None, *, more_cameras: bool = False
+    directory: Path, spec: ExperienceSpec | None = None, *, more_cameras: bool = False
 ) -> Iterator[list[Step]]:
-    """All episodes of a folder, in order, one at a time: their images may take more memory than there is.
+    """Read all episodes of a directory in order, one at a time.
 
-    Without `spec` they may be of any task. With `more_cameras` they may have been recorded with cameras that the spec
-    does not have, which are left out. Raises HilserlError for one that is damaged or of another spec.
+    All images together may need more memory than there is.
+
+    Args:
+        directory: the episodes' directory.
+        spec: layout that every episode must have; None accepts any.
+        more_cameras: accept episodes with more cameras than the spec has, and leave those out.
+
+    Raises:
+        HilserlError: an episode is damaged or of another spec.
     """
-    for path in episode_files(folder):
+    for path in episode_files(directory):
         steps, found = read_episode(path)
         if spec is None:
             yield steps
@@ -151,8 +190,8 @@ def read_episodes(
                 f"{[name for name, _ in found.images]}; this run is task {spec.task!r} with state "
                 f"{list(spec.state.names)} and cameras {cameras}."
             )
-        yield steps if found == spec else [_seen_by(cameras, step) for step in steps]
+        yield steps if found == spec else [_with_cameras(cameras, step) for step in steps]
 
 
-def _seen_by(cameras: Sequence[str], step: Step) -> Step:
+def _with_cameras(cameras: Sequence[str], step: Step) -> Step:
     return replace(step, observation={name: step.observation[name] for name in ("state", *cameras)})

@@ -1,15 +1,18 @@
-"""The acting half of a run: an environment, whoever watches over it, and the policy that explores."""
+"""The acting half of a run: environment, operator and exploring policy."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-import gymnasium
 import jax
 import numpy as np
 
 from hilserl.agents.agent import act
-from hilserl.data.step import Observation
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Observation, RewardFn
+from hilserl.data.subscriber import Subscriber
 from hilserl.envs.env import InteractiveEnv, require_supervision
 from hilserl.envs.make import make_env
 from hilserl.errors import EnvUnavailableError
@@ -18,140 +21,176 @@ from hilserl.operators.human import Role
 from hilserl.operators.operator import NoOperator, Operator
 from hilserl.operators.simulated import SimulatedOperator
 from hilserl.rewards.reward_fn import make_reward_fn
-from hilserl.rollout.rollout import Rollout, Subscriber
-from hilserl.rollout.timers import Stopwatch
+from hilserl.rollout.rollout import EpisodeSeeds, Rollout
+from hilserl.rollout.timers import LapTimers
 from hilserl.training.config import TrainConfig
 from hilserl.training.local_learner import LearnerEndpoint
 
 _ACTING_KEYS = 2
-_ASK_AGAIN_S, _MOMENT_S = 1.0, 0.05
+_RETRY_S, _TICK_S = 1.0, 0.05
+
+
+@dataclass(frozen=True)
+class ActorSetup:
+    """An actor's surroundings, open and ready."""
+
+    config: TrainConfig
+    env: InteractiveEnv
+    reward_fn: RewardFn | None
+    """Decides on success; None leaves that to the environment."""
+    operator: Operator
+    session: ConsoleSession | None
+    """The human operator's console, or None without a human."""
+    timers: LapTimers = field(default_factory=LapTimers)
+    """Durations of the parts of a step."""
+
+    def recall(self, outcomes: Iterable[tuple[bool, bool]]) -> None:
+        """Tell the operator the outcomes of earlier episodes: success, and if the operator acted."""
+        for success, intervened in outcomes:
+            self.operator.end_episode(success, intervened)
+
+    def say(self, text: str) -> None:
+        """Show a sentence at the console, if there is one."""
+        if self.session:
+            self.session.say(text)
+
+    def breathe(self) -> None:
+        """Keep the console alive, if there is one, between two control steps."""
+        if self.session:
+            self.session.keep_alive()
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.env.close()
+
+
+def open_actor(
+    config: TrainConfig,
+    report: Callable[[], PanelReport],
+    value: Callable[[Observation, np.ndarray], float] | None = None,
+    timers: LapTimers | None = None,
+) -> ActorSetup:
+    """Open environment, reward function and operator of an actor.
+
+    Args:
+        config: settings of the run.
+        report: facts of the run for a human operator's console.
+        value: the critics' value of an action, if they are in reach.
+        timers: where the durations of the actor's work are kept.
+
+    Raises:
+        HilserlError: the environment, the classifier or the operator's device is missing.
+    """
+    env = make_env(config.acting_env)
+    reward_fn = make_reward_fn(config.reward, config.classifier, env.experience)
+    timers = timers or LapTimers()
+    if config.operator == "none":
+        return ActorSetup(config, env, reward_fn, NoOperator(), None, timers)
+    if config.operator == "scripted":
+        operator = SimulatedOperator(
+            require_supervision(env),
+            env.experience.action,
+            config.simulated_operator,
+            config.seed,
+            gives_reward=config.reward == "human",
+        )
+        return ActorSetup(config, env, reward_fn, operator, None, timers)
+    session = ConsoleSession(env, Role(), console=config.console, device=config.operator, report=report, value=value)
+    return ActorSetup(config, env, reward_fn, session.operator, session, timers)
+
+
+@dataclass(frozen=True)
+class ExplorationKeys:
+    """Random keys of the exploring policy, one for each step."""
+
+    seed: int
+    step_number: Callable[[], int]
+    """Returns the number of the step that decides its key."""
+    actor_number: int = 0
+    """Number of this actor, which keeps its keys apart from the other actors'."""
+
+    @cached_property
+    def _base(self) -> jax.Array:
+        key = jax.random.fold_in(jax.random.key(self.seed), _ACTING_KEYS)
+        return jax.random.fold_in(key, self.actor_number) if self.actor_number else key
+
+    def next(self) -> jax.Array:
+        """Return the key of the next step."""
+        return jax.random.fold_in(self._base, self.step_number())
 
 
 class ActorLoop:
-    """Steps an environment with the newest weights of a link.
+    """A rollout of the newest weights of a learner.
 
     Args:
-        config: the run's settings.
-        report: what the person at the console, if one is to operate, is told of the run.
-        value: what the critics expect of an action in an observation, where they are in reach.
+        setup: environment and operator.
+        learner: takes steps and gives weights.
+        subscribers: told of every step and episode, before the console.
+        encode: adds the features of camera images to an observation.
+        keys: decide the exploration.
+        first_episode: number of the first episode.
     """
 
     def __init__(
         self,
-        config: TrainConfig,
-        report: Callable[[], PanelReport],
-        value: Callable[[Observation, np.ndarray], float] | None = None,
-    ) -> None:
-        self._config, self._trouble = config, ""
-        self.env = make_env(config.acting_env)
-        self._judge = make_reward_fn(config.reward, config.classifier, self.env.experience)
-        self.station = self._open_station(report, value)
-        self.operator = self.station.operator if self.station else _unattended(config, self.env)
-
-    def _open_station(
-        self, report: Callable[[], PanelReport], value: Callable[[Observation, np.ndarray], float] | None
-    ) -> ConsoleSession | None:
-        """A place for a person, where one is to operate."""
-        config = self._config
-        if config.operator in ("scripted", "none"):
-            return None
-        return ConsoleSession(
-            self.env, Role(), console=config.console, device=config.operator, report=report, value=value
-        )
-
-    def remember(self, outcomes: Iterable[tuple[bool, bool]]) -> None:
-        """Tells the operator how earlier episodes went: success, and whether the operator acted."""
-        for success, intervened in outcomes:
-            self.operator.end_episode(success, intervened)
-
-    def begin(
-        self,
-        link: LearnerEndpoint,
+        setup: ActorSetup,
+        learner: LearnerEndpoint,
         subscribers: Sequence[Subscriber],
-        observe: Callable[[Observation], Observation],
-        step_number: Callable[[], int],
-        *,
-        number: int = 0,
+        encode: Callable[[Observation], Observation],
+        keys: ExplorationKeys,
         first_episode: int = 0,
-        stopwatch: Stopwatch | None = None,
     ) -> None:
-        """Everything is there; the next `step` is the first.
-
-        `step_number` decides the exploration of the next step, `number` tells this actor's from the other actors'.
-        `stopwatch` times the parts of a step.
-        """
-        stopwatch = stopwatch or Stopwatch()
-        self._link, self._step_number = link, step_number
-        self._key = jax.random.fold_in(jax.random.key(self._config.seed), _ACTING_KEYS)
-        if number:
-            self._key = jax.random.fold_in(self._key, number)
-        everybody = [*subscribers, self.station] if self.station else subscribers
-        self._choose = stopwatch.timed("policy", act)
+        timers = setup.timers
+        self._setup, self._learner, self._keys, self._trouble = setup, learner, keys, ""
+        self._act = timers.timed("policy", act)
         self.rollout = Rollout(
-            _Timed(self.env, stopwatch),
-            self.env.experience,
-            self.operator,
-            everybody,
-            self._config.seed,
-            "train",
-            first_episode,
-            stopwatch.timed("observe", observe),
-            stopwatch.timed("judge", self._judge) if self._judge else None,
+            _TimedEnv(setup.env, timers),
+            setup.operator,
+            [*subscribers, setup.session] if setup.session else subscribers,
+            EpisodeSeeds(setup.config.seed, "train", first_episode),
+            timers.timed("encode", encode),
+            timers.timed("reward", setup.reward_fn) if setup.reward_fn else None,
         )
 
     def step(self) -> str:
-        """One control step. Where the robot cannot be had it ends the episode, waits, and returns why, once."""
+        """Do one control step.
+
+        If the arm is not available, this ends the episode and waits a moment.
+
+        Returns:
+            What is wrong with the arm, once for each new trouble; otherwise "".
+        """
         try:
             self.rollout.step(self._policy)
         except EnvUnavailableError as error:
-            self.rollout.cut()
+            self.rollout.abort_episode()
             self._wait(str(error))
             before, self._trouble = self._trouble, str(error)
             return self._trouble if self._trouble != before else ""
         self._trouble = ""
         return ""
 
-    def _wait(self, why: str) -> None:
-        until_s = time.monotonic() + _ASK_AGAIN_S
-        while time.monotonic() < until_s:
-            if self.station:
-                self.station.say(why)
-                self.station.keep_alive()
-            time.sleep(_MOMENT_S)
+    def _wait(self, reason: str) -> None:
+        deadline_s = time.monotonic() + _RETRY_S
+        while time.monotonic() < deadline_s:
+            self._setup.say(reason)
+            self._setup.breathe()
+            time.sleep(_TICK_S)
 
     def _policy(self, observation: Observation) -> tuple[np.ndarray, int]:
-        actor, version = self._link.weights()
-        key = jax.random.fold_in(self._key, self._step_number())
-        return self._choose(actor, observation, key, explore=True), version
-
-    def say(self, text: str) -> None:
-        """A sentence for the person at the console, if there is one."""
-        if self.station:
-            self.station.say(text)
-
-    def close(self) -> None:
-        self.env.close()
+        actor, version = self._learner.weights()
+        return self._act(actor, observation, self._keys.next(), explore=True), version
 
 
-class _Timed(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment whose steps, simulation and cameras, are timed."""
+class _TimedEnv:
+    """An environment whose steps, simulation and cameras together, are timed."""
 
-    def __init__(self, env: InteractiveEnv, stopwatch: Stopwatch) -> None:
-        super().__init__(env)
-        self._step = stopwatch.timed("environment", env.step)
+    def __init__(self, env: InteractiveEnv, timers: LapTimers) -> None:
+        self._env, self.step = env, timers.timed("environment", env.step)
 
-    def step(self, action: Any) -> Any:
-        return self._step(action)
+    @property
+    def experience(self) -> ExperienceSpec:
+        return self._env.experience
 
-
-def _unattended(config: TrainConfig, env: InteractiveEnv) -> Operator:
-    if config.operator == "none":
-        return NoOperator()
-    gives_reward = config.reward == "human"
-    return SimulatedOperator(
-        require_supervision(env),
-        env.experience.action,
-        config.simulated_operator,
-        config.seed,
-        gives_reward=gives_reward,
-    )
+    def reset(self, *, seed: int) -> tuple[Observation, dict[str, Any]]:
+        return self._env.reset(seed=seed)

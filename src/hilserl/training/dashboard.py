@@ -1,17 +1,19 @@
-"""What a person at the console is told of a training run."""
+"""Facts and curves of a run for the human operator's console."""
 
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.envs.make import is_gymnasium_id
 from hilserl.operators.console.messages import Curve
 from hilserl.operators.console.session import PanelReport
-from hilserl.runs.metrics import RECENT_EPISODES, RunCounters
+from hilserl.runs.counters import RECENT_EPISODES, RunCounters
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts
 
@@ -20,52 +22,61 @@ _LOSSES = ("critic_loss", "motion_loss", "gripper_loss")
 _RATE_OVER_S = 5.0
 
 
-class Dashboard:
-    """A run's curves and counters: a rollout's subscriber that comes after those that count."""
+class Dashboard(Subscriber):
+    """Curves and counters of a run.
+
+    Args:
+        config: settings of the run.
+        counters: counters of the run, which the rollout tells before the dashboard.
+        learner: returns the state of the learner.
+        connection: returns how the learner is connected.
+    """
 
     def __init__(
-        self, tally: RunCounters, learner: Callable[[], LearnerFacts], where: Callable[[], str], config: TrainConfig
+        self,
+        config: TrainConfig,
+        counters: RunCounters,
+        learner: Callable[[], LearnerFacts],
+        connection: Callable[[], str],
     ) -> None:
-        self._tally, self._learner, self._where, self._judged = tally, learner, where, config.judged
+        self._counters, self._learner, self._connection, self._judged = counters, learner, connection, config.judged
         self._by_return = is_gymnasium_id(config.task)
         self._episodes: deque[tuple[int, float, float, float]] = deque(maxlen=_KEPT_EPISODES)
         self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
         self._moments: deque[float] = deque()
 
+    @override
     def on_step(self, step: Step) -> None:
-        del step
         now = time.monotonic()
         self._moments.append(now)
         while now - self._moments[0] > _RATE_OVER_S:
             self._moments.popleft()
 
+    @override
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
-        del steps, summary
-        tally = self._tally
+        counters = self._counters
         self._episodes.append(
-            (tally.env_steps, tally.autonomous_success_rate, tally.intervention_rate, tally.agreement)
+            (counters.env_steps, counters.autonomous_success_rate, counters.intervention_rate, counters.agreement)
         )
         if losses := self._learner().losses:
-            self._losses.append((tally.env_steps, dict(losses)))
-
-    def on_discard(self, episode: int) -> None:
-        """Leaves no trace in the curves."""
+            self._losses.append((counters.env_steps, dict(losses)))
 
     def report(self) -> PanelReport:
-        tally, learner = self._tally, self._learner()
+        """Return the facts and curves as they are now."""
+        counters, learner = self._counters, self._learner()
         facts = (
-            ("environment steps", f"{tally.env_steps}, {len(self._moments) / _RATE_OVER_S:.1f} a second"),
-            ("of them human", f"{tally.human_steps}, {tally.human_seconds:.0f} s"),
-            ("episodes, interventions", f"{tally.episodes}, {tally.interventions}"),
-            (f"alone, last {RECENT_EPISODES}", f"{100 * tally.autonomous_success_rate:.0f} % succeed"),
+            ("environment steps", f"{counters.env_steps}, {len(self._moments) / _RATE_OVER_S:.1f} a second"),
+            ("of them human", f"{counters.human_steps}, {counters.human_seconds:.0f} s"),
+            ("episodes, interventions", f"{counters.episodes}, {counters.interventions}"),
+            (f"alone, last {RECENT_EPISODES}", f"{100 * counters.autonomous_success_rate:.0f} % succeed"),
             ("update steps", f"{learner.update_steps}, {learner.update_steps_per_s:.0f} a second"),
             ("replay, prior data", f"{learner.online}, {learner.prior} steps"),
-            ("learner", self._where()),
+            ("learner", self._connection()),
         )
         if self._by_return:
-            facts = (*facts, (f"mean return, last {RECENT_EPISODES}", f"{tally.mean_return:.4g}"))
+            facts = (*facts, (f"mean return, last {RECENT_EPISODES}", f"{counters.mean_return:.4g}"))
         if self._judged:
-            wrong = f"{tally.fooled} of {tally.called_successes} were none, {tally.denied_steps} denied"
+            wrong = f"{counters.fooled} of {counters.called_successes} were false, {counters.denied_steps} denied"
             facts = (*facts, ("successes by the reward", wrong))
         return PanelReport(facts, self._plots())
 

@@ -1,88 +1,98 @@
-"""The seam between actor and learner where both are in one process."""
+"""The learner that an actor reaches inside its own process."""
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
+from typing_extensions import override
+
 from hilserl.agents.agent import Actor
-from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.training.learner import Learner
 
 _IDLE_S = 0.002
 
 
 class LearnerEndpoint(Protocol):
-    """What an actor sees of its learner: steps out, weights in."""
+    """An actor's side of its learner: steps out, weights in."""
 
     def send(self, step: Step) -> None:
-        """Hands over one step. Raises what stopped the learner, if something did."""
+        """Hand over one step; raise the error that stopped the learner, if there is one."""
         ...
 
     def forget(self, episode: int) -> None:
-        """Takes back an episode whose steps were sent."""
+        """Take back an episode whose steps were sent."""
         ...
 
     def weights(self) -> tuple[Actor, int]:
-        """The newest published weights and the number of rounds they have seen."""
+        """Return the newest published weights and the update steps that they have done."""
         ...
 
     def stop(self) -> None:
-        """Ends the learner's work after everything sent has been received."""
+        """End the learner's work after everything sent was received."""
 
     def close(self) -> None:
-        """The same, and raises what stopped the learner, if something did."""
+        """Finish the learner's work and stop; raise the error that stopped the learner, if there is one."""
 
 
-class StepSender:
-    """Passes a rollout's steps on to a link: a subscriber."""
+class StepSender(Subscriber):
+    """A subscriber that sends steps to a learner."""
 
-    def __init__(self, link: LearnerEndpoint) -> None:
-        self._link = link
+    def __init__(self, learner: LearnerEndpoint) -> None:
+        self._learner = learner
 
+    @override
     def on_step(self, step: Step) -> None:
-        self._link.send(step)
+        self._learner.send(step)
 
-    def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
-        """Steps were sent one by one."""
-
+    @override
     def on_discard(self, episode: int) -> None:
-        self._link.forget(episode)
+        self._learner.forget(episode)
 
 
-class LockstepLearner:
-    """The learner in the actor's own thread: after each step it does the rounds that the step calls for."""
+class LockstepLearner(LearnerEndpoint):
+    """A learner in the actor's thread: each step is followed by the update steps that it calls for."""
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
 
+    @override
     def send(self, step: Step) -> None:
         self._learner.receive(step)
         for _ in range(self._learner.owed):
             self._learner.learn()
 
+    @override
     def forget(self, episode: int) -> None:
         self._learner.forget(episode)
 
+    @override
     def weights(self) -> tuple[Actor, int]:
-        agent, rounds = self._learner.snapshot
-        return agent.actor, rounds
+        agent, update_steps = self._learner.snapshot
+        return agent.actor, update_steps
 
+    @override
     def stop(self) -> None:
-        """Nothing runs on."""
+        """Do nothing: no work goes on between two calls."""
 
+    @override
     def close(self) -> None:
         self.stop()
 
 
-class ThreadedLearner:
-    """The learner in a thread of its own at lockstep's ratio of rounds to steps: beside the actor, never far behind.
+class ThreadedLearner(LearnerEndpoint):
+    """A learner in its own thread, at lockstep's ratio of update steps to environment steps.
 
-    While the policy acts, the actor waits for the rounds that its last step but one called for. While a person drives
-    it waits for nothing, so that the arm answers in time; what is owed then is caught up as soon as there is time.
-    `idle` is called again and again while it waits; it ends the wait by returning False.
+    While the policy acts, the actor waits for the update steps that its last step but one called for. While a human
+    drives it waits for nothing, so that the arm answers in time; the learner catches up as soon as there is time.
+
+    Args:
+        learner: the learner.
+        idle: called repeatedly while the actor waits; returns False to end the wait.
+        capacity: steps that may wait for the learner.
     """
 
     def __init__(self, learner: Learner, idle: Callable[[], bool] = lambda: True, capacity: int = 10_000) -> None:
@@ -113,11 +123,13 @@ class ThreadedLearner:
             else:
                 self._learner.forget(item)
 
+    @override
     def send(self, step: Step) -> None:
         if not step.intervened:
             self._catch_up()
         self._put(step)
 
+    @override
     def forget(self, episode: int) -> None:
         self._put(episode)
 
@@ -130,14 +142,17 @@ class ThreadedLearner:
                 continue
             return
 
+    @override
     def weights(self) -> tuple[Actor, int]:
-        agent, rounds = self._learner.snapshot
-        return agent.actor, rounds
+        agent, update_steps = self._learner.snapshot
+        return agent.actor, update_steps
 
+    @override
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
 
+    @override
     def close(self) -> None:
         self._catch_up()
         self.stop()

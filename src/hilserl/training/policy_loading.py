@@ -1,12 +1,15 @@
-"""Opening a finished (or unfinished) run to use its policy."""
+"""Loading of the policy of a run, finished or not."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from hilserl.data.step import Observation
 from hilserl.envs.config import BackendConfig
 from hilserl.envs.env import InteractiveEnv
 from hilserl.envs.make import make_env
-from hilserl.rollout.evaluation import Player
+from hilserl.rollout.evaluation import DeterministicPolicy
 from hilserl.runs.checkpoint import choose, load_checkpoint
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
@@ -16,16 +19,24 @@ from hilserl.training.config_file import load_config
 
 @dataclass(frozen=True)
 class LoadedPolicy:
-    """A run's policy and an environment of its task."""
+    """A run's policy with an environment of its task."""
 
     config: TrainConfig
+    """Settings of the run."""
     checkpoint: Path
-    player: Player
+    """Directory of the checkpoint."""
+    policy: DeterministicPolicy
+    """The policy."""
     env: InteractiveEnv
+    """An environment in which it can act."""
+
+    def act(self, observation: Observation) -> np.ndarray:
+        """Return the deterministic action, float32 [n]."""
+        return self.policy.act(observation)
 
 
 def load_policy(
-    run: RunDir,
+    run_dir: RunDir,
     checkpoint: str = "best",
     backend: BackendConfig | None = None,
     *,
@@ -35,7 +46,7 @@ def load_policy(
     """Load the policy of a run and make an environment of its task.
 
     Args:
-        run: The run's directory.
+        run_dir: The run's directory.
         checkpoint: `best`, `last` or a step.
         backend: What the environment acts in, wherever the run acted; by default the simulation.
         randomise: Instead of the run's own setting; a robot's scene is not randomised by default.
@@ -44,9 +55,9 @@ def load_policy(
     Raises:
         HilserlError: The run or the checkpoint does not exist; the message names what does.
     """
-    run.require()
-    config, backend = load_config(run.config), backend or BackendConfig()
-    path = choose(run.checkpoints, checkpoint)
+    run_dir.require()
+    config, backend = load_config(run_dir.config), backend or BackendConfig()
+    path = choose(run_dir.checkpoints, checkpoint)
     if randomise is None:
         randomise = config.env.randomise and backend.backend == "sim"
     env = make_env(
@@ -59,4 +70,4 @@ def load_policy(
         )
     )
     agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
-    return LoadedPolicy(config, path, Player.of(agent), env)
+    return LoadedPolicy(config, path, DeterministicPolicy.of(agent), env)

@@ -15,7 +15,7 @@ from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.operators.console import viewers
 from hilserl.operators.devices.key_map import keys_for
-from hilserl.runs.metrics import RunCounters
+from hilserl.runs.counters import RunCounters
 from tests.support.console_page import Loop, wait_until
 from tests.support.layouts import ACTION, LAYOUTS
 from tests.support.steps import make_episode

@@ -10,6 +10,7 @@ import numpy as np
 
 from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.step import Observation, Step
+from hilserl.data.subscriber import Subscriber
 from hilserl.envs.env import InteractiveEnv
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig, DeviceName, open_devices
@@ -36,7 +37,7 @@ class PanelReport:
     """Pairs of title and lines, in order."""
 
 
-class ConsoleSession:
+class ConsoleSession(Subscriber):
     """Console, devices and human operator of a rollout.
 
     It is a subscriber of the rollout, and its `operator` is the rollout's operator.

@@ -1,0 +1,76 @@
+"""Learning before the first environment step: demonstrations, and behaviour cloning of them."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Step
+from hilserl.envs.make import make_env
+from hilserl.errors import HilserlError
+from hilserl.rewards.reward_fn import make_reward_fn
+from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
+from hilserl.runs.progress import RunProgress
+from hilserl.runs.run_dir import RunDir, read_episodes
+from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.config import TrainConfig
+from hilserl.training.learner import Learner
+from hilserl.training.run import Run
+
+_EVALUATIONS = 4
+"""Evaluations of a run that only clones."""
+_UPDATE_STEPS_PER_RECORD = 25
+
+
+def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSpec) -> list[Step]:
+    """Return the steps of the run's demonstrations, one after the other.
+
+    Without recorded ones the simulated operator demonstrates first, and the run's own reward decides on success.
+
+    Raises:
+        HilserlError: the given directories have no episode, or one of another task.
+    """
+    if config.demos:
+        recorded = [episode for given in config.demos for episode in read_episodes(given, spec, more_cameras=True)]
+        if not recorded:
+            raise HilserlError(f"There is no recorded episode in {', '.join(map(str, config.demos))}.")
+    elif not config.demonstrations or not ALGORITHMS[config.algorithm].takes_demonstrations:
+        return []
+    else:
+        if not run_dir.demonstrations.exists():
+            _record(config, run_dir, spec)
+        recorded = read_episodes(run_dir.demonstrations, spec)
+    return [step for episode in recorded for step in episode]
+
+
+def _record(config: TrainConfig, run_dir: RunDir, spec: ExperienceSpec) -> None:
+    part = run_dir.demonstrations.with_name(".demonstrations.part")
+    reward_fn = make_reward_fn(config.reward, config.classifier, spec) if config.reward == "classifier" else None
+    with contextlib.closing(make_env(replace(config.recorded_env, ends_on_success=reward_fn is None))) as env:
+        recorder = EpisodeRecorder(part, env.experience, config.demonstrations, reward_fn=reward_fn)
+        record_demonstrations(env, recorder, config.seed, config.simulated_operator)
+    part.rename(run_dir.demonstrations)
+
+
+def pretrain(learner: Learner, run: Run, go_on: Callable[[], bool], progress: RunProgress) -> None:
+    """Do the update steps on demonstrations that are due before the first environment step.
+
+    A resumed run continues with the next one. An algorithm without pretraining returns at once.
+
+    Args:
+        learner: learns.
+        run: keeps the losses and evaluates.
+        go_on: asked before every update step; False ends pretraining for now.
+        progress: shows how far it is.
+    """
+    total = learner.pretraining_update_steps
+    every = -(-total // (1 if learner.algorithm.acts else _EVALUATIONS))
+    while learner.update_steps < total and go_on() and not run.limit_reached():
+        progress.on_pretraining(learner.update_steps, total)
+        learner.learn()
+        last = learner.update_steps == total
+        if last or not learner.update_steps % _UPDATE_STEPS_PER_RECORD:
+            run.record_pretraining({**learner.metrics, **learner.held_out_loss()})
+        if last or not learner.update_steps % every:
+            progress.on_pretraining(learner.update_steps, total)
+            run.evaluate(*run.state())
