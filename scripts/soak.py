@@ -1,4 +1,4 @@
-"""Soak test: kill a learner and its actors at random and account for every step.
+"""Soak test: kill processes at random, account for every step.
 
     python scripts/soak.py --minutes 30 --actors 4 --seed 0
 
@@ -32,7 +32,7 @@ By then all programs are compiled and used once, and a learner has evaluated.
 WORTH_S = 60.0
 """Shortest time of a settled process for a statement on its memory."""
 FLAT_MB_PER_MIN = 2.0
-"""Limit of the median growth, over all processes, of memory that counts as flat."""
+"""Largest median growth of memory that counts as flat."""
 NETWORK = (
     *("--agent.hidden", "64", "64", "--agent.batch-size", "32", "--agent.utd-ratio", "1"),
     *("--agent.num-critics", "2", "--agent.num-target-critics", "2"),
@@ -40,7 +40,7 @@ NETWORK = (
 
 
 def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Return flags of a run that does not end by itself and whose replay is soon full."""
+    """Return flags of an endless run with a small replay."""
     return (
         *("--obs", arguments.obs, "--env.image-size", str(arguments.image_size), "--seed", str(arguments.seed)),
         *("--agent.vision.encoder", arguments.encoder, *NETWORK),
@@ -83,7 +83,10 @@ class Life:
 
     @property
     def slope(self) -> float:
-        """Growth in MB per minute: the median over all pairs of samples, which a single jump hardly moves."""
+        """Growth in MB per minute.
+
+        It is the median over all pairs of samples, which a single jump hardly moves.
+        """
         times, sizes = np.array(self.samples[:: 1 + len(self.samples) // 300]).T
         first, second = np.triu_indices(len(times), 1)
         return float(np.median((sizes[second] - sizes[first]) / (times[second] - times[first])))
@@ -120,7 +123,7 @@ class Soak:
         self.lives.setdefault(name, []).append(Life(name, node, settles))
 
     def _done(self, name: str) -> int:
-        """Return the entries that an actor has done, or that the learner has stored."""
+        """Return an actor's entries, or all those that the learner has stored."""
         if name == "learner":
             return sum(Spooled.read(directory).acknowledged for directory in self.site.actors)
         return Spooled.read(self.site.directory / name).last
@@ -130,7 +133,7 @@ class Soak:
         return self.lives[name][-1].node
 
     def run(self) -> float:
-        """Kill processes for the given time, end all of them cleanly, and return the elapsed minutes."""
+        """Kill processes for a time, end all, return the elapsed minutes."""
         began = time.monotonic()
         for name in self.names:
             self._start(name, resume=False)
@@ -156,7 +159,7 @@ class Soak:
         return time.monotonic() + self._random.uniform(*self.arguments.every)
 
     def _chosen(self) -> str:
-        """Return a random name, or the learner if it has survived for too long."""
+        """Return a random name, or a learner that survived too long."""
         spared = sum(self.kills.values()) >= 2 and not self.kills["learner"]
         return "learner" if spared else self._random.choice(self.names)
 
@@ -175,7 +178,7 @@ class Soak:
             life.sample(self._done(name))
 
     def _end(self) -> None:
-        """End all processes as Ctrl-C does, the actors first and when all their steps have arrived."""
+        """End all processes as Ctrl-C does, once all steps have arrived."""
         targets = {name: self._done(name) for name in self.names[1:]}
         until(lambda: all(self._sent(n) >= target for n, target in targets.items()), "all caught up", *self._all())
         for name in [*self.names[1:], "learner"]:
@@ -238,7 +241,7 @@ def write_samples(path: Path, soak: Soak) -> None:
 
 
 def memory(soak: Soak) -> list[str]:
-    """Return the report on memory growth, from the processes that lasted long enough."""
+    """Report the memory growth of processes that lasted long enough."""
     lines = [
         (
             f"Memory counts from {ACTOR_SETTLES} entries of an actor process on, and {LEARNER_SETTLES} of a learner "
@@ -263,7 +266,7 @@ def memory(soak: Soak) -> list[str]:
 
 
 def main() -> int:
-    """Run the soak test from the command line and return the exit status."""
+    """Run the soak test and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--calm-minutes", type=float, default=5, help="without a kill, after that")

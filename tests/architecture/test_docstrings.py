@@ -47,7 +47,7 @@ def test_public_definitions_have_docstrings() -> None:
 
 
 def overrides(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Return True for a method that its base class documents, or an overload."""
+    """Return True for an overload or a documented base method."""
     names = {ast.unparse(decorator).split(".")[-1] for decorator in node.decorator_list}
     return bool(names & {"override", "overload", "setter"})
 

@@ -1,4 +1,4 @@
-"""Imports point from the upper floors of the package to the lower ones."""
+"""Imports point from upper floors to lower ones."""
 
 import ast
 import re
@@ -57,13 +57,13 @@ FORBIDDEN_LIBRARIES = {
     "data": {"jax", "mujoco"},
 }
 CONSOLE_LIBRARIES = {"mujoco", "websockets"}
-"""The console is MuJoCo's viewer; the takeover rules beside it do not know MuJoCo."""
+"""Libraries of the console, which is MuJoCo's viewer."""
 ARRAY_LIBRARIES = {"jax", "equinox"}
 """`data/arrays.py` names the leaves of JAX's pytrees."""
 
 
 def part(dotted: str) -> str:
-    """Return the longest key of FLOORS that a dotted name inside the package begins with."""
+    """Return the longest key of FLOORS that begins a name."""
     words = dotted.split(".")
     names = (".".join(words[:count]) for count in range(len(words), 0, -1))
     return next((name for name in names if name in FLOORS), words[0])

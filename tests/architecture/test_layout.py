@@ -31,7 +31,7 @@ BESIDE_THE_PACKAGE = {"architecture", "docs", "examples", "support"}
 
 
 def all_files() -> tuple[SourceFile, ...]:
-    """Return the files of the package, its tests, the scripts and the examples."""
+    """Return the files of package, tests, scripts and examples."""
     beside = (REPOSITORY / name for name in ("scripts", "examples", "benchmarks"))
     return (*files_of_package(), *files_of_tests(), *(file for path in beside for file in python_files(path)))
 
@@ -81,7 +81,7 @@ def test_functions_stay_short() -> None:
 
 
 def holds_code(directory: Path) -> bool:
-    """Return True if a directory of the package has more than its `__init__.py`."""
+    """Return True if a directory has more than `__init__.py`."""
     return any(path.name != "__init__.py" for path in (PACKAGE / directory).glob("*.py"))
 
 

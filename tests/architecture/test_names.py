@@ -12,7 +12,7 @@ BANNED = {
     *("tally", "contestant", "contestants", "folder", "picture", "pictures", "film", "films", "filmed", "judge"),
     *("judges", "averager", "descend", "unexpectedness", "beat"),
 }
-"""Words that the table of terms replaces; as words of an identifier, not inside one (`keyboard` is fine)."""
+"""Words of identifiers that the package does not use."""
 BANNED_CLASSES = {
     "Alongside",
     "Beat",
@@ -35,7 +35,7 @@ NOT_A_THING = {
     *("with", "without", "from", "of", "on", "in", "at", "by", "to", "before", "after", "between", "beside", "behind"),
     *("if", "while", "once", "as", "over", "off", "elsewhere", "somebody", "anybody", "is", "are", "does"),
 }
-"""First words of a test's name that are not the thing it tests."""
+"""First words of test names that name no thing."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 

@@ -37,7 +37,10 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def without_effect(function: Callable[..., object]) -> Callable[..., object]:
-    """Return a function with the same signature that does nothing: tyro calls what it parses for."""
+    """Return a function with the same signature that does nothing.
+
+    tyro calls the function that it parses arguments for.
+    """
 
     @functools.wraps(function)
     def stub(*arguments: object, **options: object) -> None:
@@ -69,7 +72,7 @@ def test_commands_parse(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture(scope="module")
 def known_flags() -> set[str]:
-    """Flags that the help of some command shows, and those of the soak test."""
+    """Flags of all commands and of the soak test."""
     shown = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
         # A narrow terminal would break long flags.

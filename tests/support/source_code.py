@@ -56,7 +56,7 @@ class SourceFile:
         return len(self.text.splitlines())
 
     def place(self, node: ast.stmt | ast.expr | ast.arg | ast.alias) -> str:
-        """Return the path and the line of a node, as editors open it."""
+        """Return a node's path and line as editors open it."""
         return f"{self.name}:{node.lineno}"
 
     def classes(self) -> list[ast.ClassDef]:
@@ -68,7 +68,10 @@ class SourceFile:
         return [node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
     def imports(self) -> set[str]:
-        """Return the dotted names of all imports, with `from hilserl import x` as `hilserl.x`."""
+        """Return the dotted names of all imports.
+
+        `from hilserl import x` counts as `hilserl.x`.
+        """
         found: set[str] = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -116,7 +119,7 @@ def _public(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, Definition
 
 @cache
 def python_files(directory: Path) -> tuple[SourceFile, ...]:
-    """Parse all Python files below a directory, in the order of their paths."""
+    """Parse all Python files below a directory, sorted by path."""
     paths = sorted(path for path in directory.rglob("*.py") if "__pycache__" not in path.parts)
     return tuple(SourceFile(path, text := path.read_text(), ast.parse(text)) for path in paths)
 
@@ -132,5 +135,5 @@ def files_of_tests() -> tuple[SourceFile, ...]:
 
 
 def package_directories() -> list[Path]:
-    """Return the directories of the package that hold Python files, relative to it."""
+    """Return the package's directories with Python files, relative to it."""
     return sorted({file.path.parent.relative_to(PACKAGE) for file in files_of_package()})

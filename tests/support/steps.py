@@ -25,7 +25,7 @@ class StepFields(TypedDict, total=False):
 def make_step(
     episode: int, index: int, value: float | None = None, *, camera: bool = True, **fields: Unpack[StepFields]
 ) -> Step:
-    """Make a toy step whose numbers differ from those of every other step.
+    """Make a toy step with numbers that no other step has.
 
     Args:
         episode: the episode's number.
@@ -51,7 +51,10 @@ def make_episode(
     value: float | None = None,
     camera: bool = True,
 ) -> list[Step]:
-    """Make a reset and `length` steps; the last one terminates or, by default, reaches the time limit."""
+    """Make an episode: a reset and `length` steps.
+
+    The last step terminates or, by default, reaches the time limit.
+    """
     steps = [make_step(episode, 0, value, camera=camera)]
     for index in range(1, length + 1):
         last = index == length

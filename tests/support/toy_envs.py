@@ -11,9 +11,9 @@ LIMIT = 8
 
 
 class Slide(gymnasium.Env[Any, Any]):
-    """Bead on a line from -1 to 1, moved by a speed from -2 to +4.
+    """Bead on a line from -1 to 1.
 
-    It is a success to be near 1, which does not end the episode.
+    The action is a speed from -2 to +4. It is a success to be near 1, which does not end the episode.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
@@ -56,7 +56,10 @@ class Slide(gymnasium.Env[Any, Any]):
 
 
 class Bare(Slide):
-    """Slide with a row of numbers and without success; the position -1 ends it."""
+    """Slide with a row of numbers and without success.
+
+    The position -1 ends the episode.
+    """
 
     observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
 
