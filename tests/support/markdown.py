@@ -14,7 +14,7 @@ PLACEHOLDERS = {
     "PACKAGE:ENV_ID": "gymnasium:Pendulum-v1",
     "press_button": "pick_cube",
 }
-"""Words of the documentation that stand for something else, with a value that parses."""
+"""Placeholders in the documentation, with values that parse."""
 _SPAN = re.compile(r"`([^`]+)`")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -27,7 +27,7 @@ def pages() -> list[Path]:
 
 
 def commands(page: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the words of each `hilserl` command on a page, with its line."""
+    """Yield the line and the words of each `hilserl` command."""
     text = page.read_text().replace("\\\n", " \\ ")
     for match in re.finditer(r"^(?: {4}|\t)?(?:\$ )?(hilserl .+)$", text, re.MULTILINE):
         if text[match.start()] in " \th$" and _in_code(text, match.start()):
@@ -66,7 +66,7 @@ def links(page: Path) -> set[str]:
 
 
 def files(page: Path) -> set[str]:
-    """Return the files of the repository that a page names in code spans."""
+    """Return the repository files that a page names in code spans."""
     prose = _FENCE.sub("", page.read_text())
     spans = {match.group(1).split("::")[0] for match in _SPAN.finditer(prose)}
     tops = ("src/", "tests/", "docs/", "scripts/", "examples/")
