@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from hilserl.sim.control import WrenchControl, turned
+from hilserl.sim.control import WrenchControl
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.quaternions import rotate
 from hilserl.tasks import make_sim_env
 from hilserl.tasks.flip_object import ARM, PAN, PAN_RADIUS_M, PATTY, PATTY_HALF_M
 from tests.support.hands import successes_by_hand
@@ -113,7 +114,7 @@ def test_upside_down_beside_the_pan_is_none(env: ManipulationEnv, beside_m: tupl
 
 def test_standing_on_its_edge_or_leaning_on_the_rim_is_none(env: ManipulationEnv) -> None:
     for tilt in (np.pi / 2, np.deg2rad(140)):
-        put(env, (0.05, 0.0, 0.04), turned(UPRIGHT_WXYZ, np.array([0.0, tilt, 0.0])))
+        put(env, (0.05, 0.0, 0.04), rotate(UPRIGHT_WXYZ, np.array([0.0, tilt, 0.0])))
         assert not env.supervision.succeeded()
 
 

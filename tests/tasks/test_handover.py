@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hilserl.sim.arm import GRIPPER_OPEN
-from hilserl.sim.control import TOOL_DOWN_WXYZ, turn_between
+from hilserl.sim.control import TOOL_DOWN_WXYZ
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.quaternions import turn_between
 from hilserl.tasks import make_sim_env
 from hilserl.tasks.handover import BAR, LENGTH_M, MEETING_M, RESTING_M, TRAY_X_M, bar_of
 from tests.support.hands import successes_by_hand

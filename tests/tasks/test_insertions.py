@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
-from hilserl.sim.control import turned
 from hilserl.sim.environment import ManipulationEnv, towards
+from hilserl.sim.quaternions import rotate
 from hilserl.tasks import find, make_sim_env
 from hilserl.tasks.insert_ram import DEPTH_M, LENGTH_M, MODULE, SEATED_M, SLOT_M, InsertRam
 from hilserl.tasks.insert_usb import DEPTH_M as USB_DEPTH_M
@@ -45,7 +45,7 @@ def push(env: ManipulationEnv, steps: int, **motions: float) -> None:
 def put(env: ManipulationEnv, height_m: float, turn_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> bool:
     """The module at rest over the slot's floor, held by nobody: whether that is a success."""
     sim = env.simulation
-    sim.place_turned(MODULE, np.array(SLOT_M) + np.array([0.0, 0.0, height_m]), turned(UPRIGHT, np.array(turn_rad)))
+    sim.place_turned(MODULE, np.array(SLOT_M) + np.array([0.0, 0.0, height_m]), rotate(UPRIGHT, np.array(turn_rad)))
     sim.settle()
     return env.supervision.succeeded()
 
@@ -279,7 +279,7 @@ def test_a_plug_that_was_knocked_off_its_tray_is_harm(envs: dict[str, Manipulati
     sim.place(PLUG, np.array([TRAY_M[0], TRAY_M[1] - 0.04, 0.006]), 0.0)
     sim.settle()
     assert env.supervision.harm()
-    sim.place_turned(PLUG, np.array(TRAY_M) + np.array([0.0, 0.0, 0.02]), turned(UPRIGHT, np.array([1.5, 0.0, 0.0])))
+    sim.place_turned(PLUG, np.array(TRAY_M) + np.array([0.0, 0.0, 0.02]), rotate(UPRIGHT, np.array([1.5, 0.0, 0.0])))
     sim.settle()
     assert env.supervision.harm()
 

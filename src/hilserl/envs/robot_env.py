@@ -20,10 +20,11 @@ from hilserl.robot.client.homing import Homing
 from hilserl.robot.control.backend import halted_error
 from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
 from hilserl.robot.control.timing import WINDOW, RateLimiter, percentiles_ms
-from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, pointing_down
+from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.cameras import checked_crops
-from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl, turned
+from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl
 from hilserl.sim.panda import FINGER_RANGE_M, TCP_FROM_WRIST_M
+from hilserl.sim.quaternions import rotate, with_sign_of
 from hilserl.sim.task import Task
 from hilserl.sim.task_env import CONTROL_DT_S, TaskEnv
 from hilserl.sim.teleoperation import ArmTeleoperation
@@ -195,7 +196,7 @@ class RobotEnv(TaskEnv):
         objects = self._truth["objects"] if self._truth else {}
         measured = {
             "tcp_position_m": state["pose"][:3],
-            "tcp_quaternion_wxyz": pointing_down(to_wxyz(state["pose"][3:])),
+            "tcp_quaternion_wxyz": with_sign_of(to_wxyz(state["pose"][3:]), TOOL_DOWN_WXYZ),
             "tcp_linear_velocity_m_per_s": state["vel"][:3],
             "tcp_angular_velocity_rad_per_s": state["vel"][3:],
             "gripper_width_m": _LARGE_GAP_M * state["gripper_pos"],
@@ -324,7 +325,7 @@ def wrist_wrench(pose: Pose, force_N: np.ndarray, torque_Nm: np.ndarray) -> tupl
 
 def _turned(yaw_rad: float) -> np.ndarray:
     """Pointing down, turned about the vertical; xyzw."""
-    return to_xyzw(turned(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, yaw_rad])))
+    return to_xyzw(rotate(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, yaw_rad])))
 
 
 def _drivable(task: Task) -> tuple[ArmSetup, PoseControl]:

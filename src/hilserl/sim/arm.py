@@ -4,7 +4,7 @@ import mujoco
 import numpy as np
 
 from hilserl.errors import HilserlError
-from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, WrenchControl, rotation_matrix, turn_between
+from hilserl.sim.control import ArmSetup, WrenchControl
 from hilserl.sim.panda import (
     ARM_JOINTS,
     FINGER_JOINTS,
@@ -18,18 +18,13 @@ from hilserl.sim.panda import (
     WRIST_SITE,
     WRIST_TORQUE_SENSOR,
 )
+from hilserl.sim.quaternions import from_matrix, rotation_matrix, turn_between, with_sign_of
 from hilserl.sim.scene import impedance_of, prefix_of, target_of
 
 GRIPPER_OPEN = 1.0
 GRIPPER_CLOSED = -1.0
 _POSTURE_STIFFNESS_NM_PER_RAD = 4.0
 _PLACING_STEPS, _PLACED_M, _PLACED_RAD = 100, 1e-5, 1e-4
-
-
-def pointing_down(quaternion_wxyz: np.ndarray, nominal_wxyz: tuple[float, ...] = TOOL_DOWN_WXYZ) -> np.ndarray:
-    """The same turn in the half of quaternion space where the nominal one (straight down) is, so that signs do not
-    flip."""
-    return quaternion_wxyz if quaternion_wxyz @ nominal_wxyz >= 0 else -quaternion_wxyz
 
 
 class Arm:
@@ -153,9 +148,7 @@ class Arm:
 
     @property
     def tcp_quaternion_wxyz(self) -> np.ndarray:
-        quaternion = np.zeros(4)
-        mujoco.mju_mat2Quat(quaternion, self._data.site_xmat[self._tcp])
-        return pointing_down(quaternion, self.setup.tool_wxyz)
+        return with_sign_of(from_matrix(self._data.site_xmat[self._tcp]), self.setup.tool_wxyz)
 
     @property
     def finger_axis(self) -> np.ndarray:

@@ -8,12 +8,12 @@ each puts its name before its own (`left_tcp_dx`).
 from dataclasses import dataclass
 from functools import cached_property
 
-import mujoco
 import numpy as np
 
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.quaternions import rotate, turn_between
 
 Vec3 = tuple[float, float, float]
 Six = tuple[float, float, float, float, float, float]
@@ -26,8 +26,6 @@ GRIPPER = "gripper"
 MAX_STEP_M = 0.035
 """How far a full action moves the target: the hand crosses the workspace's 0.6 m in under two seconds."""
 TOOL_DOWN_WXYZ = (0.0, 1.0, 0.0, 0.0)
-UPRIGHT_WXYZ = (1.0, 0.0, 0.0, 0.0)
-"""Of what stands as it was built."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,8 @@ class PoseControl:
         nominal = np.array(arm.tool_wxyz)
         if not self.max_step_rad:
             return position, nominal
-        turn = turn_between(nominal, turned(quaternion_wxyz, self.max_step_rad * move[3:]))
-        return position, turned(nominal, np.clip(turn, -np.array(self.max_turn_rad), self.max_turn_rad))
+        turn = turn_between(nominal, rotate(quaternion_wxyz, self.max_step_rad * move[3:]))
+        return position, rotate(nominal, np.clip(turn, -np.array(self.max_turn_rad), self.max_turn_rad))
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ class ArmSetup:
     @cached_property
     def tool_wxyz(self) -> tuple[float, float, float, float]:
         """The nominal orientation: straight down, its x axis pointing away from the base."""
-        w, x, y, z = turned(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, self.base_yaw_rad])).tolist()
+        w, x, y, z = rotate(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, self.base_yaw_rad])).tolist()
         return w, x, y, z
 
     @property
@@ -168,28 +166,3 @@ def action_layout(arms: tuple[ArmSetup, ...]) -> ActionLayout:
         raise HilserlError(f"Arms need names of their own, got {[arm.name for arm in arms]}.")
     learned = {arm.called(GRIPPER) for arm in arms if arm.has_gripper}
     return ActionLayout(names, tuple(i for i, name in enumerate(names) if name in learned))
-
-
-def turned(quaternion_wxyz: np.ndarray, turn_rad: np.ndarray) -> np.ndarray:
-    """The orientation after a turn (rotation vector, world frame); wxyz."""
-    angle = float(np.linalg.norm(turn_rad))
-    turn, result = np.array(UPRIGHT_WXYZ), np.zeros(4)
-    if angle > 0:
-        mujoco.mju_axisAngle2Quat(turn, np.asarray(turn_rad, float) / angle, angle)
-    mujoco.mju_mulQuat(result, turn, quaternion_wxyz)
-    return result
-
-
-def turn_between(start_wxyz: np.ndarray, end_wxyz: np.ndarray) -> np.ndarray:
-    """The shortest turn that leads from one orientation to the other: rotation vector in the world frame, rad."""
-    relative, turn = np.zeros(4), np.zeros(3)
-    mujoco.mju_mulQuat(relative, end_wxyz, np.asarray(start_wxyz) * (1.0, -1.0, -1.0, -1.0))
-    mujoco.mju_quat2Vel(turn, relative, 1.0)
-    return turn
-
-
-def rotation_matrix(quaternion_wxyz: np.ndarray) -> np.ndarray:
-    """float64 [3, 3]."""
-    matrix = np.zeros(9)
-    mujoco.mju_quat2Mat(matrix, quaternion_wxyz)
-    return matrix.reshape(3, 3)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from hilserl.sim.control import UPRIGHT_WXYZ, ArmSetup
+from hilserl.sim.control import ArmSetup
 from hilserl.sim.panda import LEFT_PAD, RIGHT_PAD
+from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate_vector
 from hilserl.sim.scene import FLOOR_GEOM, OVERVIEW, prefix_of
 
 _CHANGED = (
@@ -107,7 +108,7 @@ class Randomiser:
         self._scale("light_diffuse", slice(None), lamps)
         for light, direction in enumerate(self._nominal["light_dir"]):
             tilt = _turned(np.array(UPRIGHT_WXYZ), self._ranges.light_tilt_deg, rng)
-            mujoco.mju_rotVecQuat(self._model.light_dir[light], direction, tilt)
+            self._model.light_dir[light] = rotate_vector(tilt, direction)
 
     def _vary_cameras(self, rng: np.random.Generator) -> None:
         ranges = self._ranges

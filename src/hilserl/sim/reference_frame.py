@@ -8,13 +8,13 @@ actions).
 from dataclasses import replace
 from typing import Protocol
 
-import mujoco
 import numpy as np
 
 from hilserl.data.spec import ExperienceSpec, StateEntry, entry
 from hilserl.envs.options import FrameName
 from hilserl.errors import unknown
-from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, rotation_matrix
+from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup
+from hilserl.sim.quaternions import relative_to, rotation_matrix
 
 _GRIPPER = (entry("gripper_width_m", 1, 0.04, 0.04), entry("gripper_command", 1))
 
@@ -104,12 +104,11 @@ class Tool:
         position, quaternion = values.pop("tcp_position_m"), values.pop("tcp_quaternion_wxyz")
         self._start = self._start or (position, quaternion)
         self._axes = rotation_matrix(quaternion)
-        began, turn = self._start[1], np.zeros(4)
-        mujoco.mju_mulQuat(turn, began * (1.0, -1.0, -1.0, -1.0), quaternion)
+        began = self._start[1]
         turned = {told: self._axes.T @ values.pop(name) for name, told in _TURNED.items()}
         return {
             "tcp_from_start_m": rotation_matrix(began).T @ (position - self._start[0]),
-            "tcp_turn_from_start_wxyz": turn if turn[0] >= 0 else -turn,
+            "tcp_turn_from_start_wxyz": relative_to(began, quaternion),
             **turned,
             **values,
         }

@@ -12,6 +12,7 @@ import numpy as np
 
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.panda import TCP_SITE, panda_spec
+from hilserl.sim.quaternions import from_matrix
 
 PHYSICS_DT_S = 0.002
 ROBOT_PREFIX = "panda/"
@@ -140,7 +141,5 @@ def _add_camera(spec: mujoco.MjSpec, view: CameraView) -> None:
     right = np.cross(view.up, backward)
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(backward, right), backward], axis=1)
-    quaternion = np.zeros(4)
-    mujoco.mju_mat2Quat(quaternion, rotation.reshape(9))
     body = spec.worldbody if view.body == "world" else spec.body(view.body)
-    body.add_camera(name=view.name, pos=view.position_m, quat=quaternion, fovy=view.fovy_deg)
+    body.add_camera(name=view.name, pos=view.position_m, quat=from_matrix(rotation), fovy=view.fovy_deg)

@@ -6,7 +6,8 @@ import numpy as np
 
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import unknown
-from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl, turn_between
+from hilserl.sim.control import MAX_STEP_M, ArmSetup, PoseControl
+from hilserl.sim.quaternions import turn_between
 from hilserl.sim.reference_frame import ArmView
 
 

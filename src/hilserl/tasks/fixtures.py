@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from hilserl.sim.quaternions import from_matrix
+
 Rgba = tuple[float, float, float, float]
 
 _BOX = mujoco.mjtGeom.mjGEOM_BOX
@@ -62,7 +64,7 @@ class Slot:
         thickness_m = chamfer_m / np.sqrt(2)
         half_size = (half_along_m, chamfer_m / np.sqrt(2), thickness_m / 2)
         slab = add_solid(body, _BOX, half_size, face - thickness_m / 2 * normal, colour)
-        slab.quat = _quaternion(along, slope)
+        slab.quat = from_matrix(np.stack([along, slope, np.cross(along, slope)], axis=1))
 
 
 def add_solid(
@@ -115,10 +117,3 @@ class Latch:
         arm = lever.add_geom(type=_BOX, size=[half_edge_m, self.half_width_m, hook[2] / 2])
         arm.pos, arm.rgba, arm.mass = hook / 2 + np.array([outward * half_edge_m, 0.0, 0.0]), colour, 0.002
         arm.contype = arm.conaffinity = 0
-
-
-def _quaternion(x_axis: np.ndarray, y_axis: np.ndarray) -> np.ndarray:
-    """The orientation with these two axes; wxyz."""
-    quaternion = np.zeros(4)
-    mujoco.mju_mat2Quat(quaternion, np.stack([x_axis, y_axis, np.cross(x_axis, y_axis)], axis=1).reshape(9))
-    return quaternion

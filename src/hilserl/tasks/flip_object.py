@@ -6,8 +6,9 @@ import mujoco
 import numpy as np
 
 from hilserl.data.spec import entry
-from hilserl.sim.control import TOOL_DOWN_WXYZ, UPRIGHT_WXYZ, ArmSetup, Impedance, WrenchControl, turned
+from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, Impedance, WrenchControl
 from hilserl.sim.panda import FINGER_RANGE_M, GRIPPER_ACTUATOR, TCP_FROM_WRIST_M
+from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
@@ -149,14 +150,14 @@ class FlipObject(Task):
 
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         pitch = rng.uniform(-0.05, 0.05)
-        tool = turned(np.array(TOOL_DOWN_WXYZ), np.array([0.0, pitch, 0.0]))
+        tool = rotate(np.array(TOOL_DOWN_WXYZ), np.array([0.0, pitch, 0.0]))
         sim.arm.place(np.array(CENTRE_M) + rng.uniform(-0.02, 0.02, 3) * (1.0, 0.0, 1.0), tool)
         sim.arm.grip(2 * _HANDLE_RADIUS_M)
         sim.settle()
         away, bearing, yaw = _START_M * np.sqrt(rng.uniform()), *rng.uniform(-np.pi, np.pi, 2)
         pan = sim.data.body(PAN)
         place = np.array([away * np.cos(bearing), away * np.sin(bearing), sim.half_size_m(PATTY)[2]])
-        flat = turned(turned(np.array(UPRIGHT_WXYZ), np.array([0.0, 0.0, yaw])), np.array([0.0, pitch, 0.0]))
+        flat = rotate(rotate(np.array(UPRIGHT_WXYZ), np.array([0.0, 0.0, yaw])), np.array([0.0, pitch, 0.0]))
         sim.place_turned(PATTY, pan.xpos + pan.xmat.reshape(3, 3) @ place, flat)
 
     def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
@@ -253,12 +254,12 @@ def _add_pan(world: mujoco.MjSpec) -> None:
     height = _RIM_HALF_M * sin - _SHEET_HALF_M * cos
     plate = (_RIM_HALF_M, (PAN_RADIUS_M + 2 * _RIM_HALF_M * cos) * np.tan(np.pi / _RIM_SIDES), _SHEET_HALF_M)
     for bearing in 2 * np.pi * (np.arange(_RIM_SIDES) + 0.5) / _RIM_SIDES:
-        sloped = turned(np.array(UPRIGHT_WXYZ), np.array([0.0, -_RIM_SLOPE_RAD, 0.0]))
+        sloped = rotate(np.array(UPRIGHT_WXYZ), np.array([0.0, -_RIM_SLOPE_RAD, 0.0]))
         pan.add_geom(
             type=_BOX,
             size=plate,
             pos=(away * np.cos(bearing), away * np.sin(bearing), height),
-            quat=turned(sloped, np.array([0.0, 0.0, bearing])),
+            quat=rotate(sloped, np.array([0.0, 0.0, bearing])),
             mass=_RIM_KG / _RIM_SIDES,
             rgba=_IRON,
             **_CONTACT,

@@ -9,8 +9,9 @@ import numpy as np
 
 from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, Arm
-from hilserl.sim.control import POSE_MOVES, ArmSetup, PoseControl, turned
+from hilserl.sim.control import POSE_MOVES, ArmSetup, PoseControl
 from hilserl.sim.environment import towards
+from hilserl.sim.quaternions import rotate
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import WRIST, CameraView, prefix_of
 from hilserl.sim.simulation import Simulation
@@ -280,7 +281,7 @@ def _take(arm: Arm, bar: Bar, grasp_m: np.ndarray) -> np.ndarray:
 def _move(arm: Arm, goal_m: np.ndarray, gripper: float, yaw_rad: float = 0.0) -> np.ndarray:
     """Towards a point, pointing down, the fingers across a bar of that yaw; of the gripper only what it is not told
     already."""
-    goal_wxyz = turned(np.array(arm.setup.tool_wxyz), np.array([0.0, 0.0, yaw_rad]))
+    goal_wxyz = rotate(np.array(arm.setup.tool_wxyz), np.array([0.0, 0.0, yaw_rad]))
     return towards(arm, goal_m, 0.0 if gripper == arm.gripper_command else gripper, goal_wxyz)
 
 

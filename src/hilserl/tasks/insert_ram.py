@@ -6,8 +6,9 @@ import mujoco
 import numpy as np
 
 from hilserl.data.spec import entry
-from hilserl.sim.control import POSE_MOVES, TOOL_DOWN_WXYZ, UPRIGHT_WXYZ, ArmSetup, PoseControl, turn_between, turned
+from hilserl.sim.control import POSE_MOVES, TOOL_DOWN_WXYZ, ArmSetup, PoseControl
 from hilserl.sim.environment import towards
+from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate, rotate_vector, turn_between
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
@@ -105,11 +106,10 @@ class InsertRam(Task):
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         tool_m = np.array(self.arms[0].home_m) + rng.uniform(-1.0, 1.0, 3) * (0.02, 0.02, 0.01)
         turn = rng.uniform(-1.0, 1.0, 3) * (0.03, 0.03, 0.05)
-        sim.arm.place(tool_m, turned(np.array(TOOL_DOWN_WXYZ), turn))
+        sim.arm.place(tool_m, rotate(np.array(TOOL_DOWN_WXYZ), turn))
         sim.arm.grip(SPREADER_M)
-        module_wxyz = turned(np.array(UPRIGHT_WXYZ), turn)
-        down = np.zeros(3)
-        mujoco.mju_rotVecQuat(down, np.array([0.0, 0.0, -GRASP_M]), module_wxyz)
+        module_wxyz = rotate(np.array(UPRIGHT_WXYZ), turn)
+        down = rotate_vector(module_wxyz, np.array([0.0, 0.0, -GRASP_M]))
         sim.place_turned(MODULE, tool_m + down, module_wxyz)
         sim.wait(0.1)
 
@@ -125,7 +125,7 @@ class InsertRam(Task):
     def expert(self, sim: Simulation) -> np.ndarray:
         offset_m, turn_rad = _offset(sim)
         arm = sim.arm
-        goal_wxyz = turned(arm.tcp_quaternion_wxyz, -turn_rad)
+        goal_wxyz = rotate(arm.tcp_quaternion_wxyz, -turn_rad)
         goal_m = arm.tcp_position_m - offset_m
         sideways = float(np.abs(offset_m[:2]).max()) + LENGTH_M / 2 * float(np.abs(turn_rad[1:]).max())
         in_mouth = offset_m[2] < DEPTH_M - CHAMFER_M

@@ -7,8 +7,9 @@ import numpy as np
 
 from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
-from hilserl.sim.control import POSE_MOVES, UPRIGHT_WXYZ, ArmSetup, Impedance, PoseControl, turn_between, turned
+from hilserl.sim.control import POSE_MOVES, ArmSetup, Impedance, PoseControl
 from hilserl.sim.environment import towards
+from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate, turn_between
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
@@ -112,7 +113,7 @@ class InsertUsb(Task):
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         tool_m = np.array(self.arms[0].home_m) + rng.uniform(-0.02, 0.02, 3)
         turn = rng.uniform(-1.0, 1.0, 3) * (0.03, 0.03, 0.1)
-        sim.arm.place(tool_m, turned(np.array(self.arms[0].tool_wxyz), turn))
+        sim.arm.place(tool_m, rotate(np.array(self.arms[0].tool_wxyz), turn))
         plug_m = np.array(TRAY_M) + np.array([*(rng.uniform(-1.0, 1.0, 2) * TRAY_PLAY_M), GRIP_HALF_M[2]])
         sim.place(PLUG, plug_m, yaw_rad=rng.uniform(-0.15, 0.15))
 
@@ -137,7 +138,7 @@ class InsertUsb(Task):
     def _grasp(self, sim: Simulation) -> np.ndarray:
         arm, plug = sim.arm, sim.position_m(PLUG)
         tool, _, turn_rad = arm.tcp_position_m, *_tip(sim)
-        goal_wxyz = turned(np.array(arm.setup.tool_wxyz), turn_rad * (0.0, 0.0, 1.0))
+        goal_wxyz = rotate(np.array(arm.setup.tool_wxyz), turn_rad * (0.0, 0.0, 1.0))
         goal = plug + np.array([0.0, 0.0, GRASP_M])
         sideways = float(np.abs((goal - tool)[:2]).max())
         if arm.gripper_command == GRIPPER_CLOSED:
@@ -154,7 +155,7 @@ class InsertUsb(Task):
     def _insert(self, sim: Simulation) -> np.ndarray:
         arm = sim.arm
         tip_m, turn_rad = _tip(sim)
-        goal_wxyz = turned(arm.tcp_quaternion_wxyz, -turn_rad)
+        goal_wxyz = rotate(arm.tcp_quaternion_wxyz, -turn_rad)
         goal = arm.tcp_position_m - tip_m
         # The tip's way: up out of the tray, over to the mouth, and in.
         sideways = float(np.abs(tip_m[1:]).max()) + TIP_M * float(np.abs(turn_rad[1:]).max())

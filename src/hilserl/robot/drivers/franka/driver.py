@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import mujoco
 import numpy as np
 from typing_extensions import override
 
@@ -22,7 +21,8 @@ from hilserl.robot.control.poses import to_xyzw
 from hilserl.robot.control.torque_arm import TorqueArm
 from hilserl.robot.drivers.franka.connection import TICK_S, FrankaConnection, one_line
 from hilserl.robot.drivers.franka.hand import HandClient
-from hilserl.sim.arm import pointing_down
+from hilserl.sim.control import TOOL_DOWN_WXYZ
+from hilserl.sim.quaternions import from_matrix, with_sign_of
 
 JOINTS = JointLimits(
     low_rad=np.array([-2.7437, -1.7628, -2.8973, -3.0421, -2.8065, 0.5445, -2.8973]),
@@ -104,9 +104,9 @@ class FrankaArm(TorqueArm):
         """Record all measurements of one moment."""
         self._now_s = state.time.to_sec() - self._begun_s
         transform = np.array(state.O_T_EE).reshape(4, 4).T
-        wxyz = np.zeros(4)
-        mujoco.mju_mat2Quat(wxyz, transform[:3, :3].ravel())
-        self.pose = np.concatenate([transform[:3, 3], to_xyzw(pointing_down(wxyz))])
+        self.pose = np.concatenate(
+            [transform[:3, 3], to_xyzw(with_sign_of(from_matrix(transform[:3, :3]), TOOL_DOWN_WXYZ))]
+        )
         self.q, self.dq = np.array(state.q), np.array(state.dq)
         self.jacobian = np.array(self.connection.model.zero_jacobian(state)).reshape(7, 6).T
         self.velocity = self.jacobian @ self.dq
