@@ -25,7 +25,7 @@ with interrupt.armed():
 """
 
 
-def test_a_ctrl_c_that_a_library_dropped_is_remembered() -> None:
+def test_ctrl_c_that_a_library_dropped_is_remembered() -> None:
     """What is raised in a callback, as JAX has at garbage collection, goes no further."""
     done = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["went on", "True"]

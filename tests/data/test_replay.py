@@ -125,7 +125,7 @@ def test_boundaries_are_true(spec: ExperienceSpec, case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_naive_buffer_fails_each_case(case) -> None:
+def test_naive_buffer_fails_each_case(case) -> None:
     assert not case(NaiveBuffer(13 if case is ring_wrap else 50))
 
 
@@ -138,7 +138,7 @@ def test_images_follow_their_state_at_segment_starts(spec: ExperienceSpec) -> No
     assert (found.next_observation["eye"][:, 0, 0, 0] == found.next_observation["state"][:, 0]).all()
 
 
-def test_a_run_resumed_from_files_has_the_same_transitions(spec: ExperienceSpec) -> None:
+def test_replay_of_a_resumed_run_has_the_same_transitions(spec: ExperienceSpec) -> None:
     episodes = [make_episode(i, 3, intervened=(2,), terminated=i == 1) for i in range(3)]
     whole, resumed = Replay(spec, 50), Replay(spec, 50)
     for episode in episodes:
@@ -163,7 +163,7 @@ def test_episodes_may_interleave(spec: ExperienceSpec) -> None:
     assert len(found.bootstrap) == 8
 
 
-def test_an_episode_cut_by_the_end_of_a_run_bootstraps(spec: ExperienceSpec) -> None:
+def test_episode_cut_by_the_end_of_a_run_bootstraps(spec: ExperienceSpec) -> None:
     replay = Replay(spec, 50)
     for step in [make_step(0, 0), make_step(0, 1), *make_episode(1, 2)]:
         replay.add(step)
@@ -172,7 +172,7 @@ def test_an_episode_cut_by_the_end_of_a_run_bootstraps(spec: ExperienceSpec) -> 
     assert (found.bootstrap == 1.0).all()
 
 
-def test_an_episode_longer_than_the_ring(spec: ExperienceSpec) -> None:
+def test_episode_may_be_longer_than_the_ring(spec: ExperienceSpec) -> None:
     replay = Replay(spec, 5)
     for step in make_episode(0, 23, intervened=tuple(range(1, 24))):
         replay.add(step)
@@ -191,7 +191,7 @@ def test_demonstrations_are_never_overwritten(spec: ExperienceSpec) -> None:
     assert wrong_bootstraps(found, terminal={903.0}) == []
 
 
-def test_a_demonstration_and_an_online_episode_may_share_a_number(spec: ExperienceSpec) -> None:
+def test_demonstration_and_online_episode_may_share_a_number(spec: ExperienceSpec) -> None:
     replay = Replay(spec, 20, prior=make_episode(0, 3)[:-1])
     for step in make_episode(0, 3):
         replay.add(step)
@@ -199,7 +199,7 @@ def test_a_demonstration_and_an_online_episode_may_share_a_number(spec: Experien
 
 
 @pytest.mark.parametrize(("first", "then"), [(0, 2), (1, None), (0, 0)])
-def test_a_gap_in_an_episode_is_refused(spec: ExperienceSpec, first: int, then: int | None) -> None:
+def test_gap_in_an_episode_is_refused(spec: ExperienceSpec, first: int, then: int | None) -> None:
     replay = Replay(spec, 20)
     with pytest.raises(HilserlError, match="expected"):  # noqa: PT012 - which of the two is refused depends on the case
         replay.add(make_step(0, first))
@@ -218,7 +218,7 @@ def test_batches_are_half_prior_and_repeat_with_the_seed(spec: ExperienceSpec) -
     assert np.array_equal(batch.action, again.action)
 
 
-def test_one_kind_alone_fills_the_batch(spec: ExperienceSpec) -> None:
+def test_batch_is_of_one_kind_if_the_other_is_missing(spec: ExperienceSpec) -> None:
     only_prior = Replay(spec, 50, prior=make_episode(9, 5))
     assert only_prior.sample(np.random.default_rng(0), 1, 6).reward.shape == (1, 6)
     only_online = Replay(spec, 50)
@@ -229,7 +229,7 @@ def test_one_kind_alone_fills_the_batch(spec: ExperienceSpec) -> None:
     assert only_online.sample(np.random.default_rng(0), 1, 6).reward.shape == (1, 6)
 
 
-def test_an_intervened_frame_is_stored_once(spec: ExperienceSpec) -> None:
+def test_intervened_step_is_stored_once(spec: ExperienceSpec) -> None:
     replay = Replay(spec, 50)
     for step in make_episode(1, 5, intervened=(1, 2, 3, 4, 5)):
         replay.add(step)
@@ -240,7 +240,7 @@ def test_an_intervened_frame_is_stored_once(spec: ExperienceSpec) -> None:
 FEATURES = {"eye.features": (2, 2, 4)}
 
 
-def test_features_are_kept_instead_of_frames(spec: ExperienceSpec) -> None:
+def test_features_are_stored_instead_of_images(spec: ExperienceSpec) -> None:
     replay = Replay(spec, 50, features=FEATURES)
     for step in make_episode(1, 5):
         value = step.observation["state"][0]
@@ -252,7 +252,7 @@ def test_features_are_kept_instead_of_frames(spec: ExperienceSpec) -> None:
     assert (found.next_observation["eye.features"][:, 0, 0, 0] == found.next_observation["state"][:, 0]).all()
 
 
-def test_200_000_steps_of_two_cameras_fit_in_6_gb() -> None:
+def test_replay_of_200_000_steps_of_two_cameras_fits_in_6_gb() -> None:
     env = make_sim_env("pick_cube", obs="pixels")
     replay = Replay(env.experience, 200_000, features=FrameEncoder(env.experience, VisionConfig()).stored)
     assert replay.nbytes < 6e9
@@ -266,7 +266,7 @@ def same(a: Transitions, b: Transitions) -> bool:
 
 @pytest.mark.parametrize("capacity", [2, 13, 40])
 @pytest.mark.parametrize("seed", range(3))
-def test_on_a_device_batches_are_the_same_bit_by_bit(spec: ExperienceSpec, capacity: int, seed: int) -> None:
+def test_batches_on_a_device_are_the_same_bit_by_bit(spec: ExperienceSpec, capacity: int, seed: int) -> None:
     rng = np.random.default_rng([seed, capacity])
     prior = make_episode(9, 4, terminated=True) if seed else []
     host, device = (Replay(spec, capacity, prior, **store) for store in ({}, {"store": DeviceStorage}))
@@ -296,7 +296,7 @@ def test_on_a_device_batches_are_the_same_bit_by_bit(spec: ExperienceSpec, capac
     assert np.array_equal(host.online_rows(), device.online_rows())
 
 
-def test_many_demonstrations_reach_a_device_whole(spec: ExperienceSpec) -> None:
+def test_demonstrations_reach_a_device_whole(spec: ExperienceSpec) -> None:
     prior = [step for episode in range(70) for step in make_episode(episode, 7, terminated=bool(episode % 2))]
     host, device = Replay(spec, 5, prior), Replay(spec, 5, prior, make_storage=DeviceStorage)
     assert len(host.prior_rows()) == 490

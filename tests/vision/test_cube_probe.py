@@ -12,7 +12,7 @@ SEEN, UNSEEN = 1000, 200
 RIDGE = 100.0
 
 
-def test_a_linear_probe_finds_the_cube_within_a_centimetre() -> None:
+def test_linear_probe_finds_the_cube_within_a_centimetre() -> None:
     env = make_sim_env("pick_cube", obs="pixels", cameras=("front",))
     frames, rng = FrameEncoder(env.experience, VisionConfig()), np.random.default_rng(0)
     features, positions = [], []

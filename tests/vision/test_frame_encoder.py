@@ -55,7 +55,7 @@ def frames_of(steps: list[Step], camera: str = "front") -> np.ndarray:
     return np.stack([step.observation[camera] for step in steps])
 
 
-def test_features_in_replay_are_those_of_the_frames(env: ManipulationEnv, steps: list[Step]) -> None:
+def test_features_in_replay_are_those_of_the_images(env: ManipulationEnv, steps: list[Step]) -> None:
     """Whether the actor computed them when it saw the frame, or the learner when it read the frame from disk."""
     learner = Learner(env.experience, config(ONCE), [])
     observe = FrameEncoder(env.experience, ONCE).encode
@@ -93,7 +93,7 @@ def test_bfloat16_is_near(env: ManipulationEnv, steps: list[Step]) -> None:
     assert np.abs(exact.astype(float) - near).mean() < 0.05 * np.abs(exact.astype(float)).mean()
 
 
-def test_frames_are_encoded_once(env: ManipulationEnv, steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_encoded_once(env: ManipulationEnv, steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
     frames = FrameEncoder(env.experience, ONCE)
     seen = frames.encode(steps[0].observation)
     monkeypatch.setattr(FrameEncoder, "_compiled", None)
@@ -101,7 +101,7 @@ def test_frames_are_encoded_once(env: ManipulationEnv, steps: list[Step], monkey
 
 
 @pytest.mark.parametrize("vision", [ONCE, EVERY_UPDATE, CNN, VisionConfig("resnet10", proprio_width=16)], ids=str)
-def test_every_way_learns_and_acts(
+def test_encoders_learn_and_act(
     env: ManipulationEnv, steps: list[Step], monkeypatch: pytest.MonkeyPatch, vision: VisionConfig
 ) -> None:
     from hilserl.agents.agent import act
@@ -121,7 +121,7 @@ def test_every_way_learns_and_acts(
     assert act(after.actor, seen, jax.random.key(0), explore=True).shape == (4,)
 
 
-def test_a_frozen_encoder_is_not_in_the_agent(env: ManipulationEnv) -> None:
+def test_frozen_encoder_is_not_in_the_agent(env: ManipulationEnv) -> None:
     """So it is neither trained, nor tracked, nor kept in checkpoints."""
     small, large = (
         sum(leaf.size for leaf in jax.tree.leaves(create_sac_agent(env.experience, config(v).agent, 0).actor))
@@ -131,7 +131,7 @@ def test_a_frozen_encoder_is_not_in_the_agent(env: ManipulationEnv) -> None:
     assert small < large
 
 
-def test_without_cameras_the_vision_settings_change_nothing(state_spec: ExperienceSpec) -> None:
+def test_vision_settings_change_nothing_without_cameras(state_spec: ExperienceSpec) -> None:
     rng = np.random.default_rng(0)
     observation = {"state": rng.normal(size=(2, 8, 3)).astype(np.float32)}
     batches = Transitions(
@@ -149,7 +149,7 @@ def test_without_cameras_the_vision_settings_change_nothing(state_spec: Experien
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
 
-def test_shifts_are_windows_of_the_padded_frame() -> None:
+def test_shifts_are_windows_of_the_padded_image() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (200, 8, 10, 3), np.uint8)
     shifted = np.asarray(random_shift(frames, 2, jax.random.key(0)))
     padded = np.pad(frames, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge")

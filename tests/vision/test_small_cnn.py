@@ -32,7 +32,7 @@ def test_images_of_a_batch_are_independent(encoder: SmallCNN) -> None:
     np.testing.assert_allclose(encoder(images)[1:2], encoder(images[1:2]), rtol=1e-4, atol=1e-5)
 
 
-def test_a_layer_is_a_sum_over_its_window(encoder: SmallCNN) -> None:
+def test_layer_is_a_sum_over_its_window(encoder: SmallCNN) -> None:
     images = noise(1, 6, 6, 3)
     first = SmallCNN(key=jax.random.key(1))
     first = eqx.tree_at(lambda e: (e.kernels, e.biases), first, (encoder.kernels[:1], [jnp.linspace(-1, 1, 32)]))
@@ -45,7 +45,7 @@ def test_a_layer_is_a_sum_over_its_window(encoder: SmallCNN) -> None:
             np.testing.assert_allclose(first(images)[0, row, column], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_key_decides_the_weights(encoder: SmallCNN) -> None:
+def test_key_decides_the_weights(encoder: SmallCNN) -> None:
     assert eqx.tree_equal(encoder, SmallCNN(key=jax.random.key(0)))
     assert not eqx.tree_equal(encoder, SmallCNN(key=jax.random.key(1)))
     assert [kernel.shape[2:] for kernel in encoder.kernels] == [(3, 32), (32, 32), (32, 64), (64, 64)]
@@ -68,7 +68,7 @@ def test_gradients_reach_every_weight(encoder: SmallCNN) -> None:
         assert (jnp.abs(leaf).reshape(-1, leaf.shape[-1]).max(0) > 0).mean() > 0.9
 
 
-def test_it_learns_to_tell_pictures_apart(encoder: SmallCNN) -> None:
+def test_small_cnn_learns_to_tell_images_apart(encoder: SmallCNN) -> None:
     images, values = noise(8, 32, 32, 3), jnp.arange(8) / 8
 
     @eqx.filter_value_and_grad

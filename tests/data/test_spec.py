@@ -1,0 +1,26 @@
+"""Layouts find their entries, and a spec survives JSON."""
+
+import numpy as np
+import pytest
+
+from hilserl.data.spec import ExperienceSpec, StateLayout, entry
+from hilserl.errors import HilserlError
+
+
+def test_layout_finds_its_entries() -> None:
+    layout = StateLayout((entry("a", 2), entry("b", 3, centre=1.0, scale=[1.0, 2.0, 3.0])))
+    vector = layout.pack({"b": np.array([1.0, 2.0, 3.0]), "a": np.array([8.0, 9.0])})
+    assert vector.dtype == np.float32
+    assert vector[layout.slice("a")].tolist() == [8.0, 9.0]
+    assert vector[layout.slice("b")].tolist() == [1.0, 2.0, 3.0]
+    assert layout.centre.tolist() == [0.0, 0.0, 1.0, 1.0, 1.0]
+    with pytest.raises(HilserlError, match="Available: a, b"):
+        layout.slice("c")
+    with pytest.raises(HilserlError, match="do not match"):
+        layout.pack({"a": np.zeros(2)})
+    with pytest.raises(HilserlError, match="shape"):
+        layout.pack({"a": np.zeros(2), "b": np.zeros(2)})
+
+
+def test_spec_survives_json(spec: ExperienceSpec) -> None:
+    assert ExperienceSpec.from_json(spec.to_json()) == spec

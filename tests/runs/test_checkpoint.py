@@ -1,0 +1,30 @@
+"""Checkpoints of earlier versions load under today's names."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from safetensors.numpy import load, save
+
+from hilserl.agents.sac import create_sac_agent
+from hilserl.data.spec import ExperienceSpec
+from hilserl.runs.checkpoint import RENAMED_ARRAYS, RunState, load_checkpoint, save_checkpoint
+from tests.support.batches import SMALL, moved
+
+
+def test_old_array_names_load(state_spec: ExperienceSpec, tmp_path: Path) -> None:
+    one, other = (create_sac_agent(state_spec, SMALL, seed) for seed in (0, 1))
+    path = save_checkpoint(tmp_path, one, RunState(env_steps=7), 7)
+    old_names = {new: old for old, new in RENAMED_ARRAYS.items()}
+    arrays = {}
+    for name, array in load((path / "agent.safetensors").read_bytes()).items():
+        first, dot, rest = name.partition(".")
+        arrays[f"{old_names.get(first, first)}{dot}{rest}"] = array
+    assert any(name.startswith("averaged.") for name in arrays)
+    weights = save(arrays)
+    (path / "agent.safetensors").write_bytes(weights)
+    state = json.loads((path / "state.json").read_text()) | {"sha256": hashlib.sha256(weights).hexdigest()}
+    (path / "state.json").write_text(json.dumps(state))
+    found, run_state = load_checkpoint(path, other)
+    assert not moved(one, found)
+    assert run_state.env_steps == 7
