@@ -25,7 +25,7 @@ _FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
 }
 
 
-def add_typed_routes(
+def add_extra_routes(
     app: Flask, backend: Backend, lease: Lease, metrics: RequestMetrics, client: Callable[[], str]
 ) -> None:
     """Add the routes that every arm has.

@@ -20,7 +20,7 @@ from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError, Backend, LostError
 from hilserl.robot.drivers.sim.backend import SimBackend
-from hilserl.robot.http.extra_routes import add_sim_routes, add_typed_routes
+from hilserl.robot.http.extra_routes import add_extra_routes, add_sim_routes
 from hilserl.robot.http.hil_serl_routes import CONTROLLED, add_commands, add_reads
 from hilserl.robot.http.lease import HeldError, Lease
 from hilserl.robot.http.metrics import RequestMetrics
@@ -49,7 +49,7 @@ def make_app(backend: Backend, token: str | None = None, lease: Lease | None = N
     lease, metrics = lease or Lease(), RequestMetrics()
     add_reads(app, backend)
     add_commands(app, backend, metrics)
-    add_typed_routes(app, backend, lease, metrics, _client)
+    add_extra_routes(app, backend, lease, metrics, _client)
     if isinstance(backend, SimBackend):
         add_sim_routes(app, backend)
     _guard(app, token, lease)
