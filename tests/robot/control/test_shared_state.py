@@ -11,7 +11,7 @@ from hilserl.robot.control.shared_state import SharedState
 
 def test_shared_state_shows_the_last_write_or_raises() -> None:
     layout = {"a": 1, "b": 3}
-    memory = SharedState.memory(multiprocessing.get_context("spawn"), layout)
+    memory = SharedState.allocate(multiprocessing.get_context("spawn"), layout)
     writer, reader = SharedState(memory, layout), SharedState(memory, layout)
     with pytest.raises(LostError, match="silent"):
         reader.read()

@@ -53,7 +53,7 @@ class LoopBackend(Backend):
         # A forked child would inherit the server's threads and locks in an undefined state.
         context = multiprocessing.get_context("spawn")
         sizes = state_layout(settings)
-        memory, rings = SharedState.memory(context, sizes), context.RawArray("d", 2 * WINDOW)
+        memory, rings = SharedState.allocate(context, sizes), context.RawArray("d", 2 * WINDOW)
         self._state = SharedState(memory, sizes, settings.stale_after_s)
         self._answer_s = max(_ANSWER_S, settings.stale_after_s)
         self._lateness_s, self._busy_s = np.frombuffer(rings).reshape(2, WINDOW)

@@ -20,7 +20,7 @@ class SharedState:
     The counter is odd while the writer is at work. A reader that sees it odd, or sees it change, reads again.
 
     Args:
-        memory: shared memory, from `memory`.
+        memory: shared memory, from `allocate`.
         layout: names and sizes of the vectors.
         stale_s: time without a write after which the writer counts as dead.
     """
@@ -34,7 +34,7 @@ class SharedState:
             start += size
 
     @staticmethod
-    def memory(context: BaseContext, layout: Mapping[str, int]) -> Any:
+    def allocate(context: BaseContext, layout: Mapping[str, int]) -> Any:
         """Allocate shared memory for a layout, for the writer's process as well."""
         return context.RawArray("d", _HEAD + sum(layout.values()))
 
