@@ -7,6 +7,7 @@ import jax
 from hilserl.agents.agent import AgentConfig, act
 from hilserl.benchmarks.learner import BATCH_SIZE, LearnerBenchmark
 from hilserl.benchmarks.rates import calls_per_s
+from hilserl.envs.options import ObsName
 from hilserl.training.config import preset
 
 
@@ -16,7 +17,7 @@ def figures() -> dict[str, float]:
     return _figures_of("state", "state", agent, 100) | _figures_of("pixel", "pixels", agent, 10)
 
 
-def _figures_of(name: str, obs: str, config: AgentConfig, count: int) -> dict[str, float]:
+def _figures_of(name: str, obs: ObsName, config: AgentConfig, count: int) -> dict[str, float]:
     """Measure full updates (critics, gripper, policy, temperature), update steps, sampling and acting."""
     bench = LearnerBenchmark(obs, config)
     updates, update_steps = bench.update_steps_per_s(1, count), bench.update_steps_per_s(config.utd_ratio, count)

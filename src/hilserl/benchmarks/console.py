@@ -11,6 +11,7 @@ from mujoco.studio import messages, plugin
 
 from hilserl.agents.agent import act
 from hilserl.benchmarks.rates import timed_calls_per_s
+from hilserl.envs.options import ObsName
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig
@@ -99,7 +100,7 @@ def key_to_motion_s() -> np.ndarray:
     return np.array(delays)
 
 
-def training_steps_per_s(obs: str, count: int) -> tuple[float, float]:
+def training_steps_per_s(obs: ObsName, count: int) -> tuple[float, float]:
     """Measure training without an operator's intervention.
 
     Returns:
@@ -148,7 +149,8 @@ def measure(what: str) -> dict[str, float]:
             "console.key_to_motion_ms_max": 1e3 * float(delays.max()),
             "console.key_to_motion_control_steps_max": float(delays.max()) / CONTROL_DT_S,
         }
-    without, with_it = training_steps_per_s(what, _COUNTS[what])
+    obs: ObsName = "state" if what == "state" else "pixels"
+    without, with_it = training_steps_per_s(obs, _COUNTS[obs])
     return {
         f"console.{what}_training_steps_per_s": without,
         f"console.{what}_training_slowdown_percent": 100 * (1 - with_it / without),

@@ -10,6 +10,7 @@ from hilserl.agents.sac import create_sac_agent
 from hilserl.benchmarks.rates import BLOCKS, calls_per_s
 from hilserl.data.replay import Replay
 from hilserl.data.step import Observation, Step, Transitions
+from hilserl.envs.options import ObsName
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_sim_env
 
@@ -21,7 +22,7 @@ _EPISODE_STEPS = 100
 class LearnerBenchmark:
     """An agent and a replay that holds two episodes of random actions."""
 
-    def __init__(self, obs: str, config: AgentConfig) -> None:
+    def __init__(self, obs: ObsName, config: AgentConfig) -> None:
         env = make_sim_env("pick_cube", obs=obs)
         self.agent = create_sac_agent(env.experience, config, seed=0)
         observe = self.agent.frame_encoder.encode

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hilserl.benchmarks.rates import calls_per_s
+from hilserl.envs.options import ObsName
 from hilserl.errors import HilserlError
 from hilserl.tasks import make_sim_env
 
@@ -19,7 +20,7 @@ _STATE_STEPS = 1000
 _log = logging.getLogger(__name__)
 
 
-def env_steps_per_s(obs: str, count: int) -> float:
+def env_steps_per_s(obs: ObsName, count: int) -> float:
     """Measure environment steps per second under random actions, resets included."""
     env = make_sim_env("pick_cube", obs=obs)
     rng = np.random.default_rng(0)

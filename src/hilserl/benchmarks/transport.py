@@ -29,6 +29,7 @@ from hilserl.distributed.remote_learner import RemoteLearner
 from hilserl.distributed.spool import Spool
 from hilserl.distributed.store import Store
 from hilserl.distributed.weights import weights_of
+from hilserl.envs.options import ObsName
 from hilserl.robot.control.timing import RateLimiter
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_sim_env
@@ -155,7 +156,7 @@ def _big_actor(spec: ExperienceSpec) -> Actor:
 
 
 @contextlib.contextmanager
-def _learner(folder: Path, obs: str) -> Iterator[Address]:
+def _learner(folder: Path, obs: ObsName) -> Iterator[Address]:
     """The learner's side, without a learner, in a process of its own."""
     command = [sys.executable, "-m", "hilserl.benchmarks.transport", str(folder), obs]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
@@ -168,7 +169,7 @@ def _learner(folder: Path, obs: str) -> Iterator[Address]:
             process.wait()
 
 
-def _serve(folder: Path, obs: str) -> None:
+def _serve(folder: Path, obs: ObsName) -> None:
     """Stores what comes and gives out weights of a new version ten times a second, until standard input ends."""
     with contextlib.closing(make_sim_env("pick_cube", obs=obs)) as env:
         spec = env.experience
@@ -210,4 +211,4 @@ def _serve(folder: Path, obs: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), sys.argv[2])
+    _serve(Path(sys.argv[1]), "state" if sys.argv[2] == "state" else "pixels")
