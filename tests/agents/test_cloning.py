@@ -1,4 +1,4 @@
-"""Behaviour cloning does what was demonstrated, and every algorithm learns from its own data and from no other."""
+"""Behaviour cloning reproduces demonstrated actions."""
 
 import dataclasses
 
@@ -34,7 +34,7 @@ def test_cloning_reproduces_a_constant_action(state_spec: ExperienceSpec, grippe
 
 
 def test_gripper_loss_has_no_gradient_into_the_policy(state_spec: ExperienceSpec) -> None:
-    """It is asked beside the policy's own motion, and must not bend that to make its answer likelier."""
+    """The head is asked beside the policy's action, and must not change it."""
     agent, batch = create_cloning_agent(state_spec, SMALL, 0), first(random_batches(state_spec, 1, 8))
     other = batch._replace(action=np.stack([batch.action[:, 0], -batch.action[:, 1]], -1))
     gradients = [eqx.filter_grad(lambda actor, b=b: cloning_loss(actor, b)[0])(agent.actor) for b in (batch, other)]

@@ -1,4 +1,4 @@
-"""Imitation beside soft actor-critic: it teaches what a person did, of that alone, and only where it is asked for."""
+"""Imitation in soft actor-critic learns from demonstrated transitions alone."""
 
 import dataclasses
 
@@ -121,7 +121,7 @@ def test_cloning_weight_fades(state_spec: ExperienceSpec) -> None:
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
-def test_camera_heads_learn_to_see_what_a_person_acted_upon(state_spec: ExperienceSpec) -> None:
+def test_camera_heads_learn_from_demonstrated_actions(state_spec: ExperienceSpec) -> None:
     spec = with_camera(state_spec)
     batches = camera_batches(spec)._replace(demonstrated=np.ones((2, 8), bool))
     plain, imitating = (

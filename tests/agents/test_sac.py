@@ -1,4 +1,4 @@
-"""The agent's parts do what their equations say, and no loss moves what is not its own."""
+"""Soft actor-critic follows its equations, and losses move their own parameters."""
 
 import dataclasses
 
@@ -45,7 +45,7 @@ def test_target_networks_follow_at_tau(state_spec: ExperienceSpec) -> None:
 
 @pytest.mark.parametrize("bootstrap", [0.0, 1.0])
 def test_values_converge_to_the_known_ones(state_spec: ExperienceSpec, bootstrap: float) -> None:
-    """One state, reward 1: with termination Q is 1; going on for ever at discount 0.5 it is 2."""
+    """With one state and reward 1, Q is 1 with termination, and 2 without at discount 0.5."""
     config = dataclasses.replace(SMALL, discount=0.5, tau=0.2, learning_rate=3e-3, gripper_penalty=0.0)
     agent = create_sac_agent(state_spec, config, 0)
     state = {"state": np.ones((2, 8, 3), np.float32)}

@@ -1,4 +1,4 @@
-"""Steps survive the round trip through Arrow and disk; nothing damaged or foreign gets in."""
+"""Steps become Arrow tables, and invalid steps are refused."""
 
 import numpy as np
 import pyarrow as pa

@@ -23,7 +23,7 @@ from tests.support.steps import make_episode, make_step
 
 
 class NaiveBuffer:
-    """The usual ring: next observation = the row after, done = terminated or truncated, interventions copied out."""
+    """Usual ring: the next row is the next observation, a time limit is done, interventions are copies."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity, self.rows, self.demonstrations = capacity, [], []

@@ -26,14 +26,14 @@ class Keys:
 )
 def test_operator_has_two_seconds_to_deny(state_spec: ExperienceSpec, command: Command | None, answer: bool) -> None:
     keys, now, idles = Keys(), [0.0], []
-    person = HumanOperator([keys], state_spec.action, Role(), None, lambda: idles.append(1), lambda: now[0])
-    assert person.confirms() is None
-    assert "success" in person.message
+    operator = HumanOperator([keys], state_spec.action, Role(), None, lambda: idles.append(1), lambda: now[0])
+    assert operator.confirms() is None
+    assert "success" in operator.message
     keys.commands = (command,) if command else ()
-    assert person.confirms() is answer
+    assert operator.confirms() is answer
     if command is None:
         now[0] = 2.0
-        assert person.confirms() is True
+        assert operator.confirms() is True
         assert len(idles) == 2
     if command is not Command.END:
-        assert person.confirms() is None, "the next claim has its own two seconds"
+        assert operator.confirms() is None, "the next claim has its own two seconds"

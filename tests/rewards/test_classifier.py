@@ -1,4 +1,4 @@
-"""The reward classifier: honest about what it cannot tell, kept whole, and never used where it does not fit."""
+"""A classifier survives its file, and is refused for another spec."""
 
 import json
 from pathlib import Path
@@ -94,8 +94,8 @@ def test_features_of_another_encoder_are_not_used(trained: RewardClassifier, mon
 
 
 def test_prediction_ignores_the_state(trained: RewardClassifier) -> None:
-    judge = trained.predictor(spec_of(), trained.frame_encoder)
+    predict = trained.predictor(spec_of(), trained.frame_encoder)
     features = {name: values[11] for name, values in labels_of().inputs.items()}
     size = trained.spec.state.size
     kinds = [np.zeros(size), np.full(size, 1e6), np.full(size, np.nan)]
-    assert len({judge(features | {"state": state.astype(np.float32)}) for state in kinds}) == 1
+    assert len({predict(features | {"state": state.astype(np.float32)}) for state in kinds}) == 1

@@ -40,9 +40,9 @@ def test_episodes_that_differ_are_an_error_with_both_sides(tmp_path: Path) -> No
         ("size", spec_of(size=16), "front 16 x 16.*front 32 x 32"),
         ("camera", spec_of(cameras=("wrist",)), "wrist 32 x 32.*front 32 x 32"),
     ):
-        folder = write_labels(tmp_path / name, late, spec=other, episodes=1)
+        directory = write_labels(tmp_path / name, late, spec=other, episodes=1)
         with pytest.raises(HilserlError, match=expected):
-            read_labels([data, folder], "pick_cube", vision)
+            read_labels([data, directory], "pick_cube", vision)
     blind = write_labels(tmp_path / "blind", late, spec=spec_of(cameras=()), episodes=1)
     with pytest.raises(HilserlError, match="no camera"):
         read_labels([blind], "pick_cube", vision)
@@ -53,9 +53,9 @@ def test_episodes_that_differ_are_an_error_with_both_sides(tmp_path: Path) -> No
 def test_empty_missing_and_damaged_directories_are_errors(tmp_path: Path) -> None:
     vision = ClassifierConfig(**TINY).vision
     (tmp_path / "empty").mkdir()
-    for folder, expected in ((tmp_path / "empty", "holds no labelled episodes"), (tmp_path / "no", "no directory")):
+    for directory, expected in ((tmp_path / "empty", "holds no labelled episodes"), (tmp_path / "no", "no directory")):
         with pytest.raises(HilserlError, match=expected):
-            read_labels([folder], "pick_cube", vision)
+            read_labels([directory], "pick_cube", vision)
     (tmp_path / "empty" / "000000.parquet").write_bytes(b"not a table")
     with pytest.raises(HilserlError, match=r"000000\.parquet"):
         read_labels([tmp_path / "empty"], "pick_cube", vision)

@@ -22,7 +22,7 @@ LIMIT = 6
 
 
 class World:
-    """Its state counts the steps of the episode; the task is done from a step on."""
+    """Environment whose state counts the steps of the episode; a step number ends the task."""
 
     def __init__(self, spec: ExperienceSpec, done_from: int) -> None:
         self.experience, self.done_from, self.now = spec, done_from, 0
@@ -43,7 +43,7 @@ class World:
 
 
 class Doubter(NoOperator):
-    """Answers claims by a script; thinks where it says None."""
+    """Operator who answers claims by a script; None is no answer yet."""
 
     def __init__(self, answers: Sequence[bool | None] = ()) -> None:
         self.answers = list(answers)
@@ -53,7 +53,7 @@ class Doubter(NoOperator):
 
 
 class Stage(Subscriber):
-    """A rollout with everything that it told."""
+    """Rollout with all that it reported."""
 
     def __init__(self, spec: ExperienceSpec, done_from: int, seen: set[int], operator: Any = None) -> None:
         self.steps: list[Step] = []
@@ -68,7 +68,7 @@ class Stage(Subscriber):
         self.rollout = Rollout(world, self.operator, [self], EpisodeSeeds(0, "test"), reward_fn=reward_fn)
 
     def go(self, calls: int = 20) -> "Stage":
-        """So many calls of the loop, or one episode."""
+        """Run some calls of the loop, or one episode."""
         for _ in range(calls):
             self.rollout.step(lambda observation: (np.zeros(2, np.float32), 0))  # noqa: ARG005
             if self.episodes:
@@ -135,7 +135,7 @@ def test_denied_success_earns_nothing_and_the_episode_goes_on(state_spec: Experi
         (0.0, False, False, False, False),
         (1.0, True, False, True, True),
     ]
-    assert stage.judged == [1, 2, 3, 4, 5], "while somebody thinks, time stands still and nothing is judged anew"
+    assert stage.judged == [1, 2, 3, 4, 5], "no step and no evaluation while the operator decides"
     assert stage.episodes[0].denied_steps == 2
     assert all(later.index == earlier.index + 1 for earlier, later in pairwise(stage.steps))
 

@@ -37,8 +37,11 @@ def no_film(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, settings: TrainConfig, spec: ExperienceSpec, rounds: int = 80) -> set[float]:
-    """What a learner's batches hold, as the first number of each action: of demonstrations 10 to 19, and of the online
-    episodes 1 and 2, in the first of which a person chose the third and the fourth step."""
+    """Collect the contents of a learner's batches, as the first number of each action.
+
+    The learner has demonstrations 10 to 19 and the online episodes 1 and 2. In episode 1 the operator chose steps 3 and
+    4.
+    """
     demonstrations = [step for k in range(10, 20) for step in make_episode(k, 3, terminated=True, camera=False)]
     learner, seen = Learner(spec, settings, demonstrations), set()
 
@@ -98,9 +101,9 @@ def short_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two recorded demonstrations of pick_cube from state."""
-    folder = tmp_path_factory.mktemp("demos") / "state"
-    assert main(["record", "pick_cube", "--obs", "state", "--successes", "2", "--out", str(folder)]) == 0
-    return folder
+    directory = tmp_path_factory.mktemp("demos") / "state"
+    assert main(["record", "pick_cube", "--obs", "state", "--successes", "2", "--out", str(directory)]) == 0
+    return directory
 
 
 @pytest.mark.usefixtures("short_episodes")
@@ -118,7 +121,7 @@ def test_resumed_run_equals_a_whole_one(tmp_path: Path, demos: Path, algorithm: 
 
 
 class AfterRounds(Interrupt):
-    """Asks for an end once it has been asked so often whether there is to be one."""
+    """Interrupt that is requested after some reads of `requested`."""
 
     def __init__(self, times: int) -> None:
         self._left = times
@@ -149,11 +152,11 @@ def test_interrupted_cloning_resumes(tmp_path: Path, demos: Path) -> None:
     assert seconds > 2
 
 
-def steps_of(folder: Path) -> Sequence[Step]:
+def steps_of(directory: Path) -> Sequence[Step]:
     from hilserl.runs.run_dir import read_episodes
 
     env = make_sim_env("pick_cube", obs="state")
-    return [step for episode in read_episodes(folder, env.experience) for step in episode]
+    return [step for episode in read_episodes(directory, env.experience) for step in episode]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

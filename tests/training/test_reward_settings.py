@@ -34,7 +34,7 @@ def test_impossible_rewards_are_refused(changes: dict[str, Any], complaint: str)
 
 
 class EveryFifth:
-    """A classifier that takes every fifth picture that it is shown for a success."""
+    """Classifier that predicts success for every fifth image."""
 
     def __init__(self) -> None:
         self.shown = 0
@@ -48,12 +48,12 @@ class EveryFifth:
         del encoded
         assert [name for name, _ in spec.images] == ["front", "wrist", "side"], "the policy's, and the classifier's"
 
-        def judge(observation: dict[str, np.ndarray]) -> Prediction:
+        def predict(observation: dict[str, np.ndarray]) -> Prediction:
             assert observation["side"].shape == (32, 32, 3)
             self.shown += 1
             return Prediction(self.shown % 5 == 0, 0.5, 0)
 
-        return judge
+        return predict
 
 
 def test_run_learns_from_its_classifier_and_keeps_the_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

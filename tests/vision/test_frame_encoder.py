@@ -1,4 +1,4 @@
-"""From the camera to the heads: encoded once or in every update, the networks see the same."""
+"""Images give the same features, encoded once or in every update."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def env() -> Iterator[ManipulationEnv]:
 
 @pytest.fixture(scope="module")
 def steps(env: ManipulationEnv) -> list[Step]:
-    """An episode of ten random actions, as it comes from disk: frames and no features."""
+    """Make an episode of ten random actions with images and without features."""
     rng = np.random.default_rng(0)
     steps = [Step(0, 0, env.reset(seed=0)[0], np.zeros(4, np.float32))]
     for index in range(1, 11):
@@ -56,7 +56,7 @@ def frames_of(steps: list[Step], camera: str = "front") -> np.ndarray:
 
 
 def test_features_in_replay_are_those_of_the_images(env: ManipulationEnv, steps: list[Step]) -> None:
-    """Whether the actor computed them when it saw the frame, or the learner when it read the frame from disk."""
+    """The actor computes them when it acts, the learner when it reads images from disk."""
     learner = Learner(env.experience, config(ONCE), [])
     observe = FrameEncoder(env.experience, ONCE).encode
     for number, step in enumerate(steps):
@@ -164,7 +164,7 @@ def test_shifts_are_windows_of_the_padded_image() -> None:
 
 
 def test_noise_in_the_head_is_noise_on_the_features() -> None:
-    """Drawn after the sums, it must shake what the head says as much as noise drawn for every feature."""
+    """Noise on the sums has the deviation of noise on every feature."""
     head = CameraHead((80, 8, 8), VisionConfig(noise=0.2), key=jax.random.key(0))
     rng = np.random.default_rng(0)
     features = rng.gamma(1.0, size=(16, 80, 8, 8)).astype(np.float32) * rng.uniform(0.1, 3.0, (80, 1, 1))

@@ -1,4 +1,4 @@
-"""ResNet-10 computes what HIL-SERL's does; its weights are fetched whole or not at all, and read without trust."""
+"""ResNet-10 computes HIL-SERL's features, and its weights are downloaded whole or not at all."""
 
 import hashlib
 import io
@@ -17,8 +17,8 @@ from hilserl.errors import HilserlError
 from hilserl.vision import resnet10
 
 REFERENCE = Path(__file__).parent / "data" / "resnet10_features.npz"
-"""float16, `features` [2, 4, 4, 512] of `pictures(128, 128)` and `resized` [1, 4, 4, 512] of the first of
-`pictures(64, 200)`, with `random_weights()`, computed with PyTorch 2.14.1 on a CPU from its conv2d, group_norm,
+"""float16, `features` [2, 4, 4, 512] of `sample_images(128, 128)` and `resized` [1, 4, 4, 512] of the first of
+`sample_images(64, 200)`, with `random_weights()`, computed with PyTorch 2.14.1 on a CPU from its conv2d, group_norm,
 max_pool2d and interpolate (bilinear with antialiasing). SAME was written out: a stride of 2 pads one row and one column
 behind and none before, with zeros for a convolution and -inf for the maximum. Flax 0.12.8 gave the same to 2e-5."""
 
@@ -45,15 +45,17 @@ def random_weights() -> dict[str, Any]:
     return tree
 
 
-def pictures(height: int, width: int) -> np.ndarray:
-    """A smooth picture and noise, uint8 [2, height, width, 3]."""
+def sample_images(height: int, width: int) -> np.ndarray:
+    """A smooth image and noise, uint8 [2, height, width, 3]."""
     row, column = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
     channels = [row * column, (1 - row) * column, row * np.sin(6 * column) ** 2]
     smooth = (255 * np.stack(channels, -1)).astype(np.uint8)
     return np.stack([smooth, np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)])
 
 
-@pytest.mark.parametrize(("name", "images"), [("features", pictures(128, 128)), ("resized", pictures(64, 200)[:1])])
+@pytest.mark.parametrize(
+    ("name", "images"), [("features", sample_images(128, 128)), ("resized", sample_images(64, 200)[:1])]
+)
 def test_features_are_those_of_an_independent_implementation(name: str, images: np.ndarray) -> None:
     encoder = resnet10.from_weights(random_weights())
     found = np.asarray(jax.jit(lambda x: encoder(x))(images))
@@ -80,7 +82,7 @@ def test_missing_and_misshaped_weights_are_named() -> None:
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A file of weights, and the encoder takes it for the published one."""
+    """Make a file of weights that passes for the published one."""
     data = pickle.dumps(random_weights() | {"output_head": {"bias": np.zeros(1000, np.float32)}})
     monkeypatch.setattr(resnet10, "_BYTES", len(data))
     monkeypatch.setattr(resnet10, "_SHA256", hashlib.sha256(data).hexdigest())
@@ -89,7 +91,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the weights belong; nothing is there, and what a test loads is forgotten behind it."""
+    """Return the path of the weights, which are absent; clear the loaded encoder afterwards."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     resnet10.load.cache_clear()
     yield tmp_path / "hilserl" / "resnet10_params.pkl"
@@ -118,10 +120,10 @@ def failing(error: Exception) -> Callable[[], io.BytesIO]:
 
 def test_weights_are_downloaded_once(path: Path, published: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = serve(monkeypatch, lambda: io.BytesIO(published))
-    inside = jax.jit(lambda x: resnet10.load()(x))(pictures(128, 128))
+    inside = jax.jit(lambda x: resnet10.load()(x))(sample_images(128, 128))
     assert path.read_bytes() == published
     assert list(path.parent.iterdir()) == [path]
-    np.testing.assert_allclose(resnet10.load()(pictures(128, 128)), inside, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(resnet10.load()(sample_images(128, 128)), inside, rtol=1e-4, atol=1e-4)
     resnet10.load.cache_clear()
     resnet10.load()
     assert len(asked) == 1

@@ -1,4 +1,4 @@
-"""The small network has the promised shape, starts with signals of even size, and learns."""
+"""The small CNN has its shape, keeps the size of signals, and learns."""
 
 import equinox as eqx
 import jax
