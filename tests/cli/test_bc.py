@@ -25,7 +25,7 @@ def test_bc_writes_a_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert run.read_result()["algorithm"] == "bc"
     assert run.curve.stat().st_size > 10_000
     assert [record["update_steps"] for record in read_metrics(run.metrics, "evaluation")] == [2, 4, 6, 8]
-    assert "held_out_motion_error" in read_metrics(run.metrics, "cloning")[-1]
+    assert "held_out_continuous_error" in read_metrics(run.metrics, "cloning")[-1]
     assert load_policy(run).checkpoint.name in {"2", "4", "6", "8"}
 
 

@@ -108,13 +108,13 @@ def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = No
         The loss and its parts as metrics.
     """
     log_prob, error, logits, taken = compare_actions(actor, actor.encoder(batch.observation, key), batch.action)
-    motion_loss = -log_prob.mean()
-    metrics = {"motion_loss": motion_loss, "motion_error": jnp.sqrt(jnp.mean(error**2))}
+    continuous_loss = -log_prob.mean()
+    metrics = {"continuous_loss": continuous_loss, "continuous_error": jnp.sqrt(jnp.mean(error**2))}
     if logits is None or taken is None:
-        return motion_loss, metrics | {"cloning_loss": motion_loss}
+        return continuous_loss, metrics | {"cloning_loss": continuous_loss}
     gripper_loss = optax.softmax_cross_entropy_with_integer_labels(logits, taken).mean()
     agreed = jnp.mean(logits.argmax(-1) == taken)
-    loss = motion_loss + gripper_loss
+    loss = continuous_loss + gripper_loss
     return loss, metrics | {"gripper_loss": gripper_loss, "gripper_agreement": agreed, "cloning_loss": loss}
 
 

@@ -38,7 +38,7 @@ def imitation_loss(
     weight = batch.demonstrated / jnp.maximum(1, batch.demonstrated.sum())
     log_prob, error, values, taken = compare_actions(actor, features, batch.action)
     loss = -(weight * log_prob).sum()
-    metrics = {"motion_error": jnp.sqrt((weight * jnp.mean(error**2, -1)).sum())}
+    metrics = {"continuous_error": jnp.sqrt((weight * jnp.mean(error**2, -1)).sum())}
     if values is not None and taken is not None:
         is_taken = jax.nn.one_hot(taken, values.shape[-1])
         shortfall = (values + GRIPPER_MARGIN * (1 - is_taken)).max(-1) - (values * is_taken).sum(-1)

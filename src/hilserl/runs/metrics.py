@@ -12,6 +12,10 @@ from hilserl.errors import HilserlError
 RENAMED_METRICS = {
     "rounds": "update_steps",
     "staleness_rounds": "staleness_update_steps",
+    "motion_error": "continuous_error",
+    "motion_loss": "continuous_loss",
+    "held_out_motion_error": "held_out_continuous_error",
+    "held_out_motion_loss": "held_out_continuous_loss",
 }
 """Old names of metrics with their names today; runs of earlier versions have the old ones."""
 

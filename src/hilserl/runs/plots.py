@@ -68,9 +68,9 @@ def plot_cloning(metrics: Path, target: Path, title: str) -> None:
     _draw_evaluations(axes[0], evaluations, "update_steps")
     axes[0].set_ylabel("success rate")
     for name, label, colour in (("", "learned from", _BLUE), ("held_out_", "held out", _RED)):
-        known = [r for r in records if f"{name}motion_error" in r]
+        known = [r for r in records if f"{name}continuous_error" in r]
         axes[1].plot(
-            [r["update_steps"] for r in known], [r[f"{name}motion_error"] for r in known], color=colour, label=label
+            [r["update_steps"] for r in known], [r[f"{name}continuous_error"] for r in known], color=colour, label=label
         )
     axes[1].set(ylabel="error of the motion, part of a full action", ylim=(0, None))
     for each in axes:

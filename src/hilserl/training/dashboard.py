@@ -18,7 +18,7 @@ from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts
 
 _KEPT_EPISODES = 200
-_LOSSES = ("critic_loss", "motion_loss", "gripper_loss")
+_LOSSES = ("critic_loss", "continuous_loss", "gripper_loss")
 _RATE_OVER_S = 5.0
 
 
