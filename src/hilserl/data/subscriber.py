@@ -1,4 +1,4 @@
-"""The interface of whatever follows a rollout."""
+"""Base class of a rollout's subscribers."""
 
 from collections.abc import Sequence
 

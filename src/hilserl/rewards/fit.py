@@ -32,7 +32,7 @@ class Fit(NamedTuple):
 
 
 class _TrainingData(NamedTuple):
-    """Training rows on the device: a network's inputs by name, classes and measured states."""
+    """Inputs by name, classes and measured states to train on."""
 
     inputs: dict[str, Shaped[Array, "n ..."]]
     classes: Int[Array, "n"]
@@ -95,7 +95,10 @@ def _train(
     encoder: FrameEncoder,
     config: ClassifierConfig,
 ) -> tuple[ClassifierNetwork, optax.OptState]:
-    """Do one update for each row of `drawn` rows of the data, with its random key."""
+    """Do one update for each of the drawn batches.
+
+    `drawn` holds the rows of each batch and the random key of each update.
+    """
     arrays, static = eqx.partition(network, eqx.is_array)
     optimizer = optax.adam(config.learning_rate)
 
