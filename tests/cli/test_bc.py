@@ -32,7 +32,7 @@ def test_bc_writes_a_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_cloning_without_demonstrations_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     algorithms: tuple[AlgorithmName, ...] = ("bc", "hg-dagger")
     for algorithm in algorithms:
-        with pytest.raises(HilserlError, match=f"{algorithm} clones demonstrations, and there is none"):
+        with pytest.raises(HilserlError, match=f"{algorithm} clones demonstrations, and there are none"):
             config(algorithm=algorithm, demonstrations=0)
     assert main(["bc", "pick_cube", "--demonstrations", "0"]) == 1
     assert "got 0" in capsys.readouterr().err

@@ -165,7 +165,7 @@ def test_algorithm_survives_the_configuration_file(algorithm: AlgorithmName) -> 
 
 
 def test_settings_that_an_algorithm_cannot_use_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(HilserlError, match="sac learns from no demonstrations"):
+    with pytest.raises(HilserlError, match="sac does not learn from demonstrations"):
         config(algorithm="sac", demos=(tmp_path,))
     for changes in ({"free_running": True}, {"operator": "gamepad"}):
         with pytest.raises(HilserlError, match="bc does not act"):

@@ -242,7 +242,7 @@ def test_another_agents_checkpoint_is_refused(finished: RunDir, shared_env) -> N
 
 
 def test_unknown_checkpoints_list_what_exists(finished: RunDir) -> None:
-    with pytest.raises(HilserlError, match="there is best, last, 6"):
+    with pytest.raises(HilserlError, match="available: best, last, 6"):
         choose(finished.checkpoints, "7")
     assert choose(finished.checkpoints, "6").name == "6"
     with pytest.raises(HilserlError, match="no checkpoint"):

@@ -46,7 +46,7 @@ class Evaluation:
 
     @property
     def is_solved(self) -> bool:
-        """True if no episode failed, or if the return is high enough where there is no success."""
+        """True if no episode failed. Without success the return must be high enough."""
         if self.tells_success:
             return self.successes == self.episodes
         if self.mean_return is None or self.return_to_reach is None:
@@ -74,7 +74,7 @@ class DeterministicPolicy:
 
     @classmethod
     def of(cls, agent: Agent) -> Self:
-        """Return the policy that an agent is evaluated by: the average of its recent actors."""
+        """Return the policy that an agent is evaluated by, its EMA actor."""
         return cls(agent.ema_actor, agent.frame_encoder)
 
     def act(self, observation: dict[str, np.ndarray]) -> np.ndarray:

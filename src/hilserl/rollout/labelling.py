@@ -1,4 +1,4 @@
-"""Labelled images: whole episodes in which every step says if a success is seen."""
+"""Labelling of images, in whole episodes with a label at every step."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -179,6 +179,6 @@ def label_recorded(directory: Path, task: str, out: Path, *, show: Callable[[Lab
 
 
 def _recorded(directory: Path) -> Iterator[tuple[list[Step], ExperienceSpec]]:
-    """Read episode by episode, because all their images together may need more memory than there is."""
+    """Read episodes one by one. All images together may need more memory than there is."""
     run_dir = RunDir(directory)
     yield from map(read_episode, episode_files(run_dir.episodes if run_dir.episodes.is_dir() else directory))

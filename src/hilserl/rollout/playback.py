@@ -40,7 +40,7 @@ class Reenactment:
     """A recorded episode, simulated again."""
 
     states: list[np.ndarray]
-    """MuJoCo's integration state at each of the `TICKS_PER_STEP` moments of each step, the reset first."""
+    """MuJoCo's integration states, `TICKS_PER_STEP` a step after the reset's."""
     deviation_m: float
     """Largest distance of the tool from its recorded position."""
 
@@ -81,7 +81,7 @@ class _SeekRequests(plugin.SimPlugin):
 
 
 class PlaybackSession:
-    """A console that shows recorded episodes one after the other, in real time.
+    """A console that shows recorded episodes in real time.
 
     Args:
         directory: the episodes' directory.

@@ -86,7 +86,9 @@ def record(
     stop: Callable[[int], bool] | None = None,
     subscribers: Sequence[Subscriber] = (),
 ) -> None:
-    """Let an operator drive until the recorder is complete, or the operator is done.
+    """Let an operator drive until the recorder is complete.
+
+    An operator who is done ends the recording as well.
 
     Args:
         env: the environment; it must not end episodes by itself if the recorder has a `reward_fn`.

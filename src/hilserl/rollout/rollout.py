@@ -14,7 +14,7 @@ from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent, Takeover, Verdict
 
 Policy = Callable[[Observation], tuple[np.ndarray, int]]
-"""Returns the action that a policy proposes, and the version of the weights that chose it."""
+"""Returns a proposed action and the version of the weights that chose it."""
 
 
 class RolloutEnv(Protocol):
@@ -35,7 +35,10 @@ class RolloutEnv(Protocol):
 
 
 def seed_for(seed: int, stream: str, number: int) -> int:
-    """Return a seed for one use and one episode, so that any episode can be run again alone."""
+    """Return the seed of one episode of one use.
+
+    Any episode can be run again alone.
+    """
     words = [seed, *stream.encode(), number]
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 
@@ -84,7 +87,7 @@ class Rollout:
         """Number of the episode in progress, or of the next one."""
         self._encode, self._reward_fn = encode, reward_fn
         self._claim: tuple[Step, Step] | None = None
-        """A step with a success that the operator may deny, and the same step denied; time stands still meanwhile."""
+        """A step with a claimed success, and the same step denied. Time stands still until the operator answers."""
         self._takeover = Takeover()
         self._steps: list[Step] = []
 
@@ -153,7 +156,7 @@ class Rollout:
             self._finish(step)
 
     def _confirm(self) -> None:
-        """Ask the operator about a claimed success; a denied step goes on as if nothing had been claimed."""
+        """Ask the operator about a claimed success. A denied step goes on as if nothing had been claimed."""
         assert self._claim
         if (answer := self._operator.confirms()) is not None:
             step, denied = self._claim
@@ -186,7 +189,10 @@ class Rollout:
             subscriber.on_step(step)
 
     def abort_episode(self) -> None:
-        """Close the episode in progress after the environment was lost; forget one without a step."""
+        """Close the episode in progress after the environment was lost.
+
+        An episode without a step is forgotten.
+        """
         if len(self._steps) == 1:
             self._discard()
         else:

@@ -35,7 +35,7 @@ class LapTimers:
         return call
 
     def median_s(self, name: str) -> float:
-        """Return the median duration of a lap in seconds, 0 before the first.
+        """Return the median seconds of a lap, 0 before the first.
 
         The median does not change with a compilation among the laps.
         """
@@ -43,7 +43,7 @@ class LapTimers:
         return statistics.median(list(laps)) if laps else 0.0
 
     def medians_ms(self) -> dict[str, float]:
-        """Return the median milliseconds of each lap, in order of their first use."""
+        """Return the median milliseconds of laps in order of first use."""
         return {f"{name}_ms": 1e3 * self.median_s(name) for name in list(self._laps)}
 
     def __str__(self) -> str:

@@ -69,13 +69,13 @@ def write_video(
 
 
 def _column_px(env: InteractiveEnv, height: int) -> int:
-    """Return the even width of the column of camera images, each at most half the height."""
+    """Return the column's even width. An image takes at most half the height."""
     cameras = len(env.experience.images)
     return height // max(2, cameras) // 2 * 2 if cameras else 0
 
 
 def _image(env: InteractiveEnv, height: int, width: int) -> np.ndarray:
-    """Draw the scene, and beside it what the policy's cameras see at this moment.
+    """Draw the scene with the policy's camera images beside it.
 
     Between two control steps the policy sees nothing. The cameras are drawn there all the same, because an image that
     stands still beside a moving scene looks like a fault.

@@ -1,4 +1,7 @@
-"""Checkpoints: an agent's arrays as safetensors, the run's counters as JSON, written whole or not at all."""
+"""Checkpoints of a run.
+
+A checkpoint is an agent's arrays as safetensors and the run's counters as JSON. It is written whole or not at all.
+"""
 
 import hashlib
 import json
@@ -18,14 +21,14 @@ from hilserl.files import atomically
 
 _AGENT, _STATE = "agent.safetensors", "state.json"
 RENAMED_STATE = {"rounds": "update_steps"}
-"""Old keys of `state.json` with their names today; checkpoints of earlier versions have the old ones."""
+"""Keys of `state.json` in earlier versions, with their names today."""
 RENAMED_ARRAYS: dict[str, str] = {"averaged": "ema_actor"}
-"""Old first parts of array names with their names today, as in `averaged.policy.layers.0.weight`."""
+"""First parts of array names in earlier versions, with their names today."""
 
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands, in numbers."""
+    """Counters of a run at a checkpoint."""
 
     env_steps: int = 0
     episodes: int = 0
@@ -34,7 +37,7 @@ class RunState:
     interventions: int = 0
     wall_seconds: float = 0.0
     evaluation: dict[str, Any] | None = None
-    """The evaluation of these weights, as `Evaluation.as_dict`."""
+    """Evaluation of the checkpoint, as `Evaluation.as_dict`."""
 
     def describe(self, clock: str) -> str:
         """Return the run's position on its clock, for display."""
@@ -43,13 +46,20 @@ class RunState:
         return f"{self.env_steps:6d} steps, {self.human_steps:4d} of them human"
 
 
-def save_checkpoint(folder: Path, agent: Agent, state: RunState, step: int) -> Path:
-    """Writes `folder/<step>`; an older checkpoint of the same step is replaced.
+def save_checkpoint(directory: Path, agent: Agent, state: RunState, step: int) -> Path:
+    """Write the checkpoint `directory/<step>`, and replace an older one.
 
-    Steps are the environment's or, of a run that acts in none, rounds.
+    Args:
+        directory: the run's checkpoints.
+        agent: the agent.
+        state: counters of the run.
+        step: environment steps so far or, for a run that does not act, update steps.
+
+    Raises:
+        HilserlError: the disk refuses.
     """
-    target = folder / str(step)
-    part = folder / f".{step}.part"
+    target = directory / str(step)
+    part = directory / f".{step}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
@@ -66,7 +76,11 @@ def save_checkpoint(folder: Path, agent: Agent, state: RunState, step: int) -> P
 
 
 def load_checkpoint(path: Path, like: Agent) -> tuple[Agent, RunState]:
-    """Reads a checkpoint into an agent of the same shape. Raises HilserlError naming what is damaged or different."""
+    """Read a checkpoint into an agent of the same shape.
+
+    Raises:
+        HilserlError: names the damaged file, or the array that does not fit.
+    """
     state, digest = _read_state(path)
     try:
         weights = (path / _AGENT).read_bytes()
@@ -100,42 +114,46 @@ def _others(path: Path) -> str:
     return f"Other checkpoints: {', '.join(others) or 'none'}."
 
 
-def steps_in(folder: Path) -> list[int]:
-    """What the checkpoints in a folder are called by, ascending."""
-    if not folder.is_dir():
+def steps_in(directory: Path) -> list[int]:
+    """Return the steps that the checkpoints are named by, ascending."""
+    if not directory.is_dir():
         return []
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
+    return sorted(int(p.name) for p in directory.iterdir() if p.name.isdecimal())
 
 
-def best_in(folder: Path) -> int | None:
-    """The step of the checkpoint whose evaluation is best; of equals the newest."""
+def best_in(directory: Path) -> int | None:
+    """Return the step of the best evaluated checkpoint, the newest of equals."""
     scored = []
-    for step in steps_in(folder):
-        evaluation = _read_state(folder / str(step))[0].evaluation
+    for step in steps_in(directory):
+        evaluation = _read_state(directory / str(step))[0].evaluation
         if evaluation is not None:
             scored.append((evaluation["success_rate"], evaluation.get("mean_return") or 0.0, step))
     return max(scored)[-1] if scored else None
 
 
-def choose(folder: Path, which: str) -> Path:
-    """The checkpoint that `best`, `last` or a step names. Raises HilserlError saying which exist."""
-    steps = steps_in(folder)
+def choose(directory: Path, which: str) -> Path:
+    """Return the checkpoint named by `best`, `last` or a step.
+
+    Raises:
+        HilserlError: there is no such checkpoint; the message lists those that exist.
+    """
+    steps = steps_in(directory)
     if not steps:
-        raise HilserlError(f"There is no checkpoint in {folder}.")
+        raise HilserlError(f"There is no checkpoint in {directory}.")
     if which == "best":
-        best = best_in(folder)
-        return folder / str(steps[-1] if best is None else best)
+        best = best_in(directory)
+        return directory / str(steps[-1] if best is None else best)
     if which == "last":
-        return folder / str(steps[-1])
+        return directory / str(steps[-1])
     if not which.isdecimal() or int(which) not in steps:
         names = ", ".join(map(str, steps))
-        raise HilserlError(f"There is no checkpoint {which!r} in {folder}; there is best, last, {names}.")
-    return folder / str(int(which))
+        raise HilserlError(f"There is no checkpoint {which!r} in {directory}; available: best, last, {names}.")
+    return directory / str(int(which))
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Removes all but the newest `keep` checkpoints and the best one."""
-    best = best_in(folder)
-    for step in steps_in(folder)[:-keep]:
+def prune(directory: Path, keep: int) -> None:
+    """Remove all checkpoints but the newest `keep` and the best."""
+    best = best_in(directory)
+    for step in steps_in(directory)[:-keep]:
         if step != best:
-            shutil.rmtree(folder / str(step))
+            shutil.rmtree(directory / str(step))

@@ -75,7 +75,7 @@ class RunCounters(Subscriber):
 
     @property
     def agreement(self) -> float:
-        """Part of the recent steps in which the reward agrees with the environment."""
+        """Part of the recent steps whose reward agrees with the environment."""
         return sum(e.agreeing_steps for e in self.recent) / max(1, sum(e.steps for e in self.recent))
 
     @property

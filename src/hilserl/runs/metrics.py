@@ -1,4 +1,4 @@
-"""Metrics of a run: one JSON object a line, and the same numbers for TensorBoard."""
+"""Metrics of a run as lines of JSON and as TensorBoard events."""
 
 import json
 import threading
@@ -17,11 +17,14 @@ RENAMED_METRICS = {
     "held_out_motion_error": "held_out_continuous_error",
     "held_out_motion_loss": "held_out_continuous_loss",
 }
-"""Old names of metrics with their names today; runs of earlier versions have the old ones."""
+"""Names of metrics in earlier versions, with their names today."""
 
 
 class MetricsLog:
-    """Writer of `metrics.jsonl` and of TensorBoard's event files in `tensorboard/` beside it, from any thread."""
+    """Writer of `metrics.jsonl` and of TensorBoard's event files beside it.
+
+    Any thread may write.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -67,7 +70,7 @@ def drop_torn_line(path: Path) -> None:
 
 
 def read_metrics(path: Path, kind: str) -> list[dict[str, Any]]:
-    """Read the records of one kind in order, old names replaced by today's.
+    """Read the records of one kind in order, under today's names.
 
     Raises:
         HilserlError: the file is missing or damaged.

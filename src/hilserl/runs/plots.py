@@ -1,4 +1,4 @@
-"""What runs came to: learning curves, drawn from their own metrics files, and a table over seeds."""
+"""Learning curves of runs, and a table of their results over seeds."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +29,15 @@ _HEADER = (
 
 
 def plot_curve(metrics: Path, target: Path, title: str) -> None:
-    """Success with its interval, interventions and return, over environment steps and over human steps.
+    """Plot success with its interval, interventions and return.
 
-    Where policies are judged by their return as well, a row of its own shows that. What there was none of is left out:
-    success where an environment does not speak of it, human steps where nobody helped.
+    The columns are environment steps and human steps. A return that evaluations count has its own row. What a run does
+    not have is left out: success in an environment that does not report it, human steps without interventions.
+
+    Args:
+        metrics: the run's `metrics.jsonl`.
+        target: the PNG image.
+        title: title of the image.
     """
     episodes = read_metrics(metrics, "episode")
     evaluations = read_metrics(metrics, "evaluation")
@@ -62,7 +67,13 @@ def plot_curve(metrics: Path, target: Path, title: str) -> None:
 
 
 def plot_cloning(metrics: Path, target: Path, title: str) -> None:
-    """Success with its interval and the error of the motion, over the rounds of a run that only clones."""
+    """Plot success and action error of a run that only clones.
+
+    Args:
+        metrics: the run's `metrics.jsonl`.
+        target: the PNG image.
+        title: title of the image.
+    """
     evaluations, records = read_metrics(metrics, "evaluation"), read_metrics(metrics, "cloning")
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
     _draw_evaluations(axes[0], evaluations, "update_steps")
@@ -72,7 +83,7 @@ def plot_cloning(metrics: Path, target: Path, title: str) -> None:
         axes[1].plot(
             [r["update_steps"] for r in known], [r[f"{name}continuous_error"] for r in known], color=colour, label=label
         )
-    axes[1].set(ylabel="error of the motion, part of a full action", ylim=(0, None))
+    axes[1].set(ylabel="error of continuous actions, part of a full action", ylim=(0, None))
     for each in axes:
         _tidy(each, "update steps")
         each.legend(loc="best", frameon=False)
@@ -81,12 +92,18 @@ def plot_cloning(metrics: Path, target: Path, title: str) -> None:
 
 
 def plot_groups(groups: Mapping[str, Sequence[RunDir]], target: Path, title: str) -> None:
-    """Evaluated success of finished runs over environment steps, and the final one over the seconds of a person's time.
+    """Plot the success of groups of finished runs.
 
-    Each run is a thin line, each group's mean a thick one, with a band from the worst to the best of its runs, which of
-    a few seeds says more than an interval computed from them. A run that ended early, solved, counts as solved from
-    there on; the mean ends with the first run that was cut short. Runs that did nothing in the environment
-    are level, at what they came to.
+    The left part shows evaluations over environment steps, the right part the final evaluation over human seconds. Each
+    run is a thin line and each group's mean a thick one. The band reaches from the worst to the best run: with a few
+    seeds this says more than an interval computed from them. A run that ended early because it was solved counts as
+    solved from there on; the mean ends with the first run that ended for another reason. Runs that did not act are
+    level lines at their final success.
+
+    Args:
+        groups: finished runs by label.
+        target: the PNG image.
+        title: title of the image.
     """
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), sharey="row", width_ratios=(3, 2), constrained_layout=True)
     colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
@@ -103,14 +120,17 @@ def plot_groups(groups: Mapping[str, Sequence[RunDir]], target: Path, title: str
         axes[1].plot([human_seconds(result) for result in results], came_to, "o", color=colour, ms=7, alpha=0.7)
     axes[0].set(ylabel="success rate, autonomous", ylim=(-0.03, 1.03))
     _tidy(axes[0], "environment steps")
-    _tidy(axes[1], "seconds of a person's time, demonstrations included")
+    _tidy(axes[1], "human seconds, demonstrations included")
     figure.suptitle(title)
     figure.legend(loc="outside lower center", ncols=min(3, len(groups)), frameon=False)
     _save(figure, target)
 
 
 def human_seconds(result: Mapping[str, Any]) -> float:
-    """What a run cost a person: recording its demonstrations and intervening. NaN where a result does not say."""
+    """Return a run's human seconds, demonstrations included.
+
+    A result without them gives NaN.
+    """
     return result["human_seconds"] + result.get("demonstration_seconds", math.nan)
 
 
@@ -136,7 +156,7 @@ def _save(figure: Figure, target: Path) -> None:
 
 
 def _evaluated(metrics: Path) -> tuple[list[int], list[float]]:
-    """Environment steps and success rate of a run's evaluations, from nothing at step 0 unless that was evaluated."""
+    """Read environment steps and success rates of evaluations. At step 0 success is 0 unless evaluated."""
     records = read_metrics(metrics, "evaluation")
     begun = [] if records and records[0]["env_steps"] == 0 else [(0, 0.0)]
     steps, success = zip(*begun, *((r["env_steps"], r["success_rate"]) for r in records), strict=True)
@@ -187,11 +207,15 @@ def _running_mean(values: list[Any]) -> np.ndarray:
 
 
 def table(groups: Mapping[str, Sequence[RunDir]]) -> str:
-    """Of each group of finished runs a row, in Markdown. Raises HilserlError for a run without a result.
+    """Return a Markdown table with one row a group.
 
-    The evaluations of all seeds are pooled, and the interval is Wilson's: how sure the success of these policies is,
-    not how another seed would do, which the column of each seed tells. The rest are means over seeds: how long an
-    evaluated episode takes, failures at their full length, and what a person gave, demonstrations included.
+    The evaluations of all seeds are pooled, and the interval is Wilson's: it says how certain the success of these
+    policies is, not how another seed would do, which the column of each seed shows. The other columns are means over
+    seeds: the length of an evaluated episode, with failures at their full length, and the human seconds, demonstrations
+    included.
+
+    Raises:
+        HilserlError: a run has no result.
     """
     return "\n".join([_HEADER, *(_row(label, runs) for label, runs in groups.items())]) + "\n"
 

@@ -1,4 +1,4 @@
-"""The interface of whatever shows the progress of a run."""
+"""The interface that shows the progress of a run."""
 
 from hilserl.runs.counters import RunCounters
 
@@ -10,7 +10,7 @@ class RunProgress:
     """
 
     def on_pretraining(self, done: int, total: int) -> None:
-        """Take the update steps on demonstrations that are done, of all that are due."""
+        """Take the number of pretraining update steps done, and their total."""
 
     def on_training(self, counters: RunCounters, update_steps_per_s: float, note: str = "") -> None:
         """Take the counters of the run.

@@ -23,7 +23,9 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep other processes from using a directory; a killed process no longer holds it.
+    """Keep other processes from using a directory.
+
+    A killed process no longer holds the lock.
 
     Raises:
         HilserlError: another process uses the directory.
@@ -117,12 +119,12 @@ class RunDir:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process from using the run, at most until this process ends."""
+        """Keep other processes from using the run while this one does."""
         with locked(self.path):
             yield
 
     def remove_untouched(self) -> None:
-        """Remove a run that has only settings, so that it can be started again with other settings."""
+        """Remove a run that has nothing but its settings."""
         if {path.name for path in self.path.iterdir()} <= {self.config.name, LOCK}:
             shutil.rmtree(self.path)
 

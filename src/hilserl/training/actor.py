@@ -45,7 +45,11 @@ class ActorSetup:
     """Durations of the parts of a step."""
 
     def recall(self, outcomes: Iterable[tuple[bool, bool]]) -> None:
-        """Tell the operator the outcomes of earlier episodes: success, and if the operator acted."""
+        """Tell the operator how earlier episodes ended.
+
+        Args:
+            outcomes: of each episode its success, and True if the operator acted in it.
+        """
         for success, intervened in outcomes:
             self.operator.end_episode(success, intervened)
 
@@ -107,7 +111,7 @@ class ExplorationKeys:
     step_number: Callable[[], int]
     """Returns the number of the step that decides its key."""
     actor_number: int = 0
-    """Number of this actor, which keeps its keys apart from the other actors'."""
+    """Number of this actor; every actor has its own keys."""
 
     @cached_property
     def _base(self) -> jax.Array:
@@ -190,7 +194,9 @@ class _TimedEnv:
 
     @property
     def experience(self) -> ExperienceSpec:
+        """Layout of observations and actions."""
         return self._env.experience
 
     def reset(self, *, seed: int) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode; resets are not timed."""
         return self._env.reset(seed=seed)

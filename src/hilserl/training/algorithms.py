@@ -24,7 +24,7 @@ from hilserl.data.step import Observation, Step, Transitions
 AlgorithmName = Literal["rlpd", "sac", "hg-dagger", "bc"]
 
 _HELD_OUT = 10
-"""A cloning algorithm keeps every demonstration of this number out of its data, to measure itself by."""
+"""Distance between held-out demonstrations, which a cloning algorithm is measured by."""
 
 ValueFn = Callable[[AgentT, Observation, np.ndarray], float]
 """Returns what an agent expects of an action in an observation."""
@@ -74,7 +74,7 @@ class Algorithm(ABC, Generic[AgentT]):
         """
 
     def after_pretraining(self, agent: AgentT) -> AgentT:
-        """Return the agent that goes on after the last update step on demonstrations."""
+        """Return the agent that learns on after pretraining."""
         return agent
 
     def split_demonstrations(self, steps: Sequence[Step]) -> tuple[Sequence[Step], Sequence[Step]]:

@@ -1,6 +1,7 @@
-"""The method beside its baselines: behaviour cloning, HG-DAgger, soft actor-critic alone, and RLPD without a person.
+"""Baselines that HIL-SERL is compared with.
 
-As in the tables of HIL-SERL (arXiv 2410.21845, tables 1a and 1b), whose baselines also had more demonstrations.
+They are those of HIL-SERL's tables (arXiv 2410.21845, tables 1a and 1b): behaviour cloning, HG-DAgger, soft
+actor-critic alone, and RLPD without an operator. There, too, the baselines had more demonstrations.
 """
 
 import dataclasses
@@ -13,13 +14,16 @@ _VARIED = ("algorithm", "operator", "demos", "demonstrations", "seed")
 
 
 def baseline_configs(base: TrainConfig, usual: TrainConfig) -> list[tuple[str, TrainConfig]]:
-    """The labelled configurations that are compared: those of `base`, but for who learns, from whom and from how much.
+    """Return the configurations to compare, each with its label.
 
-    Raises HilserlError where `base` differs in one of these from the `usual` settings.
+    They differ from `base` only in algorithm, operator and demonstrations.
+
+    Raises:
+        HilserlError: `base` differs in one of these from the `usual` settings.
     """
     for name in _VARIED:
         if getattr(base, name) != getattr(usual, name):
-            raise HilserlError(f"A comparison varies {name} itself; it cannot be {getattr(base, name)!r} for all.")
+            raise HilserlError(f"A comparison varies {name} itself; it cannot be {getattr(base, name)!r} for all runs.")
     few = base.demonstrations
     many = _MORE_DEMONSTRATIONS * few
     chosen = (

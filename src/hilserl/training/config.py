@@ -1,4 +1,4 @@
-"""What a training run is told, and how that is kept beside the run and read back."""
+"""Settings of a training run."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -28,59 +28,72 @@ _FOREIGN: dict[str, object] = {
 """Default settings of an environment of another package."""
 
 OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
+"""A simulated operator, a human operator by device, or no operator."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training run, whole: together with the code and the machine's arithmetic it decides every number."""
+    """Settings of a training run.
+
+    Together with the code and the machine's arithmetic they decide every number of a run in lockstep.
+    """
 
     env: EnvConfig
-    """The environment; evaluations, and demonstrations that the learner makes for itself, are simulated."""
+    """Environment of the actor; evaluations and the run's own demonstrations are simulated."""
     algorithm: AlgorithmName = "rlpd"
-    """What learns: soft actor-critic from demonstrations, interventions and experience (with an operator that is
-    HIL-SERL), the same from experience alone, behaviour cloning of demonstrations and then of interventions, or of
-    demonstrations alone, which does nothing in the environment."""
+    """Learning algorithm.
+    rlpd learns from demonstrations, interventions and experience (HIL-SERL), sac from experience alone, hg-dagger
+    clones demonstrations and interventions, bc clones demonstrations."""
     operator: OperatorName = "scripted"
-    """Who watches and takes over: a simulated person, a person at the console, perhaps with a device, or nobody."""
+    """Operator who watches the policy and takes over.
+    scripted is simulated; console, gamepad and spacemouse are a human's; none leaves the policy alone."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     """The human operator's console and devices."""
     demos: tuple[Path, ...] = ()
-    """Directories of recorded episodes to learn from."""
+    """Directories of recorded demonstrations."""
     demonstrations: int = 20
-    """Where `demos` names none: how many successful episodes the simulated operator records first; sac takes none."""
+    """Successful episodes that the simulated operator records first, without --demos."""
     cloning_updates: int = 10_000
-    """Updates of hg-dagger before it acts, and of rlpd where `agent.cloning_weight` is not 0; of bc in all."""
+    """Behaviour-cloning updates.
+    hg-dagger and rlpd with a cloning weight do them before they act, bc does nothing else."""
     reward: Literal["success", "dense", "classifier", "human"] = "success"
-    """What says that the task is done: the task itself, plainly or in a shaped number (of another package's
-    environment: its own reward), a classifier of camera images,
-    or the operator. Evaluations count what the task itself says, whatever is learned from."""
+    """Reward to learn from.
+    success is 1 when the task is done, dense is the task's shaped reward or another package's own, classifier decides
+    from camera images, human lets the operator decide. Evaluations always count the task's own success."""
     classifier: Path | None = None
-    """The classifier's file, as `hilserl classifier` wrote it."""
+    """File of the reward classifier, written by `hilserl classifier`."""
     seed: int = 0
+    """Seed of everything random in the run."""
     free_running: Annotated[bool, tyro.conf.arg(name="async")] = False
-    """Actor and learner as processes, each at its own pace, instead of in lockstep."""
+    """Run actor and learner as two processes instead of in lockstep."""
     actor_hz: float = 20.0
-    """Control rate of a free-running actor; lower where the learner cannot keep up with `update_steps_per_env_step`."""
+    """Control steps a second of a free-running actor. It slows down for a slow learner."""
     max_update_steps_per_env_step: float = 8.0
-    """Where actor and learner run freely: the learner waits for its actors rather than do more rounds to a step."""
+    """Most update steps to an environment step. Beyond it a free-running learner waits for its actors."""
     max_env_steps: int = 8_000
+    """Environment steps at which the run ends."""
     max_minutes: float = 60.0
+    """Minutes at which the run ends, time before a resume included."""
     training_starts: int = 100
-    """Online steps before the first learner round."""
+    """Environment steps before the first update step."""
     update_steps_per_env_step: float = 2.0
-    """Learner rounds to one environment step: in lockstep always, where they run freely if the machine can."""
+    """Update steps to an environment step. Free-running, the machine may do fewer."""
     replay_capacity: int = 200_000
+    """Environment steps that the replay holds."""
     eval_every: int = 500
-    """Environment steps between evaluations; each comes with a checkpoint."""
+    """Environment steps between evaluations; each writes a checkpoint."""
     eval_episodes: int = 50
+    """Episodes of an evaluation."""
     solved_evaluations: int = 2
-    """End the run once this many evaluations in a row had no failure; 0 never ends it early."""
+    """Evaluations in a row without failure that end the run. 0 never ends it early."""
     final_eval_episodes: int = 100
+    """Episodes of the final evaluation of the best checkpoint."""
     keep_checkpoints: int = 3
-    """How many of the newest checkpoints to keep beside the best one."""
+    """Newest checkpoints to keep beside the best one."""
     agent: AgentConfig = field(default_factory=AgentConfig)
+    """Networks, losses and optimizer."""
     simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
-    """The simulated operator's hands and judgement."""
+    """The simulated operator's driving and patience."""
 
     @property
     def task(self) -> str:
@@ -108,6 +121,14 @@ class TrainConfig:
         return dataclasses.replace(self.simulated_env, cameras=self.recorded_cameras)
 
     def __post_init__(self) -> None:
+        """Check the settings that depend on each other."""
+        self._check_ranges()
+        if is_gymnasium_id(self.task):
+            self._check_foreign()
+        self._check_reward()
+        self._check_algorithm()
+
+    def _check_ranges(self) -> None:
         at_least_one = ("cloning_updates", "max_env_steps", "eval_every", "eval_episodes", "final_eval_episodes")
         for name in (*at_least_one, "keep_checkpoints"):
             if getattr(self, name) < 1:
@@ -118,70 +139,78 @@ class TrainConfig:
         for name in ("max_minutes", "actor_hz", "max_update_steps_per_env_step"):
             if getattr(self, name) <= 0:
                 raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
-        if is_gymnasium_id(self.task):
-            self._check_foreign()
+
+    def _check_reward(self) -> None:
         if (self.reward == "classifier") != (self.classifier is not None):
             raise HilserlError(
                 f"--reward classifier and --classifier FILE go together, got reward {self.reward!r} and classifier "
                 f"{str(self.classifier)!r}."
             )
         if self.reward == "classifier" and self.env.obs != "pixels":
-            raise HilserlError("A classifier judges camera images: --reward classifier needs --obs pixels.")
+            raise HilserlError("A classifier sees camera images: --reward classifier needs --obs pixels.")
         if cropped := sorted(set(self.env.crop) & set(self._reward_cameras)):
             raise HilserlError(
-                f"The classifier judges the whole view of its cameras, which are {', '.join(self._reward_cameras)}; "
+                f"The classifier sees the whole view of its cameras, which are {', '.join(self._reward_cameras)}; "
                 f"--env.crop narrows {', '.join(cropped)}."
             )
         if self.reward == "human" and self.operator == "none":
-            raise HilserlError("--reward human needs an operator who says what a success is, got --operator none.")
+            raise HilserlError("--reward human needs an operator who decides on success, got --operator none.")
+
+    def _check_algorithm(self) -> None:
         algorithm = ALGORITHMS[self.algorithm]
         if algorithm.needs_demonstrations and not (self.demos or self.demonstrations):
             raise HilserlError(
-                f"{self.algorithm} clones demonstrations, and there is none: name recorded ones with demos, or make "
-                f"demonstrations at least 1, got {self.demonstrations}."
+                f"{self.algorithm} clones demonstrations, and there are none: name recorded ones with --demos, or "
+                f"choose at least 1 with --demonstrations, got {self.demonstrations}."
             )
         if self.demos and not algorithm.takes_demonstrations:
-            raise HilserlError(f"{self.algorithm} learns from no demonstrations, got demos {self.demos}; take rlpd.")
+            raise HilserlError(
+                f"{self.algorithm} does not learn from demonstrations, got demos {self.demos}; choose rlpd."
+            )
         if not algorithm.acts and (self.free_running or self.operator not in ("scripted", "none")):
-            raise HilserlError(f"{self.algorithm} does not act: it takes neither async nor operator {self.operator!r}.")
+            raise HilserlError(
+                f"{self.algorithm} does not act: it takes neither --async nor --operator {self.operator}."
+            )
 
     def _check_foreign(self) -> None:
-        """What needs a script, or a task's own cameras, is not to be had in an environment of another package."""
+        """Refuse settings that need a script or a task's own cameras."""
         if self.operator == "scripted":
-            raise HilserlError(f"{self.task} has no script that could operate; take --operator none, or a person.")
+            raise HilserlError(
+                f"{self.task} has no script that could operate; choose --operator none, or a human operator."
+            )
         if self.demonstrations and not self.demos:
             raise HilserlError(
                 f"{self.task} has no script that could demonstrate, got demonstrations {self.demonstrations}: record "
                 f"some with hilserl record {self.task} --operator console, and name them with --demos."
             )
         if self.reward == "classifier":
-            raise HilserlError(f"{self.task} is no task that a classifier was labelled for; take another --reward.")
+            raise HilserlError(f"{self.task} has no labelled images for a classifier; choose another --reward.")
 
     @property
     def _reward_cameras(self) -> tuple[str, ...]:
         return tasks.find(self.task).reward_cameras if self.reward == "classifier" else ()
 
     @property
-    def _seen_cameras(self) -> tuple[str, ...]:
-        """What the policy sees; none named is what the task shows, or all that another package's environment does."""
+    def _policy_cameras(self) -> tuple[str, ...]:
+        """Cameras of the policy: named ones, or by default the environment's."""
         return self.env.cameras or (() if is_gymnasium_id(self.task) else tasks.find(self.task).cameras)
 
     @property
     def recorded_cameras(self) -> tuple[str, ...]:
-        """What the policy sees, and what a classifier judges by beside it."""
-        return tuple(dict.fromkeys((*self._seen_cameras, *self._reward_cameras)))
+        """Cameras of the policy and of the reward classifier."""
+        return tuple(dict.fromkeys((*self._policy_cameras, *self._reward_cameras)))
 
     def classifier_spec(self, spec: ExperienceSpec) -> ExperienceSpec:
-        """What of the recorded experience a classifier sees; all of it where there is none."""
+        """Return the part of the recorded experience that the reward classifier sees."""
         return spec.only(self._reward_cameras) if self._reward_cameras else spec
 
     def policy_spec(self, spec: ExperienceSpec) -> ExperienceSpec:
-        """What of the recorded experience the policy sees."""
-        return spec.only(self._seen_cameras) if self._seen_cameras else spec
+        """Return the part of the recorded experience that the policy sees."""
+        return spec.only(self._policy_cameras) if self._policy_cameras else spec
 
     @property
     def judged(self) -> bool:
-        """Whether something other than the task itself says that it is done."""
+        """True if a classifier or the operator decides on success."""
         return self.reward in ("classifier", "human")
 
 
@@ -197,6 +226,7 @@ CHANGEABLE_ON_RESUME = (
     "solved_evaluations",
     "keep_checkpoints",
 )
+"""Settings that may change when a run is resumed."""
 
 
 def preset(task: str) -> TrainConfig:
@@ -217,7 +247,7 @@ _Config = TypeVar("_Config")
 
 
 def with_settings(config: _Config, settings: Mapping[str, object]) -> _Config:
-    """Return a configuration with other values of some settings, named by their dotted paths.
+    """Return a configuration with new values of settings named by dotted paths.
 
     Raises:
         HilserlError: a setting does not exist.

@@ -34,10 +34,10 @@ RENAMED_SETTINGS: dict[str, str] = {
     "agent.target_rate": "agent.tau",
     "agent.averaging_rate": "agent.ema_rate",
 }
-"""Old names of settings, as dotted paths, with their names today; files of earlier versions have the old ones."""
+"""Dotted names of settings in earlier versions, with their names today."""
 
 _DEFAULTS_OF_EARLIER_VERSIONS: dict[str, Any] = {"obs": "pixels", "cameras": ["front", "wrist"], "frame": "world"}
-"""What a setting that is absent meant in files that have no `env`."""
+"""Defaults of settings that are absent in a file without `env`."""
 
 
 def to_json(config: TrainConfig) -> str:
@@ -88,7 +88,10 @@ def load_config(path: Path) -> TrainConfig:
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> dict[str, tuple[Any, Any]]:
-    """Return the settings in which two configurations differ: those of the environment one by one, the others whole."""
+    """Return the settings in which two configurations differ.
+
+    Settings of the environment are compared one by one, other groups as a whole.
+    """
     ours, theirs = _flat(old), _flat(new)
     return {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
 
@@ -119,7 +122,7 @@ def _rename(values: dict[str, Any]) -> None:
 
 
 def _check_names(kind: Any, values: Any, prefix: str) -> None:
-    """Raise HilserlError for a name that no setting has; msgspec reads over those of a dataclass."""
+    """Refuse names that no setting has. For a dataclass msgspec ignores them."""
     kinds = typing.get_type_hints(kind)
     for name, value in values.items():
         if name not in kinds:
@@ -136,7 +139,7 @@ def _decode(kind: type, value: Any) -> Any:
 
 
 def _explained(error: msgspec.ValidationError, values: dict[str, Any]) -> HilserlError:
-    """Return the error that names the setting at fault, its value and what was expected."""
+    """Name the setting at fault, its value and the expected type."""
     complaint, _, path = str(error).partition(" - at `$.")
     setting = re.split(r"[\[`]", path)[0]
     kind, value = TrainConfig, values

@@ -99,7 +99,10 @@ class Learner:
         """Environment steps received so far, without resets."""
 
     def restore(self, agent: Agent, update_steps: int) -> None:
-        """Continue with the agent of a checkpoint; the steps come again through `receive`."""
+        """Continue with the agent of a checkpoint.
+
+        The steps of the run come again through `receive`.
+        """
         self.snapshot = (self._placement.agent(agent), update_steps)
 
     @property
@@ -114,15 +117,21 @@ class Learner:
         self.online_steps += not step.is_reset
 
     def forget(self, episode: int) -> None:
-        """Learn nothing more from an online episode; its steps still count as done."""
+        """Learn nothing more from an online episode.
+
+        Its steps still count as done.
+        """
         self._replay.forget(episode)
 
     def end_episode(self, episode: int) -> None:
-        """Close an episode; no more steps of it will come, even if its last step did not end it."""
+        """Close an episode, even if its last step did not end it."""
         self._replay.end(episode)
 
     def encode_step(self, step: Step) -> Step:
-        """Add the features of a step's images if replay stores features and the actor has not added them."""
+        """Add the features of a step's images.
+
+        Nothing is added if replay stores images, or if the actor has added the features.
+        """
         if not self.frame_encoder.stored:
             return step
         return dataclasses.replace(step, observation=self.frame_encoder.encode(step.observation))
@@ -136,7 +145,7 @@ class Learner:
 
     @property
     def value(self) -> Callable[[Observation, np.ndarray], float] | None:
-        """Value of an action in an observation, by the newest agent; None without critics."""
+        """Value of an action by the newest agent; None without critics."""
         if (value := self.algorithm.value) is None:
             return None
         return lambda observation, action: value(self.snapshot[0], observation, action)
@@ -156,7 +165,7 @@ class Learner:
 
     @property
     def owed(self) -> int:
-        """Update steps that lockstep calls for by now and that are not done."""
+        """Update steps that lockstep calls for and that are not done."""
         if not self.ready:
             return 0
         due = (self.online_steps - max(1, self._config.training_starts) + 1) * self._config.update_steps_per_env_step
@@ -169,7 +178,10 @@ class Learner:
         return self.ready and done < self.online_steps * self._config.max_update_steps_per_env_step
 
     def compile(self) -> None:
-        """Compile an update step if there are transitions, so that the first one is as fast as the rest."""
+        """Compile the update step ahead of its first use.
+
+        Nothing is compiled without transitions.
+        """
         if self._replay.holds(self.algorithm.replay_source):
             update_step(self.snapshot[0], self._batches(0), self._key)
 

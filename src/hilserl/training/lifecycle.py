@@ -12,20 +12,23 @@ from hilserl.training.config import CHANGEABLE_ON_RESUME, TrainConfig
 from hilserl.training.config_file import differences, load_config, save_config
 
 INTERRUPTED = "interrupted"
-"""Reason to stop after a signal; such a run has no result yet and can be resumed."""
+"""Reason to stop after a signal. The run has no result and can be resumed."""
 OPERATOR_STOPPED = "the operator's wish"
 """Reason to stop after the operator ended the run at the console."""
 
 
 class Process:
-    """Base of a process's part of a run: opens its parts, and closes them in reverse order."""
+    """Base class of the parts of a run that one process holds.
+
+    It closes what it opened in reverse order.
+    """
 
     def __init__(self) -> None:
         self._open = contextlib.ExitStack()
 
     @contextlib.contextmanager
     def _opening(self) -> Iterator[contextlib.ExitStack]:
-        """Collect what is to be closed at the end, or at once if opening fails."""
+        """Collect parts to close at the end, or at once if opening fails."""
         with contextlib.ExitStack() as stack:
             yield stack
             self._open = stack.pop_all()
@@ -59,7 +62,7 @@ def resume_command(verb: str, task: str, run_dir: Path, flags: str = "") -> str:
 
 @contextlib.contextmanager
 def open_run(config: TrainConfig, run_dir: RunDir, *, resume: bool) -> Iterator[None]:
-    """Create or find a run's directory, and keep other processes from using it.
+    """Create or find a run's directory and lock it.
 
     A run that fails with a HilserlError before its first demonstration is removed again.
 

@@ -20,7 +20,10 @@ class LearnerEndpoint(Protocol):
     """An actor's side of its learner: steps out, weights in."""
 
     def send(self, step: Step) -> None:
-        """Hand over one step; raise the error that stopped the learner, if there is one."""
+        """Hand over one step.
+
+        Raises the error that stopped the learner, if there is one.
+        """
         ...
 
     def forget(self, episode: int) -> None:
@@ -28,14 +31,17 @@ class LearnerEndpoint(Protocol):
         ...
 
     def weights(self) -> tuple[Actor, int]:
-        """Return the newest published weights and the update steps that they have done."""
+        """Return the newest weights and their number of update steps."""
         ...
 
     def stop(self) -> None:
         """End the learner's work after everything sent was received."""
 
     def close(self) -> None:
-        """Finish the learner's work and stop; raise the error that stopped the learner, if there is one."""
+        """Finish the learner's work, then stop.
+
+        Raises the error that stopped the learner, if there is one.
+        """
 
 
 class StepSender(Subscriber):
@@ -54,7 +60,10 @@ class StepSender(Subscriber):
 
 
 class LockstepLearner(LearnerEndpoint):
-    """A learner in the actor's thread: each step is followed by the update steps that it calls for."""
+    """A learner in the actor's thread.
+
+    Each environment step is followed by the update steps that it calls for.
+    """
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
@@ -84,10 +93,11 @@ class LockstepLearner(LearnerEndpoint):
 
 
 class ThreadedLearner(LearnerEndpoint):
-    """A learner in its own thread, at lockstep's ratio of update steps to environment steps.
+    """A learner in its own thread.
 
-    While the policy acts, the actor waits for the update steps that its last step but one called for. While a human
-    drives it waits for nothing, so that the arm answers in time; the learner catches up as soon as there is time.
+    It keeps lockstep's ratio of update steps to environment steps. While the policy acts, the actor waits for the
+    update steps that its last step but one called for. While a human drives it waits for nothing, so that the arm
+    answers in time; the learner catches up as soon as there is time.
 
     Args:
         learner: the learner.

@@ -43,7 +43,7 @@ def load_policy(
     randomise: bool | None = None,
     max_episode_steps: int | None = None,
 ) -> LoadedPolicy:
-    """Load the policy of a run and make an environment of its task.
+    """Load the policy of a run, with an environment of its task.
 
     Args:
         run_dir: The run's directory.

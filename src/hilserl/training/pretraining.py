@@ -53,7 +53,7 @@ def _record(config: TrainConfig, run_dir: RunDir, spec: ExperienceSpec) -> None:
 
 
 def pretrain(learner: Learner, run: Run, go_on: Callable[[], bool], progress: RunProgress) -> None:
-    """Do the update steps on demonstrations that are due before the first environment step.
+    """Do the update steps on demonstrations that come first.
 
     A resumed run continues with the next one. An algorithm without pretraining returns at once.
 

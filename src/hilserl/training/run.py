@@ -31,7 +31,7 @@ from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 
 FINAL_EVAL_SEED = 10_000
-"""First seed of the final evaluation; no other use of a seed comes near it."""
+"""First seed of the final evaluation; nothing else uses seeds near it."""
 
 _log = logging.getLogger("hilserl.training")
 
@@ -56,7 +56,7 @@ class Evaluator:
         return evaluate(self._open(), DeterministicPolicy.of(agent), episodes, first_seed)
 
     def write_video(self, run_dir: RunDir, agent: Agent) -> None:
-        """Write the video of an agent on the first seeds of the final evaluation."""
+        """Write the video of an agent on seeds of the final evaluation."""
         seeds = range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + VIDEO_EPISODES)
         write_video(run_dir.video, self._open(), DeterministicPolicy.of(agent), seeds)
 
@@ -67,10 +67,7 @@ class Evaluator:
 
 
 class Run(Subscriber):
-    """A run in progress.
-
-    To open it brings the newest checkpoint and every finished episode back into the learner.
-    """
+    """A run in progress; opening it restores checkpoint and episodes into the learner."""
 
     def __init__(
         self, config: TrainConfig, run_dir: RunDir, learner: Learner, progress: RunProgress | None = None
@@ -162,27 +159,11 @@ class Run(Subscriber):
         counters.on_episode(steps, summary)
         if any(step.claimed and not step.truth for step in steps):
             self._keep_false_success(steps)
-        self.metrics.write(
-            "episode",
-            counters.env_steps,
-            {
-                "human_steps": counters.human_steps,
-                "episode": summary.episode,
-                "steps": summary.steps,
-                "episode_return": summary.episode_return,
-                "success": summary.success,
-                "truth": summary.truth,
-                "agreement": counters.agreement,
-                "denied_steps": summary.denied_steps,
-                "intervened_steps": summary.intervened_steps,
-                "interventions": summary.interventions,
-                "human_seconds": summary.human_seconds,
-                "autonomous_success_rate": counters.autonomous_success_rate,
-                "intervention_rate": counters.intervention_rate,
-                "staleness_update_steps": self._learner.update_steps - steps[-1].policy_version,
-                "wall_seconds": round(self.wall_seconds, 2),
-            },
-        )
+        learned = {
+            "staleness_update_steps": self._learner.update_steps - steps[-1].policy_version,
+            "wall_seconds": round(self.wall_seconds, 2),
+        }
+        self.metrics.write("episode", counters.env_steps, {**_episode_values(counters, summary), **learned})
         facts = self._learner.facts
         if facts.losses:
             laps = self._learner.timers.medians_ms()
@@ -192,7 +173,7 @@ class Run(Subscriber):
         self._progress.on_training(counters, facts.update_steps_per_s)
 
     def _keep_false_success(self, steps: Sequence[Step]) -> None:
-        """Keep an episode with a false success, labelled as by `hilserl label`, to train the next classifier."""
+        """Keep an episode with a false success, labelled with the truth, for the next classifier."""
         labelled = [replace(step, success=step.truth) for step in steps]
         spec = self.config.classifier_spec(self._learner.spec)
         write_episode(self.run_dir.mistakes / f"{steps[0].episode:06d}.parquet", labelled, spec)
@@ -216,7 +197,10 @@ class Run(Subscriber):
         )
 
     def evaluate(self, agent: Agent, state: RunState) -> None:
-        """Evaluate an agent on seeds kept for this, and write a checkpoint with the outcome."""
+        """Evaluate an agent and write a checkpoint with the outcome.
+
+        The seeds are the same for every evaluation of a run, and nothing else uses them.
+        """
         self._next_eval = self._eval_after(state.env_steps)
         first_seed = seed_for(self.config.seed, "evaluation", 0)
         result = self._evaluator.evaluate(agent, self.config.eval_episodes, first_seed)
@@ -257,6 +241,13 @@ class Run(Subscriber):
         _log.info("Ended: %s. %s.\nMedian times: %s.", reason, evaluation, self._learner.timers)
         return result
 
+    def last_good_checkpoint(self) -> str:
+        """Say which checkpoint to go back to after a divergence."""
+        steps = steps_in(self.run_dir.checkpoints)
+        if not steps:
+            return "There is no checkpoint yet."
+        return f"The last good checkpoint is {self.run_dir.checkpoints / str(steps[-1])}."
+
     def _figures(self, reason: str, state: RunState) -> dict[str, Any]:
         config, counters = self.config, self.counters
         return {
@@ -273,18 +264,34 @@ class Run(Subscriber):
             "demonstration_seconds": round(self._learner.demonstration_seconds, 1),
             "interventions": counters.interventions,
             "episodes": counters.episodes,
-            "reward": {
-                "source": config.reward,
-                "called_successes": counters.called_successes,
-                "fooled_episodes": counters.fooled,
-                "denied_steps": counters.denied_steps,
-                "agreement": round(counters.agreeing_steps / max(1, counters.judged_steps), 5),
-            },
+            "reward": _reward_values(config.reward, counters),
         }
 
-    def last_good_checkpoint(self) -> str:
-        """Say which checkpoint to go back to after a divergence."""
-        steps = steps_in(self.run_dir.checkpoints)
-        if not steps:
-            return "There is no checkpoint yet."
-        return f"The last good checkpoint is {self.run_dir.checkpoints / str(steps[-1])}."
+
+def _episode_values(counters: RunCounters, summary: EpisodeSummary) -> dict[str, Any]:
+    return {
+        "human_steps": counters.human_steps,
+        "episode": summary.episode,
+        "steps": summary.steps,
+        "episode_return": summary.episode_return,
+        "success": summary.success,
+        "truth": summary.truth,
+        "agreement": counters.agreement,
+        "denied_steps": summary.denied_steps,
+        "intervened_steps": summary.intervened_steps,
+        "interventions": summary.interventions,
+        "human_seconds": summary.human_seconds,
+        "autonomous_success_rate": counters.autonomous_success_rate,
+        "intervention_rate": counters.intervention_rate,
+    }
+
+
+def _reward_values(source: str, counters: RunCounters) -> dict[str, Any]:
+    """Return the accuracy of the reward in training, compared with the environment."""
+    return {
+        "source": source,
+        "called_successes": counters.called_successes,
+        "fooled_episodes": counters.fooled,
+        "denied_steps": counters.denied_steps,
+        "agreement": round(counters.agreeing_steps / max(1, counters.judged_steps), 5),
+    }

@@ -126,7 +126,7 @@ class Trainer(Process):
         return ThreadedLearner(learner, self._breathe) if self._setup.session else LockstepLearner(learner)
 
     def _breathe(self) -> bool:
-        """Keep the console alive while there is no acting; False after an interrupt."""
+        """Keep the console alive while nothing acts; False after an interrupt."""
         self._setup.breathe()
         return not self._interrupt.requested
 
