@@ -1,4 +1,4 @@
-"""A console in a thread of its own, and the browser that opens it: what the tests of the console share."""
+"""A control loop with a console, and the browser that opens it."""
 
 import contextlib
 import gc
@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from hilserl.data.subscriber import Subscriber
 from hilserl.envs.gymnasium_env import GymnasiumEnv
-from hilserl.envs.options import EnvOptions
+from hilserl.envs.options import EnvOptions, ObsName
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console import viewers
@@ -31,14 +31,14 @@ from hilserl.sim.task import Task
 from hilserl.tasks.pick_cube import PickCube
 
 PATIENCE_S = 180.0
-"""How long a test waits for what must happen: a page drawn in software on a busy machine is slow."""
+"""Longest wait for an event; a page drawn in software on a busy machine is slow."""
 _PRESS_MS = 400
 _WATCHED_STEP_S = 0.02
 _SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 
 
 def wait_until(condition: Callable[[], object], what: str, page: Page | None = None) -> None:
-    """Waits; a page that is named is kept awake meanwhile, as headless Chromium stops drawing for an idle driver."""
+    """Wait for a condition; keep a page awake, as headless Chromium stops drawing for an idle driver."""
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, f"waited {PATIENCE_S:.0f} s in vain until {what}"
@@ -49,9 +49,9 @@ def wait_until(condition: Callable[[], object], what: str, page: Page | None = N
 
 
 def press_until(page: Page, keys: Sequence[str], condition: Callable[[], object], what: str) -> None:
-    """Presses as a person does who sees that nothing has happened: a page that has just opened may not listen yet.
+    """Press keys until a condition holds, as a page that has just opened may not listen yet.
 
-    Again only after a while: a key that toggles, heard late and twice, would have done nothing.
+    A repetition comes only after a while: a key that toggles, if it arrives late and twice, has no effect.
     """
     for _ in range(5):
         for key in keys:
@@ -65,7 +65,7 @@ def press_until(page: Page, keys: Sequence[str], condition: Callable[[], object]
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Headless Chromium that draws in software."""
+    """Start headless Chromium that draws in software."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert path, "Chromium is missing; `make test-browser` installs it (apt-get install chromium)."
     with sync_playwright() as playwright:
@@ -75,7 +75,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def open_page(browser: Browser, url: str, *, present: Callable[[], bool] | None = None) -> Page:
-    """Opens the console and, where asked, waits until it hears the page."""
+    """Open the console and wait until `present` says that it hears the page."""
     page = browser.new_page(viewport={"width": 800, "height": 450})
     page.goto(url)
     if present is not None:
@@ -83,18 +83,20 @@ def open_page(browser: Browser, url: str, *, present: Callable[[], bool] | None 
     return page
 
 
-class Loop(Subscriber):
-    """An environment, a person and a policy that holds still, stepped in a thread like a verb steps them.
+class ConsoleLoop(Subscriber):
+    """A rollout with a console and a policy that holds still, in a thread.
 
-    The task is one of ours, or the name of an environment of another package.
+    Args:
+        drives: True if the operator drives from the start.
+        obs: observations of the policy.
+        task: a task, or the id of another package's environment.
     """
 
-    def __init__(
-        self, *, drives: bool, obs: Literal["state", "pixels"] = "pixels", task: Task | str | None = None
-    ) -> None:
-        self._drives, self._obs, self._task = drives, obs, task or PickCube()
+    def __init__(self, *, drives: bool, obs: ObsName = "pixels", task: Task | str | None = None) -> None:
+        self._obs: ObsName = obs
+        self._drives, self._task = drives, task or PickCube()
         self.steps: list[Any] = []
-        self.tally = RunCounters()
+        self.counters = RunCounters()
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -109,16 +111,16 @@ class Loop(Subscriber):
             task = self._task
             self.env: Any = GymnasiumEnv(task, options) if isinstance(task, str) else ManipulationEnv(task, options)
             env = self.env
-            self.station = ConsoleSession(env, Role(drives=self._drives), console=ConsoleConfig(view="web"))
-            self.person = self.station.operator
-            rollout = Rollout(env, self.person, [self.tally, self, self.station], EpisodeSeeds(0, "test"))
+            self.session = ConsoleSession(env, Role(drives=self._drives), console=ConsoleConfig(view="web"))
+            self.operator = self.session.operator
+            rollout = Rollout(env, self.operator, [self.counters, self, self.session], EpisodeSeeds(0, "test"))
             policy = hold_still(env.experience.action.size)
-            with self.station.active(Interrupt()):
+            with self.session.active(Interrupt()):
                 self._ready.set()
-                while not self._stop.is_set() and not self.person.done:
+                while not self._stop.is_set() and not self.operator.done:
                     rollout.step(policy)
-                    # As fast as it can be, an endless episode would fill the memory with its pictures.
-                    if not self.person.in_real_time:
+                    # At full speed, an endless episode fills the memory with its images.
+                    if not self.operator.in_real_time:
                         self._stop.wait(_WATCHED_STEP_S)
             env.close()
         except BaseException as failure:  # noqa: BLE001 - it is raised again in the test's thread
@@ -134,7 +136,7 @@ class Loop(Subscriber):
 
     @property
     def url(self) -> str:
-        return self.station._console.url or ""
+        return self.session._console.url or ""
 
     @property
     def tcp_m(self) -> np.ndarray:
@@ -142,11 +144,11 @@ class Loop(Subscriber):
 
     def present(self) -> bool:
         self._raise()
-        return self.station._console._inbox.present
+        return self.session._console._inbox.present
 
     @property
     def driven(self) -> bool:
-        return self.person.control is Control.HUMAN
+        return self.operator.control is Control.HUMAN
 
     def close(self) -> None:
         self._stop.set()
@@ -156,19 +158,19 @@ class Loop(Subscriber):
 
 
 @contextmanager
-def driven(task: Task | str) -> Iterator[tuple[Loop, Page]]:
-    """A loop whose person has taken over, at a page that may be slow to answer."""
+def taken_over(task: Task | str) -> Iterator[tuple[ConsoleLoop, Page]]:
+    """Run a loop and take over from a page that may answer slowly."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(viewers, "SILENCE_S", 8.0)
-        loop = Loop(drives=False, obs="state", task=task)
+        loop = ConsoleLoop(drives=False, obs="state", task=task)
         with contextlib.closing(loop), chromium() as browser:
             page = open_page(browser, loop.url, present=loop.present)
-            press_until(page, ";", lambda: loop.driven, "the person drives")
+            press_until(page, ";", lambda: loop.driven, "the operator drives")
             yield loop, page
 
 
 def collect_viewer() -> None:
-    """Collects what Studio's server leaves open when it stops: a socket and its streams."""
+    """Collect the socket and the streams that Studio's server leaves open."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()

@@ -1,26 +1,27 @@
-"""Runs a verb as the command line does, and tells on standard output, line by line, what its person's hand is doing.
+"""Runs a verb of the command line and reports the state of its hand and cube, one line a step.
 
-It films nothing.
+It writes no video.
 """
 
 import json
 import sys
 from typing import Any
 
-import hilserl.operators.console.session as place
 from hilserl.cli.main import main
+from hilserl.data.step import Step
 from hilserl.operators.console import keyboard, viewers
-from hilserl.training import actor, run
-from hilserl.training import trainer as training
+from hilserl.operators.console import session as console_session
+from hilserl.training import actor, run, trainer
 
 
-class Told(place.ConsoleSession):
-    """The person's place, telling where the tool and the cube are after every step."""
+class ReportingSession(console_session.ConsoleSession):
+    """A session that prints the positions of tool and cube after every step."""
 
-    def on_step(self, step: Any) -> None:
+    def on_step(self, step: Step) -> None:
         super().on_step(step)
-        simulation = self._env.simulation
-        told = {
+        env: Any = self._env
+        simulation = env.simulation
+        state = {
             "episode": step.episode,
             "index": step.index,
             "tcp": simulation.arm.tcp_position_m.tolist(),
@@ -29,11 +30,11 @@ class Told(place.ConsoleSession):
             "closed": simulation.arm.gripper_command < 0,
             "human": step.intervened,
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(state), flush=True)
 
 
-class ToldTrainer(training.Trainer):
-    """A run that tells when its loop is over, and at its end what its learner holds as prior data."""
+class ReportingTrainer(trainer.Trainer):
+    """A run that prints the end of its loop and the size of its prior data."""
 
     def _stop_reason(self) -> str | None:
         if reason := super()._stop_reason():
@@ -45,11 +46,17 @@ class ToldTrainer(training.Trainer):
         print(json.dumps({"prior": self._learner.facts.prior}), flush=True)
 
 
-# A page drawn in software on a busy machine may be silent, and late, for longer than a person's would.
-viewers.SILENCE_S = 8.0
-keyboard.CONFIRM_WITHIN_S = 30.0
-place.ConsoleSession = Told
-actor.ConsoleSession = Told
-training.Trainer = ToldTrainer
-run.write_video = lambda *_: None
+def replace_attribute(owner: Any, name: str, value: object) -> None:
+    """Replace an attribute that exists."""
+    assert hasattr(owner, name), f"{owner} has no {name}"
+    setattr(owner, name, value)
+
+
+# A page drawn in software on a busy machine is silent, and late, for longer than an operator's page.
+replace_attribute(viewers, "SILENCE_S", 8.0)
+replace_attribute(keyboard, "CONFIRM_WITHIN_S", 30.0)
+replace_attribute(console_session, "ConsoleSession", ReportingSession)
+replace_attribute(actor, "ConsoleSession", ReportingSession)
+replace_attribute(trainer, "Trainer", ReportingTrainer)
+replace_attribute(run, "write_video", lambda *_: None)
 sys.exit(main(sys.argv[1:]))

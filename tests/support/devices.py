@@ -35,6 +35,21 @@ class ScriptedDevice:
         """Nothing is open."""
 
 
+class ConstantDevice:
+    """A device with one reading."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.name = "device"
+        self.arm: str | None = None
+        self.reading = reading
+
+    def read(self) -> Reading:
+        return self.reading
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class FakeTeleoperation:
     """Kinematics whose actions are the world's axes; a goal is the action that leads to it."""
 
@@ -144,7 +159,8 @@ def spacemouse_reading(control: ControlMapping, layout: ActionLayout, amount: fl
         fake.send(left=control.button in ("left", "both"), right=control.button in ("right", "both"))
         fake.send()
     elif control.axis is not None:
-        fake.send(**{control.axis[0]: control.axis[1] * amount})
+        axis, way = control.axis
+        fake.send(False, False, **{axis: way * amount})
     device.poll()
     return device.read()
 

@@ -12,7 +12,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from hilserl.sim.environment import ManipulationEnv
-from tests.support.hands import successes_by_hand
+from tests.support.demonstrator import demonstrated_successes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "add_a_task.md").read_text()
 
@@ -76,7 +76,7 @@ def test_its_script_succeeds_and_so_does_a_trembling_hand(env: ManipulationEnv) 
         assert any(env.step(env.supervision.expert_action())[2] for _ in range(60)), (
             f"seed {seed} was not solved in 60 steps"
         )
-    assert successes_by_hand(env, 20) == 20
+    assert demonstrated_successes(env, 20) == 20
 
 
 def test_a_button_that_nobody_presses_stays_up(env: ManipulationEnv) -> None:

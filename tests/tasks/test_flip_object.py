@@ -11,7 +11,7 @@ from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.quaternions import rotate
 from hilserl.tasks import make_sim_env
 from hilserl.tasks.flip_object import ARM, PAN, PAN_RADIUS_M, PATTY, PATTY_HALF_M
-from tests.support.hands import successes_by_hand
+from tests.support.demonstrator import demonstrated_successes
 
 UPSIDE_DOWN_WXYZ = np.array([0.0, 1.0, 0.0, 0.0])
 UPRIGHT_WXYZ = np.array([1.0, 0.0, 0.0, 0.0])
@@ -51,7 +51,7 @@ def test_the_expert_succeeds_in_90_of_100(env: ManipulationEnv) -> None:
 
 
 def test_a_persons_hands_succeed_most_of_the_time(env: ManipulationEnv) -> None:
-    assert successes_by_hand(env, 30) >= 21
+    assert demonstrated_successes(env, 30) >= 21
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -11,7 +11,7 @@ from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.quaternions import turn_between
 from hilserl.tasks import make_sim_env
 from hilserl.tasks.handover import BAR, LENGTH_M, MEETING_M, RESTING_M, TRAY_X_M, bar_of
-from tests.support.hands import successes_by_hand
+from tests.support.demonstrator import demonstrated_successes
 
 LEFT, RIGHT = 0, 1
 ARMS = ("left", "right")
@@ -230,7 +230,7 @@ def test_the_script_succeeds_in_99_of_100_and_in_steps_of_visible_progress(env: 
 
 
 def test_a_trembling_hand_succeeds_too(env: ManipulationEnv) -> None:
-    assert successes_by_hand(env, 25) >= 24
+    assert demonstrated_successes(env, 25) >= 24
 
 
 @pytest.mark.parametrize("opening", [(LEFT,), (RIGHT,), (LEFT, RIGHT)])

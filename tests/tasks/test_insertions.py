@@ -12,7 +12,7 @@ from hilserl.tasks import find, make_sim_env
 from hilserl.tasks.insert_ram import DEPTH_M, LENGTH_M, MODULE, SEATED_M, SLOT_M, InsertRam
 from hilserl.tasks.insert_usb import DEPTH_M as USB_DEPTH_M
 from hilserl.tasks.insert_usb import GRASP_M, PLUG, PORT_M, TIP_M, TRAY_M
-from tests.support.hands import successes_by_hand
+from tests.support.demonstrator import demonstrated_successes
 
 RAM, USB = "insert_ram", "insert_usb"
 EVERY = tuple(f"{task}{world}" for task in (RAM, USB) for world in ("", "_tight", "_loose"))
@@ -63,7 +63,7 @@ def test_the_expert_succeeds_in_99_of_100(envs: dict[str, ManipulationEnv], name
 
 @pytest.mark.parametrize("name", [RAM, USB])
 def test_a_trembling_hand_succeeds_too(envs: dict[str, ManipulationEnv], name: str) -> None:
-    assert successes_by_hand(envs[name], 20) >= 19
+    assert demonstrated_successes(envs[name], 20) >= 19
 
 
 @pytest.mark.parametrize("name", EVERY)

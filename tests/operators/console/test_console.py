@@ -1,4 +1,4 @@
-"""The console in a real browser: what is seen, what keys do, and what happens when the page is gone."""
+"""The console in a browser: display, keys and a lost page."""
 
 import io
 import time
@@ -10,12 +10,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from hilserl.operators.console import viewers
-from tests.support.console_page import Loop, chromium, open_page, press_until, wait_until
+from tests.support.console_page import ConsoleLoop, chromium, open_page, press_until, wait_until
 
 pytestmark = pytest.mark.browser
 
 STATUS_BAR_PX = 32
-"""The viewer's own, at the foot of the page."""
+"""Height of the viewer's bar at the bottom of the page."""
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +25,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[Loop]:
-    """One console for all: a process can open only one."""
-    # A page drawn in software on a busy machine may be silent for longer than a person's would.
+def loop() -> Iterator[ConsoleLoop]:
+    """One console for all tests, as a process can open only one."""
+    # A page drawn in software on a busy machine is silent for longer than an operator's page.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(viewers, "SILENCE_S", 8.0)
-        loop = Loop(drives=False)
+        loop = ConsoleLoop(drives=False)
         yield loop
         loop.close()
 
 
 @pytest.fixture
-def page(browser: Browser, loop: Loop) -> Iterator[Page]:
+def page(browser: Browser, loop: ConsoleLoop) -> Iterator[Page]:
     """The operator's page, while the policy drives (it holds still)."""
     page = open_page(browser, loop.url, present=loop.present)
     yield page
@@ -46,29 +46,29 @@ def page(browser: Browser, loop: Loop) -> Iterator[Page]:
 
 
 @pytest.fixture
-def driving(page: Page, loop: Loop) -> Page:
-    """The same after taking over at the start of a new episode."""
+def driving(page: Page, loop: ConsoleLoop) -> Page:
+    """The operator's page after a takeover at the start of an episode."""
     episode = loop.steps[-1].episode
     press_until(page, "n", lambda: loop.steps[-1].episode > episode, "a new episode begins")
     take_over(page, loop)
     return page
 
 
-def take_over(page: Page, loop: Loop) -> None:
-    press_until(page, ";", lambda: loop.driven, "the person drives")
+def take_over(page: Page, loop: ConsoleLoop) -> None:
+    press_until(page, ";", lambda: loop.driven, "the operator drives")
 
 
 def colours_of(page: Page) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
 
 
-def is_still(loop: Loop) -> bool:
+def is_still(loop: ConsoleLoop) -> bool:
     before = loop.tcp_m
     time.sleep(0.5)
     return bool(np.abs(loop.tcp_m - before).max() < 0.002)
 
 
-def test_the_page_shows_scene_panel_and_what_the_cameras_see(driving: Page) -> None:
+def test_page_shows_scene_panel_and_camera_images(driving: Page) -> None:
     page = driving
 
     def orange_banner() -> bool:
@@ -88,34 +88,34 @@ def test_the_page_shows_scene_panel_and_what_the_cameras_see(driving: Page) -> N
         page.keyboard.press("n", delay=500)
         page.wait_for_timeout(2000)
     assert cube()[:, 345:].any(), "the cube is in the scene"
-    picture = colours_of(page)
-    white_arm = (picture[:, 345:] > 180).all(-1)
+    pixels = colours_of(page)
+    white_arm = (pixels[:, 345:] > 180).all(-1)
     assert white_arm.mean() > 0.02, "the arm is in the scene"
-    cameras = picture[:, :330].reshape(-1, 3)
-    assert cube()[:, :330].any(), "the cube is in a camera's picture"
+    cameras = pixels[:, :330].reshape(-1, 3)
+    assert cube()[:, :330].any(), "the cube is in a camera image"
     assert len(np.unique(cameras, axis=0)) > 100
 
 
-def test_w_moves_forward_while_it_is_held_and_releasing_it_stops(loop: Loop, driving: Page) -> None:
+def test_key_w_moves_forward_while_it_is_held(loop: ConsoleLoop, driving: Page) -> None:
     page = driving
     start = loop.tcp_m
     page.keyboard.down("w")
-    wait_until(lambda: loop.tcp_m[0] > start[0] + 0.04, "the hand has moved forward", page)
+    wait_until(lambda: loop.tcp_m[0] > start[0] + 0.04, "the tool has moved forward", page)
     page.keyboard.up("w")
-    wait_until(lambda: is_still(loop), "the hand stands still", page)
+    wait_until(lambda: is_still(loop), "the tool stands still", page)
     moved = loop.tcp_m - start
     assert moved[0] > 0.04
     assert np.abs(moved[1:]).max() < 0.02
     assert loop.steps[-1].intervened
 
 
-def test_semicolon_hands_back_and_takes_over(loop: Loop, driving: Page) -> None:
+def test_semicolon_hands_back_and_takes_over(loop: ConsoleLoop, driving: Page) -> None:
     page = driving
     press_until(page, ";", lambda: not loop.driven, "the policy drives")
     take_over(page, loop)
 
 
-def test_l_closes_and_opens_the_gripper_each_time_once(loop: Loop, driving: Page) -> None:
+def test_key_l_toggles_the_gripper_once(loop: ConsoleLoop, driving: Page) -> None:
     page = driving
     arm = loop.env.simulation.arm
     for command in (-1.0, 1.0, -1.0):
@@ -124,7 +124,7 @@ def test_l_closes_and_opens_the_gripper_each_time_once(loop: Loop, driving: Page
         assert arm.gripper_command == command
 
 
-def test_dragging_the_marker_leads_the_hand(loop: Loop, driving: Page) -> None:
+def test_marker_drag_leads_the_tool(loop: ConsoleLoop, driving: Page) -> None:
     page = driving
     from hilserl.operators.console.marker import FreeCamera, project
     from hilserl.operators.console.panel import AZIMUTH_DEG, DISTANCE_M, ELEVATION_DEG, LOOK_AT_M
@@ -143,14 +143,14 @@ def test_dragging_the_marker_leads_the_hand(loop: Loop, driving: Page) -> None:
     page.wait_for_timeout(1000)
     page.mouse.move(*there)
     wait_until(
-        lambda: np.linalg.norm((loop.tcp_m - start)[:2] - [0.06, -0.10]) < 0.03, "the hand is where it was led", page
+        lambda: np.linalg.norm((loop.tcp_m - start)[:2] - [0.06, -0.10]) < 0.03, "the tool is where it was led", page
     )
     page.mouse.up()
-    wait_until(lambda: is_still(loop), "the hand stands still", page)
+    wait_until(lambda: is_still(loop), "the tool stands still", page)
     assert abs(loop.tcp_m[2] - start[2]) < 0.02
 
 
-def test_a_second_browser_only_watches(loop: Loop, driving: Page, browser: Browser) -> None:
+def test_second_browser_only_watches(loop: ConsoleLoop, driving: Page, browser: Browser) -> None:
     page = driving
     other = open_page(browser, loop.url)
     page.wait_for_timeout(1000 * 5.0)
@@ -166,20 +166,20 @@ def test_a_second_browser_only_watches(loop: Loop, driving: Page, browser: Brows
     other.close()
 
 
-def test_closing_the_page_with_a_key_held_gives_the_policy_control(loop: Loop, driving: Page) -> None:
+def test_closed_page_with_a_held_key_hands_back(loop: ConsoleLoop, driving: Page) -> None:
     page = driving
     page.keyboard.down("s")
     start = loop.tcp_m
-    wait_until(lambda: loop.tcp_m[0] < start[0] - 0.02, "the hand moves", page)
+    wait_until(lambda: loop.tcp_m[0] < start[0] - 0.02, "the tool moves", page)
     page.close()
     wait_until(lambda: not loop.driven, "the policy drives")
-    wait_until(lambda: is_still(loop), "the hand stands still")
-    steps = loop.tally.env_steps
-    wait_until(lambda: loop.tally.env_steps > steps + 20, "the run goes on")
+    wait_until(lambda: is_still(loop), "the tool stands still")
+    steps = loop.counters.env_steps
+    wait_until(lambda: loop.counters.env_steps > steps + 20, "the run goes on")
     assert not loop.steps[-1].intervened
 
 
-def test_reloading_the_page_hands_back_and_one_can_take_over_again(loop: Loop, driving: Page) -> None:
+def test_reloaded_page_hands_back_and_can_take_over_again(loop: ConsoleLoop, driving: Page) -> None:
     page = driving
     page.keyboard.down("s")
     page.reload()
@@ -190,13 +190,13 @@ def test_reloading_the_page_hands_back_and_one_can_take_over_again(loop: Loop, d
     wait_until(lambda: is_still(loop), "what was held on the old page is forgotten", page)
 
 
-def test_a_line_that_falls_silent_stops_the_hand(loop: Loop, driving: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page freezes with a key held: its connection stays open, but nothing comes any more."""
+def test_silent_page_stops_the_tool(loop: ConsoleLoop, driving: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page freezes with a held key: its connection stays open, but no message comes."""
     page = driving
     page.keyboard.down("s")
     start = loop.tcp_m
-    wait_until(lambda: loop.tcp_m[0] < start[0] - 0.02, "the hand moves", page)
+    wait_until(lambda: loop.tcp_m[0] < start[0] - 0.02, "the tool moves", page)
     monkeypatch.setattr(viewers, "SILENCE_S", 1.0)
     page.evaluate("() => { setTimeout(() => { const t = Date.now(); while (Date.now() - t < 9000); }, 0); }")
     wait_until(lambda: not loop.driven, "the policy drives")
-    wait_until(lambda: is_still(loop), "the hand stands still")
+    wait_until(lambda: is_still(loop), "the tool stands still")

@@ -1,15 +1,7 @@
-"""Whole verbs driven through a browser: a demonstration is recorded, and a training run is intervened in."""
+"""Verbs of the command line, driven through their console in a browser."""
 
-import json
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,8 +15,8 @@ from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.task_env import CONTROL_DT_S
 from hilserl.tasks import make_sim_env
-from tests.support.console_page import chromium, open_page, press_until, wait_until
-from tests.support.loopback import free_port
+from tests.support.console_page import press_until, wait_until
+from tests.support.console_process import ConsoleProcess, browsed
 from tests.support.robot_rig import ask, running_robot_server
 
 pytestmark = pytest.mark.browser
@@ -33,90 +25,15 @@ ALIGNED_M = 0.012
 FAR_M = 0.05
 
 
-class Verb:
-    """A verb in a process of its own, and the last it told."""
+def lead(process: ConsoleProcess, page: Page, axis: int, distance_m: float) -> None:
+    """Hold a key for as long as a distance takes and wait until the tool stands still.
 
-    def __init__(self, *words: str, console: str = "web") -> None:
-        self.port = free_port()
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `end`)
-        command = [sys.executable, str(Path(__file__).parents[2] / "support" / "console_verb.py"), *words]
-        self._process = subprocess.Popen(
-            [*command, "--console.view", console, "--console.port", str(self.port)],
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
-        self.told: dict[str, Any] = {}
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            if "{" in line:
-                self.told = json.loads(line[line.index("{") :])
-            else:
-                self.lines.append(line)
-
-    @property
-    def is_announced(self) -> bool:
-        assert not self.has_ended, self.errors
-        return any("Console: http" in line for line in self.lines)
-
-    @property
-    def errors(self) -> str:
-        """What it has written to its error output."""
-        self._errors.seek(0)
-        return self._errors.read()
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether its loop is over, though it still evaluates, which may take a busy machine a minute."""
-        return any(line.startswith("ends: ") for line in self.lines)
-
-    @property
-    def has_ended(self) -> bool:
-        return self._process.poll() is not None
-
-    def end(self) -> int:
-        """Its exit status once it has ended by itself."""
-        status = self._process.wait()
-        self._reader.join()
-        return status
-
-    def close(self) -> None:
-        """Ends it where it runs on."""
-        if not self.has_ended:
-            self._process.kill()
-        self.end()
-        assert self._process.stdout
-        self._process.stdout.close()
-        self._errors.close()
-
-
-@contextmanager
-def driven(*words: str) -> Iterator[tuple[Verb, Page]]:
-    verb = Verb(*words)
-    try:
-        wait_until(lambda: verb.is_announced, "the verb has opened its console")
-        with chromium() as browser:
-            page = open_page(browser, f"http://127.0.0.1:{verb.port}/")
-            page.wait_for_timeout(3000)
-            yield verb, page
-    finally:
-        verb.close()
-
-
-def lead(verb: Verb, page: Page, axis: int, distance_m: float) -> None:
-    """Holds a key for as long as a distance takes, slowly for a short one, and waits until the hand stands still.
-
-    A page drawn in software answers a second late, so a person watching it would do the same.
+    A short distance takes the slow speed. A page drawn in software answers a second late.
     """
     key = (("w", "s"), ("a", "d"), ("j", "k"))[axis][int(distance_m < 0)]
     slow = abs(distance_m) < FAR_M
     speed_m_per_s = (0.2 if slow else SPEED) * MAX_STEP_M / CONTROL_DT_S
-    start = verb.told["tcp"]
+    start = process.state["tcp"]
     if slow:
         page.keyboard.down("Shift")
     page.keyboard.press(key, delay=max(130.0, 1000 * abs(distance_m) / speed_m_per_s))
@@ -124,50 +41,50 @@ def lead(verb: Verb, page: Page, axis: int, distance_m: float) -> None:
         page.keyboard.up("Shift")
     for _ in range(30):
         page.wait_for_timeout(100)
-        if abs(verb.told["tcp"][axis] - start[axis]) > 0.003:
+        if abs(process.state["tcp"][axis] - start[axis]) > 0.003:
             break
     while True:
-        before = verb.told["tcp"]
+        before = process.state["tcp"]
         page.wait_for_timeout(500)
-        if np.abs(np.subtract(verb.told["tcp"], before)).max() < 0.001:
+        if np.abs(np.subtract(process.state["tcp"], before)).max() < 0.001:
             return
 
 
-def test_a_demonstration_is_recorded_by_pressing_keys_and_training_takes_it(tmp_path: Path) -> None:
+def test_record_keeps_a_demonstration_by_keys_that_train_takes(tmp_path: Path) -> None:
     folder = tmp_path / "demos"
     words = ("record", "pick_cube", "--obs", "state", "--operator", "console", "--successes", "1")
-    with driven(*words, "--episode-seconds", "600", "--out", str(folder)) as (verb, page):
+    with browsed(*words, "--episode-seconds", "600", "--out", str(folder)) as (process, page):
 
         def off() -> np.ndarray:
-            return np.subtract(verb.told["cube"], verb.told["tcp"])[:2]
+            return np.subtract(process.state["cube"], process.state["tcp"])[:2]
 
         def grasp() -> bool:
-            """Comes down over the cube and closes; what is pressed late may miss it."""
+            """Move down over the cube and close the gripper; a late key may miss it."""
             for _ in range(40):
                 away = off()
                 axis = int(np.abs(away).argmax())
                 if abs(away[axis]) < ALIGNED_M:
                     break
-                lead(verb, page, axis, away[axis])
+                lead(process, page, axis, away[axis])
             for _ in range(20):
-                height = verb.told["tcp"][2] - verb.told["cube"][2]
+                height = process.state["tcp"][2] - process.state["cube"][2]
                 if height < ALIGNED_M:
                     break
-                lead(verb, page, 2, -height)
-            press_until(page, "l", lambda: verb.told["closed"], "the gripper closes")
+                lead(process, page, 2, -height)
+            press_until(page, "l", lambda: process.state["closed"], "the gripper closes")
             for _ in range(100):
-                if verb.told["held"]:
+                if process.state["held"]:
                     return True
                 page.wait_for_timeout(100)
-            press_until(page, "l", lambda: not verb.told["closed"], "the gripper opens again")
-            lead(verb, page, 2, FAR_M)
+            press_until(page, "l", lambda: not process.state["closed"], "the gripper opens again")
+            lead(process, page, 2, FAR_M)
             return False
 
-        wait_until(lambda: verb.told, "the episode is there", page)
-        assert any(grasp() for _ in range(4)), f"the cube is not held after four grasps: {verb.told}"
+        wait_until(lambda: process.state, "the episode is there", page)
+        assert any(grasp() for _ in range(4)), f"the cube is not held after four grasps: {process.state}"
         page.keyboard.down("j")
-        wait_until(lambda: verb.has_ended, "the cube is lifted and the recording ends by itself", page)
-        assert verb.end() == 0, verb.errors
+        wait_until(lambda: process.has_ended, "the cube is lifted and the recording ends by itself", page)
+        assert process.end() == 0, process.errors
     env = make_sim_env("pick_cube", obs="state")
     (steps,) = read_episodes(folder, env.experience)
     assert steps[-1].success
@@ -184,40 +101,31 @@ def test_a_demonstration_is_recorded_by_pressing_keys_and_training_takes_it(tmp_
 
 TINY = (
     *("--training-starts", "4", "--eval-every", "100000", "--eval-episodes", "1", "--final-eval-episodes", "1"),
-    *(
-        "--agent.batch-size",
-        "8",
-        "--agent.hidden",
-        "8",
-        "8",
-        "--max-minutes",
-        "5",
-        "--update-steps-per-env-step",
-        "0.1",
-    ),
+    *("--agent.batch-size", "8", "--agent.hidden", "8", "8"),
+    *("--max-minutes", "5", "--update-steps-per-env-step", "0.1"),
 )
 
 
-def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_path: Path) -> None:
+def test_train_keeps_interventions_as_prior_data_with_their_boundaries(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     words = ("train", "pick_cube", "--obs", "state", "--operator", "console", "--demonstrations", "1")
     limits = ("--max-env-steps", "1000000", "--run-dir", str(run.path))
-    with driven(*words, *limits, *TINY) as (verb, page):
-        wait_until(lambda: verb.told, "the run goes on", page)
+    with browsed(*words, *limits, *TINY) as (process, page):
+        wait_until(lambda: process.state, "the run goes on", page)
         for _ in range(2):
-            assert not verb.told["human"]
-            press_until(page, ";", lambda: verb.told["human"], "the person drives")
+            assert not process.state["human"]
+            press_until(page, ";", lambda: process.state["human"], "the operator drives")
             page.keyboard.down("k")
             page.wait_for_timeout(1000)
             page.keyboard.up("k")
-            press_until(page, ";", lambda: not verb.told["human"], "the policy drives again")
-            episode = verb.told["episode"]
-            wait_until(lambda episode=episode: verb.told["episode"] > episode, "the episode ends", page)
-        press_until(page, ("Escape", "Escape"), lambda: verb.has_ended or verb.is_ending, "the run ends")
+            press_until(page, ";", lambda: not process.state["human"], "the policy drives again")
+            episode = process.state["episode"]
+            wait_until(lambda episode=episode: process.state["episode"] > episode, "the episode ends", page)
+        press_until(page, ("Escape", "Escape"), lambda: process.has_ended or process.is_ending, "the run ends")
         page.close()
-        wait_until(lambda: verb.has_ended, "the run has ended")
-        assert verb.end() == 0, verb.errors
-        prior = verb.told["prior"]
+        wait_until(lambda: process.has_ended, "the run has ended")
+        assert process.end() == 0, process.errors
+        prior = process.state["prior"]
     env = make_sim_env("pick_cube", obs="state")
     episodes = list(read_episodes(run.episodes, env.experience))
     demonstrations = read_episodes(run.demonstrations, env.experience)
@@ -236,20 +144,20 @@ def test_an_intervention_arrives_as_prior_data_with_the_right_boundaries(tmp_pat
     assert result["human_steps"] == sum(map(sum, flags))
 
 
-def test_an_arm_behind_a_robot_server_is_driven_from_the_browser() -> None:
-    """In the tool's frame, too, forward is away from the robot."""
+def test_play_drives_an_arm_behind_a_robot_server() -> None:
+    """In the tool's reference frame, too, forward is away from the robot."""
     with running_robot_server() as port:
         where = ("--env", "robot", "--server", f"http://127.0.0.1:{port}", "--env.frame", "tool")
-        with driven("play", "pick_cube", "--obs", "state", *where) as (verb, page):
-            wait_until(lambda: verb.told, "the arm is home", page)
-            x, y, _ = verb.told["tcp"]
+        with browsed("play", "pick_cube", "--obs", "state", *where) as (process, page):
+            wait_until(lambda: process.state, "the arm is home", page)
+            x, y, _ = process.state["tcp"]
             page.keyboard.down("w")
-            wait_until(lambda: verb.told["tcp"][0] > x + 0.04, "the arm has moved forward", page)
+            wait_until(lambda: process.state["tcp"][0] > x + 0.04, "the arm has moved forward", page)
             page.keyboard.up("w")
             measured = ask(port, "POST", "/getstate").json["pose"]
             assert measured[0] > x + 0.03
             assert abs(measured[1] - y) < 0.02
             press_until(page, "l", lambda: ask(port, "POST", "/get_gripper").json["gripper"] < 0.1, "the hand closes")
-            press_until(page, ("Escape", "Escape"), lambda: verb.has_ended, "the play ends")
-            assert verb.end() == 0, verb.errors
+            press_until(page, ("Escape", "Escape"), lambda: process.has_ended, "the play ends")
+            assert process.end() == 0, process.errors
         assert ask(port, "GET", "/health").json["controller"] is None, "the arm is let go"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import ImageGrab
 
-from tests.operators.console.test_console_verbs import Verb
 from tests.support.console_page import wait_until
+from tests.support.console_process import ConsoleProcess
 
 pytestmark = pytest.mark.browser
 
@@ -34,25 +34,25 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.wait()
 
 
-def test_the_window_opens_shows_who_drives_and_obeys_keys(display: str) -> None:
-    verb = Verb("play", "pick_cube", "--obs", "state", console="native")
+def test_window_shows_the_source_of_control_and_obeys_keys(display: str) -> None:
+    process = ConsoleProcess("play", "pick_cube", "--obs", "state", view="native")
     try:
 
         def orange_banner() -> bool:
-            assert not verb.has_ended, verb.errors
-            picture = np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB")).astype(int)
-            red, green, blue = np.moveaxis(picture[:80], -1, 0)
+            assert not process.has_ended, process.errors
+            image = np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB")).astype(int)
+            red, green, blue = np.moveaxis(image[:80], -1, 0)
             return bool(((red > 170) & (green > 80) & (green < 130) & (blue < 40)).sum() > 5_000)
 
         wait_until(orange_banner, "the banner says who drives")
-        wait_until(lambda: verb.told, "the episode is there")
-        start = verb.told["tcp"]
+        wait_until(lambda: process.state, "the episode is there")
+        start = process.state["tcp"]
         # Without a window manager keys go to the window under the pointer.
         subprocess.run(["xdotool", "mousemove", "900", "400", "keydown", "w"], check=True)
-        wait_until(lambda: verb.told["tcp"][0] > start[0] + 0.04, "the hand has moved forward")
+        wait_until(lambda: process.state["tcp"][0] > start[0] + 0.04, "the hand has moved forward")
         subprocess.run(["xdotool", "keyup", "w"], check=True)
-        wait_until(lambda: verb.told["human"], "a person is said to drive")
+        wait_until(lambda: process.state["human"], "the operator drives")
         subprocess.run(["xdotool", "key", "--delay", "300", "Escape", "Escape"], check=True)
-        assert verb.end() == 0, verb.errors
+        assert process.end() == 0, process.errors
     finally:
-        verb.close()
+        process.close()

@@ -1,4 +1,6 @@
-"""The marker's geometry is the viewer's: points are seen where MuJoCo draws them, and dragging is seeing backwards."""
+"""Geometry of the target marker: projection as MuJoCo draws, and drags that invert it."""
+
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -13,13 +15,22 @@ X, Y, Z = np.eye(3)
 ANGLES = [(azimuth, elevation) for azimuth in (0, 28, 90, 135, 180, 251, -70) for elevation in (-80, -32, -5, 0, 20)]
 
 
-def camera(azimuth_deg: float = 28.0, elevation_deg: float = -32.0, distance_m: float = 1.35, **other) -> FreeCamera:
+def camera(
+    azimuth_deg: float = 28.0, elevation_deg: float = -32.0, distance_m: float = 1.35, **other: Any
+) -> FreeCamera:
     settings = {"look_at_m": LOOK_AT_M, "fovy_deg": 45.0, "size_px": SIZE_PX, **other}
     return FreeCamera(distance_m=distance_m, azimuth_deg=azimuth_deg, elevation_deg=elevation_deg, **settings)
 
 
+def pixel_of(point_m: np.ndarray, camera: FreeCamera) -> tuple[float, float]:
+    """Return the pixel of a point before the camera."""
+    pixel = project(point_m, camera)
+    assert pixel is not None
+    return pixel
+
+
 def random_camera(rng: np.random.Generator) -> FreeCamera:
-    """One that looks down on the scene from anywhere."""
+    """Return a camera that looks down on the scene."""
     return camera(
         rng.uniform(-180, 180),
         rng.uniform(-75, -15),
@@ -36,14 +47,14 @@ def random_point(rng: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model() -> mujoco.MjModel:
-    """A world whose views have a field of view of their own."""
+    """A model with its own field of view."""
     return mujoco.MjModel.from_xml_string(
         '<mujoco><visual><global fovy="38"/></visual><worldbody><geom size="1"/></worldbody></mujoco>'
     )
 
 
 def drawn_at(model: mujoco.MjModel, point_m: np.ndarray, free: mujoco.MjvCamera) -> tuple[float, float]:
-    """The pixel where OpenGL draws a point, by the frustum that MuJoCo makes of its free camera."""
+    """Return the pixel where OpenGL draws a point, by the frustum of MuJoCo's free camera."""
     scene, data = mujoco.MjvScene(model, 10), mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     everything = mujoco.mjtCatBit.mjCAT_ALL
@@ -59,7 +70,7 @@ def drawn_at(model: mujoco.MjModel, point_m: np.ndarray, free: mujoco.MjvCamera)
 
 
 @pytest.mark.parametrize(("azimuth", "elevation"), ANGLES)
-def test_a_point_is_seen_where_mujoco_draws_it(model: mujoco.MjModel, azimuth: float, elevation: float) -> None:
+def test_projection_is_the_pixel_that_mujoco_draws(model: mujoco.MjModel, azimuth: float, elevation: float) -> None:
     free = mujoco.MjvCamera()
     mujoco.mjv_defaultFreeCamera(model, free)
     free.lookat[:] = LOOK_AT_M
@@ -72,27 +83,27 @@ def test_a_point_is_seen_where_mujoco_draws_it(model: mujoco.MjModel, azimuth: f
 
 
 @pytest.mark.parametrize(("azimuth", "elevation"), ANGLES)
-def test_what_is_looked_at_is_in_the_middle_and_right_is_right_and_up_is_up(azimuth: float, elevation: float) -> None:
+def test_projection_puts_the_look_at_point_in_the_middle_with_right_and_up(azimuth: float, elevation: float) -> None:
     ours = camera(azimuth, elevation)
     forward, right, up = ours.axes
     assert np.array(ours.axes) @ np.array(ours.axes).T == pytest.approx(np.eye(3), abs=1e-12)
     assert project(LOOK_AT_M, ours) == pytest.approx(CENTRE_PX)
-    x, y = project(LOOK_AT_M + 0.1 * right, ours)
+    x, y = pixel_of(LOOK_AT_M + 0.1 * right, ours)
     assert (x > CENTRE_PX[0] + 10, y) == (True, pytest.approx(CENTRE_PX[1]))
-    x, y = project(LOOK_AT_M + 0.1 * up, ours)
+    x, y = pixel_of(LOOK_AT_M + 0.1 * up, ours)
     assert (x, y < CENTRE_PX[1] - 10) == (pytest.approx(CENTRE_PX[0]), True)
-    x, y = project(LOOK_AT_M + 0.05 * Z, ours)
-    assert (x, y < CENTRE_PX[1]) == (pytest.approx(CENTRE_PX[0]), True), "up in the world is up in the picture"
+    x, y = pixel_of(LOOK_AT_M + 0.05 * Z, ours)
+    assert (x, y < CENTRE_PX[1]) == (pytest.approx(CENTRE_PX[0]), True), "up in the world is up in the image"
     assert project(LOOK_AT_M + 0.3 * forward, ours) == pytest.approx(CENTRE_PX)
 
 
-def test_over_the_robots_shoulder_forward_is_away_and_left_is_left() -> None:
+def test_projection_over_the_robots_shoulder_has_forward_up_and_left_left() -> None:
     ours = camera(0.0, -30.0)
-    assert project(LOOK_AT_M + 0.1 * X, ours)[1] < CENTRE_PX[1]
-    assert project(LOOK_AT_M + 0.1 * Y, ours)[0] < CENTRE_PX[0]
+    assert pixel_of(LOOK_AT_M + 0.1 * X, ours)[1] < CENTRE_PX[1]
+    assert pixel_of(LOOK_AT_M + 0.1 * Y, ours)[0] < CENTRE_PX[0]
 
 
-def test_what_is_behind_the_camera_is_not_seen() -> None:
+def test_projection_of_a_point_behind_the_camera_is_none() -> None:
     rng = np.random.default_rng(1)
     for _ in range(100):
         ours = random_camera(rng)
@@ -102,35 +113,36 @@ def test_what_is_behind_the_camera_is_not_seen() -> None:
 
 
 @pytest.mark.parametrize("upright", [False, True])
-def test_a_point_dragged_to_its_own_pixel_stays(upright: bool) -> None:
+def test_drag_to_the_same_pixel_keeps_the_point(upright: bool) -> None:
     rng = np.random.default_rng(2)
     for _ in range(300):
         ours, point = random_camera(rng), random_point(rng)
-        assert drag(point, project(point, ours), ours, upright=upright) == pytest.approx(point, abs=1e-9)
+        assert drag(point, pixel_of(point, ours), ours, upright=upright) == pytest.approx(point, abs=1e-9)
 
 
-def test_dragging_to_another_points_pixel_in_the_same_plane_leads_there() -> None:
+def test_drag_to_the_pixel_of_a_point_in_the_plane_leads_there() -> None:
     rng = np.random.default_rng(3)
     for _ in range(300):
         ours, point, other = random_camera(rng), random_point(rng), random_point(rng)
         other[2] = point[2]
-        assert drag(point, project(other, ours), ours, upright=False) == pytest.approx(other, abs=1e-9)
+        assert drag(point, pixel_of(other, ours), ours, upright=False) == pytest.approx(other, abs=1e-9)
 
 
-def test_dragging_upright_to_a_pixel_above_or_below_leads_there() -> None:
+def test_upright_drag_to_a_pixel_above_or_below_leads_there() -> None:
     rng = np.random.default_rng(4)
     for _ in range(300):
         ours, point = random_camera(rng), random_point(rng)
         other = np.array([*point[:2], rng.uniform(0.0, 0.3)])
-        assert drag(point, project(other, ours), ours, upright=True) == pytest.approx(other, abs=1e-9)
+        assert drag(point, pixel_of(other, ours), ours, upright=True) == pytest.approx(other, abs=1e-9)
 
 
-def test_wherever_the_mouse_is_only_what_is_dragged_changes_and_never_far() -> None:
+def test_drag_changes_only_its_coordinates_and_never_far() -> None:
     rng = np.random.default_rng(5)
     stayed = 0
     for _ in range(2000):
         ours, point = camera(rng.uniform(-180, 180), rng.uniform(-90, 90)), random_point(rng)
-        mouse = tuple(rng.uniform(-500, 1500, 2))
+        x, y = rng.uniform(-500, 1500, 2)
+        mouse = float(x), float(y)
         flat, upright = (drag(point, mouse, ours, upright=way) for way in (False, True))
         assert flat[2] == point[2]
         assert (upright[:2] == point[:2]).all()
@@ -141,14 +153,14 @@ def test_wherever_the_mouse_is_only_what_is_dragged_changes_and_never_far() -> N
     assert 0 < stayed < 4000, "both ways were tried"
 
 
-def test_a_drag_does_not_change_what_it_is_given() -> None:
+def test_drag_keeps_its_argument_unchanged() -> None:
     point = LOOK_AT_M.copy()
     drag(point, (100.0, 500.0), camera(), upright=False)[0] += 1.0
     assert (point == LOOK_AT_M).all()
 
 
 @pytest.mark.parametrize("azimuth", [0.0, 28.0, 200.0])
-def test_where_the_view_does_not_meet_the_plane_the_point_stays(azimuth: float) -> None:
+def test_drag_keeps_the_point_if_the_line_of_sight_misses_the_plane(azimuth: float) -> None:
     level = camera(azimuth, 0.0)
     above = LOOK_AT_M + 0.1 * Z
     for x in (0.0, 480.0, 900.0):
@@ -162,7 +174,7 @@ def test_where_the_view_does_not_meet_the_plane_the_point_stays(azimuth: float) 
 
 
 @pytest.mark.parametrize("upright", [False, True])
-def test_a_point_behind_the_camera_is_not_dragged_through_it(upright: bool) -> None:
+def test_drag_keeps_a_point_behind_the_camera(upright: bool) -> None:
     ours = camera()
     behind = ours.position_m - 0.5 * ours.axes[0]
     for mouse in (CENTRE_PX, (100.0, 500.0), (900.0, 100.0)):
