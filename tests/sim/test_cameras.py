@@ -99,7 +99,7 @@ def test_a_picture_too_large_or_empty_is_refused() -> None:
     env = make_sim_env("pick_cube")
     env.reset(seed=0)
     for height, width in ((1081, 100), (100, 1921), (0, 10)):
-        with pytest.raises(HilserlError, match=f"{width}x{height} pixels cannot be drawn; there is 1x1 to 1920x1080"):
+        with pytest.raises(HilserlError, match=f"{width}x{height}: expected 1x1 to 1920x1080"):
             env.scene.image(height, width)
 
 

@@ -211,7 +211,7 @@ def test_a_control_step_must_be_whole_physics_steps() -> None:
 
 
 def test_unknown_options_name_what_exists() -> None:
-    with pytest.raises(HilserlError, match="'state' and 'pixels'"):
+    with pytest.raises(HilserlError, match="Available: pixels, state"):
         make_sim_env("pick_cube", obs="sound")
-    with pytest.raises(HilserlError, match="'sparse' and 'dense'"):
+    with pytest.raises(HilserlError, match="Available: dense, sparse"):
         make_sim_env("pick_cube", reward="much")

@@ -1,4 +1,4 @@
-"""The simulated arm as a robot would show itself: measured pose, velocity, force and gripper; one target to follow."""
+"""The simulated arm: its measurements and its commands."""
 
 import mujoco
 import numpy as np
@@ -28,7 +28,10 @@ _PLACING_STEPS, _PLACED_M, _PLACED_RAD = 100, 1e-5, 1e-4
 
 
 class Arm:
-    """A Panda in a compiled model. Everything is in the world frame; quaternions are wxyz."""
+    """A Panda in a compiled model.
+
+    Positions (m), velocities and forces are in the world frame; quaternions are wxyz.
+    """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, setup: ArmSetup) -> None:
         self._model, self._data, self.setup = model, data, setup
@@ -51,7 +54,10 @@ class Arm:
         self._home = np.array(setup.home_joints_rad)
 
     def reset(self) -> None:
-        """Home posture, gripper open, at rest, the target where the tool is."""
+        """Put the arm home, at rest.
+
+        The gripper is open and the target is at the tool.
+        """
         self._data.qpos[self._qpos] = self._home
         self._data.qpos[self._finger_qpos] = FINGER_RANGE_M
         self._data.ctrl[self._gripper] = FINGER_RANGE_M
@@ -60,9 +66,16 @@ class Arm:
         self.place(home_m, np.array(self.setup.tool_wxyz))
 
     def place(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
-        """Puts the tool at a pose, at rest, in the posture nearest to the present one, and the target there.
+        """Put the tool and its target at a pose, at rest.
 
-        By damped least squares. Raises HilserlError where the arm does not reach.
+        Inverse kinematics by damped least squares find the posture nearest to the present one.
+
+        Args:
+            position_m: The tool's position (world frame), [3].
+            quaternion_wxyz: The tool's orientation (world frame), [4].
+
+        Raises:
+            HilserlError: The arm does not reach the pose.
         """
         data, tried = self._data, 0
         while True:
@@ -85,12 +98,19 @@ class Arm:
         self.command(position_m, quaternion_wxyz)
 
     def grip(self, width_m: float) -> None:
-        """The fingers at a gap, closing with all their force: what is to be held is put between them."""
+        """Put the fingers at a gap and close them with full force.
+
+        An object can then be put between them.
+        """
         self._data.qpos[self._finger_qpos] = width_m / 2
         self._data.ctrl[self._gripper] = FULL_GRIP_M
 
     def act(self, move: np.ndarray) -> None:
-        """Carries out a move, float [6], of a full action, along and about the world's axes, until the next one."""
+        """Follow a move until the next one.
+
+        Args:
+            move: Parts of a full action along and about the world's axes, float [6] in [-1, 1].
+        """
         control = self.setup.control
         if isinstance(control, WrenchControl):
             self.command(np.array(control.centre_m), np.array(self.setup.tool_wxyz))
@@ -99,37 +119,49 @@ class Arm:
             self.command(*control.target(self.tcp_position_m, self.tcp_quaternion_wxyz, move, self.setup))
 
     def feed_forward(self, wrench: np.ndarray) -> None:
-        """A force (N) and torque (N m) at the tool beside the impedance's, float [6], until the next one."""
+        """Add a wrench to the impedance's until the next one.
+
+        Args:
+            wrench: Force (N) and torque (N m) along and about the world's axes, float [6].
+        """
         axes = rotation_matrix(self._data.mocap_quat[self._target])
         self._data.ctrl[self._impedance] = np.concatenate([wrench[:3] @ axes, wrench[3:] @ axes])
 
     def command(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
-        """The pose the impedance pulls the tool to until the next command."""
+        """Set the pose that the impedance pulls the tool to (world frame)."""
         self._data.mocap_pos[self._target] = position_m
         self._data.mocap_quat[self._target] = quaternion_wxyz
         self.hold_posture()
 
     def command_gripper(self, action: float) -> None:
-        """Below -0.5 closes, above +0.5 opens, anything between holds the command as it is."""
+        """Command the gripper: below -0.5 it closes, above +0.5 it opens."""
         if action < -0.5:
             self._data.ctrl[self._gripper] = 0.0
         elif action > 0.5:
             self._data.ctrl[self._gripper] = FINGER_RANGE_M
 
     def hold_posture(self) -> None:
-        """A torque along the arm's one free motion (the elbow's swing) towards home; the tool does not feel it."""
+        """Pull the elbow towards home.
+
+        The torque acts in the null space of the tool's Jacobian, the arm's one free motion, so the tool does not feel
+        it.
+        """
         free = np.linalg.svd(self._jacobian())[2][-1]
         error = self._home - self._data.qpos[self._qpos]
         self._data.qfrc_applied[self._dofs] = _POSTURE_STIFFNESS_NM_PER_RAD * free * (free @ error)
 
     def _jacobian(self) -> np.ndarray:
-        """Of the tool's point, float64 [6, 7]: linear, then angular."""
+        """Compute the tool's Jacobian, float64 [6, 7]: linear, then angular."""
         jacobian = np.zeros((6, self._model.nv))
         mujoco.mj_jacSite(self._model, self._data, jacobian[:3], jacobian[3:], self._tcp)
         return jacobian[:, self._dofs]
 
     def holds(self, body: int) -> bool:
-        """Whether both fingers press on a body of the model from their two sides."""
+        """True if both fingers press on a body from their two sides.
+
+        Args:
+            body: The body's number in the model.
+        """
         contact = self._data.contact
         if not len(contact.geom):
             return False
@@ -144,39 +176,48 @@ class Arm:
 
     @property
     def tcp_position_m(self) -> np.ndarray:
+        """Tool position (world frame), float64 [3]."""
         return self._data.site_xpos[self._tcp].copy()
 
     @property
     def tcp_quaternion_wxyz(self) -> np.ndarray:
+        """Tool orientation (world frame), float64 [4].
+
+        Its sign is the one nearer to the nominal orientation.
+        """
         return with_sign_of(from_matrix(self._data.site_xmat[self._tcp]), self.setup.tool_wxyz)
 
     @property
     def finger_axis(self) -> np.ndarray:
-        """The unit vector along which the fingers open."""
+        """Unit vector along which the fingers open (world frame), float64 [3]."""
         return self._data.xmat[self._hand].reshape(3, 3)[:, 1].copy()
 
     @property
     def tcp_velocity(self) -> tuple[np.ndarray, np.ndarray]:
-        """Linear (m/s) and angular (rad/s) velocity."""
+        """Linear and angular velocity of the tool (world frame).
+
+        They are in m/s and rad/s, float64 [3] each.
+        """
         twist = np.zeros(6)
         mujoco.mj_objectVelocity(self._model, self._data, mujoco.mjtObj.mjOBJ_SITE, self._tcp, twist, 0)
         return twist[3:], twist[:3]
 
     @property
     def gripper_width_m(self) -> float:
-        """The measured gap between the fingers."""
+        """Measured gap between the fingers."""
         return float(self._data.qpos[self._finger_qpos].sum())
 
     @property
     def gripper_command(self) -> float:
-        """+1 while the gripper is told to be open, -1 while it is told to be closed."""
+        """Command of the gripper: +1 open, -1 closed."""
         return GRIPPER_OPEN if self._data.ctrl[self._gripper] > FINGER_RANGE_M / 2 else GRIPPER_CLOSED
 
     @property
     def wrist_wrench(self) -> tuple[np.ndarray, np.ndarray]:
-        """Force (N) and torque (N m, about the wrist) of the world on the hand; its own weight is tared away.
+        """Force and torque of the world on the hand (world frame).
 
-        Like a real one it also feels the hand's own inertia while it accelerates.
+        They are in N and N m, float64 [3] each. The torque is about the wrist. The hand's weight is tared away. Like a real sensor, it also feels the hand's
+        inertia while the hand accelerates.
         """
         rotation = self._data.site_xmat[self._wrist].reshape(3, 3)
         # MuJoCo reports what the arm exerts on the hand; the world and gravity exert the opposite.

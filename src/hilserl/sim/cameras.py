@@ -9,11 +9,17 @@ import numpy as np
 from hilserl.errors import HilserlError, unknown
 
 _FOR_PEOPLE, _FOR_POLICY = (32, 16, 4), (12, 6, 0)
-"""Slices and stacks of round shapes, and samples a pixel: in software they cost more than everything else."""
+"""Slices and stacks of round shapes, and samples a pixel.
+
+In software rendering they cost more than everything else.
+"""
 
 
 class Crop(NamedTuple):
-    """A part of a camera's view, in fractions of the view; top and left count from its upper left corner."""
+    """A part of a camera's view, in fractions of the whole.
+
+    `top` and `left` count from the upper left corner.
+    """
 
     top: float
     left: float
@@ -22,7 +28,7 @@ class Crop(NamedTuple):
 
     @property
     def is_inside(self) -> bool:
-        """Whether it is a part of the view at all: neither empty nor beyond it."""
+        """True if the part is not empty and lies inside the view."""
         rounding = 1e-9
         return all(a >= 0 and size > 0 and a + size <= 1 + rounding for a, size in (self[::2], self[1::2]))
 
@@ -32,9 +38,18 @@ def checked_crops(
     crops: dict[str, tuple[float, float, float, float]],
     existing: Collection[str] | None = None,
 ) -> dict[str, Crop]:
-    """The crops by camera. Raises HilserlError where cameras or crops make no sense.
+    """Check the crops of cameras.
 
-    Without `existing` any camera may exist.
+    Args:
+        cameras: Names of the cameras in use.
+        crops: Crops by camera.
+        existing: Names of all cameras; None if they are not known.
+
+    Returns:
+        The crops by camera.
+
+    Raises:
+        HilserlError: A camera does not exist or is named twice, or a crop is not inside its view.
     """
     for name in cameras:
         if existing is not None and name not in existing:
@@ -54,9 +69,9 @@ def checked_crops(
 
 
 class Cameras:
-    """Renders named cameras of one model, opening an OpenGL context for each picture size when first asked.
+    """Renderer of a model's named cameras.
 
-    After `close` the next picture opens one again.
+    It opens an OpenGL context for each image size when that is first asked for, also after `close`.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
@@ -73,9 +88,18 @@ class Cameras:
         crop: Crop | None = None,
         for_people: bool = False,
     ) -> np.ndarray:
-        """uint8 [height, width, 3], of the whole view or of the crop, which is stretched to the same size.
+        """Render one camera.
 
-        For people there are shadows and a sky, which cost several times the picture.
+        Args:
+            data: The state to draw.
+            camera: The camera's name.
+            height: Image height in pixels.
+            width: Image width in pixels.
+            crop: The part of the view to draw, stretched to the same size; None for the whole.
+            for_people: Draw shadows and a sky, which cost several times the rest.
+
+        Returns:
+            uint8 [height, width, 3].
         """
         renderer = self._renderer(height, width, for_people)
         renderer.update_scene(data, camera)
@@ -89,8 +113,7 @@ class Cameras:
             most = self._model.vis.global_
             if not (1 <= width <= most.offwidth and 1 <= height <= most.offheight):
                 raise HilserlError(
-                    f"A picture of {width}x{height} pixels cannot be drawn; there is 1x1 to "
-                    f"{most.offwidth}x{most.offheight}."
+                    f"Invalid image size {width}x{height}: expected 1x1 to {most.offwidth}x{most.offheight}."
                 )
             quality = self._model.vis.quality
             quality.numslices, quality.numstacks, quality.offsamples = _FOR_PEOPLE if for_people else _FOR_POLICY
@@ -109,16 +132,20 @@ class Cameras:
         return self._renderers[key]
 
     def close(self) -> None:
+        """Release all OpenGL contexts."""
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
 
 
 def _narrow(scene: mujoco.MjvScene, aspect: float, crop: Crop) -> None:
-    """Draws the crop alone: sharper than cutting it from a picture, and no pixel is drawn to be thrown away."""
+    """Narrow the view to the crop.
+
+    This is sharper and cheaper than cutting it from a larger image.
+    """
     for eye in scene.camera:
         height = eye.frustum_top - eye.frustum_bottom
-        # `frustum_width` is half the width; at 0 the width follows from the height and the picture's aspect.
+        # `frustum_width` is half the width; at 0 the width follows from the height and the image's aspect.
         half_width = eye.frustum_width or aspect * height / 2
         eye.frustum_center += (2 * crop.left + crop.width - 1) * half_width
         eye.frustum_width = crop.width * half_width

@@ -1,4 +1,4 @@
-"""An arm of a task: where it stands, what each number of an action does to it, and what it tells of itself.
+"""The setup of a task's arms: place, workspace and control.
 
 A layout is a choice of names. Moves of the tool are its displacements (`tcp_dx`) and turns (`tcp_drx`), or the forces
 (`tcp_fx`) and torques (`tcp_tx`) it is to exert; `gripper` is a gripper that is learned. Where a task has two arms,
@@ -17,50 +17,58 @@ from hilserl.sim.quaternions import rotate, turn_between
 
 Vec3 = tuple[float, float, float]
 Six = tuple[float, float, float, float, float, float]
-"""Along x, y and z, then about them."""
+"""Components along x, y and z, then about them."""
 
 POSE_MOVES = ("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz")
 WRENCH_MOVES = ("tcp_fx", "tcp_fy", "tcp_fz", "tcp_tx", "tcp_ty", "tcp_tz")
 TRANSLATION = POSE_MOVES[:3]
 GRIPPER = "gripper"
 MAX_STEP_M = 0.035
-"""How far a full action moves the target: the hand crosses the workspace's 0.6 m in under two seconds."""
+"""Default motion of a full action.
+
+With it the hand crosses the workspace's 0.6 m in under two seconds.
+"""
 TOOL_DOWN_WXYZ = (0.0, 1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Impedance:
-    """Gains of a tool's Cartesian impedance along and about the axes of its target.
+    """Gains of a tool's Cartesian impedance.
 
-    The translational stiffness is the Franka arm's own maximum.
+    They are along and about the axes of the tool's target. The translational stiffness is the Franka arm's own maximum.
     """
 
     stiffness: Six = (3000.0, 3000.0, 3000.0, 150.0, 150.0, 150.0)
-    """N/m and N m/rad."""
+    """Stiffness in N/m and N m/rad."""
     damping: Six = (140.0, 140.0, 140.0, 7.0, 7.0, 7.0)
-    """N s/m and N m s/rad."""
+    """Damping in N s/m and N m s/rad."""
     max_wrench: Six = (150.0, 150.0, 150.0, 30.0, 30.0, 30.0)
-    """N and N m."""
+    """Limit of force (N) and torque (N m)."""
 
 
 def _check_moves(moves: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Raises HilserlError where moves are unknown, missing, double or not in order."""
+    """Raise HilserlError if moves are unknown, missing, double or not in order."""
     if not moves or list(moves) != [name for name in known if name in moves]:
         raise HilserlError(f"moves={moves!r}: expected some of {known}, in this order.")
 
 
 @dataclass(frozen=True)
 class PoseControl:
-    """An action moves the tool's target from where the tool was *measured*, along the world's axes."""
+    """Control of a tool's pose.
+
+    An action moves the target from the tool's *measured* pose, along and about the world's axes.
+    """
 
     moves: tuple[str, ...] = TRANSLATION
-    """Some of `POSE_MOVES`, in their order."""
+    """Moves of an action: some of `POSE_MOVES`, in their order."""
     max_step_m: float = MAX_STEP_M
+    """Motion of a full action."""
     max_step_rad: float = 0.0
-    """Of a full action; a tool without turns keeps its nominal orientation."""
+    """Turn of a full action; at 0 the orientation is fixed."""
     max_turn_rad: Vec3 = (0.0, 0.0, 0.0)
-    """How far the target may be turned from the nominal orientation, about each axis of the world."""
+    """Largest turn from the nominal orientation, about each axis of the world."""
     impedance: Impedance = Impedance()
+    """Gains that pull the tool to its target."""
 
     def __post_init__(self) -> None:
         _check_moves(self.moves, POSE_MOVES)
@@ -68,7 +76,17 @@ class PoseControl:
     def target(
         self, position_m: np.ndarray, quaternion_wxyz: np.ndarray, move: np.ndarray, arm: "ArmSetup"
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Where a move (float [6], of a full action, along and about the world's axes) leads the tool: pose, wxyz."""
+        """Compute the target of a move.
+
+        Args:
+            position_m: The tool's measured position (world frame), [3].
+            quaternion_wxyz: The tool's measured orientation (world frame), [4].
+            move: Parts of a full action along and about the world's axes, float [6] in [-1, 1].
+            arm: The arm, whose workspace bounds the target.
+
+        Returns:
+            Position (m) and orientation (wxyz) of the target (world frame).
+        """
         position = np.clip(position_m + self.max_step_m * move[:3], arm.workspace_low_m, arm.workspace_high_m)
         nominal = np.array(arm.tool_wxyz)
         if not self.max_step_rad:
@@ -79,25 +97,37 @@ class PoseControl:
 
 @dataclass(frozen=True)
 class WrenchControl:
-    """An action is a force and torque of the tool on the world, fed forward; the impedance holds the other axes.
+    """Control of the force and torque that a tool exerts.
 
-    The target stays at `centre_m`. An axis that is commanded keeps the impedance's stiffness, which pulls it back
-    there; choose it weak (HIL-SERL's controller for flipping does so as well). Outside the workspace no force is fed
-    forward that leads further out.
+    An action is a wrench, fed forward; the impedance holds the axes that are not commanded. The target stays at
+    `centre_m`. An axis that is commanded keeps the impedance's stiffness, which pulls it back there; choose it weak
+    (HIL-SERL's controller for flipping does so as well). Outside the workspace no force is fed forward that leads
+    further out.
     """
 
     moves: tuple[str, ...]
-    """Some of `WRENCH_MOVES`, in their order."""
+    """Moves of an action: some of `WRENCH_MOVES`, in their order."""
     max_wrench: Six
-    """N and N m of a full action along and about each axis of the world."""
+    """Force (N) and torque (N m) of a full action."""
     centre_m: Vec3
+    """Position of the target (world frame)."""
     impedance: Impedance
+    """Gains that pull the tool to its target."""
 
     def __post_init__(self) -> None:
         _check_moves(self.moves, WRENCH_MOVES)
 
     def wrench(self, position_m: np.ndarray, move: np.ndarray, arm: "ArmSetup") -> np.ndarray:
-        """What a move (float [6], of a full action, along and about the world's axes) feeds forward, N and N m."""
+        """Compute the wrench that a move feeds forward.
+
+        Args:
+            position_m: The tool's measured position (world frame), [3].
+            move: Parts of a full action along and about the world's axes, float [6] in [-1, 1].
+            arm: The arm, outside of whose workspace no force leads further out.
+
+        Returns:
+            Force (N) and torque (N m) along and about the world's axes, float64 [6].
+        """
         wrench = move * self.max_wrench
         low = np.where(position_m < arm.workspace_low_m, 0.0, -np.inf)
         high = np.where(position_m > arm.workspace_high_m, 0.0, np.inf)
@@ -107,62 +137,78 @@ class WrenchControl:
 
 @dataclass(frozen=True)
 class ArmSetup:
-    """One arm. Positions are in metres in the world frame: +x forward, +y left, +z up."""
+    """One arm of a task.
+
+    Positions are in metres in the world frame: +x forward, +y left, +z up.
+    """
 
     name: str = ""
-    """Before the names of all that is its; empty where it is the only one."""
+    """Prefix of its entries and actions; empty for an only arm."""
     control: PoseControl | WrenchControl = PoseControl()
+    """Effect of an action on the tool."""
     has_gripper: bool = True
-    """Whether an action commands the gripper."""
+    """True if an action commands the gripper."""
     workspace_low_m: Vec3 = (0.2, -0.3, 0.0)
+    """Lowest coordinates of the tool."""
     workspace_high_m: Vec3 = (0.6, 0.3, 0.5)
+    """Highest coordinates of the tool."""
     nominal_speed_m_per_s: float = 0.3
+    """Usual speed of the tool, the scale of its entry."""
     nominal_turn_rad_per_s: float = 0.5
-    """How fast its tool usually moves and turns: the scale at which a policy is told of it."""
+    """Usual turn rate of the tool, the scale of its entry."""
     base_m: Vec3 = (0.0, 0.0, 0.0)
+    """Position of the base."""
     base_yaw_rad: float = 0.0
+    """Turn of the base about +z."""
     home_joints_rad: tuple[float, ...] = HOME_JOINTS_RAD
+    """Joints at home."""
     home_m: Vec3 | None = None
-    """Where the tool is at home, in its nominal orientation and the posture nearest to the joints'; by default where
-    those have it."""
+    """Tool position at home; by default that of `home_joints_rad`.
+
+    There the tool has its nominal orientation, and the joints are as near to `home_joints_rad` as they can be.
+    """
 
     @cached_property
     def tool_wxyz(self) -> tuple[float, float, float, float]:
-        """The nominal orientation: straight down, its x axis pointing away from the base."""
+        """Nominal orientation: straight down, the tool's x axis away from the base."""
         w, x, y, z = rotate(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, self.base_yaw_rad])).tolist()
         return w, x, y, z
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """What an action tells it, in order, without the arm's name: its moves, and its gripper's."""
+        """Names of the arm's part of an action, without its prefix."""
         return (*self.control.moves, *((GRIPPER,) if self.has_gripper else ()))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The same with the arm's name, as the action's layout has it."""
+        """Names of the arm's part of an action, with its prefix."""
         return tuple(map(self.called, self.numbers))
 
     @cached_property
     def axes(self) -> list[int]:
-        """Which of the six axes its moves are along or about, in their order."""
+        """Indices of the commanded axes among the six."""
         every = POSE_MOVES if isinstance(self.control, PoseControl) else WRENCH_MOVES
         return [every.index(name) for name in self.control.moves]
 
     def move_of(self, moves: np.ndarray | tuple[float, ...]) -> np.ndarray:
-        """The six axes' numbers, float64 [6], of its moves' in their order; what it does not move is 0."""
+        """Spread moves over the six axes, float64 [6]; others are 0."""
         six = np.zeros(6)
         six[self.axes] = moves
         return six
 
     def called(self, name: str) -> str:
-        """A name of its own."""
+        """Put the arm's prefix before a name."""
         return f"{self.name}_{name}" if self.name else name
 
 
 def action_layout(arms: tuple[ArmSetup, ...]) -> ActionLayout:
-    """The actions of these arms together. Raises HilserlError where two arms have one name."""
+    """Join the actions of several arms.
+
+    Raises:
+        HilserlError: Two arms have the same name, or there is no arm.
+    """
     names = tuple(name for arm in arms for name in arm.names)
     if not arms or len({arm.name for arm in arms}) < len(arms):
-        raise HilserlError(f"Arms need names of their own, got {[arm.name for arm in arms]}.")
+        raise HilserlError(f"Invalid arm names {[arm.name for arm in arms]}: expected one or more distinct names.")
     learned = {arm.called(GRIPPER) for arm in arms if arm.has_gripper}
     return ActionLayout(names, tuple(i for i, name in enumerate(names) if name in learned))

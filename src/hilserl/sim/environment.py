@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.envs.options import EnvOptions
 from hilserl.sim.arm import Arm
@@ -17,9 +18,9 @@ from hilserl.sim.teleoperation import ArmTeleoperation, motion_towards
 
 
 class ManipulationEnv(TaskEnv):
-    """Simulated arms; time passes in `step` alone.
+    """The simulated environment of a task; time passes only in `step`.
 
-    `options.randomise` draws looks, light, cameras and the objects' physics at every reset.
+    With `options.randomise` every reset draws looks, light, cameras and the objects' physics.
     """
 
     def __init__(
@@ -41,19 +42,21 @@ class ManipulationEnv(TaskEnv):
         seen = {model.camera(number).name for number in range(model.ncam)} - {OVERVIEW.name}
         self._crops = checked_crops(self._camera_names, options.crop, seen)
 
+    @override
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed, options=options)
         self._begin()
         if self._randomiser:
-            # From a generator beside the task's, so that the objects start where they do without.
+            # A generator beside the task's, so that the objects start as they do without randomisation.
             self._randomiser.draw(self.simulation.data, self.np_random.spawn(1)[0])
         self.simulation.restart()
         self.task.reset(self.simulation, self.np_random)
         self.simulation.settle()
         return self._observe(), {"success": False}
 
+    @override
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         for arm, (move, gripper) in zip(self.simulation.arms, self._moves(action), strict=True):
             arm.command_gripper(gripper)
@@ -72,6 +75,7 @@ class ManipulationEnv(TaskEnv):
             values |= self.task.observe(self.simulation)
         return {"state": self.experience.state.pack(values), **self.images()}
 
+    @override
     def images(self) -> dict[str, np.ndarray]:
         return {
             name: self._cameras.render(self.simulation.data, name, height, width, crop=self._crops.get(name))
@@ -107,7 +111,7 @@ class TaskSupervision:
         self._task, self._simulation, self._teleoperation = task, simulation, teleoperation
 
     def expert_action(self) -> np.ndarray:
-        """Compute the task script's action in the present state, float64 [n] in [-1, 1]."""
+        """Compute the task script's action, float64 [n] in [-1, 1]."""
         return self._teleoperation.full_action(self._task.expert(self._simulation))
 
     def progress(self) -> float:
@@ -124,7 +128,7 @@ class TaskSupervision:
 
 
 def _measured(arm: Arm) -> dict[str, np.ndarray]:
-    """All that an arm knows of itself, along the world's axes, named as `frames.World` names it."""
+    """Collect an arm's measurements, named as in `reference_frame.World`."""
     linear, angular = arm.tcp_velocity
     force, torque = arm.wrist_wrench
     return {
@@ -142,9 +146,16 @@ def _measured(arm: Arm) -> dict[str, np.ndarray]:
 def towards(
     arm: Arm, goal_m: np.ndarray, gripper: float | None = None, goal_wxyz: np.ndarray | None = None
 ) -> np.ndarray:
-    """An arm's part of the action that moves its tool straight to a point or a pose, no faster than one full step.
+    """Compute an arm's part of an action towards a goal.
 
-    With a gripper action, where its gripper is learned.
+    Args:
+        arm: The arm.
+        goal_m: The goal's position (world frame), [3].
+        gripper: The gripper's action; None for an arm whose gripper is not commanded.
+        goal_wxyz: The goal's orientation; None to keep the present one.
+
+    Returns:
+        Numbers in [-1, 1] along the world's axes: the straight way, at most one full step.
     """
     move = motion_towards(arm.setup, arm.tcp_position_m, goal_m, arm.tcp_quaternion_wxyz, goal_wxyz)[arm.setup.axes]
     return move if gripper is None else np.append(move, gripper)

@@ -1,8 +1,8 @@
-"""Franka Emika Panda arm with the Franka Hand, built from primitives with `mujoco.MjSpec`.
+"""The Franka Emika Panda arm with the Franka Hand, built from primitives.
 
 Units are MuJoCo's: metres, radians, kilograms, newtons; quaternions are (w, x, y, z) and need not be normalised.
 Joint origins follow the modified Denavit-Hartenberg parameters of the Franka datasheet; every arm joint turns about
-the z axis of its own link. Masses and inertias are the identified values published with the MuJoCo Menagerie Panda
+its link's z axis. Masses and inertias are the identified values published with the MuJoCo Menagerie Panda
 (Apache-2.0). The shells are capsules, cylinders and boxes fitted to the real silhouette by eye, so the package ships
 no meshes. Shells never collide and carry no mass; only the finger pads and a box around the lower hand touch the world.
 """
@@ -27,12 +27,15 @@ RIGHT_PAD = "right_pad"
 HAND_COLLISION = "hand_collision"
 
 FINGER_RANGE_M = 0.04
-TCP_FROM_WRIST_M = 0.1034
-"""Along the hand's z."""
 """Travel of one finger; the jaw opening is twice this."""
+TCP_FROM_WRIST_M = 0.1034
+"""Distance of the tool's point from the wrist, along z."""
 
 HOME_JOINTS_RAD = (0.0, -0.418615221, 0.0, -2.578754404, 0.0, 2.160139183, 0.785398163)
-"""Arm joints that put the TCP at (0.40, 0, 0.30) m in the base frame, tool down, fingers opening along world y."""
+"""Arm joints at home.
+
+The tool is at (0.40, 0, 0.30) m in the base frame and points down; the fingers open along y.
+"""
 
 SHELL: Rgba = (0.93, 0.94, 0.95, 1.0)
 SHELL_SHADE: Rgba = (0.83, 0.84, 0.86, 1.0)
@@ -68,7 +71,10 @@ class Joint(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A body: pose in its parent, and mass (kg), centre of mass (m) and inertia (kg m^2) in its own frame."""
+    """A body of the arm.
+
+    The pose is in the parent's frame; mass (kg), centre of mass (m) and inertia (kg m^2) are in the body's frame.
+    """
 
     name: str
     parent: str
@@ -78,7 +84,7 @@ class Link(NamedTuple):
     mass: float
     com: Vec3
     inertia: tuple[float, float, float, float, float, float]
-    """xx, yy, zz, xy, xz, yz about the centre of mass."""
+    """Inertia xx, yy, zz, xy, xz, yz about the centre of mass."""
 
 
 class Shape(NamedTuple):
@@ -96,15 +102,19 @@ class Shape(NamedTuple):
 
 
 def _arm_joint(index: int, low: float, high: float) -> Joint:
-    """Arm joint with the datasheet torque limit: 87 N m for the four big drives, 12 N m for the wrist."""
+    """Return an arm joint.
+
+    Its torque limit is the datasheet's: 87 N m for the four big drives, 12 N m for the wrist.
+    """
     return Joint(ARM_JOINTS[index - 1], _HINGE, (low, high), 0.1, 1.0, 87.0 if index <= 4 else 12.0)
 
 
 def _finger_joint(name: str) -> Joint:
-    """Finger slide. With the capped gripper force the damping sets the closing speed, about 0.13 m/s.
+    """Return a finger's slide.
 
-    The armature stands for the drive's reflected inertia. It must outweigh damping x time step (0.6 kg at 2 ms): the
-    contact solver does not see implicit joint damping, and a lighter finger ends in a limit cycle at the object.
+    With the capped gripper force the damping sets the closing speed, about 0.13 m/s. The armature stands for the
+    drive's reflected inertia. It must outweigh damping x time step (0.6 kg at 2 ms): the contact solver does not see
+    implicit joint damping, and a lighter finger ends in a limit cycle at the object.
     """
     return Joint(name, _SLIDE, (0.0, FINGER_RANGE_M), 2.0, 300.0, None)
 
@@ -188,13 +198,19 @@ HAND_BOX_HALF_SIZE_M: Vec3 = (0.03, 0.1, 0.02)
 
 GRIPPER_STIFFNESS_N_PER_M = 8000.0
 GRIPPER_FORCE_N = 80.0
-"""Cap on the tendon force; each finger feels half of it and reaches it 1 cm before its commanded position."""
+"""Cap on the tendon force.
+
+Each finger feels half of it, and reaches it 1 cm before its commanded position.
+"""
 FULL_GRIP_M = -GRIPPER_FORCE_N / GRIPPER_STIFFNESS_N_PER_M
-"""The command that closes with all the force whatever the gap."""
+"""Command that closes with full force at any gap."""
 
 
 def panda_spec() -> mujoco.MjSpec:
-    """The arm and hand as a specification of their own, `link0` at the origin; attach it with a prefix."""
+    """Build the specification of arm and hand.
+
+    `link0` is at the origin; attach it with a prefix.
+    """
     spec = mujoco.MjSpec()
     spec.modelname = "panda"
     spec.compiler.degree = False
@@ -210,7 +226,7 @@ def panda_spec() -> mujoco.MjSpec:
 
 
 def _add_link(parent: mujoco.MjsBody, link: Link) -> mujoco.MjsBody:
-    """A gravity-compensated body, as the real controller hides the arm's own weight."""
+    """Add a gravity-compensated body, as the real controller hides the arm's weight."""
     body = parent.add_body(name=link.name, pos=link.pos, quat=link.quat, gravcomp=1.0)
     body.explicitinertial = True
     body.mass, body.ipos, body.fullinertia = link.mass, link.com, link.inertia
@@ -239,7 +255,10 @@ def _add_shape(body: mujoco.MjsBody, shape: Shape) -> None:
 
 
 def _add_contact_geoms(bodies: dict[str, mujoco.MjsBody]) -> None:
-    """Finger pads, whose contact parameters win over the object's, and the box around the lower hand."""
+    """Add the finger pads and the box around the lower hand.
+
+    The pads' contact parameters win over the object's.
+    """
     for name, body in ((LEFT_PAD, bodies["left_finger"]), (RIGHT_PAD, bodies["right_finger"])):
         pad = body.add_geom(name=name, type=_BOX, pos=PAD_CENTRE_M, size=PAD_HALF_SIZE_M, rgba=RUBBER, mass=0.0)
         pad.group = _VISUAL_GROUP
@@ -259,7 +278,10 @@ def _add_wrist_sensing(spec: mujoco.MjSpec, hand: mujoco.MjsBody) -> None:
 
 
 def _add_gripper(spec: mujoco.MjSpec) -> None:
-    """A position servo on the mean finger travel; the equality is the rack that keeps both fingers level."""
+    """Add a position servo on the mean finger travel.
+
+    The equality is the rack that keeps both fingers level.
+    """
     tendon = spec.add_tendon(name="fingers")
     for name in FINGER_JOINTS:
         tendon.wrap_joint(name, 0.5)

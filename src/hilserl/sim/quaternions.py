@@ -34,7 +34,7 @@ def rotate(quaternion_wxyz: np.ndarray, turn_rad: np.ndarray) -> np.ndarray:
 
 
 def turn_between(start_wxyz: np.ndarray, end_wxyz: np.ndarray) -> np.ndarray:
-    """Compute the shortest rotation from one orientation to another, a rotation vector, float64 [3]."""
+    """Compute the shortest rotation vector from one orientation to another, float64 [3]."""
     relative, turn = np.zeros(4), np.zeros(3)
     mujoco.mju_mulQuat(relative, end_wxyz, np.asarray(start_wxyz) * _CONJUGATE)
     mujoco.mju_quat2Vel(turn, relative, 1.0)
@@ -42,14 +42,18 @@ def turn_between(start_wxyz: np.ndarray, end_wxyz: np.ndarray) -> np.ndarray:
 
 
 def relative_to(start_wxyz: np.ndarray, quaternion_wxyz: np.ndarray) -> np.ndarray:
-    """Express an orientation in the frame of another one, float64 [4] with a non-negative first component."""
+    """Express an orientation in the frame of another one.
+
+    Returns:
+        float64 [4] with a non-negative first component.
+    """
     relative = np.zeros(4)
     mujoco.mju_mulQuat(relative, start_wxyz * _CONJUGATE, quaternion_wxyz)
     return with_sign_of(relative, UPRIGHT_WXYZ)
 
 
 def with_sign_of(quaternion_wxyz: np.ndarray, nominal_wxyz: Sequence[float]) -> np.ndarray:
-    """Return the one of the two quaternions of a rotation that is nearer to a nominal one.
+    """Choose a quaternion's sign, the nearer one to a nominal quaternion.
 
     A quaternion and its negative are the same rotation; a fixed choice keeps observations from jumping.
     """
@@ -64,7 +68,11 @@ def rotation_matrix(quaternion_wxyz: np.ndarray) -> np.ndarray:
 
 
 def from_matrix(matrix: np.ndarray) -> np.ndarray:
-    """Convert a rotation matrix, [3, 3] or [9] row by row, to a quaternion, float64 [4]."""
+    """Convert a rotation matrix to a quaternion, float64 [4].
+
+    Args:
+        matrix: [3, 3], or [9] row by row.
+    """
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, np.reshape(matrix, 9))
     return quaternion

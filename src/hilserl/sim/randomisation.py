@@ -1,4 +1,4 @@
-"""What may differ between episodes beyond where objects start: looks, light, cameras, and the objects' physics.
+"""Domain randomisation: looks, light, cameras and the objects' physics.
 
 The compiled model is changed in place, always from its nominal values. `mj_setConst` renews what MuJoCo derives from
 masses and poses (https://mujoco.readthedocs.io/en/stable/programming/simulation.html#mjmodel-changes); it leaves the
@@ -24,18 +24,24 @@ _CHANGED = (
 
 @dataclass(frozen=True)
 class Randomisation:
-    """What of a task varies, and how far. Factors are (low, high), the others the most either way along each axis."""
+    """The ranges of a task's randomisation.
+
+    Factors are (low, high); the others are the most in either direction along each axis.
+    """
 
     bodies: tuple[str, ...] = ()
-    """Whose size, mass and colour vary. They are made of primitives and carry no other bodies."""
+    """Bodies whose size, mass and colour vary.
+
+    They are made of primitives and carry no other bodies.
+    """
     size_factor: tuple[float, float] = (0.88, 1.12)
     mass_factor: tuple[float, float] = (0.5, 2.0)
-    """Of the mass whatever the size; half is as likely as double."""
+    """Factor of the mass; half is as likely as double."""
     friction_factor: tuple[float, float] = (0.7, 1.3)
     brightness_offset: float = 0.1
-    """Of red, green and blue (each in [0, 1]) together."""
+    """Common offset of red, green and blue, each in [0, 1]."""
     tint_offset: float = 0.06
-    """Of each of them."""
+    """Separate offset of red, green and blue."""
     light_factor: tuple[float, float] = (0.75, 1.25)
     light_tilt_deg: float = 12.0
     standing_camera_m: float = 0.02
@@ -45,7 +51,7 @@ class Randomisation:
 
 
 class Randomiser:
-    """Draws one model after another from the ranges around a compiled one."""
+    """Draws models from the ranges around a compiled one."""
 
     def __init__(
         self, model: mujoco.MjModel, ranges: Randomisation, arms: tuple[ArmSetup, ...] = (ArmSetup(),)
@@ -64,7 +70,7 @@ class Randomiser:
         self._cameras = [camera for camera in range(model.ncam) if model.camera(camera).name != OVERVIEW.name]
 
     def draw(self, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        """Makes the model the next one. `data` serves as scratch: reset it before going on."""
+        """Draw the next model; reset `data`, which is scratch, afterwards."""
         for body in self._bodies:
             self._vary_body(body, rng)
         self._vary_friction(rng)
@@ -86,7 +92,7 @@ class Randomiser:
             self._scale(field, _rows(model.body_geomadr[body], model.body_geomnum[body]), size)
 
     def _vary_friction(self, rng: np.random.Generator) -> None:
-        """One factor for the finger pads and one for all else.
+        """Vary the friction of the finger pads and of all else.
 
         Of two geoms MuJoCo takes the higher priority's friction (the pads' are above the objects'), then the larger:
         an object's own alone would hardly count.
@@ -128,7 +134,7 @@ def _rows(first: int, count: int) -> slice:
 
 
 def _turned(quaternion_wxyz: np.ndarray, most_deg: float, rng: np.random.Generator) -> np.ndarray:
-    """The orientation after a turn of up to so much about each of its own axes."""
+    """Turn an orientation about each of its axes by at most `most_deg`."""
     turned = quaternion_wxyz.copy()
     mujoco.mju_quatIntegrate(turned, np.deg2rad(rng.uniform(-most_deg, most_deg, 3)), 1.0)
     return turned

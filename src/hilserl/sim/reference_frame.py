@@ -1,14 +1,15 @@
-"""In which frame a policy sees a tool and moves it: the world's, or the tool's own.
+"""Reference frames in which a policy sees and moves a tool.
 
-In the tool's frame an action says how the hand moves as the hand sees it, and the pose is told from where the episode
-began, so that what was learned in one place holds in another (HIL-SERL, arXiv 2410.21845, relative observations and
-actions).
+In the world frame all vectors are along the world's axes: +x forward, +y left, +z up. In the tool frame an action moves
+the hand along the hand's axes, and the pose is relative to the episode's start, so that a policy learned in one place
+works in another (HIL-SERL, arXiv 2410.21845, relative observations and actions).
 """
 
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import ExperienceSpec, StateEntry, entry
 from hilserl.envs.options import FrameName
@@ -20,32 +21,33 @@ _GRIPPER = (entry("gripper_width_m", 1, 0.04, 0.04), entry("gripper_command", 1)
 
 
 class Frame(Protocol):
-    """One way to tell of an arm. Values come named as `World` names them."""
+    """A reference frame of one arm; measurements are named as in `World`."""
 
     def entries(self, arm: ArmSetup) -> tuple[StateEntry, ...]:
-        """What the arm knows of itself, without its name."""
+        """Return the entries of the arm in the state, without its prefix."""
         ...
 
     def begin(self) -> None:
-        """The next observation is an episode's first."""
+        """Begin an episode: the next observation is its first."""
         ...
 
     def observe(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The entries, of what was measured in the world's frame; what is not the robot's stays as it is."""
+        """Convert measurements in the world frame to entries; keep others."""
         ...
 
     def to_world(self, motion: np.ndarray) -> np.ndarray:
-        """A motion of an action, float64 [3], along the world's axes."""
+        """Convert a vector of an action, float64 [3], to the world's axes."""
         ...
 
     def from_world(self, motion: np.ndarray) -> np.ndarray:
-        """The reverse."""
+        """Convert a vector along the world's axes to an action's."""
         ...
 
 
-class World:
-    """Positions, velocities, forces and actions along the world's axes; every number is measured."""
+class World(Frame):
+    """The world frame; every number of the state is measured."""
 
+    @override
     def entries(self, arm: ArmSetup) -> tuple[StateEntry, ...]:
         low, high = np.array(arm.workspace_low_m), np.array(arm.workspace_high_m)
         return (
@@ -59,14 +61,17 @@ class World:
         )
 
     def begin(self) -> None:
-        """Nothing is told from where an episode began."""
+        """Do nothing, as no entry is relative to the episode's start."""
 
+    @override
     def observe(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return values
 
+    @override
     def to_world(self, motion: np.ndarray) -> np.ndarray:
         return motion
 
+    @override
     def from_world(self, motion: np.ndarray) -> np.ndarray:
         return motion
 
@@ -79,13 +84,14 @@ _TURNED = {
 }
 
 
-class Tool:
-    """Velocities, forces and actions along the tool's axes; its pose in the frame in which it began the episode."""
+class Tool(Frame):
+    """The tool frame; poses are relative to the episode's start."""
 
     def __init__(self) -> None:
         self._start: tuple[np.ndarray, np.ndarray] | None = None
         self._axes = rotation_matrix(np.array(TOOL_DOWN_WXYZ))
 
+    @override
     def entries(self, arm: ArmSetup) -> tuple[StateEntry, ...]:
         half = (np.array(arm.workspace_high_m) - np.array(arm.workspace_low_m)) / 2
         scales = {e.name: e.scale for e in World().entries(arm)}
@@ -96,9 +102,11 @@ class Tool:
             *(_GRIPPER if arm.has_gripper else ()),
         )
 
+    @override
     def begin(self) -> None:
         self._start = None
 
+    @override
     def observe(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = dict(values)
         position, quaternion = values.pop("tcp_position_m"), values.pop("tcp_quaternion_wxyz")
@@ -113,9 +121,11 @@ class Tool:
             **values,
         }
 
+    @override
     def to_world(self, motion: np.ndarray) -> np.ndarray:
         return self._axes @ motion
 
+    @override
     def from_world(self, motion: np.ndarray) -> np.ndarray:
         return self._axes.T @ motion
 
@@ -124,19 +134,23 @@ _FRAMES: dict[str, type[World] | type[Tool]] = {"world": World, "tool": Tool}
 
 
 def make_frame(name: str) -> Frame:
-    """Raises HilserlError naming what exists."""
+    """Make a frame by its name.
+
+    Raises:
+        HilserlError: The frame does not exist.
+    """
     if name not in _FRAMES:
         raise unknown("frame", name, _FRAMES)
     return _FRAMES[name]()
 
 
 def frame_of(spec: ExperienceSpec) -> FrameName:
-    """In which frame an experience was made."""
+    """Tell from a specification the frame in which experience was recorded."""
     return "tool" if any(name.endswith("tcp_from_start_m") for name in spec.state.names) else "world"
 
 
 class ArmView:
-    """One arm as it is seen and moved in a frame: its part of every observation and every action."""
+    """One arm's part of observations and actions in a reference frame."""
 
     def __init__(self, setup: ArmSetup, frame: FrameName) -> None:
         self.setup, self._frame = setup, make_frame(frame)
@@ -144,27 +158,31 @@ class ArmView:
         own = self._frame.entries(setup)
         self._names = tuple(e.name for e in own)
         self.entries = tuple(replace(e, name=setup.called(e.name)) for e in own)
-        """What the arm knows of itself, under its name."""
+        """Entries of the arm in the state, with its prefix."""
 
     def begin(self) -> None:
-        """The next observation is an episode's first."""
+        """Begin an episode: the next observation is its first."""
         self._frame.begin()
 
     def observe(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The entries, of what was measured in the world's frame."""
+        """Convert measurements in the world frame to entries."""
         seen = self._frame.observe(values)
         return {self.setup.called(name): seen[name] for name in self._names}
 
     def move(self, action: np.ndarray) -> tuple[np.ndarray, float]:
-        """Its part of an action as a move along and about the world's axes, float64 [6], and for the gripper."""
+        """Convert the arm's part of an action.
+
+        Returns:
+            The move along and about the world's axes, float64 [6], and the gripper's action.
+        """
         move = self.setup.move_of(action[: len(self.setup.axes)])
         turned = np.concatenate([self._frame.to_world(move[:3]), self._frame.to_world(move[3:])])
         return turned, float(action[-1]) if self.setup.has_gripper else 0.0
 
     def motion(self, move: np.ndarray) -> np.ndarray:
-        """The reverse: what of an action makes a move along and about the world's axes, as far as its moves go.
+        """Convert a move to the arm's part of an action.
 
-        No faster than one full step.
+        The move is along and about the world's axes, float64 [6]. Axes that the arm does not command are left out; the result is at most one full step.
         """
         turned = np.concatenate([self._frame.from_world(move[:3]), self._frame.from_world(move[3:])])
         part = turned[self.setup.axes]

@@ -1,7 +1,7 @@
-"""The world around a task: physics options, floor, light, cameras, its arms and their Cartesian impedance.
+"""The scene around a task: physics, floor, light, cameras and arms.
 
-An impedance is six affine actuators between the tool's site and a mocap target's site, so it runs compiled, at every
-physics step, as joint torques J^T(K e - D v) within the arm's torque limits
+An arm's Cartesian impedance is six affine actuators between the tool's site and a mocap target's site. So it runs
+compiled, at every physics step, as joint torques J^T(K e - D v) within the arm's torque limits
 (https://mujoco.readthedocs.io/en/stable/XMLreference.html, actuator/general, attribute refsite).
 """
 
@@ -25,7 +25,10 @@ _HORIZON_RGB, _ZENITH_RGB = (0.93, 0.94, 0.96), (0.62, 0.70, 0.80)
 
 @dataclass(frozen=True)
 class CameraView:
-    """A camera by where it stands and where it looks (metres); in the frame of the body it is mounted on."""
+    """A camera by its position and the point that it looks at.
+
+    Both are in metres in the frame of the body that the camera is mounted on.
+    """
 
     name: str
     position_m: tuple[float, float, float]
@@ -38,32 +41,43 @@ class CameraView:
 FRONT = CameraView("front", (1.1, 0.0, 0.55), (0.38, 0.0, 0.10), 45.0)
 WRIST = CameraView("wrist", (0.09, 0.0, 0.03), (0.0, 0.0, 0.12), 70.0, (1.0, 0.0, 0.0), ROBOT_PREFIX + "hand")
 SIDE = CameraView("side", (0.40, -0.80, 0.12), (0.40, 0.0, 0.12), 42.0)
-"""At the height that decides: what is at a level camera's height is in the middle row, however far away it is."""
+"""A level camera at the height that decides success.
+
+An object at the camera's height is in the image's middle row at any distance.
+"""
 OVERVIEW = CameraView("overview", (1.30, -0.95, 0.72), (0.27, 0.0, 0.30), 36.0)
-"""For people: videos and pictures. A policy never sees it."""
+"""View for people, in videos and images; a policy never sees it."""
 
 
 VIEWS = (FRONT, WRIST, SIDE, OVERVIEW)
 
 
 def prefix_of(arm: str) -> str:
-    """What stands before the names of an arm's bodies, joints and sites in the model."""
+    """Return the prefix of an arm's bodies, joints and sites."""
     return f"{arm}/" if arm else ROBOT_PREFIX
 
 
 def target_of(arm: str) -> str:
-    """The mocap body that an arm's impedance pulls its tool to, and that body's site."""
+    """Return the name of an arm's target, a mocap body and its site."""
     return f"{arm}/{TARGET_BODY}" if arm else TARGET_BODY
 
 
 def impedance_of(arm: str) -> tuple[str, ...]:
-    """The actuators of an arm's impedance: along the axes of its target, then about them."""
+    """Return the names of an arm's impedance actuators.
+
+    They act along the target's axes, then about them.
+    """
     names = (f"impedance_{axis}_{unit}" for unit in ("m", "rad") for axis in "xyz")
     return tuple(f"{arm}/{name}" if arm else name for name in names)
 
 
 def world(arms: tuple[ArmSetup, ...] = (ArmSetup(),), views: tuple[CameraView, ...] = VIEWS) -> mujoco.MjSpec:
-    """Floor, light, cameras and Pandas under Cartesian impedance; a task adds its objects."""
+    """Build the scene without a task's objects.
+
+    Args:
+        arms: The arms, each a Panda under Cartesian impedance.
+        views: The cameras.
+    """
     spec = mujoco.MjSpec()
     spec.compiler.degree = False
     spec.option.timestep = PHYSICS_DT_S
@@ -89,7 +103,7 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.35, 0.35, 0.35]
     spec.visual.headlight.specular = [0.1, 0.1, 0.1]
-    # Only pictures for people show the sky; the policy's cameras leave it out.
+    # Only images for people show the sky; the policy's cameras leave it out.
     spec.add_texture(
         name="sky",
         type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
@@ -114,7 +128,7 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
 
 def _add_impedance(spec: mujoco.MjSpec, arm: ArmSetup) -> None:
     target = spec.worldbody.add_body(name=target_of(arm.name), mocap=True, quat=arm.tool_wxyz)
-    # In a group that is not drawn: a policy must not see its own command.
+    # This group is not drawn, as a policy must not see its own command.
     target.add_site(name=target_of(arm.name), group=5)
     gains = arm.control.impedance
     for axis, name in enumerate(impedance_of(arm.name)):
@@ -130,7 +144,7 @@ def _add_impedance(spec: mujoco.MjSpec, arm: ArmSetup) -> None:
         )
         actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
         actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        # A gain of one: what a control asks for is a force, beside the spring's and the damper's.
+        # A gain of one: the control is a force, added to the spring's and the damper's.
         actuator.gainprm[0] = 1.0
         actuator.biasprm[:3] = [0.0, -gains.stiffness[axis], -gains.damping[axis]]
 

@@ -13,7 +13,7 @@ from hilserl.sim.simulation import Simulation
 
 
 class SimulatedScene(SceneView):
-    """The model and data of a simulation, rendered with shadows and a sky.
+    """The scene of a simulation, rendered with shadows and a sky.
 
     Args:
         simulation: The simulation.
@@ -29,7 +29,10 @@ class SimulatedScene(SceneView):
         return self._simulation.model, self._simulation.data
 
     def image(self, height: int, width: int, camera: str = OVERVIEW.name) -> np.ndarray:
-        """Render a camera for people, uint8 [height, width, 3], up to 1080 x 1920."""
+        """Render a camera for people, uint8 [height, width, 3].
+
+        The largest size is 1080 x 1920.
+        """
         return self._cameras.render(self._simulation.data, camera, height, width, for_people=True)
 
     def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""What a task is: objects in the scene, where they start, when it is done, and how a script would do it."""
+"""The base class of tasks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -25,69 +25,83 @@ class TaskPreset:
 
 
 class Task(ABC):
-    """One manipulation task. Positions are in metres in the world frame: +x forward, +y left, +z up.
+    """A manipulation task: objects, start, success and a script.
 
-    A task keeps no state but what `reset` sets for the episode; everything else is read from the simulation.
+    Positions are in metres in the world frame: +x forward, +y left, +z up. A task keeps no state except what `reset`
+    sets for the episode; everything else is read from the simulation.
     """
 
     name: ClassVar[str]
+    """Name on the command line."""
     summary: ClassVar[str]
+    """Description in half a sentence, imperative."""
     published: ClassVar[str] = ""
-    """The best result known of its real twin, and whose."""
+    """Best published result on a real robot, with its source."""
     preset: ClassVar[TaskPreset] = TaskPreset()
+    """Default settings of training."""
     max_episode_steps: ClassVar[int] = 100
+    """Time limit of an episode in control steps."""
     arms: ClassVar[tuple[ArmSetup, ...]] = (ArmSetup(),)
-    """Where they stand, and what an action does to them."""
+    """Arms with their places, workspaces and controls."""
     views: ClassVar[tuple[CameraView, ...]] = VIEWS
-    """The cameras that there are, the one for people among them."""
+    """All cameras, the one for people among them."""
     cameras: ClassVar[tuple[str, ...]] = (FRONT.name, WRIST.name)
-    """What a policy from pixels sees, unless told otherwise."""
+    """Default cameras of a policy from pixels."""
     frame: ClassVar[FrameName] = "world"
-    """Along whose axes it sees and moves the tools, unless told otherwise."""
+    """Default reference frame in which a policy sees and moves the tools."""
     state: ClassVar[tuple[StateEntry, ...]] = ()
-    """What `observe` returns, entry by entry: seen by the policy only where `obs="state"`."""
+    """Entries of `observe`, part of the policy's state for `obs="state"` only."""
     reward_cameras: ClassVar[tuple[str, ...]] = ("front", "wrist")
-    """In which success is best seen: what is labelled, and what a reward classifier judges by."""
+    """Cameras that show success best, for labelling and for reward classifiers."""
     randomisation: ClassVar[Randomisation] = Randomisation()
-    """Whose size, mass and colour vary where `randomise=True`; floor, robot, light and cameras do by themselves."""
+    """Bodies and ranges of `randomise=True`; floor, robot, light and cameras always vary."""
 
     @abstractmethod
     def build(self, world: mujoco.MjSpec) -> None:
-        """Adds the task's objects to the world, which holds floor, lights, cameras and robot already."""
+        """Add the task's objects to the scene."""
 
     @abstractmethod
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
-        """Places the objects; the robot is at home. All randomness comes from `rng`."""
+        """Place the objects; the arms are at home.
+
+        Args:
+            sim: The simulation.
+            rng: The only source of randomness.
+        """
 
     @abstractmethod
     def success(self, sim: Simulation) -> bool:
-        """Whether the task is done now."""
+        """True if the task is done now."""
 
     @abstractmethod
     def expert(self, sim: Simulation) -> np.ndarray:
-        """A good action, float [n] in [-1, 1], along the world's axes, from whatever state the robot was left in."""
+        """Compute a good action in any state.
+
+        Returns:
+            float [n] in [-1, 1], along the world's axes.
+        """
 
     @abstractmethod
     def progress(self, sim: Simulation) -> float:
-        """How far the task has come, from 0 to 1: what a person watching would say."""
+        """Estimate how far the task has come, from 0 to 1."""
 
     def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
-        """The true state of the objects, named as in `state`."""
+        """Return the true state of the objects, named as in `state`."""
         del sim
         return {}
 
     def harm(self, sim: Simulation) -> bool:
-        """Whether something is about to go wrong that a person would stop at once."""
+        """True if an operator would stop the robot at once."""
         del sim
         return False
 
     def dense_reward(self, sim: Simulation) -> float:
-        """A shaped reward in [0, 1] for `reward="dense"`."""
+        """Return the shaped reward of `reward="dense"`, in [0, 1]."""
         return self.progress(sim)
 
 
 def scene_of(task: Task) -> mujoco.MjSpec:
-    """The task's world, not compiled yet."""
+    """Build the task's scene, not compiled yet."""
     spec = world(task.arms, task.views)
     task.build(spec)
     return spec

@@ -1,4 +1,4 @@
-"""The base class of environments of a task, with a simulated or a real arm."""
+"""The base class of environments of a task."""
 
 import math
 from abc import abstractmethod
@@ -15,15 +15,23 @@ from hilserl.sim.task import Task
 from hilserl.sim.teleoperation import ArmTeleoperation
 
 CONTROL_DT_S = 0.1
+"""Length of a control step."""
 
 _STATE_BOUND = 1000.0
-"""The state's declared bounds, in nominal ranges: beyond anything physical, yet finite as Gymnasium wants them."""
+"""Declared bounds of the state in nominal ranges.
+
+They are beyond anything physical, yet finite, as Gymnasium requires.
+"""
 
 
 def steps_of(seconds: float) -> int:
-    """The nearest number of control steps. Raises HilserlError where that is none, or no number."""
+    """Return the nearest number of control steps.
+
+    Raises:
+        HilserlError: The time is shorter than a step, or not a finite number.
+    """
     if not math.isfinite(seconds) or round(seconds / CONTROL_DT_S) < 1:
-        raise HilserlError(f"{seconds} s: expected a number of seconds of at least a control step, {CONTROL_DT_S} s.")
+        raise HilserlError(f"Invalid time {seconds} s: expected at least a control step, {CONTROL_DT_S} s.")
     return round(seconds / CONTROL_DT_S)
 
 
@@ -61,25 +69,25 @@ class TaskEnv(InteractiveEnv):
         self._declare_spaces(layout.centre - bound, layout.centre + bound)
 
     def _moves(self, action: np.ndarray) -> list[tuple[np.ndarray, float]]:
-        """What an action asks of each arm: a move along and about the world's axes, float64 [6], and of its gripper.
+        """Convert an action to each arm's move and gripper action.
 
-        Raises HilserlError where it is none.
+        Moves are along and about the world's axes, float64 [6]. Raises HilserlError if the action is not valid.
         """
         return [arm.move(part) for arm, part in self._parts(self._checked(action))]
 
     def _parts(self, action: np.ndarray) -> list[tuple[ArmView, np.ndarray]]:
-        """Each arm with its part of an action."""
+        """Split an action into the arms' parts."""
         ends = np.cumsum([arm.size for arm in self._arms])
         return list(zip(self._arms, np.split(action, ends[:-1]), strict=True))
 
     def _ends(self, *, success: bool) -> tuple[bool, bool]:
-        """Whether the step just done ends the episode: terminated, truncated."""
+        """Count a step; return if it terminates or truncates the episode."""
         self._steps += 1
         terminated = success and self.options.ends_on_success
         return terminated, not terminated and self._steps >= self._max_steps
 
     def _begin(self) -> None:
-        """An episode does."""
+        """Begin an episode."""
         self._steps = 0
         for arm in self._arms:
             arm.begin()

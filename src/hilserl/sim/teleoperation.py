@@ -1,4 +1,4 @@
-"""The kinematics between motions in the world and the actions of a task's arms."""
+"""The kinematics of driving a task's arms."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,10 @@ class ArmTeleoperation:
         return self._tcp_positions_m()
 
     def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
-        """Convert a motion along the world's axes to the continuous part of an action, at most one full step."""
+        """Convert a motion in the world to an action's continuous part.
+
+        The result is at most one full step.
+        """
         own: list[float] = []
         for arm in self._arms:
             part = motion[len(own) : len(own) + len(arm.setup.axes)]
@@ -39,7 +42,15 @@ class ArmTeleoperation:
         return tuple(own)
 
     def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
-        """Compute the continuous part of an action that moves one arm's tool straight to a point (world frame)."""
+        """Compute an action's continuous part that leads to a point.
+
+        Args:
+            goal_m: The point in the world frame.
+            arm: The arm's name; the other arms hold still.
+
+        Raises:
+            HilserlError: No arm has this name.
+        """
         tools = self.tcp_positions_m
         if arm not in tools:
             raise unknown("arm", arm, tools)
@@ -50,7 +61,10 @@ class ArmTeleoperation:
         return tuple(own)
 
     def full_action(self, action: np.ndarray) -> np.ndarray:
-        """Convert a whole action along the world's axes, float64 [n], to one of this environment, in [-1, 1]."""
+        """Convert an action along the world's axes to the arms' frames.
+
+        Both are float64 [n]. The result is in [-1, 1].
+        """
         own = np.clip(action, -1.0, 1.0)
         continuous = list(self._layout.continuous)
         own[continuous] = self.world_to_action(tuple(own[continuous]))
@@ -64,7 +78,7 @@ def motion_towards(
     tool_wxyz: np.ndarray | None = None,
     goal_wxyz: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Compute the move that leads a tool straight to a point or a pose.
+    """Compute the move that leads a tool straight to a goal.
 
     A tool that exerts wrenches is pulled there, the harder the further away it is.
 

@@ -1,4 +1,4 @@
-"""A slot to push things into: straight walls with a lead-in chamfer, and latches that snap; made of boxes.
+"""Fixtures of the insertion tasks: slots and latches.
 
 Positions are in the frame of the body that carries the slot: the floor's centre is the origin, +z points out of it.
 """
@@ -14,26 +14,30 @@ Rgba = tuple[float, float, float, float]
 
 _BOX = mujoco.mjtGeom.mjGEOM_BOX
 _SOLREF, _SOLIMP = (0.004, 1.0), (0.99, 0.999, 0.0002, 0.5, 2.0)
-"""Stiff enough for things of a few grams to keep to clearances under the arm's whole push."""
+"""Stiff contacts, so that light parts keep their clearances.
+
+Parts weigh a few grams and the arm pushes with all its force.
+"""
 PLASTIC_FRICTION = (0.2, 0.001, 0.0001)
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The inside of a slot. Everything in metres."""
+    """The inside of a slot; lengths are in metres."""
 
     length_m: float
-    """Along x."""
+    """Size along x."""
     width_m: float
-    """Along y."""
+    """Size along y."""
     depth_m: float
+    """Depth along z."""
     wall_m: float
-    """How thick the walls are; more than the chamfer."""
+    """Thickness of the walls; more than the chamfer."""
     chamfer_m: float
-    """How far the mouth is wider on each side, at 45 degrees."""
+    """Widening of the mouth on each side, at 45 degrees."""
 
     def add_to(self, body: mujoco.MjsBody, colour: Rgba) -> None:
-        """Four walls around the origin, and a floor below it."""
+        """Add four walls around the origin and a floor below it."""
         outer = np.array([self.length_m, self.width_m]) / 2 + self.wall_m
         floor = (*outer, self.wall_m / 2)
         add_solid(body, _BOX, floor, (0.0, 0.0, -self.wall_m / 2), colour)
@@ -44,7 +48,7 @@ class Slot:
     def _add_wall(
         self, body: mujoco.MjsBody, axis: int, side: float, inner_m: float, half_along_m: float, colour: Rgba
     ) -> None:
-        """The wall on one side of an axis, upright up to where the chamfer begins, and the chamfer's slab."""
+        """Add the wall on one side of an axis, and its chamfer."""
         straight_m, chamfer_m = self.depth_m - self.chamfer_m, self.chamfer_m
         outward, along, up = side * np.eye(3)[axis], np.eye(3)[1 - axis], np.array([0.0, 0.0, 1.0])
 
@@ -75,7 +79,7 @@ def add_solid(
     colour: Rgba,
     mass_kg: float = 0.0,
 ) -> mujoco.MjsGeom:
-    """A hard, smooth, massless or massive part of a body."""
+    """Add a hard and smooth part to a body."""
     geom = body.add_geom(type=kind, size=[*half_size_m, 0.0, 0.0][:3], pos=centre_m, rgba=colour, mass=mass_kg)
     geom.friction, geom.solref, geom.solimp = PLASTIC_FRICTION, _SOLREF, _SOLIMP
     return geom
@@ -83,25 +87,27 @@ def add_solid(
 
 @dataclass(frozen=True)
 class Latch:
-    """A lever at an end of a slot whose hook is pressed aside by what is pushed in, and then snaps into its notch.
+    """A spring-loaded lever whose hook snaps into a notch.
 
-    The hook's faces are at 45 degrees: whatever meets them, from above or below, slides off them.
-
-    It swings about y. Everything in metres but the spring.
+    A part that is pushed in presses the hook aside. The hook's faces are at 45 degrees, so that a part slides off them
+    from above and from below. The lever swings about y. Lengths are in metres.
     """
 
     hook_m: tuple[float, float]
-    """Where the hook's centre is at rest, along x and z."""
+    """Centre of the hook at rest, along x and z."""
     pivot_m: tuple[float, float]
-    """Where the lever turns, along x and z."""
+    """Axis of the lever, along x and z."""
     half_width_m: float
-    """Along y."""
+    """Half the width, along y."""
     hook_half_height_m: float
+    """Half the height of the hook, along z."""
     stiffness_nm_per_rad: float
+    """Stiffness of the spring."""
     preload_rad: float
-    """How far the spring is wound up at rest."""
+    """Wind-up of the spring at rest."""
 
     def add_to(self, body: mujoco.MjsBody, name: str, colour: Rgba) -> None:
+        """Add the lever and its hook to the slot's body."""
         pivot = np.array([self.pivot_m[0], 0.0, self.pivot_m[1]])
         hook = np.array([self.hook_m[0], 0.0, self.hook_m[1]]) - pivot
         lever = body.add_body(name=name, pos=pivot)

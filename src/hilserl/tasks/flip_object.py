@@ -1,9 +1,10 @@
-"""Flip object: toss a patty that lies in a pan so that it turns over in the air and is caught upside down."""
+"""Flip object: toss a patty and catch it upside down."""
 
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import entry
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, Impedance, WrenchControl
@@ -18,17 +19,17 @@ PATTY, PAN = "patty", ROBOT_PREFIX + "pan"
 PATTY_RADIUS_M, PATTY_HALF_M = 0.038, 0.009
 PATTY_KG = 0.05
 PAN_RADIUS_M, RIM_HEIGHT_M = 0.09, 0.04
-"""Of the pan's flat bottom; how far the rim stands above it."""
+"""Radius of the pan's bottom, and height of the rim."""
 CENTRE_M = (0.45, 0.0, 0.42)
-"""Where the springs draw the tool."""
+"""Position to which the springs pull the tool."""
 PAN_FROM_TCP_M = (0.22, 0.0, -0.03)
-"""The middle of the pan's bottom, where things lie, while the tool points straight down."""
+"""Middle of the pan's bottom, relative to a tool that points down."""
 
 _RIM_SIDES, _RIM_SLOPE_RAD, _RIM_HALF_M, _SHEET_HALF_M = 12, 1.0, 0.026, 0.004
 _BOTTOM_KG, _RIM_KG, _HANDLE_KG = 0.2, 0.15, 0.08
 _HANDLE_RADIUS_M = 0.01
 _CONTACT = {"solref": (0.006, 1.0), "friction": (0.1, 0.002, 0.0001), "condim": 3}
-"""A seasoned pan: slippery, and hardly anything bounces."""
+"""Contact of a seasoned pan: slippery, with hardly any bounce."""
 _IRON, _WOOD = (0.20, 0.21, 0.24, 1.0), (0.50, 0.33, 0.20, 1.0)
 _BROWN, _CREAM = (0.60, 0.26, 0.12, 1.0), (0.98, 0.86, 0.50, 1.0)
 
@@ -36,25 +37,34 @@ _BOX, _CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
 _CAPSULE, _SPHERE = mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_SPHERE
 
 _TURNED = -0.9
-"""What the brown side's normal has left of the pan's, below which the patty lies upside down."""
+"""Component of the brown side's normal along the pan's.
+
+Below it the patty lies upside down.
+"""
 _LYING_M = 0.004
-"""How far above or below its place a patty that lies may be."""
+"""Largest height error of a patty that lies flat."""
 _REST_M_PER_S, _REST_RAD_PER_S = 0.3, 3.0
-"""The fastest that a caught patty moves and turns against its pan."""
+"""Largest speed and spin of a caught patty, relative to its pan."""
 _START_M = 0.04
-"""How far from the pan's middle it may start."""
+"""Largest distance from the pan's middle at the start."""
 
 _WIND_UP = np.array([-0.35, -0.84, 0.8])
 _WIND_UP_DAMPING = np.array([-0.85, -0.8, 0.15])
-"""By m/s and rad/s."""
+"""Gains by m/s and rad/s."""
 _THROW = np.array([-0.02, 0.96, -0.99])
 _SNATCH = np.array([-0.96, -1, -0.56])
 _WOUND_UP_RAD, _THROWING_RAD_PER_S, _RELEASE_RAD = -0.35, 0.8, -0.04
-"""Pitch below which a throw may begin, pitch rate from which one has begun, and pitch at which it ends."""
+"""Thresholds of a throw.
+
+It may begin below the first pitch, has begun from the pitch rate on, and ends at the last pitch.
+"""
 _FOLLOW = np.array([9.01, 0.68, 2.74, 0.5, -0.65])
-"""By m and m/s along x, by m and m/s along z, and along z in any case: the pan gives way under what falls into it."""
+"""Gains of the catch.
+
+They are by m and m/s along x, by m and m/s along z, and a constant along z. The pan gives way under the falling patty.
+"""
 _LEVEL = np.array([0.71, 0.27, -0.09])
-"""By rad and rad/s, and in any case."""
+"""Gains of levelling: by rad, by rad/s, and a constant."""
 
 ARM = ArmSetup(
     control=WrenchControl(
@@ -77,41 +87,47 @@ ARM = ArmSetup(
 
 
 class Look(NamedTuple):
-    """Where the patty is and how it moves against its pan: along the pan's axes, or (`_w`) along the world's."""
+    """Pose and motion of the patty relative to its pan.
+
+    Vectors are along the pan's axes, or along the world's if their name has `_w`.
+    """
 
     from_pan_m: np.ndarray
+    """Position of the patty, along the pan's axes."""
     offset_w_m: np.ndarray
+    """Position of the patty, along the world's axes."""
     normal: np.ndarray
-    """Of the brown side, which is up at the start."""
+    """Normal of the brown side, which is up at the start."""
     velocity_w_m_per_s: np.ndarray
-    """Of the patty less that of the pan's bottom where the patty is."""
+    """Velocity of the patty less that of the pan's bottom below it."""
     spin_w_rad_per_s: np.ndarray
-    """Less the pan's."""
+    """Angular velocity of the patty less the pan's."""
     pitch_rad: float
-    """Of the pan, nose up."""
+    """Pitch of the pan, nose up."""
     pitch_rad_per_s: float
+    """Pitch rate of the pan."""
     pan_velocity_w_m_per_s: np.ndarray
-    """Of its middle."""
+    """Velocity of the pan's middle."""
 
     @property
     def inside(self) -> bool:
-        """Whether it is over the bottom or the rim, not over the edge."""
+        """True if the patty is over the bottom or the rim."""
         return float(np.linalg.norm(self.from_pan_m[:2])) < PAN_RADIUS_M + 0.02
 
     @property
     def lost(self) -> bool:
-        """Whether it has fallen past the pan."""
+        """True if the patty has fallen past the pan."""
         return bool(self.from_pan_m[2] < -0.05)
 
     @property
     def lies(self) -> bool:
-        """Whether it lies flat on the bottom, on either side."""
+        """True if the patty lies flat on the bottom, on either side."""
         flat = abs(self.from_pan_m[2] - PATTY_HALF_M) < _LYING_M and abs(self.normal[2]) > -_TURNED
         return bool(flat) and self.inside
 
 
 class FlipObject(Task):
-    """Success: the patty lies in the pan upside down, as good as at rest against it.
+    """Task of tossing a patty until it lies upside down, at rest.
 
     The pan hangs on the hand; an action is a force along x and z and a torque about y.
     """
@@ -142,12 +158,14 @@ class FlipObject(Task):
     )
     randomisation = Randomisation(bodies=(PATTY,))
 
+    @override
     def build(self, world: mujoco.MjSpec) -> None:
         _add_pan(world)
         _add_patty(world)
         # Told to close, the fingers stop at the handle.
         world.actuator(ROBOT_PREFIX + GRIPPER_ACTUATOR).ctrlrange = (_HANDLE_RADIUS_M, FINGER_RANGE_M)
 
+    @override
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         pitch = rng.uniform(-0.05, 0.05)
         tool = rotate(np.array(TOOL_DOWN_WXYZ), np.array([0.0, pitch, 0.0]))
@@ -160,6 +178,7 @@ class FlipObject(Task):
         flat = rotate(rotate(np.array(UPRIGHT_WXYZ), np.array([0.0, 0.0, yaw])), np.array([0.0, pitch, 0.0]))
         sim.place_turned(PATTY, pan.xpos + pan.xmat.reshape(3, 3) @ place, flat)
 
+    @override
     def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
         look, (velocity, spin) = _look(sim), sim.velocity(PATTY)
         return {
@@ -169,12 +188,14 @@ class FlipObject(Task):
             "patty_spin_rad_per_s": spin,
         }
 
+    @override
     def success(self, sim: Simulation) -> bool:
         look = _look(sim)
         slow = np.linalg.norm(look.velocity_w_m_per_s) < _REST_M_PER_S
         still = np.linalg.norm(look.spin_w_rad_per_s) < _REST_RAD_PER_S
         return bool(look.lies and look.normal[2] < 0 and slow and still)
 
+    @override
     def expert(self, sim: Simulation) -> np.ndarray:
         look = _look(sim)
         if look.lost:
@@ -189,23 +210,24 @@ class FlipObject(Task):
         slow = look.pitch_rad_per_s > -0.35 and np.abs(look.pan_velocity_w_m_per_s).max() < 0.35
         return _THROW.copy() if look.pitch_rad < _WOUND_UP_RAD and at_front and slow else _wind_up(look)
 
+    @override
     def progress(self, sim: Simulation) -> float:
         look = _look(sim)
         if look.lost:
             return 0.0
         if not look.lies:
-            # In the air too little is gained for a person to hand back before the catch.
+            # In the air the gain is too small for an operator to hand back before the catch.
             return 0.12 + 0.1 * (1.0 - float(look.normal[2]))
         return 0.1 if look.normal[2] > 0 else 1.0
 
     def harm(self, sim: Simulation) -> bool:
-        """The patty is falling past the pan. Once it lies elsewhere there is nothing left to save."""
+        """True if the patty is falling past the pan, but not yet lost."""
         look = _look(sim)
         return not look.lost and not look.inside
 
 
 def _catch(look: Look) -> np.ndarray:
-    """Stays under the patty and gives way as it comes down, level again."""
+    """Follow the patty, give way below it, and level the pan."""
     x_by_m, x_by_m_per_s, z_by_m, z_by_m_per_s, z = _FOLLOW
     offset, velocity = look.offset_w_m, look.velocity_w_m_per_s
     fx = x_by_m * offset[0] + x_by_m_per_s * velocity[0]
@@ -214,13 +236,16 @@ def _catch(look: Look) -> np.ndarray:
 
 
 def _level(look: Look) -> float:
-    """The torque that brings the pan back to level."""
+    """Compute the torque that levels the pan."""
     by_rad, by_rad_per_s, always = _LEVEL
     return by_rad * look.pitch_rad + by_rad_per_s * look.pitch_rad_per_s + always
 
 
 def _wind_up(look: Look) -> np.ndarray:
-    """Down, back and nose down, where the patty slides to the front of the pan: every throw begins alike."""
+    """Move down, back and nose down.
+
+    The patty slides to the front of the pan, so that all throws begin alike.
+    """
     vx, _, vz = look.pan_velocity_w_m_per_s
     return np.clip(_WIND_UP + _WIND_UP_DAMPING * (vx, vz, look.pitch_rad_per_s), -1.0, 1.0)
 
@@ -243,7 +268,10 @@ def _look(sim: Simulation) -> Look:
 
 
 def _add_pan(world: mujoco.MjSpec) -> None:
-    """A pan whose handle the hand holds, welded to it and weightless to the arm, as its controller knows the load."""
+    """Add a pan that is welded to the hand.
+
+    It is weightless to the arm, as the real controller knows its load.
+    """
     x, y, z = PAN_FROM_TCP_M
     hand = world.body(ROBOT_PREFIX + "hand")
     pan = hand.add_body(name=PAN, pos=(x, -y, TCP_FROM_WRIST_M - z), quat=TOOL_DOWN_WXYZ, gravcomp=1.0)
@@ -270,7 +298,10 @@ def _add_pan(world: mujoco.MjSpec) -> None:
 
 
 def _add_patty(world: mujoco.MjSpec) -> None:
-    """A disc with a round edge: what touches is a ring of balls, far steadier in contact than a cylinder."""
+    """Add a disc with a round edge.
+
+    A ring of balls makes its contacts, which are far steadier than a cylinder's.
+    """
     patty = world.worldbody.add_body(name=PATTY)
     patty.add_freejoint()
     away, balls = PATTY_RADIUS_M - PATTY_HALF_M, 10

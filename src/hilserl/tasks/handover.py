@@ -1,4 +1,4 @@
-"""Handover: one arm takes a bar from its tray, passes it in the air to the other, which sets it into its own tray."""
+"""Handover: one arm passes a bar to the other in the air."""
 
 import math
 from dataclasses import replace
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN, Arm
@@ -19,25 +20,34 @@ from hilserl.sim.task import Task, TaskPreset
 
 BAR = "bar"
 LENGTH_M, HALF_M = 0.2, 0.016
-"""The bar's length along its x axis, and half its height and width."""
+"""Length of the bar along x, and half its height and width."""
 GRASP_M = 0.065
-"""From the bar's middle to where either arm takes it."""
+"""Distance of either grasp from the bar's middle."""
 TRAY_X_M = 0.25
-"""Where the trays' middles are: the left arm's at -x, the right arm's at +x, both at y = 0."""
+"""Distance of the trays' middles from the origin, along -x and +x.
+
+The left arm's tray is at -x, the right arm's at +x, both at y = 0.
+"""
 TRAY_HALF_M = (0.14, 0.09)
+"""Half the size of a tray along x and y."""
 PLATE_M, RIM_M = 0.005, 0.012
-"""The height of a tray's floor and of its rim, over which the fingers pass at the lowest that a tool may be."""
+"""Heights of a tray's floor and of its rim.
+
+The fingers of the lowest tool pass over the rim.
+"""
 RESTING_M = PLATE_M + HALF_M
-"""The height of a bar that lies in a tray."""
+"""Height of a bar that lies in a tray."""
 MEETING_M = 0.2
-"""The height at which the bar is passed, above x = y = 0."""
+"""Height of the handover, above x = y = 0."""
 _RIDGE_M = (0.06, 0.1)
-"""Where the chute between the trays ends, along x and z. It leads what is dropped at the meeting place back into the
-first tray, whose far rim it is."""
+"""End of the chute between the trays, along x and z.
+
+The chute leads a dropped bar back into the first tray and is that tray's far rim.
+"""
 _CHUTE_HALF_M = 0.11
-"""Half its width."""
+"""Half the width of the chute."""
 _START_M, _START_RAD = (0.03, 0.035), 0.25
-"""How far from its tray's middle, and from lying along x, the bar starts."""
+"""Largest offset and turn of the bar at the start."""
 
 _MAX_YAW_RAD = 0.7
 _LOWEST_M = RIM_M + 0.0125
@@ -63,36 +73,41 @@ _HOVER_M, _ALIGNED_M, _ALIGNED_RAD = 0.05, 0.014, 0.15
 _AT_REST_M_PER_S = 0.1
 
 _SMOOTH = (0.1, 0.005, 0.0001)
-"""What is dropped on the chute slides down until it lies flat: with a priority of 1, the bar's friction has no say."""
+"""Friction of trays and chute.
+
+A dropped bar slides down the chute until it lies flat. Their priority of 1 makes it count instead of the bar's.
+"""
 _BOX = mujoco.mjtGeom.mjGEOM_BOX
 _RED, _BLUE = (0.80, 0.20, 0.15, 1.0), (0.15, 0.30, 0.75, 1.0)
 _LEFT_TRAY, _RIGHT_TRAY, _CHUTE = (0.80, 0.74, 0.62, 1.0), (0.45, 0.55, 0.45, 1.0), (0.45, 0.46, 0.48, 1.0)
 
 
 class Bar(NamedTuple):
-    """Where the bar is."""
+    """Pose of the bar."""
 
     middle_m: np.ndarray
+    """Position of its middle."""
     axis: np.ndarray
-    """The unit vector along it, towards the right arm."""
+    """Unit vector along the bar, towards the right arm."""
 
     def at_m(self, along_m: float) -> np.ndarray:
-        """A point on its axis."""
+        """Return the point of the axis at a distance from the middle."""
         return self.middle_m + along_m * self.axis
 
     @property
     def yaw_rad(self) -> float:
+        """Turn of the bar about +z."""
         return math.atan2(self.axis[1], self.axis[0])
 
     @property
     def is_in_right_tray(self) -> bool:
-        """Whether both ends are inside the rim, on the tray's floor."""
+        """True if both ends are on the right tray's floor."""
         ends = np.abs([self.at_m(half)[:2] - (TRAY_X_M, 0.0) for half in (-LENGTH_M / 2, LENGTH_M / 2)])
         return bool((ends < TRAY_HALF_M).all()) and abs(self.middle_m[2] - RESTING_M) < 0.008
 
 
 class Handover(Task):
-    """Success: the bar lies in the right arm's tray and both grippers have let go of it."""
+    """Task of passing a bar until it lies released in the right tray."""
 
     name = "handover"
     summary = "take a bar from a tray, pass it in the air to a second arm, set it into the other tray"
@@ -125,12 +140,13 @@ class Handover(Task):
     state = (
         entry("bar_position_m", 3, (0.0, 0.0, 0.1), (0.2, 0.05, 0.1)),
         entry("bar_axis", 3, (1.0, 0.0, 0.0), 0.3),
-        # A grasp is a matter of centimetres: told at the workspace's scale it takes several times the data to learn.
+        # A grasp is a matter of centimetres: at the workspace's scale it takes several times the data to learn.
         entry("left_grasp_from_tcp_m", 3, scale=0.03),
         entry("right_grasp_from_tcp_m", 3, scale=0.03),
     )
     randomisation = Randomisation(bodies=(BAR,))
 
+    @override
     def build(self, world: mujoco.MjSpec) -> None:
         _add_tray(world, -TRAY_X_M, _LEFT_TRAY, rims=(-1.0,))
         _add_tray(world, TRAY_X_M, _RIGHT_TRAY, rims=(-1.0, 1.0))
@@ -138,14 +154,16 @@ class Handover(Task):
         bar = world.worldbody.add_body(name=BAR, pos=[-TRAY_X_M, 0.0, RESTING_M])
         bar.add_freejoint()
         bar.add_geom(type=_BOX, size=[LENGTH_M / 2, HALF_M, HALF_M], mass=0.15, rgba=_BLUE)
-        # Its left arm's half is of another colour; what is drawn need not collide twice.
+        # The left arm's half has another colour; that geom is only drawn and does not collide.
         half = bar.add_geom(type=_BOX, size=np.array([LENGTH_M / 4, HALF_M, HALF_M]) + 3e-4, mass=0.0, rgba=_RED)
         half.pos, half.contype, half.conaffinity = [-LENGTH_M / 4, 0.0, 0.0], 0, 0
 
+    @override
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         x, y = rng.uniform(-1.0, 1.0, 2) * _START_M + (-TRAY_X_M, 0.0)
         sim.place(BAR, np.array([x, y, RESTING_M]), yaw_rad=rng.uniform(-_START_RAD, _START_RAD))
 
+    @override
     def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
         bar = bar_of(sim)
         left, right = sim.arms
@@ -156,17 +174,20 @@ class Handover(Task):
             "right_grasp_from_tcp_m": bar.at_m(GRASP_M) - right.tcp_position_m,
         }
 
+    @override
     def success(self, sim: Simulation) -> bool:
         let_go = all(arm.gripper_command == GRIPPER_OPEN and not sim.held(BAR, arm) for arm in sim.arms)
         speed_m_per_s = np.linalg.norm(sim.velocity(BAR)[0])
         return let_go and bar_of(sim).is_in_right_tray and bool(speed_m_per_s < _AT_REST_M_PER_S)
 
+    @override
     def expert(self, sim: Simulation) -> np.ndarray:
         bar = bar_of(sim)
         left, right = sim.arms
         left_holds, right_holds = sim.held(BAR, left), sim.held(BAR, right)
         return np.concatenate([_left(left, bar, left_holds, right_holds), _right(right, bar, left_holds, right_holds)])
 
+    @override
     def progress(self, sim: Simulation) -> float:
         bar = bar_of(sim)
         left, right = sim.arms
@@ -185,8 +206,7 @@ class Handover(Task):
         return 0.15 * _nearness(left.tcp_position_m, bar.at_m(-GRASP_M), 0.25)
 
     def harm(self, sim: Simulation) -> bool:
-        """The bar is about to be where no gripper reaches it, or the hands come as near as only a pass may bring
-        them."""
+        """True if the bar is leaving the reach, or the hands are too near."""
         left, right = sim.arms
         bar = bar_of(sim)
         apart_m = right.tcp_position_m[0] - left.tcp_position_m[0]
@@ -194,19 +214,23 @@ class Handover(Task):
 
 
 def bar_of(sim: Simulation) -> Bar:
+    """Read the bar's pose from the simulation."""
     axis = sim.data.body(BAR).xmat.reshape(3, 3)[:, 0]
     return Bar(sim.position_m(BAR), axis * (1.0 if axis[0] >= 0 else -1.0))
 
 
 _LEFT_MEETING_M = np.array([-GRASP_M - 0.005, 0.0, MEETING_M])
 _GIVEN_M = -0.045
-"""How near the bar's middle, along its axis, the left arm may hold it for the right arm to have room."""
+"""Largest position of the left hand along the bar.
+
+Nearer to the bar's middle there is no room for the right arm.
+"""
 _LEFT_WAITS_M = np.array([-0.2, 0.0, MEETING_M])
 _RIGHT_WAITS_M = np.array([GRASP_M + 0.02, 0.0, MEETING_M + 0.06])
 
 
 def _left(arm: Arm, bar: Bar, holds: bool, other_holds: bool) -> np.ndarray:
-    """What the arm that takes the bar and gives it does."""
+    """Compute the action of the giving arm."""
     tool = arm.tcp_position_m
     if other_holds:
         if holds or arm.gripper_width_m < 0.06:
@@ -228,7 +252,7 @@ def _left(arm: Arm, bar: Bar, holds: bool, other_holds: bool) -> np.ndarray:
 
 
 def _right(arm: Arm, bar: Bar, other_holds: bool, holds: bool) -> np.ndarray:
-    """What the arm that is given the bar and sets it down does."""
+    """Compute the action of the receiving arm."""
     tool = arm.tcp_position_m
     if holds and other_holds:
         return _move(arm, tool, GRIPPER_CLOSED, bar.yaw_rad)
@@ -243,7 +267,7 @@ def _right(arm: Arm, bar: Bar, other_holds: bool, holds: bool) -> np.ndarray:
 
 
 def _right_goal_m(height_m: float) -> np.ndarray:
-    """The right tool's place when the bar is so high above its own in the tray."""
+    """Return the right tool's position for a bar above its place."""
     return np.array([TRAY_X_M + GRASP_M, 0.0, _LOWEST_M + height_m])
 
 
@@ -261,7 +285,10 @@ def _set_down(arm: Arm, bar: Bar) -> np.ndarray:
 
 
 def _take(arm: Arm, bar: Bar, grasp_m: np.ndarray) -> np.ndarray:
-    """Comes down over the bar and grasps it; opens again what closed beside it."""
+    """Come down over the bar and grasp it.
+
+    A gripper that closed beside the bar opens again.
+    """
     tool = arm.tcp_position_m
     off = grasp_m - tool
     sideways = float(np.linalg.norm(off[:2]))
@@ -279,25 +306,30 @@ def _take(arm: Arm, bar: Bar, grasp_m: np.ndarray) -> np.ndarray:
 
 
 def _move(arm: Arm, goal_m: np.ndarray, gripper: float, yaw_rad: float = 0.0) -> np.ndarray:
-    """Towards a point, pointing down, the fingers across a bar of that yaw; of the gripper only what it is not told
-    already."""
+    """Move to a point with the fingers across the bar.
+
+    The tool points down. A gripper command that is in force is not repeated.
+    """
     goal_wxyz = rotate(np.array(arm.setup.tool_wxyz), np.array([0.0, 0.0, yaw_rad]))
     return towards(arm, goal_m, 0.0 if gripper == arm.gripper_command else gripper, goal_wxyz)
 
 
 def _yaw_rad(arm: Arm) -> float:
-    """How far the fingers are turned from lying across x."""
+    """Measure the turn of the fingers from lying across x."""
     axis = arm.finger_axis
     return math.atan2(-axis[0], axis[1]) if axis[1] >= 0 else math.atan2(axis[0], -axis[1])
 
 
 def _nearness(point_m: np.ndarray, goal_m: np.ndarray, far_m: float) -> float:
-    """1 at the goal, 0 from `far_m` on."""
+    """Return 1 at the goal, falling to 0 at `far_m`."""
     return float(np.clip(1.0 - np.linalg.norm(goal_m - point_m) / far_m, 0.0, 1.0))
 
 
 def _add_tray(world: mujoco.MjSpec, x_m: float, colour: tuple[float, ...], rims: tuple[float, ...]) -> None:
-    """A floor with rims along both long sides and on those ends (-1 and +1 along x)."""
+    """Add a tray with rims along both long sides and some ends.
+
+    The ends are named -1 and +1, along x.
+    """
     length, width = TRAY_HALF_M
     half_m = 0.004
     parts = [((length, width, PLATE_M / 2), (x_m, 0.0, PLATE_M / 2))]
@@ -309,7 +341,10 @@ def _add_tray(world: mujoco.MjSpec, x_m: float, colour: tuple[float, ...], rims:
 
 
 def _add_chute(world: mujoco.MjSpec) -> None:
-    """A smooth slope from the left tray's floor up to the ridge, and the ridge's steep other side."""
+    """Add a smooth slope from the left tray's floor to the ridge.
+
+    The ridge's other side is steep.
+    """
     start = np.array([TRAY_HALF_M[0] - TRAY_X_M, 0.0])
     along = np.array(_RIDGE_M) - start
     length = float(np.linalg.norm(along))

@@ -1,9 +1,10 @@
-"""Insert RAM: press a memory module, held in the hand, into its slot until both latches snap."""
+"""Insert RAM: press a memory module into its slot."""
 
 import math
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import entry
 from hilserl.sim.control import POSE_MOVES, TOOL_DOWN_WXYZ, ArmSetup, PoseControl
@@ -17,18 +18,24 @@ from hilserl.tasks.fixtures import Latch, Slot, add_solid
 
 MODULE, SLOT = "module", "slot"
 LENGTH_M, EDGE_M = 0.133, 0.0014
-"""Of a DIMM's edge (JEDEC MO-309: 133.35 mm x 1.4 mm)."""
+"""Length and thickness of a DIMM's edge.
+
+JEDEC MO-309 has 133.35 mm x 1.4 mm.
+"""
 HEIGHT_M, SPREADER_M = 0.031, 0.007
-"""Of the module, and how thick its heat spreader is, which the fingers hold."""
+"""Height of the module, and thickness of its heat spreader.
+
+The fingers hold the heat spreader.
+"""
 DEPTH_M, CHAMFER_M = 0.006, 0.0015
 NOTCH_M = (0.0085, 0.0125)
-"""Where the module's ends are cut out for the latches' hooks, above its lower edge."""
+"""Notches for the latches' hooks, above the module's lower edge."""
 GRASP_M = 0.021
-"""The tool's height above the module's lower edge."""
+"""Height of the tool above the module's lower edge."""
 SLOT_M = (0.5, 0.0, 0.02)
-"""The middle of the slot's floor in the world."""
+"""Middle of the slot's floor (world frame)."""
 SEATED_M = 0.0006
-"""How far above the slot's floor each end may be at most."""
+"""Largest height of each end above the slot's floor at success."""
 
 _BOX = mujoco.mjtGeom.mjGEOM_BOX
 _GREEN, _BLUE, _GOLD, _WHITE = (
@@ -41,10 +48,10 @@ _HOVER_M, _ALIGNED_M = 0.016, 0.002
 
 
 class InsertRam(Task):
-    """Success: both ends of the module are on the slot's floor, within `SEATED_M`.
+    """Task of inserting a module until both ends are on the slot's floor.
 
-    The hand starts 4 to 6 cm above, up to 2 cm and 0.05 rad off. The pose is told from there, so that where the slot is
-    has to be seen (as in HIL-SERL's experiment, whose scales these are).
+    The hand starts 4 to 6 cm above, up to 2 cm and 0.05 rad off. The pose is relative to that start, so that the policy
+    has to see where the slot is, as in HIL-SERL's experiment, whose scales these are.
     """
 
     name = "insert_ram"
@@ -59,7 +66,7 @@ class InsertRam(Task):
         }
     )
     clearance_m = 0.0005
-    """How much wider and longer than the module's edge the slot is."""
+    """Width and length of the slot beyond the module's edge."""
     arms = (
         ArmSetup(
             control=PoseControl(POSE_MOVES, max_step_m=0.01, max_step_rad=0.06, max_turn_rad=(0.1, 0.1, 0.2)),
@@ -84,6 +91,7 @@ class InsertRam(Task):
     )
     randomisation = Randomisation(bodies=(MODULE, SLOT), size_factor=(1.0, 1.0))
 
+    @override
     def build(self, world: mujoco.MjSpec) -> None:
         board = world.worldbody.add_body(name="board", pos=[SLOT_M[0], 0.0, 0.0])
         add_solid(board, _BOX, (0.12, 0.09, SLOT_M[2] / 2 - 0.001), (0.0, 0.0, SLOT_M[2] / 2 - 0.001), _GREEN)
@@ -103,6 +111,7 @@ class InsertRam(Task):
         spreader = (LENGTH_M / 2 - 0.008, SPREADER_M / 2, (HEIGHT_M - low) / 2)
         add_solid(module, _BOX, spreader, (0.0, 0.0, (HEIGHT_M + low) / 2), (0.55, 0.1, 0.12, 1.0), 0.02)
 
+    @override
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         tool_m = np.array(self.arms[0].home_m) + rng.uniform(-1.0, 1.0, 3) * (0.02, 0.02, 0.01)
         turn = rng.uniform(-1.0, 1.0, 3) * (0.03, 0.03, 0.05)
@@ -113,15 +122,18 @@ class InsertRam(Task):
         sim.place_turned(MODULE, tool_m + down, module_wxyz)
         sim.wait(0.1)
 
+    @override
     def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
         offset_m, turn_rad = _offset(sim)
         return {"module_from_slot_m": offset_m, "module_turn_from_slot_rad": turn_rad}
 
+    @override
     def success(self, sim: Simulation) -> bool:
         ends = _ends_m(sim)
         across = np.abs(ends[:, 1]).max()
         return bool(ends[:, 2].max() < SEATED_M and across < self.clearance_m)
 
+    @override
     def expert(self, sim: Simulation) -> np.ndarray:
         offset_m, turn_rad = _offset(sim)
         arm = sim.arm
@@ -129,10 +141,11 @@ class InsertRam(Task):
         goal_m = arm.tcp_position_m - offset_m
         sideways = float(np.abs(offset_m[:2]).max()) + LENGTH_M / 2 * float(np.abs(turn_rad[1:]).max())
         in_mouth = offset_m[2] < DEPTH_M - CHAMFER_M
-        # Above the latches until the module is over the mouth, then down with force.
+        # Stay above the latches until the module is over the mouth, then push down.
         goal_m[2] += -0.01 if in_mouth or sideways < _ALIGNED_M else _HOVER_M
         return towards(arm, goal_m, goal_wxyz=goal_wxyz)
 
+    @override
     def progress(self, sim: Simulation) -> float:
         offset_m, turn_rad = _offset(sim)
         inserted = float(np.clip(1.0 - _ends_m(sim)[:, 2].max() / DEPTH_M, 0.0, 1.0))
@@ -140,12 +153,12 @@ class InsertRam(Task):
         return 0.5 * near * math.exp(-5.0 * float(np.linalg.norm(turn_rad))) + 0.5 * inserted
 
     def harm(self, sim: Simulation) -> bool:
-        """The module is slipping from the fingers."""
+        """True if the module is slipping from the fingers."""
         return not sim.held(MODULE)
 
 
 class InsertRamTight(InsertRam):
-    """The same with a slot that is hardly wider."""
+    """A variant with a slot that is hardly wider."""
 
     name = "insert_ram_tight"
     summary = "insert_ram with a slot only 0.2 mm wider than the module"
@@ -153,7 +166,7 @@ class InsertRamTight(InsertRam):
 
 
 class InsertRamLoose(InsertRam):
-    """The same with more room."""
+    """A variant with a wider slot."""
 
     name = "insert_ram_loose"
     summary = "insert_ram with a slot 1 mm wider than the module"
@@ -161,13 +174,20 @@ class InsertRamLoose(InsertRam):
 
 
 def _offset(sim: Simulation) -> tuple[np.ndarray, np.ndarray]:
-    """Of the module from the slot: the lower edge's middle from the floor's (m), and its turn (rad); float64 [3]."""
+    """Compute the module's pose relative to the slot.
+
+    Returns:
+        The lower edge's middle from the floor's middle (m), and the rotation vector (rad), float64 [3] each.
+    """
     turn_rad = turn_between(np.array(UPRIGHT_WXYZ), sim.quaternion_wxyz(MODULE))
     return sim.position_m(MODULE) - SLOT_M, turn_rad
 
 
 def _ends_m(sim: Simulation) -> np.ndarray:
-    """Both ends of the module's lower edge from the middle of the slot's floor, float64 [2, 3]."""
+    """Compute both ends of the module's lower edge, float64 [2, 3].
+
+    They are relative to the middle of the slot's floor.
+    """
     offset_m, _ = _offset(sim)
     along = sim.data.body(MODULE).xmat.reshape(3, 3)[:, 0]
     return offset_m + np.outer([LENGTH_M / 2, -LENGTH_M / 2], along)

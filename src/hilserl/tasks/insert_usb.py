@@ -1,9 +1,10 @@
-"""Insert USB: take a plug from its tray, carry it to a port, and push it in."""
+"""Insert USB: take a plug and push it into a port."""
 
 import math
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
@@ -18,25 +19,30 @@ from hilserl.tasks.fixtures import Slot, add_solid
 
 PLUG, PORT = "plug", "port"
 SHELL_HALF_M = (0.007, 0.006, 0.00225)
-"""Of the plug's metal shell (USB 2.0 specification, series A: 12 mm x 4.5 mm)."""
+"""Half size of the plug's metal shell.
+
+The USB 2.0 specification has 12 mm x 4.5 mm for series A.
+"""
 GRIP_HALF_M = (0.016, 0.008, 0.01)
-"""Of the part that is held; the plug's origin is its middle."""
+"""Half size of the plug's grip, whose middle is the plug's origin."""
 TIP_M = GRIP_HALF_M[0] + 2 * SHELL_HALF_M[0]
-"""From the origin to the shell's end, along +x."""
+"""Distance of the shell's end from the plug's origin, along +x."""
 DEPTH_M, CHAMFER_M = 0.012, 0.0015
 PORT_M = (0.56, 0.06, 0.06)
-"""The middle of the port's inner end in the world; its mouth looks along -x."""
+"""Middle of the port's inner end; its mouth looks along -x."""
 TRAY_M = (0.46, -0.06, 0.03)
-"""The middle of the tray's floor."""
+"""Middle of the tray's floor (world frame)."""
 TRAY_PLAY_M = (0.008, 0.008)
-"""How far the plug may lie from there."""
+"""Largest offset of the plug from there, along x and y."""
 GRASP_M = 0.006
-"""The tool's height above the plug's middle."""
+"""Height of the tool above the plug's middle."""
 FINGERS_STOP_M = 0.0065
-"""How far ahead of the plug's middle the tool may hold it: the fingers, 2 cm wide, would meet the port before the plug
-is home."""
+"""Largest distance of the tool ahead of the plug's middle.
+
+Further ahead the fingers, 2 cm wide, meet the port before the plug is home.
+"""
 SEATED_M = 0.0008
-"""How far the tip may be from the port's inner end."""
+"""Largest distance of the tip from the port's inner end at success."""
 
 _BOX = mujoco.mjtGeom.mjGEOM_BOX
 _STEEL, _RED, _BLUE, _GREY = (
@@ -50,7 +56,7 @@ _CARRY_M, _BEFORE_M, _ALIGNED_M, _AGAINST_M = 0.02, 0.006, 0.002, 0.001
 
 
 class InsertUsb(Task):
-    """Success: the plug is in the port up to `SEATED_M` and still held."""
+    """Task of inserting a plug until it is home and still held."""
 
     name = "insert_usb"
     summary = "take a USB plug from a tray and push it into a port 0.5 mm wider than the plug"
@@ -70,7 +76,7 @@ class InsertUsb(Task):
     )
     max_episode_steps = 120
     clearance_m = 0.0005
-    """How much wider and higher than the plug's shell the port is."""
+    """Width and height of the port beyond the plug's shell."""
     arms = (
         ArmSetup(
             control=PoseControl(POSE_MOVES, 0.015, max_step_rad=0.1, max_turn_rad=(0.1, 0.2, 0.3), impedance=_GENTLE),
@@ -95,6 +101,7 @@ class InsertUsb(Task):
     )
     randomisation = Randomisation(bodies=(PLUG, PORT), size_factor=(1.0, 1.0))
 
+    @override
     def build(self, world: mujoco.MjSpec) -> None:
         _add_tray(world)
         x, y, z = PORT_M
@@ -110,6 +117,7 @@ class InsertUsb(Task):
         shell = (GRIP_HALF_M[0] + SHELL_HALF_M[0], 0.0, 0.0)
         add_solid(plug, _BOX, SHELL_HALF_M, shell, _STEEL, 0.004)
 
+    @override
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         tool_m = np.array(self.arms[0].home_m) + rng.uniform(-0.02, 0.02, 3)
         turn = rng.uniform(-1.0, 1.0, 3) * (0.03, 0.03, 0.1)
@@ -117,6 +125,7 @@ class InsertUsb(Task):
         plug_m = np.array(TRAY_M) + np.array([*(rng.uniform(-1.0, 1.0, 2) * TRAY_PLAY_M), GRIP_HALF_M[2]])
         sim.place(PLUG, plug_m, yaw_rad=rng.uniform(-0.15, 0.15))
 
+    @override
     def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
         tip_m, turn_rad = _tip(sim)
         return {
@@ -125,9 +134,11 @@ class InsertUsb(Task):
             "plug_turn_rad": turn_rad,
         }
 
+    @override
     def success(self, sim: Simulation) -> bool:
         return _seated(sim, self.clearance_m) and sim.held(PLUG)
 
+    @override
     def expert(self, sim: Simulation) -> np.ndarray:
         if not sim.held(PLUG):
             return self._grasp(sim)
@@ -146,7 +157,7 @@ class InsertUsb(Task):
             return towards(arm, tool, GRIPPER_CLOSED if closing else GRIPPER_OPEN)
         if sideways < 0.006 and abs(tool[2] - goal[2]) < 0.004:
             return towards(arm, goal, GRIPPER_CLOSED, goal_wxyz)
-        # Down only over the plug, so that the fingers never push it.
+        # Come down only over the plug, so that the fingers never push it.
         goal[2] += np.clip(4.0 * (sideways - 0.004), 0.0, 0.03)
         if tool[2] < goal[2] - 0.005:
             goal[:2] = tool[:2]
@@ -170,6 +181,7 @@ class InsertUsb(Task):
                 goal[:2] = arm.tcp_position_m[:2]
         return towards(arm, goal, GRIPPER_CLOSED, goal_wxyz)
 
+    @override
     def progress(self, sim: Simulation) -> float:
         tip_m, turn_rad = _tip(sim)
         if not sim.held(PLUG):
@@ -180,7 +192,10 @@ class InsertUsb(Task):
         return 0.3 + 0.4 * near * math.exp(-3.0 * float(np.linalg.norm(turn_rad))) + 0.3 * inserted
 
     def harm(self, sim: Simulation) -> bool:
-        """The plug was knocked over or out of the hand's reach, or stands against the port beside its mouth."""
+        """True if the plug is out of reach or stands beside the mouth.
+
+        It may be knocked over, away from the hand, or against the port beside its mouth.
+        """
         plug, arm = sim.position_m(PLUG), self.arms[0]
         upright = sim.data.body(PLUG).xmat[8] > 0.7
         near = (plug[:2] > np.array(arm.workspace_low_m)[:2]) & (plug[:2] < np.array(arm.workspace_high_m)[:2])
@@ -191,7 +206,7 @@ class InsertUsb(Task):
 
 
 class InsertUsbTight(InsertUsb):
-    """The same with a port that is hardly wider."""
+    """A variant with a port that is hardly wider."""
 
     name = "insert_usb_tight"
     summary = "insert_usb with a port only 0.2 mm wider than the plug"
@@ -199,7 +214,7 @@ class InsertUsbTight(InsertUsb):
 
 
 class InsertUsbLoose(InsertUsb):
-    """The same with more room."""
+    """A variant with a wider port."""
 
     name = "insert_usb_loose"
     summary = "insert_usb with a port 1 mm wider than the plug"
@@ -207,7 +222,10 @@ class InsertUsbLoose(InsertUsb):
 
 
 def _add_tray(world: mujoco.MjSpec) -> None:
-    """With a lip at each end and none at the sides, where the fingers come in."""
+    """Add a tray with a lip at each end.
+
+    Its sides are free, where the fingers come in.
+    """
     x, y, z = TRAY_M
     tray = world.worldbody.add_body(name="tray", pos=[x, y, 0.0])
     half_x, half_y, lip = TIP_M + TRAY_PLAY_M[0] + 0.004, GRIP_HALF_M[1] + TRAY_PLAY_M[1] + 0.004, 0.002
@@ -217,7 +235,11 @@ def _add_tray(world: mujoco.MjSpec) -> None:
 
 
 def _tip(sim: Simulation) -> tuple[np.ndarray, np.ndarray]:
-    """Of the plug: its tip from the port's inner end (m), and its turn from how it fits (rad); float64 [3]."""
+    """Compute the plug's pose relative to its pose in the port.
+
+    Returns:
+        The tip from the port's inner end (m), and the rotation vector (rad), float64 [3] each.
+    """
     along = sim.data.body(PLUG).xmat.reshape(3, 3)[:, 0]
     return sim.position_m(PLUG) + TIP_M * along - PORT_M, turn_between(
         np.array(UPRIGHT_WXYZ), sim.quaternion_wxyz(PLUG)
@@ -225,8 +247,11 @@ def _tip(sim: Simulation) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_badly_held(sim: Simulation) -> bool:
-    """Whether the plug is held where it cannot be pushed home or may slip, and can be let go of to be grasped anew: on
-    the tray, or in the port as far as the fingers let it in."""
+    """True if the plug has to be released and grasped again.
+
+    It is held where it may slip or cannot be pushed home, and it lies on the tray or is in the port as far as the
+    fingers let it in, so that it can be released.
+    """
     tip_m, _ = _tip(sim)
     behind_m = sim.position_m(PLUG)[0] - sim.arm.tcp_position_m[0]
     lies = sim.position_m(PLUG)[2] < TRAY_M[2] + GRIP_HALF_M[2] + 0.002
@@ -236,7 +261,7 @@ def _is_badly_held(sim: Simulation) -> bool:
 
 
 def _in_line(tip_m: np.ndarray) -> bool:
-    """Whether the tip is over the mouth, or in it."""
+    """True if the tip is in line with the mouth."""
     return bool(np.abs(tip_m[1:]).max() < CHAMFER_M)
 
 

@@ -1,7 +1,8 @@
-"""Pick cube: lift a 4 cm cube that lies anywhere in front of the robot."""
+"""Pick cube: lift a 4 cm cube that lies before the robot."""
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
@@ -12,13 +13,15 @@ from hilserl.sim.task import Task, TaskPreset
 
 CUBE = "cube"
 HALF_M = 0.02
+"""Half the cube's edge."""
 LIFT_M = 0.1
+"""Height above the start at success."""
 _HOVER_M = 0.06
 _ALIGNED_M = 0.008
 
 
 class PickCube(Task):
-    """Success: the cube is 0.1 m above where it started and held between both fingers."""
+    """Task of lifting a cube by 0.1 m, held by both fingers."""
 
     name = "pick_cube"
     summary = "lift a 4 cm cube by 10 cm"
@@ -31,25 +34,30 @@ class PickCube(Task):
         }
     )
     spawn_low_m = (0.25, -0.25)
+    """Lowest x and y of the cube at the start."""
     spawn_high_m = (0.55, 0.25)
+    """Highest x and y of the cube at the start."""
     state = (
         entry("cube_position_m", 3, (0.4, 0.0, 0.1), (0.2, 0.3, 0.1)),
         entry("cube_quaternion_wxyz", 4),
-        # A grasp is a matter of a centimetre: told at the workspace's scale it takes several times the data to learn.
+        # A grasp is a matter of a centimetre: at the workspace's scale it takes several times the data to learn.
         entry("cube_from_tcp_m", 3, scale=0.03),
     )
     reward_cameras = ("side", "wrist")
     randomisation = Randomisation(bodies=(CUBE,))
 
+    @override
     def build(self, world: mujoco.MjSpec) -> None:
         cube = world.worldbody.add_body(name=CUBE, pos=[0.4, 0.0, HALF_M])
         cube.add_freejoint()
         cube.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=[HALF_M] * 3, mass=0.1, rgba=[0.85, 0.25, 0.16, 1.0])
 
+    @override
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
         x, y = rng.uniform(self.spawn_low_m, self.spawn_high_m)
         sim.place(CUBE, np.array([x, y, _half_m(sim)]), yaw_rad=rng.uniform(-np.pi, np.pi))
 
+    @override
     def observe(self, sim: Simulation) -> dict[str, np.ndarray]:
         cube = sim.position_m(CUBE)
         return {
@@ -58,9 +66,11 @@ class PickCube(Task):
             "cube_from_tcp_m": cube - sim.arm.tcp_position_m,
         }
 
+    @override
     def success(self, sim: Simulation) -> bool:
         return bool(sim.position_m(CUBE)[2] >= _half_m(sim) + LIFT_M) and sim.held(CUBE)
 
+    @override
     def expert(self, sim: Simulation) -> np.ndarray:
         tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
         sideways = float(np.linalg.norm((cube - tool)[:2]))
@@ -79,6 +89,7 @@ class PickCube(Task):
             goal[:2] = tool[:2]
         return towards(sim.arm, goal, 0.0 if sim.arm.gripper_width_m > 0.075 else GRIPPER_OPEN)
 
+    @override
     def progress(self, sim: Simulation) -> float:
         tool, cube = sim.arm.tcp_position_m, sim.position_m(CUBE)
         if sim.held(CUBE):
@@ -86,7 +97,7 @@ class PickCube(Task):
         return 0.5 * float(np.exp(-5.0 * np.linalg.norm(cube - tool)))
 
     def harm(self, sim: Simulation) -> bool:
-        """The cube is being pushed to where the hand cannot follow."""
+        """True if the cube is being pushed out of the hand's reach."""
         cube = sim.position_m(CUBE)
         margin = 0.01
         arm = self.arms[0]
@@ -97,5 +108,5 @@ class PickCube(Task):
 
 
 def _half_m(sim: Simulation) -> float:
-    """Half the cube's edge, which is also how high its centre starts."""
+    """Return half the cube's edge, its centre's height at the start."""
     return float(sim.half_size_m(CUBE)[2])

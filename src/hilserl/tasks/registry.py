@@ -45,7 +45,10 @@ def announce(name: str) -> None:
 
 @functools.cache
 def _load_plug_ins() -> None:
-    """Register other packages' tasks; raise HilserlError naming package and entry point if one is broken."""
+    """Register the tasks of other packages.
+
+    Raises HilserlError naming package and entry point if one is broken.
+    """
     for point in importlib.metadata.entry_points(group=PLUG_INS):
         package = point.dist.name if point.dist else "an unnamed package"
         what = f"The entry point {point.name!r} ({PLUG_INS}) of {package}, {point.value},"
@@ -101,7 +104,7 @@ def make_sim_env(
 
 
 def picture_of(task: type[Task]) -> Path | None:
-    """Return the small image beside the file in which a task is written; None if it has none."""
+    """Return the small image beside a task's file, if it has one."""
     picture = Path(inspect.getfile(task)).parent / "pictures" / f"{task.name}.png"
     return picture if picture.exists() else None
 
