@@ -216,8 +216,8 @@ class Arm:
     def wrist_wrench(self) -> tuple[np.ndarray, np.ndarray]:
         """Force and torque of the world on the hand (world frame).
 
-        They are in N and N m, float64 [3] each. The torque is about the wrist. The hand's weight is tared away. Like a real sensor, it also feels the hand's
-        inertia while the hand accelerates.
+        They are in N and N m, float64 [3] each. The torque is about the wrist. The hand's weight is tared away. Like a
+        real sensor, it also feels the hand's inertia while the hand accelerates.
         """
         rotation = self._data.site_xmat[self._wrist].reshape(3, 3)
         # MuJoCo reports what the arm exerts on the hand; the world and gravity exert the opposite.

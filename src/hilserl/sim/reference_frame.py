@@ -182,7 +182,8 @@ class ArmView:
     def motion(self, move: np.ndarray) -> np.ndarray:
         """Convert a move to the arm's part of an action.
 
-        The move is along and about the world's axes, float64 [6]. Axes that the arm does not command are left out; the result is at most one full step.
+        The move is along and about the world's axes, float64 [6]. Axes that the arm does not command are left out; the
+        result is at most one full step.
         """
         turned = np.concatenate([self._frame.from_world(move[:3]), self._frame.from_world(move[3:])])
         part = turned[self.setup.axes]

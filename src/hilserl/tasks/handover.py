@@ -17,35 +17,17 @@ from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import WRIST, CameraView, prefix_of
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
+from hilserl.tasks.handover_trays import PLATE_M, RIDGE_M, RIM_M, TRAY_HALF_M, TRAY_X_M, add_trays
 
 BAR = "bar"
 LENGTH_M, HALF_M = 0.2, 0.016
 """Length of the bar along x, and half its height and width."""
 GRASP_M = 0.065
 """Distance of either grasp from the bar's middle."""
-TRAY_X_M = 0.25
-"""Distance of the trays' middles from the origin, along -x and +x.
-
-The left arm's tray is at -x, the right arm's at +x, both at y = 0.
-"""
-TRAY_HALF_M = (0.14, 0.09)
-"""Half the size of a tray along x and y."""
-PLATE_M, RIM_M = 0.005, 0.012
-"""Heights of a tray's floor and of its rim.
-
-The fingers of the lowest tool pass over the rim.
-"""
 RESTING_M = PLATE_M + HALF_M
 """Height of a bar that lies in a tray."""
 MEETING_M = 0.2
 """Height of the handover, above x = y = 0."""
-_RIDGE_M = (0.06, 0.1)
-"""End of the chute between the trays, along x and z.
-
-The chute leads a dropped bar back into the first tray and is that tray's far rim.
-"""
-_CHUTE_HALF_M = 0.11
-"""Half the width of the chute."""
 _START_M, _START_RAD = (0.03, 0.035), 0.25
 """Largest offset and turn of the bar at the start."""
 
@@ -72,14 +54,8 @@ _RIGHT = ArmSetup(
 _HOVER_M, _ALIGNED_M, _ALIGNED_RAD = 0.05, 0.014, 0.15
 _AT_REST_M_PER_S = 0.1
 
-_SMOOTH = (0.1, 0.005, 0.0001)
-"""Friction of trays and chute.
-
-A dropped bar slides down the chute until it lies flat. Their priority of 1 makes it count instead of the bar's.
-"""
 _BOX = mujoco.mjtGeom.mjGEOM_BOX
 _RED, _BLUE = (0.80, 0.20, 0.15, 1.0), (0.15, 0.30, 0.75, 1.0)
-_LEFT_TRAY, _RIGHT_TRAY, _CHUTE = (0.80, 0.74, 0.62, 1.0), (0.45, 0.55, 0.45, 1.0), (0.45, 0.46, 0.48, 1.0)
 
 
 class Bar(NamedTuple):
@@ -148,9 +124,7 @@ class Handover(Task):
 
     @override
     def build(self, world: mujoco.MjSpec) -> None:
-        _add_tray(world, -TRAY_X_M, _LEFT_TRAY, rims=(-1.0,))
-        _add_tray(world, TRAY_X_M, _RIGHT_TRAY, rims=(-1.0, 1.0))
-        _add_chute(world)
+        add_trays(world)
         bar = world.worldbody.add_body(name=BAR, pos=[-TRAY_X_M, 0.0, RESTING_M])
         bar.add_freejoint()
         bar.add_geom(type=_BOX, size=[LENGTH_M / 2, HALF_M, HALF_M], mass=0.15, rgba=_BLUE)
@@ -201,7 +175,7 @@ class Handover(Task):
             return 0.2 + 0.25 * lifted + 0.1 * _nearness(right.tcp_position_m, bar.at_m(GRASP_M), 0.2)
         if bar.is_in_right_tray:
             return 0.97
-        if bar.middle_m[0] > _RIDGE_M[0]:
+        if bar.middle_m[0] > RIDGE_M[0]:
             return 0.4 + 0.15 * _nearness(right.tcp_position_m, bar.at_m(GRASP_M), 0.25)
         return 0.15 * _nearness(left.tcp_position_m, bar.at_m(-GRASP_M), 0.25)
 
@@ -261,7 +235,7 @@ def _right(arm: Arm, bar: Bar, other_holds: bool, holds: bool) -> np.ndarray:
     if bar.is_in_right_tray:
         return _move(arm, tool, GRIPPER_OPEN, bar.yaw_rad)
     is_offered = other_holds and bar.at_m(GRASP_M)[0] > 0.04 and bar.middle_m[2] > 0.8 * MEETING_M
-    if is_offered or (not other_holds and bar.middle_m[0] > _RIDGE_M[0]):
+    if is_offered or (not other_holds and bar.middle_m[0] > RIDGE_M[0]):
         return _take(arm, bar, bar.at_m(GRASP_M))
     return _move(arm, _RIGHT_WAITS_M, GRIPPER_OPEN)
 
@@ -323,38 +297,3 @@ def _yaw_rad(arm: Arm) -> float:
 def _nearness(point_m: np.ndarray, goal_m: np.ndarray, far_m: float) -> float:
     """Return 1 at the goal, falling to 0 at `far_m`."""
     return float(np.clip(1.0 - np.linalg.norm(goal_m - point_m) / far_m, 0.0, 1.0))
-
-
-def _add_tray(world: mujoco.MjSpec, x_m: float, colour: tuple[float, ...], rims: tuple[float, ...]) -> None:
-    """Add a tray with rims along both long sides and some ends.
-
-    The ends are named -1 and +1, along x.
-    """
-    length, width = TRAY_HALF_M
-    half_m = 0.004
-    parts = [((length, width, PLATE_M / 2), (x_m, 0.0, PLATE_M / 2))]
-    parts += [((length, half_m, RIM_M / 2), (x_m, side * (width + half_m), RIM_M / 2)) for side in (-1.0, 1.0)]
-    parts += [((half_m, width, RIM_M / 2), (x_m + side * (length + half_m), 0.0, RIM_M / 2)) for side in rims]
-    for size, centre in parts:
-        geom = world.worldbody.add_geom(type=_BOX, size=size, pos=centre, rgba=colour)
-        geom.priority, geom.friction = 1, _SMOOTH
-
-
-def _add_chute(world: mujoco.MjSpec) -> None:
-    """Add a smooth slope from the left tray's floor to the ridge.
-
-    The ridge's other side is steep.
-    """
-    start = np.array([TRAY_HALF_M[0] - TRAY_X_M, 0.0])
-    along = np.array(_RIDGE_M) - start
-    length = float(np.linalg.norm(along))
-    pitch = -math.atan2(along[1], along[0])
-    normal = np.array([-along[1], along[0]]) / length
-    half_m = 0.004
-    x, z = start + along / 2 - half_m * normal
-    chute = world.worldbody.add_geom(type=_BOX, size=[length / 2, _CHUTE_HALF_M, half_m], pos=[x, 0.0, z], rgba=_CHUTE)
-    chute.quat = [math.cos(pitch / 2), 0.0, math.sin(pitch / 2), 0.0]
-    side = world.worldbody.add_geom(type=_BOX, size=[half_m, _CHUTE_HALF_M, _RIDGE_M[1] / 2], rgba=_CHUTE)
-    side.pos = [_RIDGE_M[0] - half_m, 0.0, _RIDGE_M[1] / 2 - 2 * half_m]
-    for geom in (chute, side):
-        geom.priority, geom.friction = 1, _SMOOTH
