@@ -26,7 +26,7 @@ class BcArguments:
     obs: Literal["state", "pixels"] = "pixels"
     """Observation beside proprioception: camera images, or the true state of the objects."""
     updates: int = 10_000
-    """Update steps."""
+    """Critic updates."""
     seed: int = 0
     """Seed of everything random."""
     run_dir: Path | None = None
