@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from hilserl.data.episode_summary import summarise
+from hilserl.data.episode_summary import summarise, wilson_interval
 from tests.support.steps import make_episode
 
 
@@ -29,3 +29,11 @@ def test_autonomous_success_has_no_intervention() -> None:
     steps = make_episode(0, 2, intervened=(1,))
     steps[2] = dataclasses.replace(steps[2], success=True, truth=True)
     assert not summarise(steps).autonomous_success
+
+
+def test_wilson_interval_is_the_published_one() -> None:
+    """Brown, Cai and DasGupta (2001); 10 of 10 and 0 of 10 are the well-known 0.722 and 0.278."""
+    assert wilson_interval(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-3)
+    assert wilson_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-3)
+    assert wilson_interval(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-3)
+    assert wilson_interval(0, 0) == (0.0, 1.0)
