@@ -1,4 +1,4 @@
-"""Several arms and devices: each arm obeys its own device or the choice."""
+"""Several arms and devices: each arm obeys the right device."""
 
 from dataclasses import replace
 from typing import Any

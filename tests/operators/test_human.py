@@ -17,7 +17,10 @@ from tests.support.layouts import ACTION
 WATCHING, DRIVING, LABELLING = Role(), Role(drives=True), Role(drives=True, labels=True)
 ROLES = [WATCHING, DRIVING, LABELLING, Role(labels=True)]
 PUSH, STILL = (0.5, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0,) * 6
-"""Motions along and about the axes; the layout here has the first three."""
+"""Motions along and about the axes.
+
+The layout here has the first three.
+"""
 STEP_S = 0.1
 VERDICTS = {
     Command.SUCCESS: Verdict.SUCCESS,
@@ -84,7 +87,7 @@ def under_way(driving: Scene) -> Scene:
 
 
 @pytest.mark.parametrize("command", list(Command))
-def test_is_ready_after_a_request_for_a_new_episode_or_the_end(watching: Scene, command: Command) -> None:
+def test_operator_is_ready_after_a_request_for_a_new_episode_or_the_end(watching: Scene, command: Command) -> None:
     assert not watching.operator.is_ready()
     watching.console.now = replace(HERE, commands=(command,), motion=PUSH)
     assert watching.operator.is_ready() == (command in (Command.RESET, Command.END))
@@ -137,7 +140,7 @@ def test_driving_operator_starts_time_with_the_first_motion(driving: Scene) -> N
     assert driving.idled == 3
     driving.operator.begin_episode(1)
     assert driving.operator.waiting
-    assert driving.step().hold, "and each episode anew"
+    assert driving.step().hold, "and in each episode again"
 
 
 @pytest.mark.parametrize(
@@ -350,7 +353,7 @@ def test_success_label_comes_with_the_labelling_role_only(role: Role, held: bool
     expected = held if role.labels else None
     assert scene.operator.intent().success is expected
     after = scene.step(Command.TAKEOVER)
-    assert after.hold or after.success is expected, "whoever drives"
+    assert after.hold or after.success is expected, "with either source of control"
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -11,7 +11,10 @@ from tests.support.layouts import ACTION
 
 
 class Track:
-    """A task whose progress the test sets; the expert always moves along +x and closes."""
+    """A task whose progress the test sets.
+
+    The expert always moves along +x and closes.
+    """
 
     def __init__(self) -> None:
         self.now, self.danger = 0.0, False

@@ -62,7 +62,7 @@ def test_grippers_are_commanded_separately() -> None:
 
 
 def test_takeover_keeps_a_grasped_cube(shared_env: ManipulationEnv) -> None:
-    """The operator takes over during a lift, without a motion, and hands back."""
+    """The operator takes over during a lift and hands back."""
     env = shared_env
     observation, _ = env.reset(seed=0)
     while not env.simulation.held("cube"):

@@ -31,14 +31,20 @@ from hilserl.sim.task import Task
 from hilserl.tasks.pick_cube import PickCube
 
 PATIENCE_S = 180.0
-"""Longest wait for an event; a page drawn in software on a busy machine is slow."""
+"""Longest wait for an event, in seconds.
+
+A page drawn in software on a busy machine is slow.
+"""
 _PRESS_MS = 400
 _WATCHED_STEP_S = 0.02
 _SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 
 
 def wait_until(condition: Callable[[], object], what: str, page: Page | None = None) -> None:
-    """Wait for a condition; keep a page awake, as headless Chromium stops drawing for an idle driver."""
+    """Wait for a condition and keep a page awake.
+
+    Headless Chromium stops drawing for an idle driver.
+    """
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, f"waited {PATIENCE_S:.0f} s in vain until {what}"
@@ -49,9 +55,10 @@ def wait_until(condition: Callable[[], object], what: str, page: Page | None = N
 
 
 def press_until(page: Page, keys: Sequence[str], condition: Callable[[], object], what: str) -> None:
-    """Press keys until a condition holds, as a page that has just opened may not listen yet.
+    """Press keys until a condition holds.
 
-    A repetition comes only after a while: a key that toggles, if it arrives late and twice, has no effect.
+    A page that has just opened may not listen yet. A repetition comes only after a while: a key that toggles, if it
+    arrives late and twice, has no effect.
     """
     for _ in range(5):
         for key in keys:
@@ -75,7 +82,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def open_page(browser: Browser, url: str, *, present: Callable[[], bool] | None = None) -> Page:
-    """Open the console and wait until `present` says that it hears the page."""
+    """Open the console and wait until it hears the page."""
     page = browser.new_page(viewport={"width": 800, "height": 450})
     page.goto(url)
     if present is not None:
@@ -84,7 +91,7 @@ def open_page(browser: Browser, url: str, *, present: Callable[[], bool] | None 
 
 
 class ConsoleLoop(Subscriber):
-    """A rollout with a console and a policy that holds still, in a thread.
+    """A rollout with a console and a still policy, in a thread.
 
     Args:
         drives: True if the operator drives from the start.
@@ -159,7 +166,7 @@ class ConsoleLoop(Subscriber):
 
 @contextmanager
 def taken_over(task: Task | str) -> Iterator[tuple[ConsoleLoop, Page]]:
-    """Run a loop and take over from a page that may answer slowly."""
+    """Run a loop and take over from a slow page."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(viewers, "SILENCE_S", 8.0)
         loop = ConsoleLoop(drives=False, obs="state", task=task)

@@ -1,4 +1,4 @@
-"""A verb of the command line in a separate process, driven through its console."""
+"""A verb in a separate process, driven through its console."""
 
 import json
 import subprocess

@@ -1,6 +1,6 @@
-"""Runs a verb of the command line and reports the state of its hand and cube, one line a step.
+"""A verb that reports the state of tool and cube.
 
-It writes no video.
+It prints one line a step and writes no video.
 """
 
 import json
@@ -15,7 +15,7 @@ from hilserl.training import actor, run, trainer
 
 
 class ReportingSession(console_session.ConsoleSession):
-    """A session that prints the positions of tool and cube after every step."""
+    """A session that prints tool and cube after every step."""
 
     def on_step(self, step: Step) -> None:
         super().on_step(step)
@@ -34,7 +34,7 @@ class ReportingSession(console_session.ConsoleSession):
 
 
 class ReportingTrainer(trainer.Trainer):
-    """A run that prints the end of its loop and the size of its prior data."""
+    """A trainer that prints its end and the size of its prior data."""
 
     def _stop_reason(self) -> str | None:
         if reason := super()._stop_reason():

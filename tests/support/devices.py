@@ -21,7 +21,7 @@ CENTRED = {"LEFTX": 0.0, "LEFTY": 0.0, "RIGHTX": 0.0, "RIGHTY": 0.0}
 
 @dataclass
 class ScriptedDevice:
-    """A device with the reading that the test sets; a command is read once."""
+    """A device whose reading the test sets; a command is read once."""
 
     name: str
     arm: str | None = None
@@ -51,7 +51,10 @@ class ConstantDevice:
 
 
 class FakeTeleoperation:
-    """Kinematics whose actions are the world's axes; a goal is the action that leads to it."""
+    """Kinematics whose actions are the world's axes.
+
+    A goal is the action that leads to it.
+    """
 
     def __init__(self, layout: ActionLayout) -> None:
         self._layout = layout
@@ -69,7 +72,10 @@ class FakeTeleoperation:
 
 
 class FakeGamepad:
-    """A gamepad whose sticks and buttons the test moves; like SDL it reports each press once."""
+    """A gamepad whose sticks and buttons the test moves.
+
+    Like SDL, it reports each press once.
+    """
 
     def __init__(self) -> None:
         self.axes, self.attached = dict(CENTRED), True
@@ -132,7 +138,7 @@ def make_gamepad(layout: ActionLayout = SEVEN, config: GamepadConfig | None = No
 def make_spacemouse(
     layout: ActionLayout = SEVEN, config: SpaceMouseConfig | None = None
 ) -> tuple[FakeSpaceMouse, SpaceMouse, Clock]:
-    """Return a fake SpaceMouse, the input device that reads it, and its clock."""
+    """Return a fake SpaceMouse, the device that reads it, and its clock."""
     fake, clock = FakeSpaceMouse(), Clock()
     return fake, SpaceMouse(fake.connect, layout, config or SpaceMouseConfig(), clock), clock
 

@@ -1,5 +1,6 @@
-"""Layouts that many tests speak of."""
+"""Action layouts for tests."""
 
+from hilserl.data.spec import ActionLayout
 from hilserl.sim.control import (
     POSE_MOVES,
     TRANSLATION,
@@ -17,10 +18,12 @@ _FULL = (10.0, 10.0, 10.0, 1.0, 1.0, 1.0)
 
 
 def wrench(*moves: str) -> WrenchControl:
+    """Return control by forces and torques."""
     return WrenchControl(moves, _FULL, (0.4, 0.0, 0.2), Impedance())
 
 
-def two(control: PoseControl | WrenchControl, other: PoseControl | WrenchControl | None = None):
+def two(control: PoseControl | WrenchControl, other: PoseControl | WrenchControl | None = None) -> ActionLayout:
+    """Return the layout of a left and a right arm."""
     return action_layout((ArmSetup("left", control), ArmSetup("right", other or control)))
 
 
@@ -35,5 +38,5 @@ LAYOUTS = {
     "fourteen": two(_SIX),
     "unlike": two(PoseControl(TRANSLATION), wrench("tcp_fx", "tcp_tz")),
 }
-"""Every kind of action that there is."""
+"""Every kind of action."""
 SEVEN, TWO = LAYOUTS["seven"], LAYOUTS["two"]

@@ -191,7 +191,10 @@ def test_reloaded_page_hands_back_and_can_take_over_again(loop: ConsoleLoop, dri
 
 
 def test_silent_page_stops_the_tool(loop: ConsoleLoop, driving: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page freezes with a held key: its connection stays open, but no message comes."""
+    """The page freezes with a held key.
+
+    Its connection stays open, but no message comes.
+    """
     page = driving
     page.keyboard.down("s")
     start = loop.tcp_m

@@ -26,7 +26,7 @@ FAR_M = 0.05
 
 
 def lead(process: ConsoleProcess, page: Page, axis: int, distance_m: float) -> None:
-    """Hold a key for as long as a distance takes and wait until the tool stands still.
+    """Hold a key for a distance and wait until the tool stands still.
 
     A short distance takes the slow speed. A page drawn in software answers a second late.
     """
@@ -51,15 +51,18 @@ def lead(process: ConsoleProcess, page: Page, axis: int, distance_m: float) -> N
 
 
 def test_record_keeps_a_demonstration_by_keys_that_train_takes(tmp_path: Path) -> None:
-    folder = tmp_path / "demos"
+    demonstrations = tmp_path / "demos"
     words = ("record", "pick_cube", "--obs", "state", "--operator", "console", "--successes", "1")
-    with browsed(*words, "--episode-seconds", "600", "--out", str(folder)) as (process, page):
+    with browsed(*words, "--episode-seconds", "600", "--out", str(demonstrations)) as (process, page):
 
         def off() -> np.ndarray:
             return np.subtract(process.state["cube"], process.state["tcp"])[:2]
 
         def grasp() -> bool:
-            """Move down over the cube and close the gripper; a late key may miss it."""
+            """Move down over the cube and close the gripper.
+
+            A late key may miss the cube.
+            """
             for _ in range(40):
                 away = off()
                 axis = int(np.abs(away).argmax())
@@ -86,14 +89,14 @@ def test_record_keeps_a_demonstration_by_keys_that_train_takes(tmp_path: Path) -
         wait_until(lambda: process.has_ended, "the cube is lifted and the recording ends by itself", page)
         assert process.end() == 0, process.errors
     env = make_sim_env("pick_cube", obs="state")
-    (steps,) = read_episodes(folder, env.experience)
+    (steps,) = read_episodes(demonstrations, env.experience)
     assert steps[-1].success
     assert steps[-1].terminated
     assert all(step.intervened and step.human_seconds > 0 for step in steps[1:])
     assert np.any(steps[1].action), "the time before the first motion is not in it"
     assert len(Replay(env.experience, 2, steps).prior_rows()) == len(steps) - 1
     env.close()
-    words = ("train", "pick_cube", "--obs", "state", "--demos", str(folder), "--max-env-steps", "12", *TINY)
+    words = ("train", "pick_cube", "--obs", "state", "--demos", str(demonstrations), "--max-env-steps", "12", *TINY)
     run = RunDir(tmp_path / "run")
     assert main([*words, "--run-dir", str(run.path)]) == 0
     assert run.read_result()["env_steps"] >= 12

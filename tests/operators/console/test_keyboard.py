@@ -49,6 +49,9 @@ def test_key_w_moves_only_the_chosen_arm(loop: ConsoleLoop, page: Page, arm: str
 
 
 def keep_drawing(page: Page) -> None:
-    """Keep the page drawing for a second; it stops while its driver only waits."""
+    """Keep the page drawing for a second.
+
+    It stops while its driver only waits.
+    """
     for _ in range(50):
         page.wait_for_timeout(20)

@@ -1,4 +1,4 @@
-"""Geometry of the target marker: projection as MuJoCo draws, and drags that invert it."""
+"""Geometry of the target marker: projection and its inverse, the drag."""
 
 from typing import Any
 
@@ -54,7 +54,10 @@ def model() -> mujoco.MjModel:
 
 
 def drawn_at(model: mujoco.MjModel, point_m: np.ndarray, free: mujoco.MjvCamera) -> tuple[float, float]:
-    """Return the pixel where OpenGL draws a point, by the frustum of MuJoCo's free camera."""
+    """Return the pixel where OpenGL draws a point.
+
+    The frustum is that of MuJoCo's free camera.
+    """
     scene, data = mujoco.MjvScene(model, 10), mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     everything = mujoco.mjtCatBit.mjCAT_ALL

@@ -33,7 +33,10 @@ WAYS = {
     "roll right": ("top goes", 1, -1),
     "roll left": ("top goes", 1, 1),
 }
-"""Visible motion for each meaning: of the tool's position, its forward edge, or its top."""
+"""Visible motion for each meaning.
+
+It is that of the tool's position, its forward edge, or its top.
+"""
 
 
 @pytest.fixture(scope="module", params=["world", "tool"])

@@ -62,7 +62,7 @@ def test_failed_thread_stops_the_motion() -> None:
     mouse.close()
 
 
-def test_both_buttons_switch_the_arm_and_one_counts_when_released() -> None:
+def test_buttons_together_switch_the_arm_and_one_counts_when_released() -> None:
     fake = FakeSpaceMouse()
     mouse = SpaceMouse(fake.connect, TWO, SpaceMouseConfig(), lambda: 0.0)
     presses = {
