@@ -167,7 +167,7 @@ def test_episodes_are_as_long_as_they_are_asked_to_be() -> None:
     [
         ("Discrete", r"Discrete\(3\); expected a Box of floats"),
         ("Unbounded", "expected one that is bounded"),
-        ("ImagesAlone", "shows pictures alone"),
+        ("ImagesAlone", "shows images alone"),
         ("Words", r"the part 'said' of the observation is Text"),
         ("Twins", "would both be called a_b"),
         ("Broken", "cannot be stepped: AssertionError: at .*toy_envs.py:.*assert not LIMIT"),
@@ -185,10 +185,10 @@ def test_options_that_mean_nothing_there_are_refused() -> None:
         (SLIDE, {"randomise": True}, "no randomise, got True"),
         (SLIDE, {"frame": "tool"}, "no frame, got 'tool'"),
         (SLIDE, {"crop": {"top": (0.0, 0.0, 1.0, 1.0)}}, "no crop"),
-        (SLIDE, {"obs": "pixels", "cameras": ("wrist",)}, "no camera wrist; there is pixels_top"),
+        (SLIDE, {"obs": "pixels", "cameras": ("wrist",)}, "no camera wrist\\. Available: pixels_top"),
         (SLIDE, {"obs": "sounds"}, "Unknown obs 'sounds'"),
         (BARE, {"reward": "sparse"}, "--reward dense"),
-        (BLIND, {"obs": "pixels"}, "shows no picture and draws none"),
+        (BLIND, {"obs": "pixels"}, "has no images and draws none"),
         ("no_such_package:toys/Slide-v0", {}, "package 'no_such_package' cannot be imported"),
     ):
         with pytest.raises(HilserlError, match=says):

@@ -11,7 +11,8 @@ import pytest
 from hilserl import tasks
 from hilserl.envs.env import SceneSetup, require_supervision
 from hilserl.envs.options import EnvOptions
-from hilserl.envs.robot_env import RobotEnv, wrist_wrench
+from hilserl.envs.robot_env import RobotEnv
+from hilserl.envs.robot_measurements import wrist_wrench
 from hilserl.errors import HilserlError
 from hilserl.robot.client.config import RobotConfig
 from hilserl.robot.control.backend import ArmStateError, LostError

@@ -11,7 +11,10 @@ __all__ = ["EnvConfig", "InteractiveEnv", "make_env"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import an exported name when it is first used: the simulation itself imports `hilserl.envs.env`."""
+    """Import an exported name when it is first used.
+
+    The simulation itself imports `hilserl.envs.env`, so nothing else may be imported with the package.
+    """
     if name == "make_env":
         from hilserl.envs.make import make_env
 

@@ -1,4 +1,4 @@
-"""The settings of an environment: its task, its options and what it acts in."""
+"""The settings of an environment: task, options and backend."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -11,10 +11,10 @@ from hilserl.robot.client.config import RobotConfig
 
 @dataclass(frozen=True, kw_only=True)
 class BackendConfig:
-    """The world that an environment acts in."""
+    """The backend that an environment acts in."""
 
     backend: Annotated[Literal["sim", "robot"], tyro.conf.arg(name="env", prefix_name=False)] = "sim"
-    """sim: the simulation; robot: an arm behind a robot server, simulated or real, in real time."""
+    """Simulation, or an arm behind a robot server in real time."""
     robot: Annotated[RobotConfig, tyro.conf.arg(name="robot", prefix_name=False)] = field(default_factory=RobotConfig)
     """The robot of --env robot."""
 

@@ -23,7 +23,7 @@ class SceneView(ABC):
 
     @property
     def model_and_data(self) -> tuple[mujoco.MjModel, mujoco.MjData] | None:
-        """MuJoCo's model and data, which the console draws in 3D; None if the environment has none."""
+        """MuJoCo's model and data for the console; None without a model."""
         return None
 
     @abstractmethod
@@ -38,7 +38,11 @@ class SceneView(ABC):
         """
 
     def console_image(self) -> np.ndarray | None:
-        """Render what the console shows if it has no model to draw, uint8 [h, w, 3]."""
+        """Render an image for the console without a model.
+
+        Returns:
+            uint8 [h, w, 3], or None.
+        """
         return None
 
     @abstractmethod
@@ -58,11 +62,14 @@ class Teleoperation(Protocol):
         ...
 
     def world_to_action(self, motion: tuple[float, ...]) -> tuple[float, ...]:
-        """Convert a motion along the world's axes to the continuous part of an action, at most one full step."""
+        """Convert a motion in the world to an action's continuous part.
+
+        The result is at most one full step.
+        """
         ...
 
     def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
-        """Compute the continuous part of an action that moves an arm's tool straight to a point.
+        """Compute an action's continuous part that leads to a point.
 
         Args:
             goal_m: The point in the world frame.
@@ -81,7 +88,7 @@ class Supervision(Protocol):
     """The knowledge of a task that a simulated operator acts on."""
 
     def expert_action(self) -> np.ndarray:
-        """Compute the task script's action in the present state, float64 [n] in [-1, 1]."""
+        """Compute the task script's action, float64 [n] in [-1, 1]."""
         ...
 
     def progress(self) -> float:
@@ -98,7 +105,7 @@ class Supervision(Protocol):
 
 
 class SceneSetup:
-    """A pause of `reset` in which a human sets a real scene up.
+    """A pause of `reset` in which a human sets the scene up.
 
     Args:
         wait: Returns when the scene is ready.
@@ -130,13 +137,13 @@ class InteractiveEnv(gymnasium.Env[Any, np.ndarray], ABC):
     experience: ExperienceSpec
     """Layout of observations and actions."""
     in_real_time: bool = False
-    """True if a step takes as long as the time it stands for, whoever acts."""
+    """True if a step always lasts as long as its control time."""
     tells_success: bool = True
     """True if `info["success"]` means something."""
     is_judged_by_return: bool = False
-    """True if the reward is not the success, so that evaluations count the return as well."""
+    """True if evaluations count the return beside the success."""
     return_to_reach: float | None = None
-    """Mean return at which the environment counts as solved; None if it declares none."""
+    """Mean return of a solved environment; None if it declares none."""
 
     @property
     @abstractmethod
@@ -145,7 +152,7 @@ class InteractiveEnv(gymnasium.Env[Any, np.ndarray], ABC):
 
     @property
     def teleoperation(self) -> Teleoperation | None:
-        """The kinematics of driving by hand; None if the environment has no known arms."""
+        """The kinematics of driving by hand; None without known arms."""
         return None
 
     @property
@@ -155,15 +162,22 @@ class InteractiveEnv(gymnasium.Env[Any, np.ndarray], ABC):
 
     @property
     def scene_setup(self) -> SceneSetup | None:
-        """The pause in which a human sets the scene up; None if `reset` does it."""
+        """The pause for a human to set the scene up, if any."""
         return None
 
     @abstractmethod
     def images(self) -> dict[str, np.ndarray]:
-        """Render the policy's cameras now, each uint8 [image_size, image_size, 3]; empty for `obs="state"`."""
+        """Render the policy's cameras now; none for `obs="state"`.
+
+        Returns:
+            Images by camera, each uint8 [image_size, image_size, 3].
+        """
 
     def _declare_spaces(self, low: np.ndarray | float, high: np.ndarray | float) -> None:
-        """Set the spaces of `experience`; the bounds of the state are float32 [n] or one number for all."""
+        """Set the spaces of `experience`.
+
+        The bounds of the state are float32 [n], or one number for all.
+        """
         spec = self.experience
         spaces: dict[str, gymnasium.Space[Any]] = {
             "state": gymnasium.spaces.Box(low, high, (spec.state.size,), np.float32)
@@ -173,7 +187,10 @@ class InteractiveEnv(gymnasium.Env[Any, np.ndarray], ABC):
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (spec.action.size,), np.float32)
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
-        """Clip an action to [-1, 1], float64 [n]; raises HilserlError for any other shape and for NaN or infinity."""
+        """Clip an action to [-1, 1], float64 [n].
+
+        Raises HilserlError for any other shape, and for NaN or infinity.
+        """
         layout = self.experience.action
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (layout.size,) or not np.isfinite(action).all():

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment with a Box of actions, made one that policies learn and people drive here."""
+"""Adapter of other packages' Gymnasium environments."""
 
 import contextlib
 import functools
@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
+from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateEntry, StateLayout
 from hilserl.envs.env import InteractiveEnv, SceneView
@@ -20,34 +21,34 @@ from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 
 RENDERED = "rendered"
-"""The camera of an environment whose observations have no picture: what it draws for people."""
+"""Camera of an environment without images: its own rendering."""
 _SUCCESS = ("is_success", "success")
-"""What `info` calls it, in Gymnasium-Robotics and those that follow it, and elsewhere."""
+"""Names of success in `info`: Gymnasium-Robotics' name first, then others'."""
 _USUAL_FPS = 10.0
 
 
 @dataclass(frozen=True)
 class _Form:
-    """What there is to know of an environment before anything is done in it."""
+    """The properties of an environment, found before it is used."""
 
     box: gymnasium.spaces.Box
-    """Its actions."""
+    """Space of actions."""
     numbers: tuple[Leaf, ...]
     images: tuple[Leaf, ...]
     entries: tuple[StateEntry, ...]
-    """Of the state that the numbers make."""
+    """Entries of the state, made of the numbers."""
     told: frozenset[str]
-    """What its `info` speaks of."""
+    """Keys seen in `info`."""
     draws: bool
-    """Whether it draws for people."""
+    """True if it has a rendering for people."""
 
     @property
     def size(self) -> int:
-        """How many numbers an action has."""
+        """Size of an action."""
         return int(np.prod(self.box.shape))
 
     def its_own(self, action: np.ndarray) -> np.ndarray:
-        """An action in [-1, 1] over the range of its Box."""
+        """Convert an action in [-1, 1] to the range of the Box."""
         low, high = self.box.low.ravel(), self.box.high.ravel()
         own = low + (action + 1) / 2 * (high - low)
         return np.clip(own, low, high).astype(self.box.dtype).reshape(self.box.shape)
@@ -56,9 +57,9 @@ class _Form:
 class GymnasiumEnv(InteractiveEnv):
     """An environment of another package.
 
-    Its numbers become the state, each Box an entry; its pictures become cameras, and where it has none, what it draws
-    for people is one, `rendered`. Actions are [-1, 1], over the whole range of its Box, without grippers. A step's
-    length is what its `render_fps` says. Making one acts in it at random (`observations.explored`), so it must be
+    Its numbers become the state, one entry for each Box. Its images become cameras; without images its own rendering is
+    the camera `rendered`. Actions in [-1, 1] span the whole range of its Box; there are no grippers. The length of a
+    step follows from its `render_fps`. Making it acts in it at random (`gymnasium_spaces.explored`), so it must be
     simulated.
 
     Args:
@@ -66,7 +67,8 @@ class GymnasiumEnv(InteractiveEnv):
         options: "pixels" shows images beside the numbers. A "dense" reward is the environment's own; a "sparse" one is
             1 at a success, which then ends the episode. Cameras are some of its images, by default all of them.
 
-    Raises HilserlError where there is no such package or environment, or where it is of another form than these.
+    Raises:
+        HilserlError: Package or environment does not exist, or its spaces are of another form.
     """
 
     is_judged_by_return = True
@@ -105,11 +107,12 @@ class GymnasiumEnv(InteractiveEnv):
             return ()
         there = tuple(self._cameras) or ((RENDERED,) if self._form.draws else ())
         if not there:
-            raise HilserlError(f"{self.name} shows no picture and draws none; take obs='state'.")
+            raise HilserlError(f"{self.name} has no images and draws none; choose obs='state'.")
         if missing := [camera for camera in cameras if camera not in there]:
-            raise HilserlError(f"{self.name} has no camera {', '.join(missing)}; there is {', '.join(there)}.")
+            raise HilserlError(f"{self.name} has no camera {', '.join(missing)}. Available: {', '.join(there)}.")
         return cameras or there
 
+    @override
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -117,6 +120,7 @@ class GymnasiumEnv(InteractiveEnv):
         self._see(self._env.reset(seed=seed, options=options)[0])
         return self._observe(), {"success": False}
 
+    @override
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         its_own = self._form.its_own(self._checked(action))
         observation, reward, terminated, truncated, info = self._env.step(its_own)
@@ -136,6 +140,7 @@ class GymnasiumEnv(InteractiveEnv):
         values = {leaf.name: leaf.of(self._seen).ravel() for leaf in self._form.numbers}
         return {"state": self.experience.state.pack(values), **self.images()}
 
+    @override
     def images(self) -> dict[str, np.ndarray]:
         return {
             name: resized(
@@ -145,7 +150,7 @@ class GymnasiumEnv(InteractiveEnv):
         }
 
     def render(self) -> np.ndarray:
-        """Render the environment for people, uint8 [h, w, 3]; raises HilserlError if it draws nothing."""
+        """Render the environment for people, uint8 [h, w, 3]."""
         return self._scene.native()
 
     @property
@@ -202,7 +207,7 @@ class RenderedScene(SceneView):
         return letterboxed(self.native(), height, width)
 
     def console_image(self) -> np.ndarray | None:
-        """Render the environment at its own size, uint8 [h, w, 3]; None if it draws nothing."""
+        """Render the environment at its own size, if it draws."""
         return self.native() if self._env is not None else None
 
     @contextlib.contextmanager
@@ -218,9 +223,9 @@ class RenderedScene(SceneView):
 
 @functools.cache
 def _form_of(name: str) -> _Form:
-    """Found out once, in an environment with its own limit: what is expected of its numbers depends on nothing else.
+    """Explore an environment once.
 
-    Raises as `GymnasiumEnv`.
+    It has its own limit, so that nominal ranges depend on nothing else.
     """
     with contextlib.closing(_made(name)) as env:
         box = env.action_space
@@ -250,7 +255,7 @@ def _made(name: str, max_episode_steps: int | None = None) -> gymnasium.Env[Any,
         maker = spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
         modes = getattr(maker, "metadata", {}).get("render_modes", ())
         draws = "rgb_array" in modes and "render_mode" in _parameters(maker)
-        # Its checker speaks of habits, which are the package's own business; what matters is looked at here.
+        # Gymnasium's checker warns about style, which is the package's own business; this module checks what matters.
         limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
         return gymnasium.make(spec, render_mode="rgb_array" if draws else None, disable_env_checker=True, **limit)
     except HilserlError:
@@ -260,14 +265,20 @@ def _made(name: str, max_episode_steps: int | None = None) -> gymnasium.Env[Any,
 
 
 def _parameters(maker: Any) -> set[str]:
-    """The names that may be given to it; a maker that takes any keyword takes this one."""
+    """Return the keywords that a maker takes.
+
+    A maker that takes any keyword takes `render_mode`.
+    """
     given = inspect.signature(maker).parameters.values()
     open_to_all = any(each.kind is each.VAR_KEYWORD for each in given)
     return {each.name for each in given} | ({"render_mode"} if open_to_all else set())
 
 
 def _in_words(what: str, error: Exception) -> str:
-    """A sentence for what another package raised; where that says nothing, the line that did it."""
+    """Describe another package's error.
+
+    An error without a text is described by its line.
+    """
     said = " ".join(str(error).split())
     if not said and error.__traceback__:
         last = inspect.getinnerframes(error.__traceback__)[-1]

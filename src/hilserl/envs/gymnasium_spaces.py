@@ -1,4 +1,4 @@
-"""What a foreign observation is made of: numbers, which become the state, and pictures, which become cameras."""
+"""The parts of another package's observation: numbers and images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,34 +20,40 @@ class Leaf:
     """One Box of an observation space."""
 
     path: tuple[str, ...]
-    """The keys that lead to it."""
+    """Keys that lead to it."""
     shape: tuple[int, ...]
     is_image: bool
 
     @property
     def name(self) -> str:
-        """Its keys, or what it is where there are none."""
+        """Its keys, joined; without keys, its kind."""
         return "_".join(self.path) or ("pixels" if self.is_image else "state")
 
     def of(self, observation: Any) -> np.ndarray:
+        """Return this part of an observation."""
         for key in self.path:
             observation = observation[key]
         return np.asarray(observation)
 
 
 def leaves(env_name: str, space: spaces.Space[Any]) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
-    """The numbers and the pictures of an observation space, each in its own order.
+    """Split an observation space into numbers and images, in its order.
 
-    Dicts may stand in Dicts. Raises HilserlError naming the part that is neither, and where there are no numbers.
+    Args:
+        env_name: The environment's name, for errors.
+        space: The space; Dicts may contain Dicts.
+
+    Raises:
+        HilserlError: A part is neither numbers nor an image, two parts have one name, or there are no numbers.
     """
     found = tuple(_walk(env_name, space, ()))
     numbers = tuple(leaf for leaf in found if not leaf.is_image)
     images = tuple(leaf for leaf in found if leaf.is_image)
     if not numbers:
-        raise HilserlError(f"{env_name} shows pictures alone; a policy here needs some numbers beside them.")
+        raise HilserlError(f"{env_name} shows images alone; a policy needs numbers beside them.")
     names = [leaf.name for leaf in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise HilserlError(f"Two parts of what {env_name} shows would both be called {', '.join(twice)}.")
+        raise HilserlError(f"Two parts of the observation of {env_name} would both be called {', '.join(twice)}.")
     return numbers, images
 
 
@@ -70,11 +76,20 @@ def _walk(env_name: str, space: spaces.Space[Any], path: tuple[str, ...]) -> Ite
 def explored(
     env: gymnasium.Env[Any, Any], numbers: tuple[Leaf, ...], act: Callable[[np.ndarray], Any], actions: int
 ) -> tuple[tuple[StateEntry, ...], set[str]]:
-    """The state's entries, and all that a step's `info` was seen to tell.
+    """Measure nominal ranges of the numbers in short episodes of random actions.
 
-    A foreign space does not say where its numbers are to be expected, and many are unbounded. Nominal ranges are
-    mean and standard deviation over short episodes of random actions, whose seeds are always the same, to two digits,
-    so that two machines agree on them. A number that stands still keeps its own unit.
+    Another package's space does not tell the usual range of its numbers, and many are unbounded. Nominal ranges are
+    mean and standard deviation, rounded to two digits so that two machines agree on them. The seeds are always the
+    same. A number that never changes keeps its unit.
+
+    Args:
+        env: The environment.
+        numbers: The numbers of its observation.
+        act: Converts an action in [-1, 1] to the environment's.
+        actions: Size of an action.
+
+    Returns:
+        The state's entries, and all keys that were seen in `info`.
     """
     random, seen, told = np.random.default_rng(_SEED), [], set()
     for episode in range(_EPISODES):

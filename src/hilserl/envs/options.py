@@ -1,4 +1,4 @@
-"""Options that every environment takes, whatever it acts in."""
+"""Options of every environment."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypedDict, get_args
@@ -11,7 +11,7 @@ ObsName = Literal["state", "pixels"]
 RewardName = Literal["sparse", "dense"]
 FrameName = Literal["world", "tool"]
 CropFractions = tuple[float, float, float, float]
-"""Top, left, height and width of a part of a view, as fractions of the whole."""
+"""Top, left, height and width, as fractions of the whole view."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,25 +19,35 @@ class EnvOptions:
     """Observation, reward and limits of an environment."""
 
     obs: Annotated[ObsName, tyro.conf.arg(prefix_name=False)] = "state"
-    """What the policy sees beside proprioception: the objects' true state, or camera images."""
+    """Observation beside proprioception: true object state, or camera images."""
     cameras: Annotated[tuple[str, ...], tyro.conf.arg(prefix_name=False)] = ()
-    """Cameras of the policy; by default those of the task, or all of another package's environment."""
+    """Cameras of the policy; by default the task's.
+
+    Of another package's environment they are by default all.
+    """
     image_size: int = 128
     """Height and width of a camera image, in pixels."""
     crop: dict[str, CropFractions] = field(default_factory=dict)
-    """Narrower view by camera: top, left, height and width as fractions of the whole."""
+    """Narrower views by camera: top, left, height, width as fractions."""
     frame: FrameName | None = None
-    """Axes along which the policy sees and moves the tool: the world's, or the tool's own at the episode's start; by
-    default the task's choice."""
+    """Reference frame of poses and actions; by default the task's.
+
+    In the tool frame they are along the tool's axes and relative to the episode's start.
+    """
     randomise: Annotated[bool, tyro.conf.arg(prefix_name=False)] = False
-    """Draw looks, light, camera poses and the objects' size, mass and friction for every episode."""
+    """Randomise looks, light, cameras and the objects' physics at every reset."""
     max_episode_steps: int | None = None
-    """Control steps after which an episode is truncated; by default the environment's own limit."""
+    """Limit of an episode in control steps; by default the task's."""
     ends_on_success: Annotated[bool, tyro.conf.Suppress] = True
-    """False if only the limit ends an episode, because something else decides what a success is."""
+    """False if only the limit ends an episode.
+
+    Then a classifier or an operator decides what a success is.
+    """
     reward: Annotated[RewardName | None, tyro.conf.Suppress] = None
-    """`sparse` is 1 at a success and else 0, `dense` is shaped; by default a task is sparse, and the environment of
-    another package has its own, dense reward."""
+    """Sparse reward (1 at a success, else 0) or dense reward (shaped).
+
+    By default a task is sparse, and another package's environment has its own reward, which counts as dense.
+    """
 
     def __post_init__(self) -> None:
         """Raise HilserlError for an observation or a reward that does not exist."""

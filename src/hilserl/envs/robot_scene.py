@@ -1,4 +1,4 @@
-"""The scene around an arm behind a robot server, drawn from what the server tells."""
+"""The scene of an arm behind a robot server."""
 
 import contextlib
 import time
@@ -19,7 +19,9 @@ from hilserl.sim.task_env import CONTROL_DT_S
 
 
 class RobotScene(SceneView):
-    """A drawing of the task's scene in which the arm stands as it was measured last; nothing in it moves by itself.
+    """A drawing of the scene with the arm's last measurements.
+
+    Nothing in it moves by itself.
 
     Args:
         task: The task whose scene is drawn.
@@ -48,7 +50,7 @@ class RobotScene(SceneView):
         return self._cameras.render(self.simulation.data, OVERVIEW.name, height, width, for_people=True)
 
     def update(self, state: dict[str, np.ndarray], truth: dict[str, Any] | None) -> None:
-        """Draw the arm's state (/getstate) and, if the scene is simulated, its truth (/sim/truth)."""
+        """Draw the arm's state (/getstate) and a simulated scene's truth (/sim/truth)."""
         self._objects_qpos = np.array(truth["qpos"]) if truth else None
         self._redraw(state)
 
@@ -62,7 +64,7 @@ class RobotScene(SceneView):
 
     @contextlib.contextmanager
     def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
-        """Call `on_frame` at most `frames` times a control step, while `sleep` waits for its end."""
+        """Call `on_frame` up to `frames` times a step, while `sleep` waits."""
         self._on_frame, self._frame_s = on_frame, CONTROL_DT_S / frames
         try:
             yield
@@ -70,7 +72,7 @@ class RobotScene(SceneView):
             self._on_frame = None
 
     def sleep(self, seconds: float) -> None:
-        """Wait for the rest of a step; if the scene is watched, the drawing follows the arm meanwhile."""
+        """Wait for a step's end; a watched drawing follows the arm."""
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
             if self._on_frame is None or left_s < self._frame_s:
