@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -70,7 +70,7 @@ def config(task: str, **changes: Any) -> TrainConfig:
 @pytest.mark.parametrize("name", EVERYWHERE)
 @pytest.mark.filterwarnings("ignore:.*not within the observation space.*:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*observation space.*infinity.*:UserWarning")
-def test_each_is_an_environment_as_gymnasium_wants_it(name: str, obs: Any) -> None:
+def test_foreign_env_keeps_gymnasiums_contract(name: str, obs: Any) -> None:
     with closing(make_env(EnvConfig(task=name, obs=obs, image_size=32))) as env:
         check_env(env, skip_render_check=True)
         images = [shape for _, shape in env.experience.images]
@@ -78,7 +78,7 @@ def test_each_is_an_environment_as_gymnasium_wants_it(name: str, obs: Any) -> No
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
-def test_one_seed_is_one_episode_and_every_maker_expects_the_same_numbers(name: str) -> None:
+def test_seed_decides_episode_and_nominal_ranges(name: str) -> None:
     told = []
     for _ in range(2):
         with closing(make_env(EnvConfig(task=name))) as env:
@@ -89,7 +89,7 @@ def test_one_seed_is_one_episode_and_every_maker_expects_the_same_numbers(name: 
     assert all(np.array_equal(a, b) for a, b in zip(told[0][1:], told[1][1:], strict=True))
 
 
-def test_what_is_expected_of_the_numbers_does_not_hang_on_the_limit() -> None:
+def test_nominal_ranges_do_not_depend_on_the_limit() -> None:
     """Else what a person recorded in a minute would be refused by a run with the environment's own limit."""
     told = set()
     for limit in (None, 2, 600):
@@ -102,7 +102,7 @@ def test_actions_span_the_range_of_the_box(slide: GymnasiumEnv) -> None:
     slide.reset(seed=0)
     for action in (-1.0, 0.0, 1.0, 5.0):
         slide.step(np.array([action], np.float32))
-    assert slide._env.unwrapped.speeds == [-2.0, 1.0, 4.0, 4.0]
+    assert cast("toy_envs.Slide", slide._env.unwrapped).speeds == [-2.0, 1.0, 4.0, 4.0]
     for junk in ([], [0.0, 0.0], [np.nan], [np.inf]):
         with pytest.raises(HilserlError, match="1 finite numbers"):
             slide.step(np.array(junk, np.float32))
@@ -116,7 +116,7 @@ def test_numbers_are_expected_where_random_actions_lead(slide: GymnasiumEnv) -> 
     assert far == pytest.approx(100 * near, rel=0.1)
     assert (entries["goal"].centre, entries["goal"].scale) == ((1.0,), (1.0,)), "what stands still keeps its unit"
     observation, _ = slide.reset(seed=3)
-    at = slide._env.unwrapped.at
+    at = cast("toy_envs.Slide", slide._env.unwrapped).at
     assert np.allclose(observation["state"], [at, 100 * at, 1.0])
 
 
@@ -132,13 +132,13 @@ def test_pictures_in_a_dict_of_dicts_are_cameras(slide: GymnasiumEnv) -> None:
     assert drawing.shape == (30, 40, 3), "the person sees what is drawn for people"
 
 
-def test_what_is_drawn_for_people_is_a_camera_where_there_is_no_other() -> None:
+def test_rendering_is_the_camera_without_images() -> None:
     with closing(GymnasiumEnv(BARE, EnvOptions(obs="pixels", image_size=48))) as env:
         observation, _ = env.reset(seed=0)
         assert observation[RENDERED].shape == (48, 48, 3)
 
 
-def test_a_sparse_reward_ends_with_the_success_and_its_own_does_not() -> None:
+def test_sparse_reward_ends_with_the_success() -> None:
     outcomes = {}
     for reward in ("dense", "sparse"):
         with closing(GymnasiumEnv(SLIDE, EnvOptions(reward=reward))) as env:
@@ -175,12 +175,12 @@ def test_episodes_are_as_long_as_they_are_asked_to_be() -> None:
         ("Absent", "cannot be made: .*Absent"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(kind: str, says: str) -> None:
+def test_unfit_envs_are_refused_by_name(kind: str, says: str) -> None:
     with pytest.raises(HilserlError, match=f"tests.support.toy_envs:toys/{kind}-v0.*{says}"):
         GymnasiumEnv(f"tests.support.toy_envs:toys/{kind}-v0")
 
 
-def test_options_that_mean_nothing_there_are_refused() -> None:
+def test_options_of_tasks_are_refused() -> None:
     for name, option, says in (
         (SLIDE, {"randomise": True}, "no randomise, got True"),
         (SLIDE, {"frame": "tool"}, "no frame, got 'tool'"),
@@ -192,7 +192,7 @@ def test_options_that_mean_nothing_there_are_refused() -> None:
         ("no_such_package:toys/Slide-v0", {}, "package 'no_such_package' cannot be imported"),
     ):
         with pytest.raises(HilserlError, match=says):
-            make_env(EnvConfig(task=name, **option))
+            make_env(EnvConfig(task=name, **cast("Any", option)))
     with pytest.raises(HilserlError, match="no arm behind a robot server"):
         make_env(EnvConfig(task=SLIDE, backend="robot"))
     for half in (":toys/Slide-v0", "tests.support.toy_envs:", ":"):
@@ -208,7 +208,7 @@ def test_options_that_mean_nothing_there_are_refused() -> None:
         ({"reward": "classifier", "classifier": Path("x"), "obs": "pixels"}, "another --reward"),
     ],
 )
-def test_a_run_that_wants_a_script_is_refused(changes: dict[str, Any], says: str) -> None:
+def test_run_that_needs_a_script_is_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(HilserlError, match=says):
         config(SLIDE, **changes)
 
@@ -221,7 +221,7 @@ def test_command_line_names_it_as_its_task() -> None:
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
-def test_two_halves_of_a_run_are_the_whole(tmp_path: Path, obs: Any) -> None:
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, obs: Any) -> None:
     whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
     settings = config(SLIDE, obs=obs, max_env_steps=16)
     train(settings, whole)
@@ -230,7 +230,7 @@ def test_two_halves_of_a_run_are_the_whole(tmp_path: Path, obs: Any) -> None:
     assert same_weights(weights(whole, 16), weights(halves, 16))
 
 
-def test_a_run_leaves_what_a_tasks_run_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_writes_the_same_files_as_a_tasks_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunDir(tmp_path / "run")
     result = train(config(SLIDE, obs="pixels"), folder)
     assert result is not None
@@ -246,7 +246,7 @@ def test_a_run_leaves_what_a_tasks_run_leaves(tmp_path: Path, capsys: pytest.Cap
     assert again.stat().st_size > 1000
 
 
-def test_a_config_says_which_environment_it_was(tmp_path: Path) -> None:
+def test_config_keeps_the_environment(tmp_path: Path) -> None:
     settings = config(SLIDE)
     save_config(tmp_path / "config.json", settings)
     assert load_config(tmp_path / "config.json") == settings
@@ -277,18 +277,18 @@ def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) 
     assert result["evaluation"]["successes"] == 2, "what was always done is done"
 
 
-def test_a_person_may_judge_what_nothing_else_does() -> None:
+def test_operator_may_judge_an_env_without_success() -> None:
     with closing(GymnasiumEnv(BARE, EnvOptions(reward="sparse", ends_on_success=False))) as env:
         env.reset(seed=0)
         assert env.step(np.zeros(1, np.float32))[1:4] == (0.0, False, False)
 
 
-def test_a_simulated_person_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulated_operator_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["record", SLIDE, "--out", str(tmp_path / "demos")]) != 0
     assert "has no script" in capsys.readouterr().err
 
 
-def test_of_policies_that_never_succeed_the_best_has_the_highest_return(tmp_path: Path) -> None:
+def test_best_checkpoint_without_success_has_the_highest_return(tmp_path: Path) -> None:
     folder = RunDir(tmp_path / "run")
     train(config(BARE, max_env_steps=40, keep_checkpoints=10), folder)
     records = {r["env_steps"]: r["mean_return"] for r in read_metrics(folder.metrics, "evaluation")}
@@ -296,7 +296,7 @@ def test_of_policies_that_never_succeed_the_best_has_the_highest_return(tmp_path
     assert records[best_in(folder.checkpoints)] == max(records.values())
 
 
-def test_an_evaluation_says_what_there_is_to_say() -> None:
+def test_evaluation_text_names_what_is_known() -> None:
     assert (
         str(Evaluation(0, 5, 10.0, 0.5, -3.25, tells_success=False))
         == "5 episodes: mean return -3.25, 0.5 s an episode"
@@ -315,7 +315,7 @@ def test_solved_is_no_failure_or_the_return_that_was_asked_for() -> None:
         assert Evaluation(0, 5, 1.0, 0.1, reached, tells_success=False, return_to_reach=wanted).is_solved == solved
 
 
-def test_a_run_ends_with_the_return_that_it_was_registered_with(tmp_path: Path) -> None:
+def test_run_ends_at_the_registered_return(tmp_path: Path) -> None:
     """Nothing that a bead does is worse than -2 a step."""
     result = train(config(BARE, max_env_steps=80), RunDir(tmp_path / "run"))
     assert result is not None
@@ -346,7 +346,7 @@ def test_pictures_keep_their_whole_content_at_any_size(height: int, width: int) 
 
 
 @pytest.mark.slow
-def test_a_pendulum_stands_for_longer_within_1100_steps(tmp_path: Path) -> None:
+def test_pendulum_is_learned_within_1100_steps(tmp_path: Path) -> None:
     """Random actions hold it for 6 steps, this policy for 85."""
     result = train(dataclasses.replace(preset(PENDULUM), max_env_steps=1100), RunDir(tmp_path / "run"))
     assert result is not None
@@ -355,7 +355,7 @@ def test_a_pendulum_stands_for_longer_within_1100_steps(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_PYBULLET, reason="PyBullet has no wheel here")
-def test_an_arm_of_another_package_comes_near_its_goal_within_3100_steps(tmp_path: Path) -> None:
+def test_foreign_arm_is_learned_within_3100_steps(tmp_path: Path) -> None:
     """The return of random actions is -9.7, that of this policy was -2.3, -3.3 and -2.4 with seeds 0, 1 and 2."""
     config = dataclasses.replace(preset("panda_gym:PandaReachDense-v3"), max_env_steps=3100, final_eval_episodes=50)
     result = train(config, RunDir(tmp_path / "run"))

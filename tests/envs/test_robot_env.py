@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -15,9 +15,8 @@ from hilserl.envs.robot_env import RobotEnv
 from hilserl.envs.robot_measurements import wrist_wrench
 from hilserl.errors import HilserlError
 from hilserl.robot.client.config import RobotConfig
-from hilserl.robot.control.backend import ArmStateError, LostError
+from hilserl.robot.control.backend import ArmStateError, Backend, LostError
 from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.drivers.sim.driver import SimArm
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.panda import HOME_JOINTS_RAD
@@ -50,7 +49,7 @@ def robot_env(rig: Rig, **options: Any) -> Iterator[RobotEnv]:
 @pytest.mark.parametrize(
     "options", [{"obs": "state"}, {"frame": "tool"}, {"obs": "pixels", "image_size": 32, "cameras": ("wrist",)}]
 )
-def test_it_has_the_simulated_task_s_spaces_and_experience(options: dict[str, Any]) -> None:
+def test_robot_env_has_the_simulated_tasks_spaces(options: dict[str, Any]) -> None:
     """Nothing answers at that address: making an environment asks nothing of the robot."""
     real = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"), EnvOptions(**options))
     simulated = ManipulationEnv(PickCube(), EnvOptions(**options))
@@ -69,7 +68,7 @@ def test_gymnasium_makes_it_by_name() -> None:
     env.close()
 
 
-def test_an_episode_begins_as_the_simulated_one_does(rig: Rig) -> None:
+def test_episode_begins_like_a_simulated_one(rig: Rig) -> None:
     simulated = ManipulationEnv(PickCube(), EnvOptions(obs="state"))
     layout = simulated.experience.state
     near = {"tcp_position_m": 0.01, "tcp_quaternion_wxyz": 0.02, "gripper_width_m": 0.001, "gripper_command": 0.0}
@@ -86,26 +85,27 @@ def test_an_episode_begins_as_the_simulated_one_does(rig: Rig) -> None:
     simulated.close()
 
 
-def test_the_script_lifts_the_cube_and_the_arm_is_let_go(rig: Rig) -> None:
+def test_script_lifts_the_cube_and_close_releases_the_arm(rig: Rig) -> None:
     with robot_env(rig, obs="pixels", image_size=48) as env:
-        observation, _ = env.reset(seed=7)
+        observation, info = env.reset(seed=7)
         assert env.observation_space.contains(observation)
+        reward, terminated = 0.0, False
         for _ in range(60):
-            observation, reward, terminated, truncated, info = env.step(env.supervision.expert_action())
+            observation, reward, terminated, truncated, info = env.step(require_supervision(env).expert_action())
             assert not truncated
             if terminated:
                 break
         assert terminated
         assert reward == 1.0
         assert info == {"success": True}
-        assert env.supervision.progress() > 0.9
+        assert require_supervision(env).progress() > 0.9
         assert env.observation_space.contains(observation)
         assert env.timing()["steps"] > 5
         assert rig.get("/health").json["controller"].startswith("hilserl-")
     assert rig.get("/health").json["controller"] is None
 
 
-def test_an_action_moves_the_tool_from_where_it_was_seen(rig: Rig) -> None:
+def test_action_moves_the_tool_from_its_observed_pose(rig: Rig) -> None:
     with robot_env(rig) as env:
         env.reset(seed=0)
         seen = env.teleoperation.tcp_positions_m[""].copy()
@@ -118,19 +118,19 @@ def test_an_action_moves_the_tool_from_where_it_was_seen(rig: Rig) -> None:
                 env.step(action)
 
 
-def test_the_tool_s_frame_holds_on_the_robot_as_well(rig: Rig) -> None:
+def test_tool_frame_works_on_the_robot(rig: Rig) -> None:
     with robot_env(rig, frame="tool") as env:
         observation, _ = env.reset(seed=7)
         assert np.allclose(observation["state"][:3], 0)
         terminated = False
         for _ in range(60):
-            *_, terminated, _, _ = env.step(env.supervision.expert_action())
+            *_, terminated, _, _ = env.step(require_supervision(env).expert_action())
             if terminated:
                 break
         assert terminated
 
 
-def test_a_gripper_takes_a_pause_between_two_commands(rig: Rig) -> None:
+def test_gripper_pauses_between_commands(rig: Rig) -> None:
     with robot_env(rig, config={"gripper_pause_s": 60.0}) as env:
         env.reset(seed=0)
         command = env.experience.gripper_state
@@ -161,7 +161,7 @@ def test_precision_is_for_the_way_home_and_compliance_for_the_episode(rig: Rig) 
         env.reset(seed=0)
 
 
-def test_a_halt_is_told_of_and_the_next_reset_goes_on_once_somebody_recovered_it(rig: Rig) -> None:
+def test_halt_is_reported_and_reset_works_after_recovery(rig: Rig) -> None:
     with robot_env(rig) as env:
         env.reset(seed=0)
         rig.post("/stop", {"reason": "a hand in the way"})
@@ -175,7 +175,7 @@ def test_a_halt_is_told_of_and_the_next_reset_goes_on_once_somebody_recovered_it
         env.step(np.zeros(4))
 
 
-def test_two_clients_do_not_share_an_arm(rig: Rig) -> None:
+def test_clients_do_not_share_an_arm(rig: Rig) -> None:
     with robot_env(rig) as env, robot_env(rig) as other:
         env.reset(seed=0)
         with pytest.raises(ArmStateError, match="controls the arm"):
@@ -183,7 +183,7 @@ def test_two_clients_do_not_share_an_arm(rig: Rig) -> None:
         env.step(np.zeros(4))
 
 
-def test_a_server_that_goes_and_comes_back_is_no_end() -> None:
+def test_server_may_go_and_come_back() -> None:
     with sim_backend() as backend:
         with serving(backend) as first:
             config = RobotConfig(f"http://127.0.0.1:{first.port}")
@@ -211,16 +211,16 @@ def test_another_task_s_scene_is_refused(rig: Rig) -> None:
 class RealArm:
     """A simulated arm that does not let on that it is one."""
 
-    def __init__(self, backend: SimBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
 
-def test_of_a_real_arm_nothing_is_known_but_what_it_measures(rig: Rig) -> None:
+def test_real_arm_has_no_supervision(rig: Rig) -> None:
     asked = []
-    with serving(RealArm(rig.backend)) as real:
+    with serving(cast("Backend", RealArm(rig.backend))) as real:
         with robot_env(real, obs="state") as env, pytest.raises(HilserlError, match="where the objects are"):
             env.reset(seed=0)
         with robot_env(real, obs="pixels", image_size=16, scene_setup=SceneSetup(lambda: asked.append(1))) as env:
@@ -234,7 +234,7 @@ def test_of_a_real_arm_nothing_is_known_but_what_it_measures(rig: Rig) -> None:
                 require_supervision(env)
 
 
-def test_the_wrench_is_the_simulated_task_s() -> None:
+def test_wrench_equals_the_simulated_tasks() -> None:
     arm = SimArm(PickCube(), Box(), Limits(), "franka", HOME_JOINTS_RAD)
     for _ in range(200):
         arm.tick()
@@ -260,6 +260,6 @@ def test_frames_are_seen_while_a_step_lasts(rig: Rig) -> None:
         assert env.render().shape == (480, 640, 3)
 
 
-def test_every_task_has_a_robot() -> None:
+def test_tasks_have_a_robot_env_each() -> None:
     for name in tasks.names():
         assert tasks.gymnasium_id(name, "Franka") in gymnasium.registry

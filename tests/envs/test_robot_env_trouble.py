@@ -31,18 +31,21 @@ def stiffness(rig: Rig) -> float:
     return rig.get("/limits").json["compliance"]["translational_stiffness"]
 
 
-def test_what_the_way_home_needs_does_not_stay_for_the_episode(rig: Rig) -> None:
+def test_precision_does_not_stay_for_the_episode(rig: Rig) -> None:
     """Nor where the episode's own settings are others."""
     usual = stiffness(rig)
-    ways = {"compliance": {"rotational_stiffness": 100.0}, "precision": {"translational_stiffness": 2500.0}}
-    config = RobotConfig(f"http://127.0.0.1:{rig.port}", **ways)
+    config = RobotConfig(
+        f"http://127.0.0.1:{rig.port}",
+        compliance={"rotational_stiffness": 100.0},
+        precision={"translational_stiffness": 2500.0},
+    )
     with contextlib.closing(RobotEnv(PickCube(), config)) as env:
         env.reset(seed=0)
         assert stiffness(rig) == usual
         assert rig.get("/limits").json["compliance"]["rotational_stiffness"] == 100
 
 
-def test_what_the_way_home_needs_does_not_stay_where_the_way_ends_early(rig: Rig) -> None:
+def test_precision_does_not_stay_after_an_interrupted_way_home(rig: Rig) -> None:
     usual = stiffness(rig)
     config = RobotConfig(f"http://127.0.0.1:{rig.port}", precision={"translational_stiffness": 2600.0})
     with contextlib.closing(RobotEnv(PickCube(), config)) as env:
@@ -53,15 +56,15 @@ def test_what_the_way_home_needs_does_not_stay_where_the_way_ends_early(rig: Rig
 
 
 @pytest.mark.parametrize("page", [b"<html>Welcome!</html>", b"[]", b'{"status": "ok"}', b"\xff"])
-def test_a_server_of_something_else_is_named(page: bytes) -> None:
+def test_foreign_server_is_named(page: bytes) -> None:
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(page)
 
-        def log_message(self, *_: object) -> None:
-            """Nobody wants to know."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

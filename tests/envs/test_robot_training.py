@@ -49,7 +49,7 @@ def at(rig: Rig, **changes: Any) -> TrainConfig:
     return changed(SMALL, backend="robot", robot=RobotConfig(f"http://127.0.0.1:{rig.port}"), **changes)
 
 
-def test_a_run_acts_at_the_robot_and_is_judged_in_simulation() -> None:
+def test_run_acts_at_the_robot_and_evaluates_in_simulation() -> None:
     config = changed(SMALL, backend="robot")
     acting, judging = make_env(config.acting_env), make_env(config.simulated_env)
     assert isinstance(acting, RobotEnv)
@@ -61,7 +61,7 @@ def test_a_run_acts_at_the_robot_and_is_judged_in_simulation() -> None:
         make_env(replace(config.acting_env, randomise=True))
 
 
-def test_where_is_kept_with_the_run() -> None:
+def test_backend_is_kept_with_the_run() -> None:
     robot = RobotConfig("http://10.0.0.1:5000", camera_sources={"wrist": "opencv:0"}, compliance={"rotational_Ki": 1.0})
     config = changed(SMALL, backend="robot", robot=robot)
     assert from_json(to_json(config)) == config
@@ -70,7 +70,7 @@ def test_where_is_kept_with_the_run() -> None:
     assert from_json(json.dumps(before)) == SMALL
 
 
-def test_a_run_at_the_robot_begins_stops_and_goes_on(rig: Rig, tmp_path: Path) -> None:
+def test_run_at_the_robot_stops_and_resumes(rig: Rig, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     config = at(rig)
     assert train(config, run)
@@ -82,9 +82,9 @@ def test_a_run_at_the_robot_begins_stops_and_goes_on(rig: Rig, tmp_path: Path) -
     assert rig.get("/health").json["controller"] is None
 
 
-def test_a_run_waits_for_a_robot_that_is_gone(rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_run_waits_for_a_lost_robot(rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Its server ends in the middle of an episode and comes back: the run says so once and goes on."""
-    done: list[object] = []
+    done: list[Any] = []
     with serving(rig.backend) as first:
         config = at(first, max_env_steps=30)
         run = RunDir(tmp_path / "run")
@@ -141,7 +141,7 @@ def test_recorded_at_the_robot_and_judged_there(rig: Rig, tmp_path: Path, capsys
     assert main(["eval", str(run.path), *server, "--episodes", "1", "--video", str(tmp_path / "film.mp4")]) == 1
 
 
-def test_a_verb_without_its_robot_says_where_it_looked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verb_without_its_robot_names_the_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = ["--env", "robot", "--server", "http://127.0.0.1:9"]
     assert main(["record", "pick_cube", *nowhere, "--out", str(tmp_path / "demos")]) == 1
     assert "127.0.0.1:9" in capsys.readouterr().err
@@ -176,7 +176,7 @@ def test_ctrl_c_lets_the_arm_go(rig: Rig, tmp_path: Path, verb: str, monkeypatch
 @pytest.mark.parametrize(
     "words", [["train", "pick_cube", "--actors", "2"], ["sweep", "pick_cube"], ["compare", "pick_cube"]]
 )
-def test_one_arm_is_not_shared_by_several_actors(
+def test_arm_is_not_shared_by_several_actors(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

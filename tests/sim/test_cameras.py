@@ -3,7 +3,9 @@
 import mujoco
 import numpy as np
 import pytest
+from gymnasium import spaces
 
+from hilserl.envs.options import EnvOptionValues
 from hilserl.errors import HilserlError
 from hilserl.sim.environment import ManipulationEnv, towards
 from hilserl.tasks import make_sim_env
@@ -19,10 +21,11 @@ def reddish(image: np.ndarray) -> int:
 
 
 @pytest.mark.parametrize("cameras", [("front",), ("wrist",), ("wrist", "front")])
-def test_the_policy_sees_the_cameras_named_in_their_order(cameras: tuple[str, ...]) -> None:
+def test_cameras_are_observed_in_their_order(cameras: tuple[str, ...]) -> None:
     env = make_sim_env("pick_cube", obs="pixels", image_size=32, cameras=cameras)
     both = make_sim_env("pick_cube", obs="pixels", image_size=32)
     assert env.experience.images == tuple((name, (32, 32, 3)) for name in cameras)
+    assert isinstance(env.observation_space, spaces.Dict)
     assert set(env.observation_space.spaces) == {"state", *cameras}
     observation, _ = env.reset(seed=0)
     everything, _ = both.reset(seed=0)
@@ -33,12 +36,12 @@ def test_the_policy_sees_the_cameras_named_in_their_order(cameras: tuple[str, ..
     both.close()
 
 
-def test_a_policy_from_the_state_sees_no_pictures(shared_env: ManipulationEnv) -> None:
+def test_state_observation_has_no_images(shared_env: ManipulationEnv) -> None:
     assert shared_env.images() == {}
 
 
 @pytest.mark.parametrize("crop", [(0.25, 0.25, 0.5, 0.5), (0.0, 0.5, 0.5, 0.5), (0.5, 0.0, 0.5, 0.5)])
-def test_a_crop_is_what_one_would_cut_from_a_larger_picture(crop: tuple[float, float, float, float]) -> None:
+def test_crop_equals_a_cut_from_a_larger_image(crop: tuple[float, float, float, float]) -> None:
     small = make_sim_env("pick_cube", obs="pixels", image_size=64, crop={"front": crop, "wrist": crop})
     large = make_sim_env("pick_cube", obs="pixels", image_size=128)
     cropped, whole = small.reset(seed=3)[0], large.reset(seed=3)[0]
@@ -51,7 +54,7 @@ def test_a_crop_is_what_one_would_cut_from_a_larger_picture(crop: tuple[float, f
     large.close()
 
 
-def test_a_crop_that_is_not_square_is_stretched() -> None:
+def test_crop_that_is_not_square_is_stretched() -> None:
     narrow = make_sim_env("pick_cube", obs="pixels", image_size=64, crop={"front": (0.5, 0.25, 0.25, 0.5)})
     large = make_sim_env("pick_cube", obs="pixels", image_size=256)
     cropped, whole = narrow.reset(seed=3)[0], large.reset(seed=3)[0]
@@ -63,10 +66,11 @@ def test_a_crop_that_is_not_square_is_stretched() -> None:
     large.close()
 
 
-def test_the_whole_view_is_no_crop() -> None:
+def test_crop_of_the_whole_view_changes_nothing() -> None:
     pictures = []
-    for crop in (None, {}, {"front": (0.0, 0.0, 1.0, 1.0)}):
-        env = make_sim_env("pick_cube", obs="pixels", image_size=64, crop=crop)
+    options: tuple[EnvOptionValues, ...] = ({}, {"crop": {}}, {"crop": {"front": (0.0, 0.0, 1.0, 1.0)}})
+    for option in options:
+        env = make_sim_env("pick_cube", obs="pixels", image_size=64, **option)
         pictures.append(env.reset(seed=0)[0]["front"])
         env.close()
     assert np.array_equal(pictures[0], pictures[1])
@@ -90,12 +94,12 @@ def test_the_whole_view_is_no_crop() -> None:
         ({"crop": {"front": (10, 10, 100, 100)}}, "in fractions of the view"),
     ],
 )
-def test_what_cannot_be_seen_is_refused_with_what_can(options: dict, message: str) -> None:
+def test_unknown_cameras_and_crops_are_refused(options: dict, message: str) -> None:
     with pytest.raises(HilserlError, match=message):
         make_sim_env("pick_cube", obs="pixels", **options)
 
 
-def test_a_picture_too_large_or_empty_is_refused() -> None:
+def test_image_too_large_or_empty_is_refused() -> None:
     env = make_sim_env("pick_cube")
     env.reset(seed=0)
     for height, width in ((1081, 100), (100, 1921), (0, 10)):
@@ -163,12 +167,13 @@ def test_closing_twice_is_fine_and_a_closed_environment_can_be_looked_at_again(o
 
 
 @pytest.mark.parametrize("randomise", [False, True])
-def test_the_wrist_camera_sees_the_cube_before_a_grasp(randomise: bool) -> None:
+def test_wrist_camera_sees_the_cube_before_a_grasp(randomise: bool) -> None:
     """With the hand 10 cm above it: docs/images/wrist_before_grasp.png is the first of these moments."""
     env = make_sim_env("pick_cube", obs="pixels", randomise=randomise)
     for seed in range(4):
         env.reset(seed=seed)
         above = env.simulation.position_m(CUBE) + np.array([0.0, 0.0, CUBE_ABOVE_M])
+        observation = {}
         for _ in range(20):
             observation, *_ = env.step(towards(env.simulation.arm, above, 0.0))
         assert np.allclose(env.simulation.arm.tcp_position_m, above, atol=0.01)

@@ -62,7 +62,7 @@ def states(env: ManipulationEnv, seed: int) -> np.ndarray:
     return np.stack(seen)
 
 
-def test_one_seed_gives_one_model_and_one_episode(varied: ManipulationEnv) -> None:
+def test_seed_decides_model_and_episode(varied: ManipulationEnv) -> None:
     other = make_sim_env("pick_cube", randomise=True)
     assert not differing(model_of(varied, 3), model_of(other, 3))
     assert np.array_equal(states(varied, 3), states(other, 3))
@@ -101,7 +101,7 @@ def test_objects_start_where_they_do_without(varied: ManipulationEnv, shared_env
         assert np.array_equal(here.quaternion_wxyz(CUBE), there.quaternion_wxyz(CUBE))
 
 
-def test_the_model_is_the_one_compiled_from_the_drawn_numbers(varied: ManipulationEnv) -> None:
+def test_model_equals_one_compiled_from_the_drawn_numbers(varied: ManipulationEnv) -> None:
     """Mass, inertia, bounding volumes and all that MuJoCo derives from them."""
     for seed in range(5):
         drawn = model_of(varied, seed)
@@ -114,7 +114,7 @@ def test_the_model_is_the_one_compiled_from_the_drawn_numbers(varied: Manipulati
             assert np.allclose(drawn[name], compiled[name], rtol=1e-9, atol=1e-12), name
 
 
-def test_nothing_compounds_over_100_resets(varied: ManipulationEnv) -> None:
+def test_draws_do_not_compound_over_100_resets(varied: ManipulationEnv) -> None:
     for seed in range(100):
         varied.reset(seed=seed)
     assert not differing(model_of(varied, 7), model_of(make_sim_env("pick_cube", randomise=True), 7))
@@ -155,7 +155,7 @@ def test_draws_fill_their_ranges_and_stay_inside(varied: ManipulationEnv) -> Non
         assert red > 2 * max(green, blue) - 0.2, "the cube is still the red one"
 
 
-def test_a_cube_of_any_size_lies_still_on_the_floor(varied: ManipulationEnv) -> None:
+def test_cube_of_any_size_lies_still(varied: ManipulationEnv) -> None:
     for seed in range(10):
         varied.reset(seed=seed)
         start, half = varied.simulation.position_m(CUBE), varied.simulation.half_size_m(CUBE)[2]
@@ -165,7 +165,7 @@ def test_a_cube_of_any_size_lies_still_on_the_floor(varied: ManipulationEnv) -> 
         assert np.allclose(varied.simulation.position_m(CUBE), start, atol=5e-4)
 
 
-def test_the_friction_that_was_drawn_is_the_one_that_acts(varied: ManipulationEnv) -> None:
+def test_drawn_friction_acts(varied: ManipulationEnv) -> None:
     model, data = varied.simulation.model, varied.simulation.data
     pads = {model.geom(f"panda/{side}_pad").id for side in ("left", "right")}
     floor = model.geom(FLOOR_GEOM).id
@@ -179,11 +179,11 @@ def test_the_friction_that_was_drawn_is_the_one_that_acts(varied: ManipulationEn
     assert model.geom_friction[min(pads), 0] != model.geom_friction[floor, 0]
 
 
-def test_the_expert_succeeds_in_45_of_50(varied: ManipulationEnv) -> None:
+def test_expert_succeeds_in_45_of_50(varied: ManipulationEnv) -> None:
     successes = 0
     for seed in range(50):
         varied.reset(seed=seed)
-        ended = False
+        ended = success = False
         while not ended:
             _, _, success, truncated, _ = varied.step(varied.supervision.expert_action())
             ended = success or truncated
@@ -191,13 +191,13 @@ def test_the_expert_succeeds_in_45_of_50(varied: ManipulationEnv) -> None:
     assert successes >= 45
 
 
-def test_a_randomised_environment_keeps_gymnasiums_contract() -> None:
+def test_randomised_env_keeps_gymnasiums_contract() -> None:
     env = make_sim_env("pick_cube", obs="pixels", randomise=True)
     check_env(env, skip_render_check=True)
     env.close()
 
 
-def test_one_seed_gives_one_picture_and_every_seed_another() -> None:
+def test_seed_decides_the_image() -> None:
     envs = [make_sim_env("pick_cube", obs="pixels", image_size=64, randomise=on) for on in (True, True, False)]
     first, second, plain = ([env.reset(seed=seed)[0] for seed in range(6)] for env in envs)
     for camera in ("front", "wrist"):
@@ -224,7 +224,7 @@ def test_one_seed_gives_one_picture_and_every_seed_another() -> None:
         {},
     ],
 )
-def test_each_kind_reaches_the_picture_by_itself(ranges: dict) -> None:
+def test_kinds_of_randomisation_reach_the_image(ranges: dict) -> None:
     env = make_sim_env("pick_cube", obs="pixels")
     before = env.reset(seed=0)[0]["front"]
     Randomiser(env.simulation.model, dataclasses.replace(STILL, **ranges)).draw(

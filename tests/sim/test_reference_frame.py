@@ -59,7 +59,7 @@ def elsewhere(values: dict[str, np.ndarray], turn: np.ndarray, shift: np.ndarray
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_is_seen_does_not_depend_on_where_it_happens(seed: int) -> None:
+def test_tool_frame_does_not_depend_on_the_place(seed: int) -> None:
     rng = np.random.default_rng(seed)
     here, there, turn, shift = Tool(), Tool(), random_turn(rng), rng.standard_normal(3)
     layout = StateLayout(here.entries(PickCube.arms[0]))
@@ -74,7 +74,7 @@ def test_what_is_seen_does_not_depend_on_where_it_happens(seed: int) -> None:
         assert np.allclose(here.from_world(here.to_world(motion)), motion)
 
 
-def test_an_episode_begins_at_its_own_origin() -> None:
+def test_tool_frame_begins_at_its_origin() -> None:
     rng, frame = np.random.default_rng(0), Tool()
     for _ in range(3):
         frame.begin()
@@ -84,7 +84,7 @@ def test_an_episode_begins_at_its_own_origin() -> None:
         assert not np.allclose(frame.observe(random_values(rng))["tcp_from_start_m"], 0)
 
 
-def test_the_world_s_frame_leaves_everything_as_it_is() -> None:
+def test_world_frame_changes_nothing() -> None:
     values, frame = random_values(np.random.default_rng(0)), World()
     frame.begin()
     assert frame.observe(values) is values
@@ -92,7 +92,7 @@ def test_the_world_s_frame_leaves_everything_as_it_is() -> None:
     assert np.array_equal(frame.from_world(np.arange(3.0)), np.arange(3.0))
 
 
-def test_a_frame_that_does_not_exist_is_refused() -> None:
+def test_unknown_frame_is_refused() -> None:
     with pytest.raises(HilserlError, match="'tool'"):
         make_frame("tol")
 
@@ -104,14 +104,14 @@ def env() -> Any:
     made.close()
 
 
-def test_the_environment_keeps_gymnasium_s_rules(env: ManipulationEnv) -> None:
+def test_tool_frame_env_keeps_gymnasiums_contract(env: ManipulationEnv) -> None:
     check_env(env, skip_render_check=True)
     assert frame_of(env.experience) == "tool"
     assert frame_of(ManipulationEnv(PickCube()).experience) == "world"
 
 
 @pytest.mark.parametrize("axis", range(3))
-def test_an_action_moves_the_tool_along_its_own_axes(env: ManipulationEnv, axis: int) -> None:
+def test_action_moves_the_tool_along_its_axes(env: ManipulationEnv, axis: int) -> None:
     """A hand that points down has its y and z turned over."""
     env.reset(seed=0)
     before, action = env.simulation.arm.tcp_position_m, np.zeros(ACTION.size)
@@ -124,7 +124,7 @@ def test_an_action_moves_the_tool_along_its_own_axes(env: ManipulationEnv, axis:
     assert told[axis] > 0.3 * MAX_STEP_M
 
 
-def test_what_a_device_asks_for_is_meant_along_the_world_s_axes(env: ManipulationEnv) -> None:
+def test_device_motion_is_along_the_worlds_axes(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     for wanted in np.eye(3) * 0.5:
         before = env.simulation.arm.tcp_position_m
@@ -133,7 +133,7 @@ def test_what_a_device_asks_for_is_meant_along_the_world_s_axes(env: Manipulatio
         assert np.argmax(moved) == np.argmax(wanted)
 
 
-def test_a_person_s_skill_is_the_same_in_it(env: ManipulationEnv) -> None:
+def test_demonstrator_is_as_skilled_in_the_tool_frame(env: ManipulationEnv) -> None:
     """The simulated operator lifts the cube, and with the same motions as in the world's frame."""
     other, lengths = ManipulationEnv(PickCube()), {}
     quiet = SimulatedOperatorConfig(motion_noise=0.0)
@@ -152,7 +152,7 @@ def test_a_person_s_skill_is_the_same_in_it(env: ManipulationEnv) -> None:
     other.close()
 
 
-def test_a_run_is_in_one_frame_wherever_it_acts() -> None:
+def test_run_has_one_frame_on_both_backends() -> None:
     config = train_config("pick_cube", obs="state", frame="tool")
     acting, judging = make_env(config.acting_env), make_env(config.simulated_env)
     assert frame_of(acting.experience) == frame_of(judging.experience) == "tool"

@@ -53,11 +53,11 @@ def env(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manipulati
     made.close()
 
 
-def test_it_is_about_fifty_lines() -> None:
+def test_own_task_is_about_fifty_lines() -> None:
     assert len(block("python").splitlines()) <= 55
 
 
-def test_it_is_in_the_table_and_trains(installed: Path) -> None:
+def test_own_task_is_listed_and_trains(installed: Path) -> None:
     assert "press_button" in hilserl(installed, "tasks")
     tiny = ("--demonstrations", "1", "--max-env-steps", "4", "--training-starts", "1", "--final-eval-episodes", "1")
     small = ("--agent.hidden", "16", "--agent.num-critics", "2", "--agent.utd-ratio", "2", "--agent.batch-size", "8")
@@ -66,7 +66,7 @@ def test_it_is_in_the_table_and_trains(installed: Path) -> None:
     assert (installed / "run" / "policy.mp4").exists()
 
 
-def test_it_keeps_gymnasiums_contract(env: ManipulationEnv) -> None:
+def test_own_task_keeps_gymnasiums_contract(env: ManipulationEnv) -> None:
     check_env(env, skip_render_check=True)
 
 
@@ -79,7 +79,7 @@ def test_its_script_succeeds_and_so_does_a_trembling_hand(env: ManipulationEnv) 
     assert demonstrated_successes(env, 20) == 20
 
 
-def test_a_button_that_nobody_presses_stays_up(env: ManipulationEnv) -> None:
+def test_button_stays_up_without_a_press(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     for _ in range(20):
         assert not env.step(np.zeros(4))[4]["success"]

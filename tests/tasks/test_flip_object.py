@@ -46,16 +46,16 @@ def wait(env: ManipulationEnv, steps: int) -> list[bool]:
     return [env.step(np.zeros(3))[4]["success"] for _ in range(steps)]
 
 
-def test_the_expert_succeeds_in_90_of_100(env: ManipulationEnv) -> None:
+def test_expert_succeeds_in_90_of_100(env: ManipulationEnv) -> None:
     assert sum(play(env, seed) for seed in range(100)) >= 90
 
 
-def test_a_persons_hands_succeed_most_of_the_time(env: ManipulationEnv) -> None:
+def test_demonstrator_succeeds_most_of_the_time(env: ManipulationEnv) -> None:
     assert demonstrated_successes(env, 30) >= 21
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_expert_goes_on_from_wherever_a_policy_left_off(env: ManipulationEnv, seed: int) -> None:
+def test_expert_recovers_from_any_state(env: ManipulationEnv, seed: int) -> None:
     env.reset(seed=seed)
     rng = np.random.default_rng(seed)
     for _ in range(15):
@@ -66,7 +66,7 @@ def test_the_expert_goes_on_from_wherever_a_policy_left_off(env: ManipulationEnv
     assert any(env.step(env.supervision.expert_action())[2] for _ in range(85))
 
 
-def test_a_seed_decides_everything(env: ManipulationEnv) -> None:
+def test_seed_decides_everything(env: ManipulationEnv) -> None:
     def episode(seed: int) -> np.ndarray:
         first, _ = env.reset(seed=seed)
         return np.array([first["state"], *(env.step(env.supervision.expert_action())[0]["state"] for _ in range(12))])
@@ -118,7 +118,7 @@ def test_standing_on_its_edge_or_leaning_on_the_rim_is_none(env: ManipulationEnv
         assert not env.supervision.succeeded()
 
 
-def test_the_arm_holds_the_pan_still(env: ManipulationEnv) -> None:
+def test_arm_holds_the_pan_still(env: ManipulationEnv) -> None:
     """The springs alone do; the patty's weight, which no controller knows of, lowers the pan a little."""
     put(env, (0.02, 0.02, PATTY_HALF_M), UPRIGHT_WXYZ)
     pan, patty = env.simulation.position_m(PAN), env.simulation.position_m(PATTY)
@@ -128,7 +128,7 @@ def test_the_arm_holds_the_pan_still(env: ManipulationEnv) -> None:
     assert np.abs(np.concatenate(env.simulation.arm.tcp_velocity)).max() < 0.02
 
 
-def test_a_throw_stays_within_what_the_arm_can_do(env: ManipulationEnv) -> None:
+def test_throw_stays_within_the_arms_limits(env: ManipulationEnv) -> None:
     """The datasheet's joint ranges, torques (87 and 12 N m) and speeds (150 and 180 degrees a second)."""
     model, data = env.simulation.model, env.simulation.data
     low, high = model.jnt_range[:7].T
@@ -159,7 +159,7 @@ def test_full_wrenches_for_long_lead_nowhere_bad(env: ManipulationEnv, signs: tu
         assert abs(env.simulation.arm.tcp_position_m[1]) < 0.02
 
 
-def test_no_force_leads_further_out_of_the_workspace() -> None:
+def test_force_never_leads_further_out_of_the_workspace() -> None:
     control, move = ARM.control, np.array([1.0, 0.0, -1.0, 0.0, 1.0, 0.0])
     assert isinstance(control, WrenchControl)
     low, high = np.array(ARM.workspace_low_m), np.array(ARM.workspace_high_m)

@@ -68,7 +68,7 @@ def holders(env: ManipulationEnv) -> tuple[bool, ...]:
     return tuple(env.simulation.held(BAR, arm) for arm in env.simulation.arms)
 
 
-def test_an_action_has_fourteen_numbers_and_two_grippers(env: ManipulationEnv) -> None:
+def test_action_has_fourteen_numbers_and_two_grippers(env: ManipulationEnv) -> None:
     layout = env.experience.action
     moves = ("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz", "gripper")
     assert layout.names == tuple(f"{arm}_{move}" for arm in ARMS for move in moves)
@@ -78,7 +78,7 @@ def test_an_action_has_fourteen_numbers_and_two_grippers(env: ManipulationEnv) -
 @pytest.mark.parametrize("frame", ["world", "tool"])
 @pytest.mark.parametrize("arm", [LEFT, RIGHT])
 @pytest.mark.parametrize("axis", range(3))
-def test_a_displacement_moves_its_arm_alone_along_its_axis(
+def test_displacement_moves_its_arm_alone(
     env: ManipulationEnv, tool_env: ManipulationEnv, arm: int, axis: int, frame: str
 ) -> None:
     env = env if frame == "world" else tool_env
@@ -102,7 +102,7 @@ def test_a_displacement_moves_its_arm_alone_along_its_axis(
 
 
 @pytest.mark.parametrize("arm", [LEFT, RIGHT])
-def test_a_turn_turns_its_arm_alone(env: ManipulationEnv, arm: int) -> None:
+def test_turn_turns_its_arm_alone(env: ManipulationEnv, arm: int) -> None:
     env.reset(seed=0)
     before = poses(env)
     for _ in range(3):
@@ -117,7 +117,7 @@ def test_a_turn_turns_its_arm_alone(env: ManipulationEnv, arm: int) -> None:
 
 
 @pytest.mark.parametrize("arm", [LEFT, RIGHT])
-def test_a_gripper_obeys_its_own_number(env: ManipulationEnv, arm: int) -> None:
+def test_gripper_obeys_its_number(env: ManipulationEnv, arm: int) -> None:
     env.reset(seed=0)
     for _ in range(8):
         env.step(only(GRIPPERS[arm], -1.0))
@@ -129,7 +129,7 @@ def test_a_gripper_obeys_its_own_number(env: ManipulationEnv, arm: int) -> None:
     assert all(each.gripper_width_m > 0.075 for each in env.simulation.arms)
 
 
-def test_the_arms_face_each_other_pointing_down(env: ManipulationEnv) -> None:
+def test_arms_face_each_other_pointing_down(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     left, right = env.simulation.arms
     assert np.allclose(left.setup.tool_wxyz, TOOL_DOWN_WXYZ)
@@ -168,7 +168,7 @@ def test_observations_name_the_arms_and_tell_what_is_so(env: ManipulationEnv) ->
     assert values["bar_axis"][0] > 0
 
 
-def test_a_tools_frame_tells_each_arm_from_its_own_start(tool_env: ManipulationEnv) -> None:
+def test_tool_frame_is_relative_to_each_arms_start(tool_env: ManipulationEnv) -> None:
     env = tool_env
     observation, _ = env.reset(seed=0)
     start = told(env, observation["state"])
@@ -181,13 +181,13 @@ def test_a_tools_frame_tells_each_arm_from_its_own_start(tool_env: ManipulationE
     assert np.abs(values["left_tcp_from_start_m"]).max() < 1e-3
 
 
-def test_the_script_can_in_a_tools_frame(tool_env: ManipulationEnv) -> None:
+def test_script_succeeds_in_the_tool_frame(tool_env: ManipulationEnv) -> None:
     for seed in range(3):
         tool_env.reset(seed=seed)
         assert finishes(tool_env)
 
 
-def test_one_seed_repeats_all(env: ManipulationEnv) -> None:
+def test_seed_decides_everything(env: ManipulationEnv) -> None:
     def states(seed: int) -> np.ndarray:
         rng = np.random.default_rng(0)
         first = env.reset(seed=seed)[0]["state"]
@@ -197,7 +197,7 @@ def test_one_seed_repeats_all(env: ManipulationEnv) -> None:
     assert not np.array_equal(states(3), states(4))
 
 
-def test_the_bar_starts_everywhere_it_may_in_the_left_tray(env: ManipulationEnv) -> None:
+def test_bar_starts_everywhere_in_the_left_tray(env: ManipulationEnv) -> None:
     starts, yaws = [], []
     for seed in range(200):
         env.reset(seed=seed)
@@ -210,7 +210,7 @@ def test_the_bar_starts_everywhere_it_may_in_the_left_tray(env: ManipulationEnv)
     assert 0.45 < np.ptp(yaws) <= 0.5
 
 
-def test_the_script_succeeds_in_99_of_100_and_in_steps_of_visible_progress(env: ManipulationEnv) -> None:
+def test_script_succeeds_in_99_of_100_with_visible_progress(env: ManipulationEnv) -> None:
     lengths = []
     for seed in range(100):
         env.reset(seed=seed)
@@ -229,13 +229,13 @@ def test_the_script_succeeds_in_99_of_100_and_in_steps_of_visible_progress(env: 
     assert np.mean(lengths) < 60
 
 
-def test_a_trembling_hand_succeeds_too(env: ManipulationEnv) -> None:
+def test_demonstrator_succeeds_with_a_trembling_hand(env: ManipulationEnv) -> None:
     assert demonstrated_successes(env, 25) >= 24
 
 
 @pytest.mark.parametrize("opening", [(LEFT,), (RIGHT,), (LEFT, RIGHT)])
 @pytest.mark.parametrize("moment", ["lifted", "offered", "passed", "carried"])
-def test_what_is_dropped_is_taken_again(env: ManipulationEnv, opening: tuple[int, ...], moment: str) -> None:
+def test_dropped_bar_is_taken_again(env: ManipulationEnv, opening: tuple[int, ...], moment: str) -> None:
     env.reset(seed=2)
     right = env.simulation.arms[RIGHT]
     reached = {
@@ -251,7 +251,7 @@ def test_what_is_dropped_is_taken_again(env: ManipulationEnv, opening: tuple[int
     assert finishes(env)
 
 
-def test_the_script_opens_what_closed_beside_the_bar(env: ManipulationEnv) -> None:
+def test_script_opens_a_gripper_that_closed_beside_the_bar(env: ManipulationEnv) -> None:
     env.reset(seed=1)
     for _ in range(5):
         env.step(only(6, -1.0) + only(13, -1.0))
@@ -259,13 +259,13 @@ def test_the_script_opens_what_closed_beside_the_bar(env: ManipulationEnv) -> No
     assert finishes(env)
 
 
-def test_the_bar_in_the_right_tray_with_open_hands_is_a_success(env: ManipulationEnv) -> None:
+def test_bar_released_in_the_right_tray_is_a_success(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     put(env, (TRAY_X_M, 0.02, RESTING_M), 0.2)
     assert env.step(STILL)[2:] == (True, False, {"success": True})
 
 
-def test_a_bar_still_held_in_the_right_tray_is_none(env: ManipulationEnv) -> None:
+def test_held_bar_is_no_success(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     play_until(env, lambda: holders(env) == (False, True) and bar_of(env.simulation).is_in_right_tray)
     for _ in range(3):
@@ -275,7 +275,7 @@ def test_a_bar_still_held_in_the_right_tray_is_none(env: ManipulationEnv) -> Non
 
 
 @pytest.mark.parametrize("arm", [LEFT, RIGHT])
-def test_a_closed_gripper_is_none(env: ManipulationEnv, arm: int) -> None:
+def test_closed_gripper_is_no_success(env: ManipulationEnv, arm: int) -> None:
     env.reset(seed=0)
     put(env, (TRAY_X_M, 0.0, RESTING_M))
     for _ in range(5):
@@ -294,13 +294,15 @@ def test_a_closed_gripper_is_none(env: ManipulationEnv, arm: int) -> None:
     ],
     ids=["in the left tray", "in the air", "on the ridge", "beside the tray", "across its rim", "across both rims"],
 )
-def test_a_bar_elsewhere_is_none(env: ManipulationEnv, position_m: tuple[float, float, float], yaw_rad: float) -> None:
+def test_bar_elsewhere_is_no_success(
+    env: ManipulationEnv, position_m: tuple[float, float, float], yaw_rad: float
+) -> None:
     env.reset(seed=0)
     put(env, position_m, yaw_rad)
     assert not any(env.step(STILL)[2] for _ in range(15))
 
 
-def test_a_bar_thrown_through_the_tray_is_none_until_it_rests(env: ManipulationEnv) -> None:
+def test_moving_bar_is_no_success(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     put(env, (TRAY_X_M, 0.0, RESTING_M))
     dof = env.simulation.model.body(BAR).dofadr[0]
@@ -310,7 +312,7 @@ def test_a_bar_thrown_through_the_tray_is_none_until_it_rests(env: ManipulationE
     assert not env.supervision.succeeded()
 
 
-def test_the_left_arm_cannot_do_it_alone(env: ManipulationEnv) -> None:
+def test_left_arm_cannot_do_it_alone(env: ManipulationEnv) -> None:
     """It drops the bar as far over the chute as it reaches, at full speed: the bar comes back."""
     env.reset(seed=0)
     play_until(env, lambda: holders(env)[LEFT] and bar_of(env.simulation).middle_m[2] > 0.15)

@@ -1,6 +1,7 @@
 """Pushing things into slots: the script can, clearances are what they say, and success is what it says."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def put(env: ManipulationEnv, height_m: float, turn_rad: tuple[float, float, flo
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_expert_succeeds_in_99_of_100(envs: dict[str, ManipulationEnv], name: str) -> None:
+def test_expert_succeeds_in_99_of_100(envs: dict[str, ManipulationEnv], name: str) -> None:
     env, successes = envs[name], 0
     for seed in range(100):
         env.reset(seed=seed)
@@ -62,15 +63,15 @@ def test_the_expert_succeeds_in_99_of_100(envs: dict[str, ManipulationEnv], name
 
 
 @pytest.mark.parametrize("name", [RAM, USB])
-def test_a_trembling_hand_succeeds_too(envs: dict[str, ManipulationEnv], name: str) -> None:
+def test_demonstrator_succeeds_with_a_trembling_hand(envs: dict[str, ManipulationEnv], name: str) -> None:
     assert demonstrated_successes(envs[name], 20) >= 19
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_slot_is_as_much_wider_as_it_says(envs: dict[str, ManipulationEnv], name: str) -> None:
+def test_slot_has_the_declared_clearance(envs: dict[str, ManipulationEnv], name: str) -> None:
     """What is seated is pushed to either side with all the arm's force; the play is the clearance, within 0.05 mm."""
     env = envs[name]
-    task = find(name)
+    task: Any = find(name)
     body, clearance_m = (MODULE if name.startswith(RAM) else PLUG), task.clearance_m
     places = []
     for way in (1.0, -1.0):
@@ -113,7 +114,7 @@ def test_half_way_in_is_no_success(envs: dict[str, ManipulationEnv]) -> None:
     assert not put(env, DEPTH_M / 2)
 
 
-def test_one_end_in_is_no_success(envs: dict[str, ManipulationEnv]) -> None:
+def test_module_with_one_end_in_is_no_success(envs: dict[str, ManipulationEnv]) -> None:
     env = envs[RAM]
     env.reset(seed=0)
     tilt_rad = 4 * SEATED_M / LENGTH_M
@@ -121,7 +122,7 @@ def test_one_end_in_is_no_success(envs: dict[str, ManipulationEnv]) -> None:
         assert not put(env, tilt_rad * LENGTH_M / 2, (0.0, way * tilt_rad, 0.0))
 
 
-def test_on_the_board_beside_the_slot_is_no_success(envs: dict[str, ManipulationEnv]) -> None:
+def test_module_beside_the_slot_is_no_success(envs: dict[str, ManipulationEnv]) -> None:
     env = envs[RAM]
     env.reset(seed=0)
     env.simulation.place(MODULE, np.array(SLOT_M) + np.array([0.0, 0.03, 0.0]), 0.0)
@@ -130,7 +131,7 @@ def test_on_the_board_beside_the_slot_is_no_success(envs: dict[str, Manipulation
 
 
 @pytest.mark.parametrize(("name", "out"), [(RAM, {"tcp_dz": 1.0}), (USB, {"tcp_dx": -1.0})])
-def test_what_is_pulled_out_again_is_no_success(envs: dict[str, ManipulationEnv], name: str, out: dict) -> None:
+def test_pulled_out_part_is_no_success(envs: dict[str, ManipulationEnv], name: str, out: dict) -> None:
     env = envs[name]
     seat(env)
     push(env, 10, **out)
@@ -138,7 +139,7 @@ def test_what_is_pulled_out_again_is_no_success(envs: dict[str, ManipulationEnv]
     assert env.supervision.progress() < 1.0
 
 
-def test_the_latches_snap_over_the_seated_module(envs: dict[str, ManipulationEnv]) -> None:
+def test_latches_snap_over_the_seated_module(envs: dict[str, ManipulationEnv]) -> None:
     """It takes force to push them aside on the way in, they are back at rest then, and hold the module."""
     env = envs[RAM]
     env.reset(seed=0)
@@ -162,7 +163,7 @@ def test_the_latches_snap_over_the_seated_module(envs: dict[str, ManipulationEnv
     assert sim.position_m(MODULE)[2] - SLOT_M[2] < DEPTH_M / 4, "it stays in when it is let go"
 
 
-def test_the_module_is_held_by_friction_and_stays_where_it_is(envs: dict[str, ManipulationEnv]) -> None:
+def test_module_is_held_by_friction(envs: dict[str, ManipulationEnv]) -> None:
     env = envs[RAM]
     env.reset(seed=3)
     sim = env.simulation
@@ -176,7 +177,7 @@ def test_the_module_is_held_by_friction_and_stays_where_it_is(envs: dict[str, Ma
     assert env.supervision.harm(), "dropped"
 
 
-def test_where_the_hand_starts_is_as_the_task_says(envs: dict[str, ManipulationEnv]) -> None:
+def test_hand_starts_in_the_declared_range(envs: dict[str, ManipulationEnv]) -> None:
     starts = []
     for seed in range(60):
         envs[RAM].reset(seed=seed)
@@ -190,7 +191,7 @@ def test_where_the_hand_starts_is_as_the_task_says(envs: dict[str, ManipulationE
     assert (spread[:2] < 0.041).all()
 
 
-def test_a_seated_plug_has_to_be_held(envs: dict[str, ManipulationEnv]) -> None:
+def test_seated_plug_has_to_be_held(envs: dict[str, ManipulationEnv]) -> None:
     env = envs[USB]
     seat(env)
     release = np.zeros(env.experience.action.size)
@@ -210,9 +211,7 @@ def guide(env: ManipulationEnv, goal_m: np.ndarray, gripper: float, steps: int) 
 
 
 @pytest.mark.parametrize("tip_mm", [(10, -20, 3), (10, 37, 8), (0, 0, 30), (-11, -4, -12)])
-def test_from_beside_the_port_the_script_goes_around_its_edge(
-    envs: dict[str, ManipulationEnv], tip_mm: tuple[int, int, int]
-) -> None:
+def test_script_goes_around_the_ports_edge(envs: dict[str, ManipulationEnv], tip_mm: tuple[int, int, int]) -> None:
     env = envs[USB]
     env.reset(seed=0)
     sim = env.simulation
@@ -228,7 +227,7 @@ def test_from_beside_the_port_the_script_goes_around_its_edge(
 
 @pytest.mark.parametrize("ahead_mm", [-18, -8, 10, 13])
 @pytest.mark.parametrize("lifted", [True, False])
-def test_a_bad_grip_is_let_go_and_taken_anew(envs: dict[str, ManipulationEnv], ahead_mm: int, lifted: bool) -> None:
+def test_bad_grip_is_released_and_taken_again(envs: dict[str, ManipulationEnv], ahead_mm: int, lifted: bool) -> None:
     """Held too far ahead the fingers meet the port before the plug is home."""
     env = envs[USB]
     env.reset(seed=0)
@@ -261,7 +260,7 @@ def test_a_bad_grip_is_let_go_and_taken_anew(envs: dict[str, ManipulationEnv], a
     ],
     ids=["below", "beside", "over the mouth", "on the way", "half in", "seated"],
 )
-def test_a_plug_that_stands_against_the_port_beside_its_mouth_is_harm(
+def test_plug_against_the_port_is_harm(
     envs: dict[str, ManipulationEnv], tip_mm: tuple[float, float, float], harms: bool
 ) -> None:
     env = envs[USB]
@@ -271,7 +270,7 @@ def test_a_plug_that_stands_against_the_port_beside_its_mouth_is_harm(
     assert env.supervision.harm() is harms
 
 
-def test_a_plug_that_was_knocked_off_its_tray_is_harm(envs: dict[str, ManipulationEnv]) -> None:
+def test_plug_off_its_tray_is_harm(envs: dict[str, ManipulationEnv]) -> None:
     env = envs[USB]
     env.reset(seed=0)
     assert not env.supervision.harm()
@@ -285,7 +284,7 @@ def test_a_plug_that_was_knocked_off_its_tray_is_harm(envs: dict[str, Manipulati
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_seed_decides_the_episode(envs: dict[str, ManipulationEnv], name: str) -> None:
+def test_seed_decides_the_episode(envs: dict[str, ManipulationEnv], name: str) -> None:
     env = envs[name]
     runs = []
     for _ in range(2):

@@ -17,13 +17,13 @@ def play(env: ManipulationEnv, seed: int) -> tuple[bool, int]:
     raise AssertionError("an episode ends within 100 steps")
 
 
-def test_the_expert_succeeds_in_99_of_100(shared_env: ManipulationEnv) -> None:
+def test_expert_succeeds_in_99_of_100(shared_env: ManipulationEnv) -> None:
     outcomes = [play(shared_env, seed) for seed in range(100)]
     assert sum(success for success, _ in outcomes) >= 99
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_expert_goes_on_from_wherever_a_policy_left_off(shared_env: ManipulationEnv, seed: int) -> None:
+def test_expert_recovers_from_any_state(shared_env: ManipulationEnv, seed: int) -> None:
     """Random motion, gripper included, knocks the cube about; a failed grasp is one of the things it leaves behind."""
     env = shared_env
     env.reset(seed=seed)
@@ -37,7 +37,7 @@ def test_the_expert_goes_on_from_wherever_a_policy_left_off(shared_env: Manipula
     assert any(env.step(env.supervision.expert_action())[2] for _ in range(60))
 
 
-def test_the_expert_recovers_from_closing_beside_the_cube(shared_env: ManipulationEnv) -> None:
+def test_expert_recovers_from_closing_beside_the_cube(shared_env: ManipulationEnv) -> None:
     env = shared_env
     env.reset(seed=1)
     for _ in range(5):
@@ -53,7 +53,7 @@ def lift_cube_by_hand(env: ManipulationEnv, height_m: float) -> None:
     env.simulation.settle()
 
 
-def test_a_cube_thrown_up_is_no_success(shared_env: ManipulationEnv) -> None:
+def test_thrown_cube_is_no_success(shared_env: ManipulationEnv) -> None:
     env = shared_env
     env.reset(seed=0)
     lift_cube_by_hand(env, 3 * LIFT_M)
@@ -64,7 +64,7 @@ def test_a_cube_thrown_up_is_no_success(shared_env: ManipulationEnv) -> None:
     assert reward == 0.0
 
 
-def test_a_cube_scooped_on_the_closed_hand_is_no_success(shared_env: ManipulationEnv) -> None:
+def test_scooped_cube_is_no_success(shared_env: ManipulationEnv) -> None:
     """The cube lies on the hand's housing, well above the floor and touching the robot."""
     env = shared_env
     env.reset(seed=0)
@@ -77,7 +77,7 @@ def test_a_cube_scooped_on_the_closed_hand_is_no_success(shared_env: Manipulatio
         assert not terminated
 
 
-def test_a_grasp_without_the_lift_is_no_success(shared_env: ManipulationEnv) -> None:
+def test_grasp_without_a_lift_is_no_success(shared_env: ManipulationEnv) -> None:
     env = shared_env
     env.reset(seed=0)
     for _ in range(60):
@@ -101,7 +101,7 @@ def test_opening_drops_the_cube(shared_env: ManipulationEnv) -> None:
     assert env.simulation.position_m(CUBE)[2] < HALF_M + 0.01
 
 
-def test_the_time_limit_truncates_and_success_terminates(shared_env: ManipulationEnv) -> None:
+def test_time_limit_truncates_and_success_terminates(shared_env: ManipulationEnv) -> None:
     env = shared_env
     env.reset(seed=0)
     ends = [env.step(np.zeros(4))[2:4] for _ in range(100)]

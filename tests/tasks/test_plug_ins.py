@@ -36,7 +36,7 @@ def listed(
     )
 
 
-def test_a_package_adds_a_task(tmp_path: Path) -> None:
+def test_package_adds_a_task(tmp_path: Path) -> None:
     done = listed(tmp_path, GOOD)
     assert done.returncode == 0, done.stderr
     assert "other_task:" in done.stdout
@@ -54,7 +54,7 @@ def test_a_package_adds_a_task(tmp_path: Path) -> None:
         (GOOD.replace("other_task", "pick_cube"), "other_tasks:Other", "'pick_cube'"),
     ],
 )
-def test_a_broken_one_is_named(tmp_path: Path, source: str, target: str, why: str) -> None:
+def test_broken_plug_in_is_named(tmp_path: Path, source: str, target: str, why: str) -> None:
     done = listed(tmp_path, source, target)
     assert done.returncode == 1
     for word in ("others", "'other_task'", target, why):

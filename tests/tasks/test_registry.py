@@ -9,19 +9,20 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from hilserl import tasks
+from hilserl.envs.options import ObsName
 from hilserl.errors import HilserlError
 
 
 @pytest.mark.parametrize("name", tasks.names())
 @pytest.mark.parametrize("obs", ["state", "pixels"])
-def test_a_task_keeps_gymnasiums_contract(name: str, obs: str) -> None:
+def test_task_keeps_gymnasiums_contract(name: str, obs: ObsName) -> None:
     env = tasks.make_sim_env(name, obs=obs)
     check_env(env, skip_render_check=True)
     env.close()
 
 
 @pytest.mark.parametrize("name", tasks.names())
-def test_a_task_steps_and_describes_itself(name: str) -> None:
+def test_task_steps_and_describes_itself(name: str) -> None:
     env = tasks.make_sim_env(name)
     observation, _ = env.reset(seed=0)
     assert observation["state"].shape == (env.experience.state.size,)
@@ -37,7 +38,7 @@ def test_a_task_steps_and_describes_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", tasks.names())
-def test_a_policy_from_pixels_is_told_nothing_of_the_objects(name: str) -> None:
+def test_pixel_observation_hides_the_objects_state(name: str) -> None:
     env = tasks.make_sim_env(name, obs="pixels")
     private = {e.name for e in tasks.find(name).state}
     assert private
@@ -62,7 +63,7 @@ def test_gymnasium_makes_tasks_without_importing_us() -> None:
     assert done.stdout.strip() == "0.0"
 
 
-def test_the_environment_renders_at_any_size() -> None:
+def test_env_renders_at_any_size() -> None:
     env = gymnasium.make("hilserl/PickCube-v0", render_mode="rgb_array", width=200, height=100)
     env.reset(seed=0)
     picture = env.render()
@@ -78,6 +79,6 @@ def test_unknown_tasks_name_the_nearest() -> None:
     assert tasks.find("pick-cube").name == "pick_cube"
 
 
-def test_a_name_is_taken_once() -> None:
+def test_name_is_taken_once() -> None:
     with pytest.raises(HilserlError, match="exists already"):
         tasks.register(tasks.find("pick_cube"))
