@@ -16,7 +16,8 @@ from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.flight_client import CALL_S, LearnerClient
 from hilserl.runs.checkpoint import choose, steps_in
-from tests.support.nodes import OTHER_TASK, Actor, Node, Proxy, Site, Spooled, until
+from tests.support.nodes import Actor, Node, Proxy, Site, Spooled, until
+from tests.support.noting_node import OTHER_TASK
 
 pytestmark = pytest.mark.chaos
 STEPS_A_SECOND = 100
@@ -43,7 +44,7 @@ def proxy(site: Site) -> Iterator[Proxy]:
 def more(actor: Actor, steps: int, *alive: Node) -> None:
     """Waits until the actor has done more."""
     target = actor.done + steps
-    until(lambda: actor.done >= target, f"{steps} more steps of {actor.folder.name}", actor, *alive)
+    until(lambda: actor.done >= target, f"{steps} more steps of {actor.directory.name}", actor, *alive)
 
 
 def arrived(actor: Actor, steps: int, *alive: Node) -> None:
@@ -288,7 +289,7 @@ def test_an_actor_waits_for_its_learner_and_can_be_ended_meanwhile(site: Site) -
     more(actor, 100)
     leave(actor)
     assert actor.waiting >= 100
-    assert f"{actor.waiting} steps are still to be sent; they wait in {actor.folder}." in actor.said
+    assert f"{actor.waiting} steps are still to be sent; they wait in {actor.directory}." in actor.said
     (balance,) = site.check()
     assert balance.waiting == actor.waiting
     actor = site.actor(resume=True)
@@ -316,7 +317,7 @@ def test_another_runs_learner_gets_no_steps(site: Site, tmp_path: Path) -> None:
     arrived(actor, 100, learner)
     learner.kill()
     other = Site(tmp_path / "other")
-    other.folder.mkdir()
+    other.directory.mkdir()
     other.port = site.port
     try:
         stranger = other.learner()
@@ -348,7 +349,7 @@ def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
 
     until(stands_still, "the spool is full", actor)
     assert actor.waiting > 50
-    journal_bytes = (actor.folder / "spool.sqlite-wal").stat().st_size
+    journal_bytes = (actor.directory / "spool.sqlite-wal").stat().st_size
     learner = site.learner(resume=True)
     arrived(actor, actor.waiting + 100, learner)
     leave(actor)

@@ -17,13 +17,14 @@ from hilserl.agents.agent import Actor, AgentConfig
 from hilserl.agents.sac import create_sac_agent
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
 from hilserl.data.step import Step
+from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.exchange import Exchange
-from hilserl.distributed.flight_server import Service
+from hilserl.distributed.durable_log import DurableLog
+from hilserl.distributed.exchange import ALIVE_S, BACKLOG_STEPS, Exchange, LearnerHooks
+from hilserl.distributed.flight_client import CALL_S, Timing
+from hilserl.distributed.flight_server import LearnerServer
 from hilserl.distributed.protocol import Hello
-from hilserl.distributed.remote_learner import RemoteLearner
-from hilserl.distributed.spool import Spool
-from hilserl.distributed.store import Store
+from hilserl.distributed.remote_learner import ActorSide, RemoteLearner
 from hilserl.distributed.weights import Arrays, weights_of
 from hilserl.training.learner import LearnerFacts
 from tests.support.steps import make_episode
@@ -80,97 +81,146 @@ def hello_of(spec: ExperienceSpec, stream: str = "0" * 32, **changes: Any) -> He
     return replace(Hello(stream, "toy", spec.to_json(), "none"), **changes)
 
 
-class ToyLearner:
-    """A store, an exchange and a service that come and go on one port; the folder is what a real learner keeps."""
+IMPATIENT = Timing(
+    call_s=CALL_S,
+    heartbeat_s=0.1,
+    idle_s=0.02,
+    weights_wait_s=0.1,
+    first_backoff_s=0.02,
+    longest_backoff_s=0.2,
+)
+"""Intervals that keep tests short."""
 
-    def __init__(self, folder: Path, spec: ExperienceSpec, credentials: Credentials | None = None) -> None:
-        self.folder, self.spec, self.credentials = folder, spec, credentials or Credentials()
+
+class ToyLearner:
+    """A log, an exchange and a server that come and go on one port.
+
+    Args:
+        directory: Directory of the log, which outlives the server.
+        spec: Layout of the steps.
+        credentials: Credentials that callers must show.
+        features: Shapes of the features that actors may send.
+        backlog_steps: Steps that may wait for `drain`.
+        alive_s: Silence, in seconds, after which an actor counts as gone.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        spec: ExperienceSpec,
+        credentials: Credentials | None = None,
+        *,
+        features: dict[str, tuple[int, ...]] | None = None,
+        backlog_steps: int = BACKLOG_STEPS,
+        alive_s: float = ALIVE_S,
+    ) -> None:
+        self.directory, self.spec, self.credentials = directory, spec, credentials or Credentials()
+        self.codecs = [StepCodec(spec, features)] * bool(features) + [StepCodec(spec)]
+        self.backlog_steps, self.alive_s = backlog_steps, alive_s
         self.host, self.port = "127.0.0.1", 0
-        self.published: tuple[int, Arrays] = (0, toy_weights())
+        self._published: tuple[int, Arrays] = (0, toy_weights())
         self.facts = LearnerFacts()
         self.busy: Exception | None = None
-        """Raised instead of taking a step."""
-        self.said: list[str] = []
+        """Error that is raised instead of taking a step."""
         self.arrived: list[Step] = []
-        self.store: Store
+        self.log: DurableLog
         self.exchange: Exchange
-        self._service: Service | None = None
+        self._server: LearnerServer | None = None
         self.start()
 
     @property
     def address(self) -> Address:
+        """Address of the server."""
         return Address(self.host, self.port)
 
+    @property
+    def published(self) -> tuple[int, Arrays]:
+        """Version and arrays of the newest weights."""
+        return self._published
+
+    @published.setter
+    def published(self, weights: tuple[int, Arrays]) -> None:
+        self._published = weights
+        self.exchange.publish()
+
     def start(self) -> None:
-        """Begins to serve, with everything that was stored before."""
-        self.store = Store(self.folder / "incoming.sqlite", self.spec)
-        self.exchange = Exchange(
-            self.store,
-            self.spec,
-            hello_of(self.spec),
-            config='{"task": "toy"}',
+        """Begin to serve, with everything that was stored before."""
+        self.log = DurableLog(self.directory / "incoming.sqlite", self.codecs, synced=True)
+        hooks = LearnerHooks(
             facts=lambda: self.facts,
-            weights=lambda: self.published,
-            version=lambda: self.published[0],
+            weights=lambda: self._published,
+            version=lambda: self._published[0],
             outcomes=lambda _: ((True, False),),
-            prepare=self._prepare,
-            warn=self.said.append,
+            prepare=self.prepare,
+        )
+        self.exchange = Exchange(
+            self.log,
+            hello_of(self.spec),
+            '{"task": "toy"}',
+            hooks,
+            alive_s=self.alive_s,
+            backlog_steps=self.backlog_steps,
         )
         try:
-            self._service = Service(self.exchange, self.spec, self.address, self.credentials)
+            self._server = LearnerServer(self.exchange, self.address, self.credentials)
         except BaseException:
-            self.store.close()
+            self.log.close()
             raise
-        self.port = self._service.port
+        self.port = self._server.port
 
-    def _prepare(self, step: Step) -> Step:
+    def prepare(self, step: Step) -> Step:
+        """Prepare a step as a real learner does; a busy one raises."""
         if self.busy is not None:
             raise self.busy
         return step
 
     def stop(self) -> None:
-        """Ends as a killed learner would, as far as its actors can see."""
-        if self._service is not None:
+        """End as a killed learner would, as far as its actors can see."""
+        if self._server is not None:
             self.drain()
-            self._service.shutdown()
-            self._service = None
-            self.store.close()
+            self._server.shutdown()
+            self._server = None
+            self.log.close()
 
     def drain(self) -> list[Step]:
-        """Takes what has arrived, as the learner's loop does; all of it so far."""
+        """Take what has arrived, as the learner's loop does; return all of it so far."""
         self.arrived += [step for item in self.exchange.arrived() for step in item.steps]
         return self.arrived
 
     @property
     def kept(self) -> list[list[tuple[Any, ...]]]:
-        """The steps of all episodes on its disk."""
-        return keys(self.store.pending())
+        """Keys of the steps of all episodes on its disk."""
+        return keys(self.log.pending())
 
     def __enter__(self) -> "ToyLearner":
+        """Return the learner, which serves already."""
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Stop."""
         self.stop()
 
 
 @contextlib.contextmanager
 def linked(
-    folder: Path,
+    directory: Path,
     spec: ExperienceSpec,
     address: Address,
     credentials: Credentials | None = None,
     *,
     max_bytes: int = 50_000_000,
     numbers: Callable[[], dict[str, float]] = dict,
+    timing: Timing = IMPATIENT,
+    features: dict[str, tuple[int, ...]] | None = None,
 ) -> Iterator[RemoteLearner]:
-    """An actor's link, not yet connected; ended however the test ends."""
-    folder.mkdir(exist_ok=True)
-    spool = Spool(folder, spec, max_bytes)
+    """Make an actor's endpoint, not yet connected; it ends however the test ends."""
+    directory.mkdir(exist_ok=True)
+    log = DurableLog(directory / "spool.sqlite", [StepCodec(spec, features)], max_bytes=max_bytes)
 
     def hello() -> Hello:
-        return hello_of(spec, spool.stream, run=spool.run)
+        return hello_of(spec, log.id, run=log.run)
 
-    link = RemoteLearner(address, credentials or Credentials(), spool, spec, hello, toy_actor(), numbers)
+    link = RemoteLearner(address, credentials or Credentials(), log, ActorSide(hello, toy_actor(), numbers), timing)
     try:
         yield link
     finally:

@@ -1,13 +1,6 @@
-"""Learners and actors as processes that are started, broken and checked; as a program, a verb that notes what it does:
-
-    python nodes.py RECORD SPOOL_BYTES VERB ...
-
-does what `hilserl VERB ...` does, films nothing, and appends each entry of an actor's spool to the file RECORD as soon
-as it is there. The spool takes no more than SPOOL_BYTES, 0 for as much as ever.
-"""
+"""Learners and actors as processes that are started, broken and checked."""
 
 import contextlib
-import hashlib
 import itertools
 import os
 import signal
@@ -22,17 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 
 from hilserl.data.episodes import read_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
-from hilserl.distributed.protocol import EPISODES_PER_ACTOR, unpack
+from hilserl.data.step_codec import StepCodec
+from hilserl.distributed.protocol import EPISODES_PER_ACTOR
+from tests.support import noting_node
+from tests.support.noting_node import fingerprint
 
 DEADLINE_S = 180.0
 """Of everything that is waited for; a machine may be slow."""
-OTHER_TASK = "pick_other"
-"""A task that the program knows beside the real ones, made as they are."""
 SETTINGS = (
     *("--obs", "state", "--demonstrations", "1", "--training-starts", "1", "--actor-hz", "100"),
     *("--agent.hidden", "16", "16", "--agent.batch-size", "8", "--agent.utd-ratio", "1"),
@@ -57,18 +51,6 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def fingerprint(step: Step) -> str:
-    """The same for the same step, and for no other one, wherever it is read."""
-    flags = (step.terminated, step.truncated, step.success, step.intervened, step.policy_version, step.seed)
-    digest = hashlib.sha1(repr(flags).encode(), usedforsecurity=False)
-    digest.update(np.float32([step.reward, *step.action]).tobytes())
-    for name in sorted(step.observation):
-        # What an actor computed of its frames stays with it.
-        if name == "state" or step.observation[name].dtype == np.uint8:
-            digest.update(np.ascontiguousarray(step.observation[name]).tobytes())
-    return digest.hexdigest()
-
-
 # Processes.
 
 
@@ -80,7 +62,7 @@ class Node:
         self._from = log.stat().st_size if log.exists() else 0
         with log.open("ab") as said:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(record), str(spool_bytes), *words],
+                [sys.executable, noting_node.__file__, str(record), str(spool_bytes), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -141,42 +123,42 @@ def until(condition: Callable[[], object], what: str, *alive: Node, within_s: fl
 
 
 class Actor(Node):
-    """An actor's process, and the folder in which its steps wait."""
+    """An actor's process, and the directory in which its steps wait."""
 
-    def __init__(self, folder: Path, *words: str, resume: bool = False, spool_bytes: int = 0) -> None:
-        self.folder = folder
-        words = ("actor", *words, "--run-dir", str(folder), *(["--resume"] if resume else []))
-        super().__init__(folder.with_suffix(".log"), record_of(folder), *words, spool_bytes=spool_bytes)
+    def __init__(self, directory: Path, *words: str, resume: bool = False, spool_bytes: int = 0) -> None:
+        self.directory = directory
+        words = ("actor", *words, "--run-dir", str(directory), *(["--resume"] if resume else []))
+        super().__init__(directory.with_suffix(".log"), record_of(directory), *words, spool_bytes=spool_bytes)
 
     @property
     def sent(self) -> int:
         """Entries that the learner has acknowledged."""
-        return Spooled.read(self.folder).acknowledged
+        return Spooled.read(self.directory).acknowledged
 
     @property
     def done(self) -> int:
         """Entries that there have been."""
-        return Spooled.read(self.folder).last
+        return Spooled.read(self.directory).last
 
     @property
     def waiting(self) -> int:
-        spooled = Spooled.read(self.folder)
+        spooled = Spooled.read(self.directory)
         return spooled.last - spooled.acknowledged
 
 
 class Site:
-    """One learner and its actors, in a folder of their own."""
+    """One learner and its actors, in a directory of their own."""
 
-    def __init__(self, folder: Path, *settings: str, task: str = "pick_cube") -> None:
-        self.folder, self.settings, self.task = folder, settings or SETTINGS, task
+    def __init__(self, directory: Path, *settings: str, task: str = "pick_cube") -> None:
+        self.directory, self.settings, self.task = directory, settings or SETTINGS, task
         self.port = free_port()
-        self.run = folder / "run"
+        self.run = directory / "run"
         self.nodes: list[Node] = []
 
     @property
     def actors(self) -> list[Path]:
-        """The folders of all actors there have been."""
-        return sorted(path.parent for path in self.folder.rglob("spool.sqlite"))
+        """The directories of all actors there have been."""
+        return sorted(path.parent for path in self.directory.rglob("spool.sqlite"))
 
     def learner(self, *words: str, resume: bool = False, verb: str = "learner") -> Node:
         """A learner, or its run gone on with."""
@@ -184,14 +166,14 @@ class Site:
         free_running = () if resume else ("--async",)
         listen = ("--listen", f"127.0.0.1:{self.port}") if verb == "learner" else free_running
         record = record_of(self.run / "actors" / "0")
-        self.nodes.append(Node(self.folder / "learner.log", record, verb, self.task, *listen, *words))
+        self.nodes.append(Node(self.directory / "learner.log", record, verb, self.task, *listen, *words))
         return self.nodes[-1]
 
     def actor(
         self, name: object = 0, *words: str, port: int | None = None, resume: bool = False, spool_bytes: int = 0
     ) -> Actor:
         words = (self.task, "--learner", f"127.0.0.1:{port or self.port}", *words)
-        actor = Actor(self.folder / f"actor{name}", *words, resume=resume, spool_bytes=spool_bytes)
+        actor = Actor(self.directory / f"actor{name}", *words, resume=resume, spool_bytes=spool_bytes)
         self.nodes.append(actor)
         return actor
 
@@ -237,11 +219,11 @@ class Spooled:
     numbers: tuple[int, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path) -> "Spooled":
+    def read(cls, directory: Path) -> "Spooled":
         """Nothing, as long as the actor has not begun."""
         try:
-            with _database(folder / "spool.sqlite") as database:
-                stream, _, acknowledged = database.execute("SELECT * FROM stream").fetchone()
+            with _database(directory / "spool.sqlite") as database:
+                stream, _, acknowledged = database.execute("SELECT * FROM log").fetchone()
                 rows = database.execute("SELECT number FROM entries WHERE number > ? ORDER BY number", (acknowledged,))
                 return cls(stream, acknowledged, tuple(number for (number,) in rows))
         except (sqlite3.OperationalError, TypeError):
@@ -252,11 +234,22 @@ class Spooled:
         return max(self.acknowledged, *self.numbers[-1:], 0)
 
 
-def _waiting(folder: Path, spec: ExperienceSpec) -> dict[int, tuple[int, int, str]]:
-    """Of each entry that waits: its episode, index and fingerprint."""
-    with _database(folder / "spool.sqlite") as database:
-        rows = database.execute("SELECT number, payload FROM entries").fetchall()
-    steps = [(number, unpack(payload, spec)[0]) for number, payload in rows]
+def _codecs(database: sqlite3.Connection, spec: ExperienceSpec) -> dict[int, StepCodec]:
+    """Return the codec of each layout in a log."""
+    codecs = {}
+    for number, layout in database.execute("SELECT id, layout FROM layouts"):
+        fields = [field for field in pa.ipc.read_schema(pa.py_buffer(layout)) if field.name.endswith(".features")]
+        features = {field.name.removeprefix("observation."): tuple(field.type.shape) for field in fields}
+        codecs[number] = StepCodec(spec, features)
+    return codecs
+
+
+def _waiting(directory: Path, spec: ExperienceSpec) -> dict[int, tuple[int, int, str]]:
+    """Return the episode, index and fingerprint of each entry that waits."""
+    with _database(directory / "spool.sqlite") as database:
+        codecs = _codecs(database, spec)
+        rows = database.execute("SELECT number, layout, payload FROM entries").fetchall()
+    steps = [(number, codecs[layout].decode([payload])[0]) for number, layout, payload in rows]
     return {number: (step.episode, step.index, fingerprint(step)) for number, step in steps}
 
 
@@ -281,10 +274,11 @@ class Kept:
         with _database(run / "incoming.sqlite") as database:
             rows = database.execute("SELECT id, number, stored FROM streams")
             kept.stored = {stream: (number, stored) for stream, number, stored in rows}
-            for episode, parts in itertools.groupby(
-                database.execute("SELECT episode, payload FROM steps ORDER BY episode, first"), lambda row: row[0]
-            ):
-                kept._unwritten(episode, [step for _, payload in parts for step in unpack(payload, spec)])
+            codecs = _codecs(database, spec)
+            rows = database.execute("SELECT episode, layout, payload FROM entries ORDER BY episode, number").fetchall()
+            for episode, parts in itertools.groupby(rows, lambda row: row[0]):
+                steps = [codecs[layout].decode([payload])[0] for _, layout, payload in parts]
+                kept._unwritten(episode, steps)
         return kept
 
     def _unwritten(self, episode: int, steps: list[Step]) -> None:
@@ -323,17 +317,17 @@ class Balance:
 def balance(run: Path, actors: Sequence[Path]) -> list[Balance]:
     """Compares what actors noted with what waits in their spools and what their learner has."""
     kept, spec = Kept.read(run), spec_of(run)
-    balances = [_balance(kept, folder, _waiting(folder, spec)) for folder in actors]
+    balances = [_balance(kept, directory, _waiting(directory, spec)) for directory in actors]
     if kept.episodes:
         balances[0].wrong(f"Episodes that nobody has done: {list(kept.episodes)[:5]}.")
     balances[0].problems.extend(kept.problems)
     return balances
 
 
-def _balance(kept: Kept, folder: Path, waiting: dict[int, tuple[int, int, str]]) -> Balance:
+def _balance(kept: Kept, directory: Path, waiting: dict[int, tuple[int, int, str]]) -> Balance:
     """One actor's; takes its episodes out of what is kept."""
-    spooled, noted = Spooled.read(folder), _noted(folder)
-    result = Balance(folder.name, done=spooled.last)
+    spooled, noted = Spooled.read(directory), _noted(directory)
+    result = Balance(directory.name, done=spooled.last)
     number, stored = kept.stored.get(spooled.stream, (-1, 0))
     if spooled.acknowledged > stored:
         result.wrong(f"entries to {spooled.acknowledged} were acknowledged, but those after {stored} are not stored.")
@@ -393,12 +387,12 @@ def _compare(result: Balance, expected: dict[int, list[str]], kept: dict[int, li
     result.empty += result.unnoted - surplus
 
 
-def _noted(folder: Path) -> dict[int, tuple[int, int, str]]:
+def _noted(directory: Path) -> dict[int, tuple[int, int, str]]:
     noted: dict[int, tuple[int, int, str]] = {}
-    record = record_of(folder)
+    record = record_of(directory)
     for line in record.read_text().splitlines() if record.exists() else ():
         number, episode, index, digest = line.split()
-        assert int(number) not in noted, f"{folder.name} used the number {number} twice"
+        assert int(number) not in noted, f"{directory.name} used the number {number} twice"
         noted[int(number)] = (int(episode), int(index), digest)
     return noted
 
@@ -478,54 +472,3 @@ class Proxy:
         self._flowing.set()
         for each in list(self._sockets):
             self._end(each)
-
-
-# The program.
-
-
-def _note(record: Path, spool_bytes: int) -> None:
-    """Makes this process note what its actor, or the actor that it starts, does; it films nothing."""
-    import faulthandler
-    import functools
-
-    from hilserl import tasks
-    from hilserl.distributed import actor_node
-    from hilserl.distributed import actor_process as crew
-    from hilserl.distributed.spool import Spool
-    from hilserl.tasks.pick_cube import PickCube
-    from hilserl.training import run
-
-    faulthandler.register(signal.SIGUSR1)
-    tasks.register(type("PickOther", (PickCube,), {"name": OTHER_TASK}))
-    run.write_video = lambda *_: None
-    if spool_bytes:
-        actor_node.Place = functools.partial(actor_node.Place, max_spool_bytes=spool_bytes)
-    put_step, put_discard, command_of = Spool.put_step, Spool.put_discard, crew.actor_command
-
-    def write(*words: object) -> None:
-        # One write: a killed process has written all of the line or nothing.
-        with record.open("ab", buffering=0) as file:
-            file.write(" ".join(map(str, words)).encode() + b"\n")
-
-    def noting_step(spool: Spool, step: Step) -> None:
-        put_step(spool, step)
-        write(spool.last, step.episode, step.index, fingerprint(step))
-
-    def noting_discard(spool: Spool, episode: int) -> None:
-        put_discard(spool, episode)
-        write(spool.last, episode, -1, "-")
-
-    def noting_command(*arguments: object, **named: object) -> list[str]:
-        python, _, _, *words = command_of(*arguments, **named)
-        return [python, __file__, str(record), str(spool_bytes), *words]
-
-    Spool.put_step, Spool.put_discard, crew.actor_command = noting_step, noting_discard, noting_command
-
-
-if __name__ == "__main__":
-    from hilserl.cli.main import main
-    from hilserl.interrupt import leave, listen
-
-    listen()
-    _note(Path(sys.argv[1]), int(sys.argv[2]))
-    leave(main(sys.argv[3:]))

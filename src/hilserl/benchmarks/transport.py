@@ -1,33 +1,34 @@
-"""What the network between actor and learner costs: steps acknowledged a second, weights, how steady the actor is."""
+"""Transport between actor and learner, beside the ceiling of Arrow Flight and disk."""
 
 import contextlib
 import dataclasses
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 import pyarrow as pa
+from pyarrow import flight
 
 from hilserl.address import Address
 from hilserl.agents.agent import Actor, AgentConfig, act
 from hilserl.agents.sac import create_sac_agent
-from hilserl.data.arrow import arrow_schema
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.exchange import Exchange
+from hilserl.distributed.durable_log import DurableLog
+from hilserl.distributed.exchange import Exchange, LearnerHooks
 from hilserl.distributed.flight_client import LearnerClient
-from hilserl.distributed.flight_server import Service
-from hilserl.distributed.protocol import EntryHeader, Hello, PutHeader, batch_of
-from hilserl.distributed.remote_learner import RemoteLearner
-from hilserl.distributed.spool import Spool
-from hilserl.distributed.store import Store
+from hilserl.distributed.flight_server import LearnerServer
+from hilserl.distributed.protocol import Hello, LogEntry, MessageHeader, PutHeader, Stored, decode, encode
+from hilserl.distributed.remote_learner import ActorSide, RemoteLearner
 from hilserl.distributed.weights import weights_of
 from hilserl.envs.options import ObsName
 from hilserl.robot.control.timing import RateLimiter
@@ -39,29 +40,32 @@ _BATCH = 20
 _SINGLES, _BATCHES, _FETCHES = 1_000, 200, 20
 _BLOCKS = 5
 _PUT = 100
-_NEW_WEIGHTS_S = 0.1
-_BEATS, _BEATS_HZ = 400, 20.0
+_WEIGHTS_EVERY_S = 0.1
+_TICKS, _TICK_HZ = 400, 20.0
+_SETTLING_TICKS = 20
+_LOOPBACK = Address("127.0.0.1", 0)
 _STREAM = "0" * 31
 _BIG = AgentConfig(hidden=(1150, 1150, 1150), num_critics=1, num_target_critics=1)
-"""A state policy whose weights take more than 20 MB: its arithmetic is cheap, their way is long."""
+"""State policy with more than 20 MB of weights and cheap arithmetic."""
 
 
 def figures() -> dict[str, float]:
-    """All of them, over loopback, with the learner's side in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(make_sim_env("pick_cube", obs="pixels")) as env:
+    """Measure everything over loopback, with the learner's side in another process."""
+    with tempfile.TemporaryDirectory() as directory, contextlib.closing(make_sim_env("pick_cube", obs="pixels")) as env:
+        codec = StepCodec(env.experience)
         steps = _episode(env, _BATCH * 2)
-        spec = env.experience
-        with _learner(Path(folder), "pixels") as address:
-            measured = {
-                "transport.single_steps_per_s": _steps_per_s(address, spec, steps, 1, _SINGLES),
-                "transport.batched_steps_per_s": _steps_per_s(address, spec, steps, _BATCH, _BATCHES),
-            }
-    with tempfile.TemporaryDirectory() as folder:
-        return measured | _weights(Path(folder))
+        measured = {}
+        with _serving(Path(directory), "pixels") as address, _serving(Path(directory), "ceiling") as bare:
+            for name, size, messages in (("single", 1, _SINGLES), ("batched", _BATCH, _BATCHES)):
+                rates = _steps_per_s((address, bare), codec, steps, size, messages)
+                measured[f"transport.{name}_steps_per_s"] = rates[0]
+                measured[f"transport.{name}_ceiling_steps_per_s"] = rates[1]
+    with tempfile.TemporaryDirectory() as directory:
+        return measured | _weights(Path(directory))
 
 
 def _episode(env: ManipulationEnv, length: int) -> list[Step]:
-    """A reset and steps of random actions, as if no episode ever ended."""
+    """Do a reset and random steps, as if no episode ever ended."""
     rng = np.random.default_rng(0)
     observation, _ = env.reset(seed=0)
     steps = [Step(0, 0, observation, np.zeros(4, np.float32))]
@@ -72,49 +76,57 @@ def _episode(env: ManipulationEnv, length: int) -> list[Step]:
     return steps
 
 
-def _steps_per_s(address: Address, spec: ExperienceSpec, steps: list[Step], size: int, messages: int) -> float:
-    """Steps durably stored by the learner a second, `size` in a message, each message awaited; the median of blocks."""
-    with contextlib.closing(LearnerClient(address, Credentials())) as line:
-        stream = f"{_STREAM}{1 if size == 1 else 2}"
-        welcome = line.hello(_hello(stream, spec))
-        header, schema = PutHeader(stream, welcome.session), arrow_schema(spec)
-        sent, rates = 0, []
+def _steps_per_s(
+    addresses: Sequence[Address], codec: StepCodec, steps: list[Step], size: int, messages: int
+) -> list[float]:
+    """Measure the steps a second that each server stores; medians of blocks."""
+    stream = f"{_STREAM}{1 if size == 1 else 2}"
+    with contextlib.ExitStack() as clients:
+        lines = [clients.enter_context(contextlib.closing(LearnerClient(a, Credentials()))) for a in addresses]
+        sessions = [line.hello(_hello(stream, codec.spec)) for line in lines]
+        sent, rates = 0, [[] for _ in addresses]
         for _ in range(_BLOCKS):
-            prepared = list(_messages(spec, steps, size, messages, welcome.next_episode, sent))
-            started = time.perf_counter()
-            for begin in range(0, messages, _PUT):
-                for upto in line.put(header, prepared[begin : begin + _PUT], schema):
-                    sent = upto
-            rates.append(size * messages / (time.perf_counter() - started))
-    return float(np.median(rates))
+            prepared = list(_messages(codec, steps, size, messages, sessions[0].next_episode, sent))
+            for line, welcome, found in zip(lines, sessions, rates, strict=True):
+                header = PutHeader(stream, welcome.session)
+                started = time.perf_counter()
+                for begin in range(0, messages, _PUT):
+                    for upto in line.put(header, codec, prepared[begin : begin + _PUT]):
+                        stored = upto
+                found.append(size * messages / (time.perf_counter() - started))
+            sent += size * messages
+            assert stored == sent
+    return [float(np.median(found)) for found in rates]
 
 
 def _messages(
-    spec: ExperienceSpec, steps: list[Step], size: int, messages: int, first_episode: int, sent: int
-) -> Iterator[tuple[EntryHeader, pa.RecordBatch]]:
-    """Episodes as long as `steps`, cut into messages of a size, numbered on from what has been sent."""
-    for number in range(sent, sent + size * messages, size):
-        episode, begin = divmod(number, len(steps))
-        part = steps[begin : begin + size]
-        renamed = [dataclasses.replace(step, episode=first_episode + episode) for step in part]
-        yield EntryHeader(number + 1), batch_of(renamed, spec)
+    codec: StepCodec, steps: list[Step], size: int, messages: int, first_episode: int, sent: int
+) -> Iterator[list[LogEntry]]:
+    """Cut episodes as long as `steps` into messages of a size."""
+    for begin in range(sent, sent + size * messages, size):
+        message = []
+        for number in range(begin, begin + size):
+            episode, index = divmod(number, len(steps))
+            step = dataclasses.replace(steps[index], episode=first_episode + episode)
+            message.append(LogEntry(number + 1, step.episode, codec.encode(step)))
+        yield message
 
 
-def _weights(folder: Path) -> dict[str, float]:
-    """Fetching 20 MB, and how steady an actor's beat is while new ones arrive ten times a second."""
-    with contextlib.closing(make_sim_env("pick_cube", obs="pixels")) as env, _learner(folder, "state") as address:
+def _weights(directory: Path) -> dict[str, float]:
+    """Measure a fetch of 20 MB, and an actor's jitter meanwhile."""
+    with contextlib.closing(make_sim_env("pick_cube", obs="pixels")) as env, _serving(directory, "state") as address:
         with contextlib.closing(make_sim_env("pick_cube", obs="state")) as small:
             spec = small.experience
         with contextlib.closing(LearnerClient(address, Credentials())) as line:
             size, durations = 0, []
             for _ in range(_FETCHES):
-                time.sleep(_NEW_WEIGHTS_S)
+                time.sleep(_WEIGHTS_EVERY_S)
                 started = time.perf_counter()
                 found = line.weights(0, -1, 5.0)
                 durations.append(time.perf_counter() - started)
                 assert found
                 size = sum(array.nbytes for array in found.arrays.values())
-        jitter, received = _jitter(folder, address, env, spec)
+        jitter, received = _jitter(directory, address, env, spec)
     return {
         "transport.weights_mb": size / 1e6,
         "transport.weights_20mb_ms": 1e3 * float(np.median(durations)) * 20e6 / size,
@@ -123,28 +135,28 @@ def _weights(folder: Path) -> dict[str, float]:
     }
 
 
-def _jitter(folder: Path, address: Address, env: ManipulationEnv, spec: ExperienceSpec) -> tuple[float, float]:
-    """99th percentile of how far an actor's beat is from its period; and how many weights came a second."""
-    like = _big_actor(spec)
-    spool = Spool(folder, spec, 1_000_000_000)
-    link = RemoteLearner(address, Credentials(), spool, spec, lambda: _hello(spool.stream, spec), like, dict)
-    link.connect(lambda reason: False)  # noqa: ARG005
-    pace, beats = RateLimiter(_BEATS_HZ), []
+def _jitter(directory: Path, address: Address, env: ManipulationEnv, spec: ExperienceSpec) -> tuple[float, float]:
+    """Measure the jitter (99th percentile) and the weights received a second."""
+    log = DurableLog(directory / "spool.sqlite", [StepCodec(spec)], max_bytes=1_000_000_000)
+    side = ActorSide(lambda: _hello(log.id, spec), _big_actor(spec), dict)
+    learner = RemoteLearner(address, Credentials(), log, side)
+    learner.connect(lambda reason: False)  # noqa: ARG005
+    limiter, ticks = RateLimiter(_TICK_HZ), []
     state = np.zeros(spec.state.size, np.float32)
     env.reset(seed=0)
     try:
-        for index in range(_BEATS):
-            beats.append(time.perf_counter())
-            actor, version = link.weights()
+        for index in range(_TICKS):
+            ticks.append(time.perf_counter())
+            actor, version = learner.weights()
             action = act(actor, {"state": state}, jax.random.key(index), explore=True)
             env.step(action)
-            link.send(Step(0, index, {"state": state}, action if index else 0 * action, policy_version=version))
-            pace.wait()
+            learner.send(Step(0, index, {"state": state}, action if index else 0 * action, policy_version=version))
+            limiter.wait()
     finally:
-        link.close()
-    steady = np.diff(beats)[20:]
-    received = link.counters.weights / (_BEATS / _BEATS_HZ)
-    return float(np.percentile(np.abs(steady - 1 / _BEATS_HZ), 99)), received
+        learner.close()
+    steady = np.diff(ticks)[_SETTLING_TICKS:]
+    received = learner.counters.weights / (_TICKS / _TICK_HZ)
+    return float(np.percentile(np.abs(steady - 1 / _TICK_HZ), 99)), received
 
 
 def _hello(stream: str, spec: ExperienceSpec) -> Hello:
@@ -156,9 +168,9 @@ def _big_actor(spec: ExperienceSpec) -> Actor:
 
 
 @contextlib.contextmanager
-def _learner(folder: Path, obs: ObsName) -> Iterator[Address]:
-    """The learner's side, without a learner, in a process of its own."""
-    command = [sys.executable, "-m", "hilserl.benchmarks.transport", str(folder), obs]
+def _serving(directory: Path, kind: str) -> Iterator[Address]:
+    """Run a server in another process; `ceiling` is the bare one."""
+    command = [sys.executable, "-m", "hilserl.benchmarks.transport", str(directory), kind]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout
         assert process.stdin
@@ -169,45 +181,97 @@ def _learner(folder: Path, obs: ObsName) -> Iterator[Address]:
             process.wait()
 
 
-def _serve(folder: Path, obs: ObsName) -> None:
-    """Stores what comes and gives out weights of a new version ten times a second, until standard input ends."""
+class _BareServer(flight.FlightServerBase):
+    """A Flight server that only appends to a file: one fsync an acknowledgement."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"grpc://{_LOOPBACK}")
+        self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+
+    def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
+        """Answer a hello."""
+        del context, action
+        answer = {"run": "", "number": 0, "session": 1, "stored": 0, "next_episode": 0}
+        return iter([flight.Result(pa.py_buffer(encode(answer)))])
+
+    def do_put(
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.FlightMetadataWriter,
+    ) -> None:
+        """Write the payloads of each group of messages, and acknowledge them."""
+        del context, descriptor
+        number, unwritten = 0, []
+        for chunk in reader:
+            unwritten += [memoryview(payload.as_buffer()) for payload in chunk.data.column("payload")]
+            number = chunk.data.column("number")[-1].as_py()
+            if not decode(memoryview(chunk.app_metadata), MessageHeader).more:
+                self._write(unwritten)
+                writer.write(pa.py_buffer(encode(Stored(number))))
+                unwritten = []
+        if unwritten:
+            self._write(unwritten)
+            writer.write(pa.py_buffer(encode(Stored(number))))
+
+    def _write(self, payloads: list[memoryview]) -> None:
+        os.writev(self._file, payloads)
+        os.fsync(self._file)
+
+
+def _serve_exchange(directory: Path, obs: str, until_ended: Callable[[], object]) -> None:
+    """Store what comes, and publish weights ten times a second."""
     with contextlib.closing(make_sim_env("pick_cube", obs=obs)) as env:
         spec = env.experience
-    store = Store(folder / "incoming.sqlite", spec)
+    log = DurableLog(directory / "incoming.sqlite", [StepCodec(spec)], synced=True)
     arrays = weights_of(_big_actor(spec)) if obs == "state" else {}
     began = time.monotonic()
 
     def version() -> int:
-        return int((time.monotonic() - began) / _NEW_WEIGHTS_S)
+        return int((time.monotonic() - began) / _WEIGHTS_EVERY_S)
 
-    exchange = Exchange(
-        store,
-        spec,
-        _hello(_STREAM + "0", spec),
-        config="",
+    hooks = LearnerHooks(
         facts=LearnerFacts,
         weights=lambda: (version(), arrays),
         version=version,
         outcomes=lambda number: (),  # noqa: ARG005
         prepare=lambda step: step,
-        warn=lambda text: print(text, file=sys.stderr),
     )
-    service = Service(exchange, spec, Address("127.0.0.1", 0), Credentials())
-    print(Address("127.0.0.1", service.port), flush=True)
+    exchange = Exchange(log, _hello(_STREAM + "0", spec), "", hooks)
+    server = LearnerServer(exchange, _LOOPBACK, Credentials())
+    print(Address(_LOOPBACK.host, server.port), flush=True)
     ended = threading.Event()
 
     def drain() -> None:
         while not ended.is_set():
-            for _ in exchange.arrived(0.1):
+            for _ in exchange.arrived(_WEIGHTS_EVERY_S / 2):
                 pass
 
-    thread = threading.Thread(target=drain)
-    thread.start()
-    sys.stdin.read()
+    def publish() -> None:
+        while not ended.wait(_WEIGHTS_EVERY_S / 10):
+            exchange.publish()
+
+    threads = [threading.Thread(target=drain), threading.Thread(target=publish)]
+    for thread in threads:
+        thread.start()
+    until_ended()
     ended.set()
-    thread.join()
-    service.shutdown()
-    store.close()
+    for thread in threads:
+        thread.join()
+    server.shutdown()
+    log.close()
+
+
+def _serve(directory: Path, kind: str) -> None:
+    """Serve until standard input ends."""
+    if kind != "ceiling":
+        _serve_exchange(directory, kind, sys.stdin.read)
+        return
+    server = _BareServer(directory / "ceiling.bin")
+    print(Address(_LOOPBACK.host, server.port), flush=True)
+    sys.stdin.read()
+    server.shutdown()
 
 
 if __name__ == "__main__":

@@ -46,22 +46,24 @@ def run(words: Sequence[str]) -> int:
             "or name another directory with --run-dir."
         )
     from hilserl.address import Address
-    from hilserl.distributed.actor_node import Place, act, fetch_run_config
+    from hilserl.distributed.actor_node import ActorNodeConfig, act, fetch_run_config
     from hilserl.distributed.credentials import load_credentials
     from hilserl.distributed.protocol import ProtocolError
 
-    place = Place(
+    node_config = ActorNodeConfig(
         Address.parse(arguments.learner),
         load_credentials(arguments.credentials),
         run_dir,
         arguments.give_up_after_s,
         arguments.parent,
     )
-    config = fetch_run_config(place)
+    config = fetch_run_config(node_config)
     if config.task != task:
-        raise ProtocolError(f"The learner at {place.learner} trains {config.task!r}, not {task!r}.")
-    # The learner's settings are the defaults, so that a flag that is not given means "as the learner has it".
+        raise ProtocolError(
+            f"The learner at {node_config.learner} learns {config.task!r}, this actor is to do {task!r}."
+        )
+    # The learner's settings are the defaults now, so that flags not given mean "as the learner has it".
     arguments = parse_for_task("actor", words, ActorArguments, config)
-    reason = act(arguments.config, place)
+    reason = act(arguments.config, node_config)
     print(f"Ended: {reason}.")
     return 130 if reason == "interrupted" else 0

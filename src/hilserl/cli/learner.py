@@ -36,19 +36,14 @@ def run(words: Sequence[str]) -> int:
     from hilserl.address import Address
     from hilserl.cli.progress import ProgressBars
     from hilserl.distributed.credentials import load_credentials
-    from hilserl.distributed.learner_node import serve
+    from hilserl.distributed.learner_node import LearnerNodeConfig, RunControl, serve
 
-    result = serve(
-        arguments.config,
-        run_dir,
-        Address.parse(arguments.listen),
-        load_credentials(arguments.credentials),
-        resume=arguments.resume,
-        progress=ProgressBars(arguments.config),
-        listening=lambda address: print(
-            f"Listening on {address}. Act with: {_command(task, address, arguments)}", flush=True
-        ),
-    )
+    def tell(address: Address) -> None:
+        print(f"Listening on {address}. Act with: {_command(task, address, arguments)}", flush=True)
+
+    address, credentials = Address.parse(arguments.listen), load_credentials(arguments.credentials)
+    node_config = LearnerNodeConfig(address, credentials, resume=arguments.resume)
+    result = serve(arguments.config, folder, node_config, RunControl(listening=tell))
     if result is None:
         return 130
     print_outputs(run_dir)

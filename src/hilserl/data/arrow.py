@@ -1,6 +1,7 @@
 """Conversion of steps to Arrow tables, on disk as on the wire."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,7 @@ _SCALARS: tuple[tuple[str, pa.DataType], ...] = (
 )
 
 
+@lru_cache(maxsize=16)
 def arrow_schema(spec: ExperienceSpec) -> pa.Schema:
     """Make the schema of a spec's steps; its metadata holds the spec."""
     fields = [pa.field(name, kind, nullable=False) for name, kind in _SCALARS]

@@ -1,4 +1,4 @@
-"""Actors as processes of this machine, started anew when they die."""
+"""Actor in another process of this machine, started again if it dies."""
 
 import os
 import secrets
@@ -10,70 +10,66 @@ from typing import Any
 
 from hilserl.address import Address
 from hilserl.distributed.credentials import TOKEN_VARIABLE, Credentials
-from hilserl.distributed.learner_node import serve
+from hilserl.distributed.learner_node import LearnerNodeConfig, RunControl, serve
 from hilserl.errors import HilserlError
 from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
 
 MAX_RESTARTS = 5
-"""Of one actor; a crew whose actors die more often than this has something to mend."""
+"""Restarts of one actor before its run ends with an error."""
 GIVE_UP_S = 60.0
 _LEAVING_S = 30.0
 _STILLBORN_S = 3.0
-"""An actor that ends sooner would end so again."""
+"""Lifetime, in seconds, below which a restart would not help."""
 
 
-def train_async(
-    config: TrainConfig, folder: RunDir, *, resume: bool = False, progress: RunProgress | None = None
-) -> dict[str, Any] | None:
-    """Trains with the learner in this process and the actor in another one, joined as over any network.
+def train_async(config: TrainConfig, run_dir: RunDir, *, resume: bool = False) -> dict[str, Any] | None:
+    """Train with the learner here and the actor in another process.
 
-    Returns and raises as `train`.
+    They talk as over any network.
+
+    Returns:
+        Content of `result.json`; None after an interrupt.
+
+    Raises:
+        HilserlError: A user can mend the cause, as with `train`.
     """
     credentials = Credentials(secrets.token_urlsafe(32))
-    crew = ActorProcess(config, folder, credentials)
+    actor = ActorProcess(config, run_dir, credentials)
+    node_config = LearnerNodeConfig(Address("127.0.0.1", 0), credentials, resume=resume, own_actors=True)
     try:
-        return serve(
-            config,
-            folder,
-            Address("127.0.0.1", 0),
-            credentials,
-            resume=resume,
-            own_actors=True,
-            listening=crew.start,
-            wanted=crew.wanted,
-            progress=progress,
-        )
+        return serve(config, run_dir, node_config, RunControl(listening=actor.start, wanted=actor.wanted))
     finally:
-        crew.stop()
+        actor.stop()
 
 
 class ActorProcess:
-    """An actor's process and its successors. It takes its settings from the learner."""
+    """An actor's process and its successors, which ask the learner for settings."""
 
-    def __init__(self, config: TrainConfig, folder: RunDir, credentials: Credentials) -> None:
-        self._task, self._run, self._credentials = config.task, folder.path, credentials
+    def __init__(self, config: TrainConfig, run_dir: RunDir, credentials: Credentials) -> None:
+        self._task, self._run, self._credentials = config.task, run_dir.path, credentials
         self._address: Address | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._restarts, self._began = 0, 0.0
 
     def start(self, address: Address) -> None:
-        """Begins to act for the learner at an address."""
+        """Begin to act for the learner at an address."""
         self._address = address
         self._spawn()
 
     def _spawn(self) -> None:
         command = actor_command(self._task, str(self._address), self._run / "actors" / "0", GIVE_UP_S)
-        # An accelerator is the learner's: two processes would quarrel over its memory, and acting needs little.
+        # The learner needs the accelerator: two processes would compete for its memory, and acting needs little.
         environment = {"JAX_PLATFORMS": "cpu", **os.environ, TOKEN_VARIABLE: self._credentials.token or ""}
         self._began = time.monotonic()
         self._process = subprocess.Popen(command, env=environment)  # noqa: S603 - ourselves
 
     def wanted(self) -> bool:
-        """Whether there is more to do: False once the actor has left by itself. Starts a dead one again.
+        """Return False once the actor has left; start a dead one again.
 
-        Raises HilserlError where that does not help.
+        Raises:
+            HilserlError: The actor dies again and again.
         """
         assert self._process
         status = self._process.poll()
@@ -83,15 +79,15 @@ class ActorProcess:
             return False
         if self._restarts == MAX_RESTARTS or time.monotonic() - self._began < _STILLBORN_S:
             raise HilserlError(
-                f"The actor ended with status {status}; it was started {self._restarts + 1} times. Everything is kept: "
-                f"go on with hilserl train {self._task} --resume --run-dir {self._run}"
+                f"The actor ended with status {status}; it was started {self._restarts + 1} times. Everything is kept. "
+                f"Go on with: hilserl train {self._task} --resume --run-dir {self._run}"
             )
         self._restarts += 1
         self._spawn()
         return True
 
     def stop(self) -> None:
-        """Waits for the actor to end, and ends it where it does not."""
+        """Wait until the actor ends; kill it if it does not."""
         if self._process is None:
             return
         try:
@@ -101,8 +97,8 @@ class ActorProcess:
             self._process.wait()
 
 
-def actor_command(task: str, learner: str, folder: Path, give_up_s: float) -> list[str]:
-    """The command line of an actor, which goes on with what is in its folder."""
-    command = [sys.executable, "-m", "hilserl", "actor", task, "--learner", learner, "--run-dir", str(folder)]
+def actor_command(task: str, learner: str, directory: Path, give_up_s: float) -> list[str]:
+    """Return an actor's command line; it resumes what is in the directory."""
+    command = [sys.executable, "-m", "hilserl", "actor", task, "--learner", learner, "--run-dir", str(directory)]
     command += ["--give-up-after-s", str(give_up_s), "--parent", str(os.getpid())]
-    return [*command, "--resume"] if folder.exists() else command
+    return [*command, "--resume"] if directory.exists() else command

@@ -1,7 +1,7 @@
-"""Who may talk to a learner: addresses, tokens and certificates.
+"""Access to a learner: addresses, tokens and certificates.
 
-On loopback nothing is needed. Everywhere else a learner wants a token from whoever calls, and shows a certificate, so
-that nobody in between reads or changes anything.
+On loopback nothing is needed. Everywhere else a learner wants a token from each caller, and shows a certificate, so
+that no one in between reads or changes anything.
 """
 
 import datetime as dt
@@ -29,44 +29,50 @@ VALID_DAYS = 365
 
 @dataclass(frozen=True)
 class Credentials:
-    """What one side has to show, and what it believes. Empty on loopback."""
+    """Token, certificate and key of one side; empty on loopback."""
 
     token: str | None = None
+    """Token that callers must show; None if none is needed."""
     certificate: bytes | None = None
-    """PEM: the learner's own, which is also all that its actors believe."""
+    """Certificate of the learner (PEM); its actors trust no other one."""
     key: bytes | None = None
-    """PEM; the learner's alone."""
+    """Key of the certificate (PEM); only the learner has it."""
 
     def may_enter(self, token: str | None) -> bool:
-        """Whether a caller's token is the right one."""
+        """Return True if a caller's token is the right one."""
         return self.token is None or (token is not None and hmac.compare_digest(token.encode(), self.token.encode()))
 
 
-def load_credentials(folder: Path | None) -> Credentials:
-    """What a folder and the environment variable HILSERL_TOKEN, which goes before, give.
+def load_credentials(directory: Path | None) -> Credentials:
+    """Load credentials from a directory and the environment.
 
-    Raises HilserlError where the folder has no token, or lets others on this machine read what is secret.
+    The environment variable HILSERL_TOKEN replaces the token in the directory.
+
+    Raises:
+        HilserlError: The directory has no token, or others on this machine can read its secrets.
     """
     from_environment = os.environ.get(TOKEN_VARIABLE) or None
-    if folder is None:
+    if directory is None:
         return Credentials(from_environment)
     for name in (TOKEN_FILE, KEY_FILE):
-        path = folder / name
+        path = directory / name
         if path.exists() and path.stat().st_mode & 0o077:
             raise HilserlError(f"{path} can be read by others; run: chmod 600 {path}")
     try:
-        token = from_environment or (folder / TOKEN_FILE).read_text().strip()
-        key = folder / KEY_FILE
-        found = Credentials(token, (folder / CERTIFICATE_FILE).read_bytes(), key.read_bytes() if key.exists() else None)
+        token = from_environment or (directory / TOKEN_FILE).read_text().strip()
+        key = directory / KEY_FILE
+        found = Credentials(
+            token, (directory / CERTIFICATE_FILE).read_bytes(), key.read_bytes() if key.exists() else None
+        )
     except (OSError, UnicodeDecodeError) as error:
-        raise HilserlError(f"No token and certificate in {folder}: {error}. See `hilserl credentials`.") from error
+        raise HilserlError(f"No token and certificate in {directory}: {error}. See `hilserl credentials`.") from error
     if not token:
-        raise HilserlError(f"The token in {folder / TOKEN_FILE} is empty.")
+        raise HilserlError(f"The token in {directory / TOKEN_FILE} is empty.")
     return found
 
 
 def check_listening(address: Address, credentials: Credentials) -> None:
-    """Raises HilserlError where a learner would be open to others without a token and a certificate."""
+    """Raise HilserlError for a public address without token and certificate."""
     if not address.is_loopback and not (credentials.token and credentials.certificate and credentials.key):
         raise HilserlError(
             f"{address} can be reached from outside, so a token and a certificate are needed: "
@@ -74,25 +80,31 @@ def check_listening(address: Address, credentials: Credentials) -> None:
         )
 
 
-def make_credentials(folder: Path, hosts: Sequence[str], valid_days: int = VALID_DAYS) -> Credentials:
-    """Makes a token, and a certificate with its key for the learner's host names and addresses, and keeps them.
+def make_credentials(directory: Path, hosts: Sequence[str], valid_days: int = VALID_DAYS) -> Credentials:
+    """Make and keep a token, a certificate and its key.
 
-    Raises HilserlError where the folder has some already.
+    Args:
+        directory: Directory for the files.
+        hosts: Host names and addresses of the learner.
+        valid_days: Days until the certificate expires.
+
+    Raises:
+        HilserlError: The directory has credentials already.
     """
-    taken = [name for name in (TOKEN_FILE, CERTIFICATE_FILE, KEY_FILE) if (folder / name).exists()]
+    taken = [name for name in (TOKEN_FILE, CERTIFICATE_FILE, KEY_FILE) if (directory / name).exists()]
     if taken:
-        raise HilserlError(f"{folder / taken[0]} exists already; name another folder, or remove it.")
+        raise HilserlError(f"{directory / taken[0]} exists already; name another directory, or remove it.")
     if not hosts:
         raise HilserlError("A certificate needs at least one host name or address of the learner.")
     certificate, key = _certificate(hosts, valid_days)
     credentials = Credentials(secrets.token_urlsafe(32), certificate, key)
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     for name, content, mode in (
         (KEY_FILE, key, 0o600),
         (CERTIFICATE_FILE, certificate, 0o644),
         (TOKEN_FILE, f"{credentials.token}\n".encode(), 0o600),
     ):
-        atomically(folder / name, lambda part, content=content, mode=mode: _write(part, content, mode))
+        atomically(directory / name, lambda part, content=content, mode=mode: _write(part, content, mode))
     return credentials
 
 
@@ -103,7 +115,10 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def _certificate(hosts: Sequence[str], valid_days: int) -> tuple[bytes, bytes]:
-    """A self-signed certificate and its key, PEM. A negative number of days makes one that has expired."""
+    """Make a self-signed certificate and its key (PEM).
+
+    A negative number of days makes one that has expired.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hilserl learner")])
     begin = dt.datetime.now(dt.UTC) + dt.timedelta(days=min(0, 2 * valid_days), minutes=-5)

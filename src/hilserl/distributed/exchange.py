@@ -1,22 +1,22 @@
-"""What passes between a learner and its actors: steps one way, weights the other, and signs of life."""
+"""Exchange of steps and weights between a learner and its actors."""
 
+import logging
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.step_codec import StepCodec
+from hilserl.distributed.durable_log import DurableLog
 from hilserl.distributed.protocol import (
     ActorReport,
     Description,
-    EntryHeader,
     Hello,
     LearnerStatus,
+    LogEntry,
     ProtocolError,
     PutHeader,
     Stored,
@@ -24,26 +24,31 @@ from hilserl.distributed.protocol import (
     WeightsWanted,
     Welcome,
     differences,
-    steps_in,
 )
-from hilserl.distributed.store import Store
 from hilserl.distributed.weights import Arrays, Weights
 from hilserl.training.learner import LearnerFacts
 
 ALIVE_S = 10.0
-"""An actor that has been silent for longer counts as gone."""
-_BACKLOG_STEPS = 2_000
-_POLL_S = 0.005
+"""Silence, in seconds, after which an actor counts as gone."""
+BACKLOG_STEPS = 2_000
+"""Limit of the steps that wait for the learner."""
 _WARN_EVERY_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+Batch = tuple[Sequence[LogEntry], Sequence[Step]]
+"""Entries with consecutive numbers and their steps; a discard has no step."""
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """What the learner has to deal with next: steps of one actor, or an episode of its that is to be forgotten."""
+    """New steps of one actor, or an episode to forget."""
 
     number: int
+    """Number of the actor."""
     steps: list[Step]
     discard: int | None = None
+    """Episode to forget."""
 
 
 @dataclass
@@ -53,117 +58,143 @@ class ActorInfo:
     name: str
     number: int
     heard: float
+    """Time of the last sign of life (monotonic clock, seconds)."""
     process: str = ""
     leaving: bool = False
     numbers: dict[str, float] | None = None
-    """What it last reported."""
+    """Numbers of its last report."""
 
-    @property
-    def is_alive(self) -> bool:
-        return not self.leaving and time.monotonic() - self.heard < ALIVE_S
+    def is_alive(self, alive_s: float) -> bool:
+        """Return True unless the actor has left or is silent too long."""
+        return not self.leaving and time.monotonic() - self.heard < alive_s
+
+
+@dataclass(frozen=True)
+class LearnerHooks:
+    """Callbacks into the learner; any thread may call them."""
+
+    facts: Callable[[], LearnerFacts]
+    """Progress of the learner."""
+    weights: Callable[[], tuple[int, Arrays]]
+    """Version and arrays of the newest weights."""
+    version: Callable[[], int]
+    """Version of the newest weights."""
+    outcomes: Callable[[int], tuple[tuple[bool, bool], ...]]
+    """Outcomes of an actor's newest episodes: success, and whether the operator acted."""
+    prepare: Callable[[Step], Step]
+    """Preparation of each step for replay; encodes images that are not encoded."""
 
 
 class Exchange:
-    """What the service does, whatever the network is; any thread may call it.
+    """The learner's service apart from the network; any thread may call it.
 
     Args:
-        store: where steps are safe.
-        spec: of the steps.
-        ours: what an actor's hello has to agree with.
-        config: the run's settings, which actors may ask for.
-        facts: how the learner is doing.
-        weights: the newest weights' version and arrays.
-        version: of the newest weights.
-        outcomes: of a stream's newest episodes, by the actor's number.
-        prepare: done to each step on its way to the learner.
-        warn: told what was refused.
+        log: Log in which steps are safe.
+        ours: Values that an actor's hello has to agree with.
+        config: The run's settings as JSON, which actors may ask for.
+        learner: Callbacks into the learner.
+        alive_s: Silence, in seconds, after which an actor counts as gone.
+        backlog_steps: Steps that may wait for the learner before more are refused for now.
     """
 
     def __init__(
         self,
-        store: Store,
-        spec: ExperienceSpec,
+        log: DurableLog,
         ours: Hello,
-        *,
         config: str,
-        facts: Callable[[], LearnerFacts],
-        weights: Callable[[], tuple[int, Arrays]],
-        version: Callable[[], int],
-        outcomes: Callable[[int], tuple[tuple[bool, bool], ...]],
-        prepare: Callable[[Step], Step],
-        warn: Callable[[str], object],
+        learner: LearnerHooks,
+        *,
+        alive_s: float = ALIVE_S,
+        backlog_steps: int = BACKLOG_STEPS,
     ) -> None:
-        self._store, self._spec, self._ours, self._config = store, spec, ours, config
-        self._facts, self._weights, self._version = facts, weights, version
-        self._outcomes, self._prepare, self._warn = outcomes, prepare, warn
+        self.log, self._ours, self._config, self._learner = log, ours, config, learner
+        self.alive_s, self.backlog_steps = alive_s, backlog_steps
         self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
         self._waiting, self._counting = 0, threading.Lock()
-        self._peers: dict[str, ActorInfo] = {}
+        self._published = threading.Condition()
+        self._actors: dict[str, ActorInfo] = {}
         self._quiet_until = 0.0
         self._life = 1 + secrets.randbits(61)
         self.stop = ""
-        """Set by the learner: why actors need not go on."""
-        self.refused = self.repeated = 0
-        """Requests that were refused, and steps that came again."""
+        """Reason to end the run; empty while it goes on."""
+        self.refused = 0
+        """Number of refused requests."""
+        self.repeated = 0
+        """Number of steps that came again."""
 
     def hello(self, hello: Hello) -> Welcome:
-        """Begins a session.
+        """Begin a session.
 
-        Raises RefusedError where the two sides do not fit together, UnreachableError while another process with the
-        same stream is there: their steps would have the same numbers.
+        Raises:
+            ProtocolError: The two sides do not fit together.
+            UnreachableError: Another process with the same stream is there; their steps would have the same numbers.
         """
         if different := differences(self._ours, hello):
             raise ProtocolError(f"Actor {hello.name} does not fit this learner: {different}.")
-        if hello.run not in ("", self._store.run):
+        if hello.run not in ("", self.log.id):
             raise ProtocolError(
                 f"Actor {hello.name} has steps for another run than this learner's. Give it a new --run-dir, "
-                "or go on with the learner's run it belongs to."
+                "or resume the run that its steps belong to."
             )
-        other = self._peers.get(hello.stream)
-        # A sign of life may come before the hello, after the learner began anew: it does not tell the process.
-        if other and other.is_alive and other.process not in ("", hello.process):
+        other = self._actors.get(hello.stream)
+        # After a restart of the learner a sign of life may come before the hello; it does not tell the process.
+        if other and other.is_alive(self.alive_s) and other.process not in ("", hello.process):
             raise UnreachableError(
-                f"Actor {other.number} is another process, on {other.name}, which was heard of within {ALIVE_S:.0f} s. "
-                "Every actor needs a --run-dir of its own; a copy of one will not do."
+                f"Actor {other.number} is another process, on {other.name}, which was heard of within "
+                f"{self.alive_s:.0f} s. Every actor needs its own --run-dir; a copy of one is not enough."
             )
-        cursor = self._store.open_session(hello.stream)
-        self._peers[hello.stream] = ActorInfo(hello.name, cursor.number, time.monotonic(), hello.process)
-        return Welcome(
-            self._store.run,
-            cursor.number,
-            cursor.session,
-            cursor.stored,
-            cursor.next_episode,
-            self._outcomes(cursor.number),
-        )
+        cursor = self.log.open_session(hello.stream)
+        self._actors[hello.stream] = ActorInfo(hello.name, cursor.number, time.monotonic(), hello.process)
+        outcomes = self._learner.outcomes(cursor.number)
+        return Welcome(self.log.id, cursor.number, cursor.session, cursor.stored, cursor.next_episode, outcomes)
 
-    def take(self, put: PutHeader, entry: EntryHeader, batch: pa.RecordBatch) -> Stored:
-        """Stores a batch of steps, or a discard, and hands what is new to the learner."""
-        if self._waiting >= _BACKLOG_STEPS:
-            raise UnreachableError("The learner is behind with what it was sent.")
-        steps = [self._prepare(step) for step in steps_in(batch, self._spec)]
-        with self._store.lock:
-            if entry.discard is not None:
+    def read(self, codec: StepCodec, entries: Sequence[LogEntry]) -> list[Batch]:
+        """Decode and check entries before they are stored.
+
+        Raises:
+            StepCodecError: A step cannot be read.
+            ProtocolError: An entry does not fit its step.
+            UnreachableError: The learner is behind.
+        """
+        if self._waiting >= self.backlog_steps:
+            raise UnreachableError("The learner is behind with the steps that it was sent.")
+        return [(group, self._decoded(codec, group)) for group in _consecutive(entries)]
+
+    def store(self, put: PutHeader, codec: StepCodec, batches: Sequence[Batch]) -> Stored:
+        """Store what `read` returned, and hand it to the learner.
+
+        Raises:
+            ProtocolError: An entry does not follow on what is stored.
+            LogFullError: The learner's disk is full.
+        """
+        with self.log.lock:
+            for entries, steps in batches:
                 if steps:
-                    raise ProtocolError(
-                        f"Episode {entry.discard} is to be discarded, and {len(steps)} steps came with it."
-                    )
-                if self._store.discard(put.stream, put.session, entry.first, entry.discard):
-                    self._deliver(put.stream, [], entry.discard)
-            else:
-                new = self._store.append(put.stream, put.session, entry.first, steps, batch)
-                self.repeated += len(steps) - len(new)
-                if new:
-                    self._deliver(put.stream, new)
-            return Stored(self._store.cursors[put.stream].stored)
+                    new = self.log.append(put.stream, put.session, entries, steps, codec)
+                    self.repeated += len(steps) - len(new)
+                    if new:
+                        self._deliver(put.stream, new)
+                elif self.log.discard(put.stream, put.session, entries[0].number, entries[0].episode):
+                    self._deliver(put.stream, [], entries[0].episode)
+            return Stored(self.log.cursors[put.stream].stored)
+
+    def _decoded(self, codec: StepCodec, group: Sequence[LogEntry]) -> list[Step]:
+        """Decode the steps of a group; a discard has none."""
+        if group[0].payload is None:
+            return []
+        steps = codec.decode([entry.payload for entry in group])
+        for entry, step in zip(group, steps, strict=True):
+            if entry.episode != step.episode:
+                raise ProtocolError(f"Entry {entry.number} is of episode {entry.episode}, its step of {step.episode}.")
+        return [self._learner.prepare(step) for step in steps]
 
     def _deliver(self, stream: str, steps: list[Step], discard: int | None = None) -> None:
         with self._counting:
             self._waiting += len(steps)
-        self._arrived.put(Arrived(self._store.cursors[stream].number, steps, discard))
+        self._arrived.put(Arrived(self.log.cursors[stream].number, steps, discard))
 
     def arrived(self, wait_s: float = 0.0) -> Iterator[Arrived]:
-        """What has come since; waits for the first for a while."""
+        """Yield all new items; wait at most `wait_s` seconds for the first."""
         while True:
             try:
                 item = self._arrived.get(timeout=wait_s) if wait_s else self._arrived.get_nowait()
@@ -174,41 +205,61 @@ class Exchange:
                 self._waiting -= len(item.steps)
             yield item
 
+    def publish(self) -> None:
+        """Wake the calls that wait for weights, because there are newer ones."""
+        with self._published:
+            self._published.notify_all()
+
     def weights(self, wanted: WeightsWanted) -> Weights | None:
-        """Weights newer than those wanted, as soon as there are any; None where there are none in time."""
-        deadline = time.monotonic() + wanted.within_s
-        while wanted.life == self._life and self._version() <= wanted.newer_than:
-            if time.monotonic() >= deadline:
+        """Wait for weights newer than those wanted; None if none came."""
+        if wanted.life == self._life:
+            with self._published:
+                newer = self._published.wait_for(
+                    lambda: self._learner.version() > wanted.newer_than, timeout=wanted.within_s
+                )
+            if not newer:
                 return None
-            time.sleep(_POLL_S)
-        return Weights(self._life, *self._weights())
+        return Weights(self._life, *self._learner.weights())
 
     def report(self, report: ActorReport) -> LearnerStatus:
-        """Notes an actor's sign of life."""
-        if cursor := self._store.cursors.get(report.stream):
-            # The learner may have begun anew since the actor said hello.
-            peer = self._peers.setdefault(report.stream, ActorInfo(report.name, cursor.number, 0.0))
-            peer.heard, peer.leaving, peer.numbers = time.monotonic(), report.leaving, report.numbers
-        return LearnerStatus(self._facts(), len(self.alive), self.stop)
+        """Note an actor's sign of life."""
+        if cursor := self.log.cursors.get(report.stream):
+            # The learner may have been restarted since the actor said hello.
+            actor = self._actors.setdefault(report.stream, ActorInfo(report.name, cursor.number, 0.0))
+            actor.heard, actor.leaving, actor.numbers = time.monotonic(), report.leaving, report.numbers
+        return LearnerStatus(self._learner.facts(), len(self.alive), self.stop)
 
     def describe(self) -> Description:
-        """What anybody may know."""
-        return Description(self._store.run, self._ours.name, self._config, self._facts(), len(self.alive))
+        """Describe the run to any caller."""
+        return Description(self.log.id, self._ours.name, self._config, self._learner.facts(), len(self.alive))
 
     @property
     def alive(self) -> list[ActorInfo]:
-        """The actors that have been heard of lately."""
-        return [peer for peer in list(self._peers.values()) if peer.is_alive]
+        """Actors that have been heard of lately."""
+        return [actor for actor in list(self._actors.values()) if actor.is_alive(self.alive_s)]
 
     @property
     def left(self) -> bool:
-        """Whether the last actor left by itself, rather than falling silent."""
-        peers = list(self._peers.values())
-        return bool(peers) and all(peer.leaving for peer in peers)
+        """True if all actors have said that they leave."""
+        actors = list(self._actors.values())
+        return bool(actors) and all(actor.leaving for actor in actors)
 
     def refuse(self, error: Exception) -> None:
-        """Counts and tells what was refused."""
+        """Count a refused request, and log it now and then."""
         self.refused += 1
         if time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + _WARN_EVERY_S
-            self._warn(f"Refused ({self.refused} so far): {error}")
+            _log.warning("Refused (%d so far): %s", self.refused, error)
+
+
+def _consecutive(entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
+    """Group entries: steps with consecutive numbers together, each discard alone."""
+    group: list[LogEntry] = []
+    for entry in entries:
+        last = group[-1] if group else None
+        if last and (last.payload is None or entry.payload is None or entry.number != last.number + 1):
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group

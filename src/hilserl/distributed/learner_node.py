@@ -1,4 +1,7 @@
-"""The learner as a node: it learns as fast as it can from what actors send, judges beside that, and keeps the books."""
+"""Node of a learner: it learns from the steps that actors send.
+
+It learns as fast as it can, evaluates beside that, and does the bookkeeping of the run.
+"""
 
 import contextlib
 import logging
@@ -6,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from hilserl.address import Address
@@ -13,11 +17,12 @@ from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.episodes import write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.exchange import Arrived, Exchange
-from hilserl.distributed.flight_server import Service, check_address
+from hilserl.distributed.durable_log import DurableLog
+from hilserl.distributed.exchange import Arrived, Exchange, LearnerHooks
+from hilserl.distributed.flight_server import LearnerServer, check_address
 from hilserl.distributed.protocol import EPISODES_PER_ACTOR, Hello, encoder_of
-from hilserl.distributed.store import Store
 from hilserl.distributed.weights import Arrays, weights_of
 from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
@@ -39,124 +44,133 @@ _IDLE_S = 0.05
 _FAREWELL_S = 30.0
 _SHOW_S = 0.5
 _REPORT_S = 10.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LearnerNodeConfig:
+    """Place and mode of a learner's node."""
+
+    address: Address
+    """Address to listen on; port 0 takes a free one."""
+    credentials: Credentials
+    """Credentials that actors must show."""
+    resume: bool = False
+    """True to resume the run in the run directory."""
+    own_actors: bool = False
+    """True if an interrupt ends the actors as well."""
+
+
+@dataclass(frozen=True)
+class RunControl:
+    """Ways to follow and to end a run from outside."""
+
+    listening: Callable[[Address], object] = lambda _: None
+    """Called with the address once actors may come."""
+    wanted: Callable[[], bool] = lambda: True
+    """Returns False to end the run; may raise HilserlError."""
+    interrupt: Interrupt = field(default_factory=Interrupt)
+    """Request to stop for now."""
 
 
 def serve(
-    config: TrainConfig,
-    folder: RunDir,
-    address: Address,
-    credentials: Credentials,
-    *,
-    resume: bool = False,
-    own_actors: bool = False,
-    listening: Callable[[Address], object] = lambda _: None,
-    wanted: Callable[[], bool] = lambda: True,
-    interrupt: Interrupt | None = None,
-    progress: RunProgress | None = None,
+    config: TrainConfig, run_dir: RunDir, node_config: LearnerNodeConfig, control: RunControl | None = None
 ) -> dict[str, Any] | None:
-    """Learns until the task is solved or a limit is reached; returns what `result.json` holds.
+    """Learn from actors until the task is solved or a limit reached.
 
-    `listening` is told the address once actors may come; the run ends, by its operator's wish, when `wanted` says no,
-    and, with everything kept, with the HilserlError that it raises.
-    Interrupted by Ctrl-C, or through `interrupt`, it keeps everything and returns None; `own_actors` are then told to
-    end as well, others go on and wait for it to come back. Raises as `train`.
+    An interrupt keeps everything. Actors of other commands then go on and wait until the learner comes back.
+
+    Returns:
+        Content of `result.json`; None after an interrupt.
+
+    Raises:
+        HilserlError: A user can mend the cause, as with `train`.
     """
-    check_address(address, credentials)
+    control = control or RunControl()
+    check_address(node_config.address, node_config.credentials)
     if not ALGORITHMS[config.algorithm].acts:
         raise HilserlError(f"{config.algorithm} does not act, so it needs no actors: hilserl {config.algorithm} TASK.")
     with (
-        open_run(config, folder, resume=resume),
-        LearnerNode(
-            config,
-            folder,
-            address,
-            credentials,
-            interrupt or Interrupt(),
-            progress or RunProgress(),
-            own_actors=own_actors,
-        ) as node,
+        open_run(config, run_dir, resume=node_config.resume),
+        LearnerNode(config, run_dir, node_config, control.interrupt) as node,
     ):
-        listening(node.address)
-        return node.run(wanted)
+        control.listening(node.address)
+        return node.run(control.wanted)
 
 
 class LearnerNode:
-    """A learner, its service, and everything of its run that is open while it goes on."""
+    """A learner with its server and its run."""
 
     def __init__(
-        self,
-        config: TrainConfig,
-        folder: RunDir,
-        address: Address,
-        credentials: Credentials,
-        interrupt: Interrupt,
-        progress: RunProgress,
-        *,
-        own_actors: bool = False,
+        self, config: TrainConfig, run_dir: RunDir, node_config: LearnerNodeConfig, interrupt: Interrupt
     ) -> None:
-        self._config, self._own_actors, self._interrupt = config, own_actors, interrupt
-        self._progress = progress
+        self._config, self._own_actors, self._interrupt = config, node_config.own_actors, interrupt
         with contextlib.ExitStack() as unless_opened:
-            self._spec, prior = _prior(config, folder)
+            self._spec, prior = _prior(config, run_dir)
             self._learner = Learner(self._spec, config, prior)
-            self._store = Store(folder.path / "incoming.sqlite", self._spec)
-            unless_opened.callback(self._store.close)
-            self._archive = _Archive(folder, self._spec, self._store, _log.warning)
+            # An actor sends the features that replay keeps, or images only.
+            codecs = [StepCodec(self._spec, self._learner.frames.stored), StepCodec(self._spec)]
+            self._log = DurableLog(run_dir.path / "incoming.sqlite", codecs, synced=True)
+            unless_opened.callback(self._log.close)
+            self._archive = _Archive(run_dir, self._spec, self._log)
             unless_opened.callback(self._archive.close)
             unfinished = self._archive.recover()
-            self._run = Run(config, folder, self._learner, self._progress)
-            # Evaluations have a thread to themselves, because the learner does not wait for them.
-            self._judging = ThreadPoolExecutor(1, "evaluation")
-            unless_opened.callback(self._judging.shutdown)
-            unless_opened.callback(lambda: self._judging.submit(self._run.close).result())
-            self._judged: Future[None] | None = None
+            self._run = Run(config, run_dir, self._learner)
+            # Evaluations have their own thread, because the learner does not wait for them.
+            self._evaluating = ThreadPoolExecutor(1, "evaluation")
+            unless_opened.callback(self._evaluating.shutdown)
+            unless_opened.callback(lambda: self._evaluating.submit(self._run.close).result())
+            self._evaluation: Future[None] | None = None
             self._episodes = _Episodes(self._run, self._archive, self._learner)
             for steps in unfinished:
                 self._episodes.take(steps)
             with interrupt.armed():
-                self._judging.submit(
-                    pretrain, self._learner, self._run, lambda: not interrupt.requested, self._progress
-                ).result()
+                self._evaluating.submit(self._run.clone, lambda: not interrupt.requested).result()
             self._learner.compile()
             self._published: tuple[int, Arrays] = (-1, {})
             self.exchange = self._open_exchange()
-            self._service = Service(self.exchange, self._spec, address, credentials)
-            unless_opened.callback(self._service.shutdown)
-            self.address = Address(address.host, self._service.port)
+            self._server = LearnerServer(self.exchange, node_config.address, node_config.credentials)
+            unless_opened.callback(self._server.shutdown)
+            self.address = Address(node_config.address.host, self._server.port)
             self._open = unless_opened.pop_all()
         self._shown = self._reported = 0.0
 
     def _open_exchange(self) -> Exchange:
         ours = Hello("0" * 32, self._config.task, self._spec.to_json(), encoder_of(self._config))
-        return Exchange(
-            self._store,
-            self._spec,
-            ours,
-            config=to_json(self._config),
+        hooks = LearnerHooks(
             facts=lambda: self._learner.facts,
             weights=self._weights,
             version=lambda: self._learner.update_steps,
             outcomes=self._episodes.outcomes,
-            prepare=self._learner.encode_step,
-            warn=_log.warning,
+            prepare=self._learner.seen,
         )
+        return Exchange(self._log, ours, to_json(self._config), hooks)
 
     def __enter__(self) -> "LearnerNode":
+        """Return the node, which is open already."""
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Close everything."""
         self._open.close()
 
     def _weights(self) -> tuple[int, Arrays]:
-        """The newest actor as it travels; fetched from its device once however many ask."""
-        agent, rounds = self._learner.snapshot
-        if self._published[0] != rounds:
-            with self._learner.timers.lap("publish"):
-                self._published = (rounds, weights_of(agent.actor))
+        """Return the newest weights; they leave the device once for all callers."""
+        agent, version = self._learner.snapshot
+        if self._published[0] != version:
+            with self._learner.stopwatch.lap("publish"):
+                self._published = (version, weights_of(agent.actor))
         return self._published
 
     def run(self, wanted: Callable[[], bool]) -> dict[str, Any] | None:
-        """The main loop."""
+        """Run the main loop.
+
+        Args:
+            wanted: Returns False to end the run as its operator wishes.
+
+        Returns:
+            Content of `result.json`; None after an interrupt.
+        """
         run, reason = self._run, None
         try:
             with self._interrupt.armed():
@@ -165,25 +179,26 @@ class LearnerNode:
                     self._take(0.0 if busy else _IDLE_S)
                     if busy:
                         self._learner.learn()
-                    self._judge_if_due()
+                        self.exchange.publish()
+                    self._evaluate_if_due()
                     self._show_now_and_then()
                 if reason != INTERRUPTED or self._own_actors:
                     self.exchange.stop = reason
-                    self._part()
+                    self._wait_for_actors()
                 self._take(0.0)
         except DivergenceError as error:
             self.exchange.stop = "training diverged"
             raise DivergenceError(f"{error} {run.last_good_checkpoint()}") from error
         except HilserlError:
-            self._judging.submit(run.keep).result()
+            self._evaluating.submit(run.keep).result()
             raise
-        self._judging.submit(run.keep).result()
-        if reason == INTERRUPTED:
+        self._evaluating.submit(run.keep).result()
+        if reason == "interrupted":
+            learner = f" Go on with: hilserl learner {self._config.task} --resume --run-dir {run.dir.path}"
             # A learner with its own actors was started by another command, which says how to resume.
-            command = resume_command("learner", self._config.task, run.run_dir.path)
-            _log.info("Interrupted.%s", "" if self._own_actors else f" Resume with: {command}")
+            run.progress.say(f"Interrupted.{'' if self._own_actors else learner}")
             return None
-        return self._judging.submit(run.conclude, reason).result()
+        return self._evaluating.submit(run.conclude, reason).result()
 
     def _reason_to_stop(self, wanted: Callable[[], bool]) -> str | None:
         return stop_reason(self._interrupt, stopped=lambda: not wanted(), others=self._run.limit_reached)
@@ -195,15 +210,15 @@ class LearnerNode:
             else:
                 self._episodes.discard(item)
 
-    def _judge_if_due(self) -> None:
-        if self._judged is not None and self._judged.done():
-            self._judged.result()
-            self._judged = None
-        if self._judged is None and self._run.evaluation_is_due:
-            self._judged = self._judging.submit(self._run.evaluate, *self._run.state())
+    def _evaluate_if_due(self) -> None:
+        if self._evaluation is not None and self._evaluation.done():
+            self._evaluation.result()
+            self._evaluation = None
+        if self._evaluation is None and self._run.evaluation_is_due:
+            self._evaluation = self._evaluating.submit(self._run.evaluate, *self._run.state())
 
-    def _part(self) -> None:
-        """Lets the actors send what they have; waits for those that are alive to say that they leave."""
+    def _wait_for_actors(self) -> None:
+        """Wait until all live actors have sent their steps and left."""
         deadline = time.monotonic() + _FAREWELL_S
         while self.exchange.alive and time.monotonic() < deadline:
             self._take(_IDLE_S)
@@ -217,45 +232,48 @@ class LearnerNode:
             )
         if now - self._reported >= _REPORT_S:
             self._reported = now
-            for peer in self.exchange.alive:
-                self._run.metrics.write(
-                    "actor", self._run.counters.env_steps, {"number": peer.number, **(peer.numbers or {})}
+            for actor in self.exchange.alive:
+                self._run.log.write(
+                    "actor", self._run.tally.env_steps, {"number": actor.number, **(actor.numbers or {})}
                 )
             counts = {"refused": self.exchange.refused, "repeated_steps": self.exchange.repeated}
             laps = self._learner.timers.medians_ms()
             self._run.metrics.write("service", self._run.counters.env_steps, {**counts, **laps})
 
 
-def _prior(config: TrainConfig, folder: RunDir) -> tuple[ExperienceSpec, list[Step]]:
-    """What the task's experience looks like, and the demonstrations.
+def _prior(config: TrainConfig, run_dir: RunDir) -> tuple[ExperienceSpec, list[Step]]:
+    """Return the layout of the task's experience, and the demonstrations.
 
-    The environment is closed again: OpenGL wants that the thread that evaluates has one of its own.
+    The environment is closed again: OpenGL needs another one in the thread that evaluates.
     """
     with contextlib.closing(make_env(config.recorded_env)) as env:
         spec = env.experience
-    return spec, load_demonstrations(config, folder, spec)
+    return spec, demonstrations(config, run_dir, spec)
 
 
 class _Archive:
-    """Writes finished episodes beside the learner's work; only then does the store let go of them."""
+    """Writer of finished episodes, in another thread.
 
-    def __init__(self, folder: RunDir, spec: ExperienceSpec, store: Store, warn: Callable[[str], object]) -> None:
-        self._folder, self._spec, self._store, self._warn = folder.episodes, spec, store, warn
+    The log keeps each episode until it is a file.
+    """
+
+    def __init__(self, run_dir: RunDir, spec: ExperienceSpec, log: DurableLog) -> None:
+        self._directory, self._spec, self._log = run_dir.episodes, spec, log
         self._writing = ThreadPoolExecutor(1, "archive")
         self._failed: list[Sequence[Step]] = []
 
     def recover(self) -> list[list[Step]]:
-        """Writes what a killed learner had stored as finished; returns the episodes that may go on."""
+        """Write a killed learner's finished episodes; return the unfinished ones."""
         unfinished = []
-        for steps in self._store.pending():
-            if self._store.is_open(steps[0].episode):
+        for steps in self._log.pending():
+            if self._log.is_open(steps[0].episode):
                 unfinished.append(steps)
             else:
                 self._write(steps)
         return unfinished
 
     def add(self, steps: Sequence[Step]) -> None:
-        """Writes an episode some time soon."""
+        """Write an episode soon."""
         self._writing.submit(self._write_all, steps)
 
     def _write_all(self, steps: Sequence[Step]) -> None:
@@ -264,22 +282,23 @@ class _Archive:
             try:
                 self._write(each)
             except HilserlError as error:
-                # It is safe in the store, where the next try, or the next start, finds it.
+                # It is safe in the log, which the next try, or the next start, reads.
                 self._failed.append(each)
-                self._warn(str(error))
+                _log.warning("%s", error)
 
     def _write(self, steps: Sequence[Step]) -> None:
         episode = steps[0].episode
         if len(steps) > 1:
-            write_episode(self._folder / f"{episode:06d}.parquet", steps, self._spec)
-        self._store.release(episode)
+            write_episode(self._directory / f"{episode:06d}.parquet", steps, self._spec)
+        self._log.release(episode)
 
     def close(self) -> None:
+        """Wait until everything is written."""
         self._writing.shutdown()
 
 
 class _Episodes:
-    """The actors' episodes in progress: each step goes to the learner, each finished episode into the books."""
+    """Episodes in progress of all actors."""
 
     def __init__(self, run: Run, archive: _Archive, learner: Learner) -> None:
         self._run, self._archive, self._learner = run, archive, learner
@@ -289,7 +308,7 @@ class _Episodes:
             self._remember(summary)
 
     def outcomes(self, number: int) -> tuple[tuple[bool, bool], ...]:
-        """How an actor's newest episodes went: success, and whether the operator acted."""
+        """Return success, and whether the operator acted, of an actor's newest episodes."""
         return tuple(self._outcomes.get(number, ()))
 
     def _remember(self, summary: EpisodeSummary) -> None:
@@ -297,11 +316,11 @@ class _Episodes:
         outcomes.append((summary.success, summary.intervened_steps > 0))
 
     def take(self, steps: Sequence[Step]) -> None:
-        """Steps of one actor, in order."""
+        """Take steps of one actor, in order."""
         for step in steps:
             number = step.episode // EPISODES_PER_ACTOR
             if step.is_reset:
-                # The actor was stopped in mid-episode, or ended it there.
+                # The actor was stopped within an episode, or cut it there.
                 self._finish(number)
             self._open.setdefault(number, []).append(step)
             self._learner.receive(step)
@@ -321,7 +340,7 @@ class _Episodes:
             self._run.on_episode(steps, summary)
 
     def discard(self, arrived: Arrived) -> None:
-        """An actor's operator wants the episode in progress forgotten."""
+        """Forget an actor's episode in progress, as its operator wishes."""
         assert arrived.discard is not None
         self._open.pop(arrived.number, None)
         self._learner.forget(arrived.discard)

@@ -1,67 +1,132 @@
-"""What actor and learner say to each other: messages as JSON, steps and weights as Arrow. Nothing else is understood,
-and everything has a largest size.
+"""Messages between actor and learner.
+
+Messages are JSON; steps and weights are Arrow. Nothing else is understood, and everything has a largest size.
 """
 
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 from msgspec import Meta
 
 from hilserl import __version__
-from hilserl.data.arrow import METADATA_KEY, arrow_schema, from_table, rows_to_steps, to_table
-from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.step_codec import StepCodec, StepCodecError, shown_differences, spec_differences
 from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts, finite
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_ROWS = 256
-"""Steps in one message."""
+"""Largest number of steps in one message."""
 MAX_MESSAGE_BYTES = 256 * 1024
-"""Of everything that is neither steps nor weights."""
+"""Largest size of a message that holds neither steps nor weights."""
+MAX_EPISODE_STEPS = 100_000
 EPISODES_PER_ACTOR = 1_000_000
-"""Actor n numbers its episodes from n times this, so that no two actors' episodes are confused."""
-_COMPRESSION = "lz4"
+"""Episode numbers of each actor: actor n begins at n times this."""
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_CHECKSUM_BYTES = 4
+_LAYOUT_KEY = b"hilserl.layout"
+_PUT_SCHEMA = pa.schema(
+    [
+        pa.field("number", pa.int64(), nullable=False),
+        pa.field("episode", pa.int64(), nullable=False),
+        pa.field("payload", pa.large_binary()),
+    ]
+)
+MAX_COUNT = 2**62
+"""Largest number of an entry, an episode or a session."""
 _T = TypeVar("_T")
 
-Count = Annotated[int, Meta(ge=0, le=2**62)]
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Name = Annotated[str, Meta(max_length=200)]
 Stream = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
-"""What an actor's steps are kept apart from other actors' by, drawn at random when its folder is made."""
+"""Random identity of an actor's steps, made with its directory."""
 
 
 class ProtocolError(HilserlError):
-    """The other side will not have this, however often it is tried."""
+    """A permanent error: the other side would refuse the same again."""
 
 
-class UnreachableError(HilserlError):
-    """The other side does not answer, or cannot serve now; it may later."""
+class TransientError(HilserlError):
+    """An error that may be gone when the call is tried again."""
+
+
+class UnreachableError(TransientError):
+    """The other side does not answer, or cannot serve now."""
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """An entry of an actor's stream: a step or a discard."""
+
+    number: int
+    """Place in the stream, from 1."""
+    episode: int
+    """Number of the episode."""
+    payload: Any
+    """Buffer with the encoded step; None to forget the episode."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Position of a stream in a learner's log."""
+
+    number: int
+    """Number of the actor."""
+    session: int = 0
+    stored: int = 0
+    """Number of the last stored entry."""
+    episode: int = -1
+    """Newest episode; -1 before the first."""
+    position: int = -1
+    """Index of its newest step."""
+    open: bool = False
+    """True if more steps of it may come."""
+
+    @property
+    def next_episode(self) -> int:
+        """Lowest episode number that is still free."""
+        return max(self.episode + 1, self.number * EPISODES_PER_ACTOR)
+
+    def after(self, steps: Sequence[Step]) -> "Cursor":
+        """Advance over steps.
+
+        Raises:
+            ProtocolError: The steps do not follow on what is stored.
+        """
+        cursor = self
+        for step in steps:
+            in_order = cursor.open and (step.episode, step.index) == (cursor.episode, cursor.position + 1)
+            begins = step.is_reset and cursor.next_episode <= step.episode < (self.number + 1) * EPISODES_PER_ACTOR
+            if not (in_order or begins) or step.index > MAX_EPISODE_STEPS:
+                raise ProtocolError(
+                    f"Step {step.index} of episode {step.episode} came after step {cursor.position} of episode "
+                    f"{cursor.episode}{'' if cursor.open else ', which has ended'}."
+                )
+            cursor = replace(cursor, episode=step.episode, position=step.index, open=not step.ends_episode)
+        return replace(cursor, stored=self.stored + len(steps))
 
 
 @dataclass(frozen=True)
 class Hello:
-    """What an actor says first, and again after every broken connection."""
+    """An actor's first message, repeated after every broken connection."""
 
     stream: Stream
     name: Name
-    """For people: where the actor runs."""
+    """Machine of the actor, for people."""
     experience: Annotated[str, Meta(max_length=MAX_MESSAGE_BYTES // 2)]
     """`ExperienceSpec.to_json`: task, observation and action layout."""
     encoder: Annotated[str, Meta(max_length=2000)]
-    """`encoder_of` its settings."""
+    """Result of `encoder_of`."""
     run: Name = ""
-    """The run that the stream belongs to; empty before the first welcome."""
+    """Run that the stream belongs to; empty before the first welcome."""
     process: Name = ""
-    """Drawn at random by each process, so that two of them with copies of one folder are told apart."""
+    """Random identity of the process.
+
+    It tells two processes apart that have copies of one directory.
+    """
     protocol: int = PROTOCOL
     version: Name = __version__
 
@@ -72,55 +137,54 @@ class Welcome:
 
     run: Name
     number: Count
-    """Of the actor, from 0."""
+    """Number of the actor, from 0."""
     session: Count
-    """Puts of an earlier session are refused from now on."""
+    """Session of the stream; puts of earlier ones are refused."""
     stored: Count
-    """Sequence number of the last entry that is durably stored; the first one is 1."""
+    """Number of the last stored entry; 0 before the first."""
     next_episode: Count
-    """Lower numbers have been used."""
+    """Lowest episode number that is free."""
     outcomes: tuple[tuple[bool, bool], ...] = ()
-    """Of the stream's newest episodes: success, and whether the operator acted."""
+    """Success, and whether the operator acted, of the stream's newest episodes."""
 
 
 @dataclass(frozen=True)
 class PutHeader:
-    """What every put begins with."""
+    """The header of a put."""
 
     stream: Stream
     session: Count
 
 
 @dataclass(frozen=True)
-class EntryHeader:
-    """What accompanies every message of a put: the number of its first step, or of the discard it is."""
+class MessageHeader:
+    """The header of each message of a put."""
 
-    first: Annotated[int, Meta(ge=1, le=2**62)]
-    discard: Count | None = None
-    """The episode that is to be forgotten; the message then has no steps."""
-    more: bool = False
-    """Another message follows at once; one acknowledgement will do for both."""
+    more: bool
+    """True if the next message shares this one's acknowledgement."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A learner's acknowledgement: everything up to this number is on its disk."""
+    """A learner's acknowledgement."""
 
     upto: Count
+    """Number of the last entry on the learner's disk."""
 
 
 @dataclass(frozen=True)
 class ActorReport:
-    """An actor's sign of life: its counters, and where its time goes."""
+    """An actor's sign of life, with its counters and times."""
 
     stream: Stream
     numbers: Annotated[dict[Name, float], Meta(max_length=200)] = field(default_factory=dict)
     leaving: bool = False
-    """The last one: the actor ends."""
+    """True in the last report: the actor ends."""
     name: Name = ""
-    """As in the hello."""
+    """Machine of the actor, as in its hello."""
 
     def __post_init__(self) -> None:
+        """Drop the numbers that JSON cannot express."""
         object.__setattr__(self, "numbers", finite(self.numbers))
 
 
@@ -130,29 +194,29 @@ class LearnerStatus:
 
     facts: LearnerFacts
     actors: int = 0
-    """How many there are now."""
+    """Number of live actors."""
     stop: Name = ""
-    """Why the run has ended, if it has."""
+    """Reason for which the run has ended; empty while it goes on."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a learner says to anybody who may ask."""
+    """A learner's description of its run."""
 
     run: Name
     task: Name
     config: str
-    """The run's settings, as in `config.json`."""
+    """Settings of the run, as in `config.json`."""
     facts: LearnerFacts
     actors: int
-    """How many have been heard of lately."""
+    """Number of live actors."""
     protocol: int = PROTOCOL
     version: Name = __version__
 
 
 @dataclass(frozen=True)
 class WeightsWanted:
-    """A request for weights that are newer than some, or of another life of the learner's."""
+    """A request for weights newer than a version, or of another life."""
 
     life: Count
     newer_than: Annotated[int, Meta(ge=-1)]
@@ -160,134 +224,97 @@ class WeightsWanted:
 
 
 def encoder_of(config: TrainConfig) -> str:
-    """What turns images into what the networks see, in words."""
+    """Describe the image encoder of a configuration."""
     return str(config.agent.vision) if config.env.obs == "pixels" else "none"
 
 
 def encode(message: Any) -> bytes:
-    """A message as JSON."""
+    """Encode a message as JSON."""
     return msgspec.json.encode(message)
 
 
 def decode(data: bytes | memoryview, kind: type[_T]) -> _T:
-    """A message of a kind. Raises RefusedError for anything else, and for what is too long."""
+    """Decode a message of a kind. Raises ProtocolError for anything else."""
     if len(data) > MAX_MESSAGE_BYTES:
-        raise ProtocolError(f"A {kind.__name__} of {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are read.")
+        raise ProtocolError(f"A {kind.__name__} of {len(data)} bytes came; at most {MAX_MESSAGE_BYTES} are read.")
     try:
         return msgspec.json.decode(data, type=kind)
     except _NOT_JSON as error:
         raise ProtocolError(f"Not a {kind.__name__}: {error}") from error
 
 
-def pack(batch: pa.RecordBatch) -> bytes:
-    """Steps as one compressed Arrow stream, behind its checksum."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=_COMPRESSION)) as writer:
-        writer.write_batch(batch)
-    packed = memoryview(sink.getvalue())
-    return b"".join([zlib.crc32(packed).to_bytes(_CHECKSUM_BYTES), packed])
+def to_message(entries: Sequence[LogEntry], codec: StepCodec) -> pa.RecordBatch:
+    """Build a message of a put; the payloads travel unchanged."""
+    numbers, episodes = (
+        pa.array([e.number for e in entries], pa.int64()),
+        pa.array([e.episode for e in entries], pa.int64()),
+    )
+    payloads = pa.array([e.payload for e in entries], pa.large_binary())
+    return pa.RecordBatch.from_arrays([numbers, episodes, payloads], schema=put_schema(codec))
 
 
-def unpack(payload: bytes, spec: ExperienceSpec) -> list[Step]:
-    """What `pack` packed. Raises HilserlError where it is damaged or of another spec."""
-    packed = memoryview(payload)[_CHECKSUM_BYTES:]
-    if zlib.crc32(packed).to_bytes(_CHECKSUM_BYTES) != payload[:_CHECKSUM_BYTES]:
-        raise HilserlError("Damaged steps: their checksum is another one.")
-    try:
-        steps, found = from_table(pa.ipc.open_stream(packed).read_all())
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise HilserlError(f"Damaged steps: {error}") from error
-    if found != spec:
-        raise HilserlError(f"Steps of task {found.task!r}, not {spec.task!r}, or of another layout.")
-    return steps
+def put_schema(codec: StepCodec) -> pa.Schema:
+    """Return the schema of a put, with the layout of the steps."""
+    return _PUT_SCHEMA.with_metadata({_LAYOUT_KEY: codec.layout})
 
 
-def batch_of(steps: Sequence[Step], spec: ExperienceSpec) -> pa.RecordBatch:
-    """Steps as they travel."""
-    return to_table(steps, spec).to_batches()[0]
+def codec_of(schema: pa.Schema, codecs: Sequence[StepCodec]) -> StepCodec:
+    """Return the codec of the steps in a put.
+
+    Args:
+        schema: Schema of the put's messages.
+        codecs: Codecs that the learner can use, the one with encoded images first.
+
+    Raises:
+        HilserlError: The put has other columns, or steps of another layout; both sides are shown.
+    """
+    if not schema.equals(_PUT_SCHEMA):
+        raise ProtocolError(f"Invalid columns of a put: expected {_columns(_PUT_SCHEMA)}, got {_columns(schema)}.")
+    layout = (schema.metadata or {}).get(_LAYOUT_KEY, b"")
+    for codec in codecs:
+        if codec.layout == layout:
+            return codec
+    codecs[0].check_layout(layout)
+    raise ProtocolError("The layout of the steps is not known.")
 
 
-def empty_batch(spec: ExperienceSpec) -> pa.RecordBatch:
-    """No steps, as they travel."""
-    return pa.RecordBatch.from_pylist([], arrow_schema(spec))
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema) or "none"
 
 
-def check_schema(found: pa.Schema, spec: ExperienceSpec) -> None:
-    """Raises RefusedError, showing both, unless steps that travel under a schema are of the spec."""
-    expected = arrow_schema(spec)
-    if not found.equals(expected, check_metadata=True):
-        ours, theirs = (
-            "; ".join(f"{f.name}: {f.type}" for f in schema if f not in other) or "the same columns"
-            for schema, other in ((expected, found), (found, expected))
-        )
-        described = (found.metadata or {}).get(METADATA_KEY, b"{}")
-        spoken = _shown(_specs(spec.to_json(), described.decode(errors="replace")))
-        raise ProtocolError(
-            f"Other steps were expected. Expected: {ours}. Sent: {theirs}. They are described: {spoken}."
-        )
+def entries_in(batch: pa.RecordBatch) -> list[LogEntry]:
+    """Read the entries of a put's message.
 
-
-def check_rows(batch: pa.RecordBatch) -> None:
-    """Raises RefusedError for more steps than one message may have."""
+    Raises:
+        ProtocolError: The message has too many entries, or a value that no entry has.
+    """
     if batch.num_rows > MAX_ROWS:
-        raise ProtocolError(f"{batch.num_rows} steps in one message; at most {MAX_ROWS} are taken.")
-
-
-def steps_in(batch: pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
-    """The steps of a batch that has passed `check_schema`. Raises RefusedError for what no step can be."""
+        raise ProtocolError(f"{batch.num_rows} steps came in one message; at most {MAX_ROWS} are taken.")
     try:
         batch.validate(full=True)
-        _check_whole(batch)
-        steps = rows_to_steps(batch, spec)
-    except (pa.ArrowException, HilserlError, TypeError, ValueError) as error:
-        raise ProtocolError(f"Steps that cannot be read: {error}") from error
-    check_numbers(batch)
-    return steps
-
-
-def _check_whole(batch: pa.RecordBatch) -> None:
-    """Raises RefusedError where a value is missing; the schema says that none is, the transport does not look."""
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        storage = column.storage if isinstance(column, pa.ExtensionArray) else column
-        inner = storage.values.null_count if pa.types.is_fixed_size_list(storage.type) else 0
-        if storage.null_count or inner:
-            raise ProtocolError(f"{name} has a missing value.")
-
-
-def check_numbers(batch: pa.RecordBatch) -> None:
-    """Raises RefusedError for steps with numbers that no step can have."""
-    for name in ("action", "observation.state", "reward", "human_seconds"):
-        column = batch.column(name)
-        flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
-        values = flat.to_numpy(zero_copy_only=False)
-        if not np.isfinite(values).all():
-            raise ProtocolError(f"{name} holds {values[~np.isfinite(values)][0]}; every number must be finite.")
-        if name == "action" and np.abs(values).max(initial=0) > 1:
-            raise ProtocolError(f"An action of {values[np.abs(values).argmax()]}; actions lie in [-1, 1].")
-
-
-def by_episode(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Steps in order, those of each episode together."""
-    for _, group in groupby(steps, lambda step: step.episode):
-        yield list(group)
+    except pa.ArrowException as error:
+        raise ProtocolError(f"The message cannot be read: {error}") from error
+    if not batch.num_rows:
+        raise ProtocolError("A message has no entries.")
+    numbers, episodes, payloads = batch.columns
+    if numbers.null_count or episodes.null_count:
+        raise ProtocolError("An entry has a missing number.")
+    entries = [
+        LogEntry(number, episode, payload.as_buffer())
+        for number, episode, payload in zip(numbers.to_pylist(), episodes.to_pylist(), payloads, strict=True)
+    ]
+    for entry in entries:
+        if not (1 <= entry.number <= MAX_COUNT and 0 <= entry.episode <= MAX_COUNT):
+            raise ProtocolError(f"Invalid entry {entry.number} of episode {entry.episode}.")
+    return entries
 
 
 def differences(ours: Hello, theirs: Hello) -> str:
-    """What keeps two sides from working together, both shown; empty where nothing does."""
+    """Show both sides of what keeps them apart; empty if they fit."""
     pairs: dict[str, tuple[Any, Any]] = {
         name: (getattr(ours, name), getattr(theirs, name)) for name in ("protocol", "version", "encoder")
     }
-    return _shown(pairs | _specs(ours.experience, theirs.experience))
-
-
-def _specs(here: str, there: str) -> dict[str, tuple[Any, Any]]:
-    """Two `ExperienceSpec.to_json` side by side."""
     try:
-        sides = [msgspec.json.decode(side, type=dict[str, Any]) for side in (here, there)]
-    except _NOT_JSON as error:
-        raise ProtocolError(f"The actor's description of its experience cannot be read: {error}") from error
-    return {name: (sides[0].get(name), sides[1].get(name)) for name in sorted(sides[0].keys() | sides[1].keys())}
-
-
-def _shown(pairs: dict[str, tuple[Any, Any]]) -> str:
-    return "; ".join(f"{name}: here {a!r}, there {b!r}" for name, (a, b) in pairs.items() if a != b)
+        return shown_differences(pairs | spec_differences(ours.experience, theirs.experience))
+    except StepCodecError as error:
+        raise ProtocolError(f"The actor's hello cannot be read: {error}") from error

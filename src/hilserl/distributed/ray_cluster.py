@@ -1,35 +1,45 @@
-"""Runs on a Ray cluster, as whoever starts them sees them. Ray places their processes and starts them again; what these
-say to each other goes over the same network as without it.
+"""Runs on a Ray cluster, seen from the command that starts them.
+
+Ray places their processes and starts them again; these talk to each other as they do without Ray.
 """
 
 import contextlib
 import dataclasses
 import importlib.util
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hilserl.distributed.ray_tasks import RunBoard, act, learn, train
+from hilserl.distributed.ray_tasks import RunRegistry, act, learn, train
 from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
 
 LEARNER_CPUS, ACTOR_CPUS = 1.0, 0.25
-"""What each asks the cluster for; an actor at 20 steps a second takes less than a quarter of a core."""
+"""CPUs of a learner and of an actor, which takes less at 20 Hz."""
 MAX_RESTARTS = 20
-"""Of each task; one whose process dies more often than this has something to mend."""
+"""Restarts of each task before its run ends with an error."""
 _ENDING_S = 180.0
-"""How long a run that is to end may take for it: its evaluation in progress, its last steps, its checkpoint."""
+"""Time, in seconds, for a run's last evaluation, steps and checkpoint."""
 _POLL_S = 1.0
+_log = logging.getLogger(__name__)
 _PASSED_ON = ("MUJOCO_GL", "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "XLA_FLAGS")
 _OBJECT_STORE_BYTES = 100 * 2**20
-"""Of a cluster of this machine's own. Nothing of a run goes through it; by default it takes a third of the memory."""
+"""Object store of a local cluster; no run uses it.
+
+By default it takes a third of the memory.
+"""
 
 
 def _connect(address: str | None) -> Any:
-    """Ray, connected to the cluster at an address, or to a local one of its own. Raises HilserlError without Ray."""
+    """Connect Ray to a cluster; without an address to a local one.
+
+    Raises:
+        HilserlError: Ray is not installed, or the cluster does not answer.
+    """
     if importlib.util.find_spec("ray") is None:
         raise HilserlError('This needs Ray, which is not installed: pip install "hilserl[ray]"')
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -55,22 +65,22 @@ def _connect(address: str | None) -> Any:
 
 
 def absolute(config: TrainConfig) -> TrainConfig:
-    """The same for a process that was started elsewhere."""
+    """Make the paths in a configuration absolute, for processes started elsewhere."""
     return dataclasses.replace(config, demos=tuple(path.resolve() for path in config.demos))
 
 
 class Cluster:
-    """Ray, and what the runs of one command share on it."""
+    """Ray, and the registry that the runs of one command share."""
 
     def __init__(self, ray: Any) -> None:
         self.ray = ray
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
-        self.board = ray.remote(RunBoard).options(name="board", **options).remote()
+        self.registry = ray.remote(RunRegistry).options(name="registry", **options).remote()
         self.learners = {"CPU": LEARNER_CPUS, **({"GPU": 1.0} if ray.cluster_resources().get("GPU") else {})}
-        """What a learner takes: a GPU, where there is any, to itself."""
+        """Resources of a learner: a whole GPU if the cluster has any."""
 
     def check_room(self, actors: int) -> None:
-        """Raises HilserlError where the whole cluster is too small for one run."""
+        """Raise HilserlError if the whole cluster is too small for one run."""
         needed, there = LEARNER_CPUS + actors * ACTOR_CPUS, self.ray.cluster_resources().get("CPU", 0)
         if needed > there:
             raise HilserlError(
@@ -80,7 +90,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[Cluster]:
-    """A cluster for a while. Its runs end with it."""
+    """Connect to a cluster; its runs end with the context."""
     ray = _connect(address)
     try:
         yield Cluster(ray)
@@ -89,33 +99,38 @@ def connected(address: str | None) -> Iterator[Cluster]:
 
 
 class RunOnRay:
-    """One run's tasks on the cluster: a learner and its actors or, without actors, one process in lockstep.
+    """Tasks of one run on the cluster.
 
-    They are placed together or not at all, so that several runs never wait for each other with half of what they need.
+    They are a learner and its actors or, without actors, one process in lockstep. They are placed together or not at
+    all, so that several runs never wait for each other with half of their resources.
 
     Args:
-        folder: on the learner's machine; the actors' are on theirs, in `actors/` of the same path.
-        name: shown before what each of its processes says.
+        cluster: Cluster of the run.
+        config: Settings of the run.
+        run_dir: Run directory on the learner's machine; actors use `actors/` of the same path on theirs.
+        actors: Number of actors.
+        resume: True to resume the run in the directory.
+        name: Text before the output of each process.
     """
 
     def __init__(
-        self, cluster: Cluster, config: TrainConfig, folder: RunDir, actors: int, *, resume: bool, name: str = ""
+        self, cluster: Cluster, config: TrainConfig, run_dir: RunDir, actors: int, *, resume: bool, name: str = ""
     ) -> None:
         from ray.util.placement_group import placement_group
 
-        config, folder = absolute(config), RunDir(folder.path.resolve())
+        config, run_dir = absolute(config), RunDir(run_dir.path.resolve())
         if not resume:
-            folder.check_new()
+            run_dir.check_new()
         cluster.check_room(actors)
-        self._cluster, self._run = cluster, str(folder.path)
+        self._cluster, self._run = cluster, str(run_dir.path)
         self._group = placement_group([cluster.learners, *({"CPU": ACTOR_CPUS} for _ in range(actors))])
         self._ready = self._group.ready()
         self._wish, self._deadline = "", float("inf")
         self.over = False
         self.result: dict[str, Any] | None = None
         self.failure: Exception | None = None
-        """What kept the run from its result, if it has none."""
-        arguments = (config, folder.path, cluster.board, resume)
+        """Error that kept the run from its result."""
+        arguments = (config, run_dir.path, cluster.registry, resume)
         gpus = cluster.learners.get("GPU", 0)
         self._main = self._placed(
             learn if actors else train, 0, f"{name} learner", num_cpus=LEARNER_CPUS, num_gpus=gpus
@@ -124,7 +139,7 @@ class RunOnRay:
         options = {"num_cpus": ACTOR_CPUS, "runtime_env": {"env_vars": {"JAX_PLATFORMS": "cpu"}}}
         self._actors = [
             self._placed(act, 1 + k, f"{name} actor {k}", **options).remote(
-                self._run, folder.path / "actors" / str(k), cluster.board
+                self._run, run_dir.path / "actors" / str(k), cluster.registry
             )
             for k in range(actors)
         ]
@@ -138,11 +153,11 @@ class RunOnRay:
 
     @property
     def tasks(self) -> list[Any]:
-        """Those that have not ended."""
+        """Tasks that have not ended."""
         return [] if self.over else [self._main, *self._actors]
 
     def take(self, task: Any) -> None:
-        """Deals with a task that has ended. The run ends as well where nobody acts any more."""
+        """Handle an ended task; the run ends with its last actor."""
         ray, value = self._cluster.ray, None
         try:
             value = ray.get(task)
@@ -158,12 +173,12 @@ class RunOnRay:
             return
         self._actors.remove(task)
         if self.failure:
-            print(f"An actor of the run in {self._run} cannot go on: {self.failure}", flush=True)
+            _log.error("An actor of the run in %s cannot go on: %s", self._run, self.failure)
         if not self._actors:
             self._tell("interrupt" if self.failure else "conclude")
 
     def interrupt(self) -> None:
-        """Asks for an end for now; may be called again and again, and sees to it that it comes."""
+        """Ask the run to end for now; later calls enforce it."""
         if not self._cluster.ray.wait([self._ready], timeout=0)[0]:
             self.over = True
         elif time.monotonic() > self._deadline:
@@ -176,17 +191,20 @@ class RunOnRay:
         if not self._wish:
             self._deadline = time.monotonic() + _ENDING_S
         self._wish = wish
-        self._cluster.board.wish.remote(self._run, wish)
+        self._cluster.registry.wish.remote(self._run, wish)
 
     def close(self) -> None:
-        """Gives back its room, and ends what is still there."""
+        """Give back the resources, which ends the remaining tasks."""
         from ray.util.placement_group import remove_placement_group
 
         remove_placement_group(self._group)
 
 
 def attended(cluster: Cluster, runs: Sequence[RunOnRay], interrupt: Interrupt) -> Iterator[RunOnRay]:
-    """Runs as they end. An interrupt ends all of them; those that had not begun are left out."""
+    """Yield runs as they end; an interrupt ends all of them.
+
+    Runs that had not begun are left out then.
+    """
     going = list(runs)
     try:
         while going:
@@ -207,14 +225,20 @@ def attended(cluster: Cluster, runs: Sequence[RunOnRay], interrupt: Interrupt) -
 
 
 def train_on_ray(
-    cluster: Cluster, config: TrainConfig, folder: RunDir, actors: int, *, resume: bool
+    cluster: Cluster, config: TrainConfig, run_dir: RunDir, actors: int, *, resume: bool
 ) -> dict[str, Any] | None:
-    """Trains with a learner and so many actors somewhere on the cluster; those that die are started again.
+    """Train with a learner and actors on the cluster.
 
-    Returns and raises as `train`.
+    Processes that die are started again.
+
+    Returns:
+        Content of `result.json`; None after an interrupt.
+
+    Raises:
+        HilserlError: A user can mend the cause, as with `train`.
     """
     interrupt = Interrupt()
-    run = RunOnRay(cluster, config, folder, actors, resume=resume)
+    run = RunOnRay(cluster, config, run_dir, actors, resume=resume)
     with interrupt.armed():
         for _ in attended(cluster, [run], interrupt):
             pass

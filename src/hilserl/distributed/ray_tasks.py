@@ -1,6 +1,6 @@
-"""What Ray places: the processes of runs, and the board where they find each other.
+"""Tasks of a run on Ray, and the registry that joins them.
 
-They import what takes its time where they run, because whoever starts them needs nothing of it.
+They import slow modules in their own processes, because the process that starts them does not need these.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ _GIVE_UP_S = 60.0
 _POLL_S = 1.0
 
 Found = tuple[Address, Credentials]
-"""Where a learner is, and what it wants to see."""
+"""Address and credentials of a learner."""
 
 
-class RunBoard:
-    """Where learners and actors find each other, and learn that they are to stop; an actor of Ray's.
+class RunRegistry:
+    """Registry in which a run's tasks find each other; a Ray actor.
 
-    What it knows is told again every second, so that it may die as well.
+    Learners report every second, so the registry may die and be started again.
     """
 
     def __init__(self) -> None:
@@ -39,104 +39,100 @@ class RunBoard:
         self._wishes: dict[str, str] = {}
 
     def begin(self, run: str) -> tuple[bool, Found | None]:
-        """Whether a run has been begun before, and where its learner was."""
+        """Begin a run; return if it was begun before, and its learner's place."""
         before = run in self._learners
         return before, self._learners.setdefault(run, None)
 
     def report(self, run: str, found: Found | None) -> str:
-        """A learner says where it is, and is told what is wished of it."""
+        """Note a learner's place; return the wish for its run."""
         self._learners[run] = found or self._learners.get(run)
         return self._wishes.get(run, "")
 
     def learner(self, run: str) -> Found | None:
-        """Where an actor finds its learner, once that is there."""
+        """Return a learner's place for its actors; None before it listens."""
         if (found := self._learners.get(run)) is None:
             return None
         address, credentials = found
         return address, Credentials(credentials.token, credentials.certificate)
 
     def wish(self, run: str, wish: str) -> None:
-        """`interrupt` ends a run for now, `conclude` for good."""
+        """Wish that a run ends: `interrupt` for now, `conclude` for good."""
         self._wishes[run] = wish
 
 
-class _RunHeartbeat:
-    """What a run's main task has to do with the board, done in a thread, so that nobody waits for it."""
+class RunHeartbeat:
+    """Reports of a run's main task to the registry, in another thread."""
 
-    def __init__(self, run: Path, board: Any) -> None:
+    def __init__(self, run: Path, registry: Any) -> None:
         import ray
 
-        self._ray, self._run, self._board = ray, str(run), board
-        self.begun, self.was = ray.get(board.begin.remote(self._run))
-        """Whether this is not the first try, and where the one before listened."""
+        self._ray, self._run, self._registry = ray, str(run), registry
+        self.begun, self.was = ray.get(registry.begin.remote(self._run))
+        """True after the first try, and the place of the learner then."""
         self.found: Found | None = None
         self.interrupt, self.concluded = Interrupt(), False
-        threading.Thread(target=self._run_on, name="errand", daemon=True).start()
+        threading.Thread(target=self._run_on, name="heartbeat", daemon=True).start()
 
     def _run_on(self) -> None:
         while True:
-            wish = self._ray.get(self._board.report.remote(self._run, self.found))
+            wish = self._ray.get(self._registry.report.remote(self._run, self.found))
             self.interrupt.requested |= wish == "interrupt"
             self.concluded = wish == "conclude"
             time.sleep(_POLL_S)
 
 
 def _show_log() -> None:
-    """Write the log to standard output, which Ray shows where the run was started."""
-    logging.basicConfig(stream=sys.stdout, format="%(message)s")
-    logging.getLogger("hilserl").setLevel(logging.INFO)
+    """Print what the package logs; Ray passes it on to the command that started the run."""
+    logger = logging.getLogger("hilserl")
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler(sys.stdout))
+        logger.setLevel(logging.INFO)
 
 
-def train(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str, Any] | None:
-    """The task of a run in lockstep; begun a second time it goes on with what it has."""
+def train(config: TrainConfig, path: Path, registry: Any, resume: bool) -> dict[str, Any] | None:
+    """Train in lockstep; a second start resumes the run."""
     from hilserl.training import trainer as lockstep
 
     _show_log()
-    folder, errand = RunDir(path), _RunHeartbeat(path, board)
-    resume = resume or (errand.begun and folder.config.exists())
-    return lockstep.train(config, folder, resume=resume, interrupt=errand.interrupt)
+    run_dir, heartbeat = RunDir(path), RunHeartbeat(path, registry)
+    resume = resume or (heartbeat.begun and run_dir.config.exists())
+    return lockstep.train(config, run_dir, resume=resume, interrupt=heartbeat.interrupt)
 
 
-def learn(config: TrainConfig, path: Path, board: Any, resume: bool) -> dict[str, Any] | None:
-    """The learner's task; begun a second time it goes on with what it has."""
-    from hilserl.distributed.learner_node import serve
+def learn(config: TrainConfig, path: Path, registry: Any, resume: bool) -> dict[str, Any] | None:
+    """Run the learner; a second start resumes the run."""
+    from hilserl.distributed.learner_node import LearnerNodeConfig, RunControl, serve
 
     _show_log()
-    folder, errand = RunDir(path), _RunHeartbeat(path, board)
-    address, credentials = _listen_on(errand.was)
+    run_dir, heartbeat = RunDir(path), RunHeartbeat(path, registry)
+    address, credentials = _listen_on(heartbeat.was)
 
     def listening(found: Address) -> None:
-        errand.found = (found, credentials)
+        heartbeat.found = (found, credentials)
 
-    return serve(
-        config,
-        folder,
-        address,
-        credentials,
-        resume=resume or (errand.begun and folder.config.exists()),
-        own_actors=True,
-        listening=listening,
-        wanted=lambda: not errand.concluded,
-        interrupt=errand.interrupt,
-    )
+    resume = resume or (heartbeat.begun and run_dir.config.exists())
+    node_config = LearnerNodeConfig(address, credentials, resume=resume, own_actors=True)
+    control = RunControl(listening, lambda: not heartbeat.concluded, heartbeat.interrupt)
+    return serve(config, run_dir, node_config, control)
 
 
 def _listen_on(before: Found | None) -> Found:
-    """Loopback where the run is on one machine; otherwise this machine's address, with all that this takes.
+    """Choose address and credentials of a learner.
 
-    A learner that is started again on the same machine is where its actors look for it.
+    The address is loopback if the run is on one machine. A learner that is started again on the same machine takes its
+    old address, which its actors know.
     """
     host = "127.0.0.1" if _alone() else _host()
     if before and before[0].host == host:
         return before[0] if _is_free(before[0]) else Address(host, 0), before[1]
     if host == "127.0.0.1":
         return Address(host, 0), Credentials(secrets.token_urlsafe(32))
-    with tempfile.TemporaryDirectory() as folder:
-        return Address(host, 0), make_credentials(Path(folder), [host])
+    with tempfile.TemporaryDirectory() as directory:
+        return Address(host, 0), make_credentials(Path(directory), [host])
 
 
 def _alone() -> bool:
-    """Whether everything that belongs to this task's run is on this machine."""
+    """Return True if all tasks of this run are on this machine."""
     from ray.util import get_current_placement_group, placement_group_table
 
     group = get_current_placement_group()
@@ -160,20 +156,20 @@ def _is_free(address: Address) -> bool:
         return True
 
 
-def act(run: str, folder: Path, board: Any) -> str:
-    """An actor's task: acts for the learner, wherever that is, until there is a reason to stop."""
+def act(run: str, directory: Path, registry: Any) -> str:
+    """Act for a run's learner until there is a reason to stop."""
     import ray
 
     from hilserl.distributed import actor_node
 
     _show_log()
     while True:
-        if (found := ray.get(board.learner.remote(run))) is None:
+        if (found := ray.get(registry.learner.remote(run))) is None:
             time.sleep(_POLL_S)
             continue
         address, credentials = found
-        place = actor_node.Place(address, credentials, folder, give_up_s=_GIVE_UP_S)
+        node_config = actor_node.ActorNodeConfig(address, credentials, directory, give_up_s=_GIVE_UP_S)
         with contextlib.suppress(UnreachableError):
-            reason = actor_node.act(actor_node.fetch_run_config(place), place)
+            reason = actor_node.act(actor_node.fetch_run_config(node_config), node_config)
             if not reason.startswith(actor_node.SILENCE):
                 return reason

@@ -1,114 +1,210 @@
-"""The actor's link to a learner on the network, which never lets the actor wait."""
+"""Endpoint of a learner on the network; it never blocks the actor."""
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
-
-import pyarrow as pa
 
 from hilserl.address import Address
 from hilserl.agents.agent import Actor
-from hilserl.data.arrow import arrow_schema
-from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.flight_client import CALL_S, TOGETHER_BYTES, Backoff, LearnerClient
+from hilserl.distributed.durable_log import DurableLog, LogFullError
+from hilserl.distributed.flight_client import LearnerClient, Timing, messages_of
 from hilserl.distributed.protocol import (
     MAX_ROWS,
     ActorReport,
-    EntryHeader,
     Hello,
     ProtocolError,
     PutHeader,
+    TransientError,
     UnreachableError,
     Welcome,
-    batch_of,
-    empty_batch,
 )
-from hilserl.distributed.spool import Spool, SpoolEntry, SpoolFullError
 from hilserl.distributed.weights import with_weights
 from hilserl.training.learner import LearnerFacts
 
-_HEARTBEAT_S = 1.0
-_WEIGHTS_WAIT_S = 1.0
-_BETWEEN_WEIGHTS_S = 0.1
-_IDLE_S = 0.2
+USUAL_TIMING = Timing()
 _FLUSH_S, _LAST_TRY_S = 15.0, 2.0
 _SILENT_S = 3.0
 
 
 @dataclass
 class Counters:
-    """What went over a link, for metrics."""
+    """Counters of a remote learner, for metrics."""
 
     sent: int = 0
+    """Acknowledged entries."""
     failures: int = 0
-    """Calls that did not succeed."""
+    """Failed calls."""
     dropped: int = 0
-    """Steps that were not recorded, because there was no room on this side's disk."""
+    """Steps that were not recorded because this side's disk had no room."""
     weights: int = 0
-    """Versions received."""
+    """Received versions of the weights."""
+
+
+@dataclass(frozen=True)
+class ActorSide:
+    """Values that a remote learner asks its actor for."""
+
+    hello: Callable[[], Hello]
+    """Hello of the actor."""
+    policy: Actor
+    """A policy of the same form as the learner's."""
+    numbers: Callable[[], dict[str, float]]
+    """Numbers for each sign of life."""
+
+
+class EpisodeRecorder:
+    """Recorder of whole episodes in an actor's log.
+
+    What is recorded of an episode begins with its reset and has no gap.
+    """
+
+    def __init__(self, log: DurableLog) -> None:
+        self._log = log
+        self._recording = False
+        """True if the episode in progress is recorded."""
+        self._kept = False
+        """True if some of the episode in progress is in the log."""
+        self._forgotten: int | None = None
+        """Episode that is to be discarded and has not been yet."""
+
+    def put(self, step: Step) -> bool:
+        """Record a step; return False if there is no room."""
+        if step.is_reset:
+            self._recording = True
+        if self._recording:
+            try:
+                self.put_discard()
+                self._log.put_step(step)
+            except LogFullError:
+                # What follows in this episode would not join what is recorded of it.
+                self._recording = False
+        self._kept = (self._kept and not step.is_reset) or self._recording
+        return self._recording
+
+    def forget(self, episode: int) -> bool:
+        """Forget the episode in progress; return False if it was not recorded."""
+        if self._kept:
+            self._forgotten = episode
+            # Without room now it is put before the next step that there is room for.
+            with contextlib.suppress(LogFullError):
+                self.put_discard()
+        return self._kept
+
+    def put_discard(self) -> None:
+        """Record a discard that had no room before. Raises LogFullError if there is no room now either."""
+        if self._forgotten is not None:
+            self._log.put_discard(self._forgotten)
+            self._forgotten = None
+
+
+class _Sender:
+    """Sender of the oldest entries in an actor's log."""
+
+    def __init__(self, client: LearnerClient, log: DurableLog, hello: Callable[[], Hello]) -> None:
+        self._client, self._log, self._hello = client, log, hello
+        self._session, self._most = 0, MAX_ROWS
+
+    def greet(self) -> Welcome:
+        """Say hello and begin a session."""
+        welcome = self._client.hello(self._hello())
+        if not self._log.run:
+            self._log.bind(welcome.run)
+        self._log.skip_to(welcome.stored)
+        self._session = welcome.session
+        return welcome
+
+    def send(self) -> Iterator[int]:
+        """Send some entries; yield how many each acknowledgement adds."""
+        entries = self._log.peek(self._most)
+        if not entries:
+            return
+        header = PutHeader(self._log.id, self._session)
+        for upto in self._client.put(header, self._log.codecs[0], messages_of(entries)):
+            yield self._log.acknowledge(upto)
+        self._most = min(2 * self._most, MAX_ROWS)
+
+    def slow_down(self) -> None:
+        """Send less at once, so that a slow network meets the deadline."""
+        self._most = max(1, self._most // 2)
+
+
+class _NewestWeights:
+    """Newest weights of a learner."""
+
+    def __init__(self, client: LearnerClient, policy: Actor) -> None:
+        self._client, self._policy, self._life = client, policy, 0
+        self.newest: tuple[Actor, int] = (policy, -1)
+        """Policy and version."""
+
+    def fetch(self, within_s: float) -> bool:
+        """Wait for newer weights; return False if none came in time."""
+        found = self._client.weights(self._life, self.newest[1], within_s)
+        if found is None:
+            return False
+        self.newest, self._life = (with_weights(self._policy, found.arrays), found.version), found.life
+        return True
 
 
 class RemoteLearner:
-    """A link to a learner on the network.
+    """A learner on the network, as its actor sees it.
 
-    A step is on this side's disk before `send` returns; three threads do the rest: one sends what waits there, in
-    order, one fetches the newest weights, one gives signs of life. A learner that is away is tried again for ever.
+    A step is on this side's disk before `send` returns. Three threads do the rest: one sends the oldest entries, one
+    fetches the newest weights, one gives signs of life. They try again for ever while the learner is away.
 
     Args:
-        address, credentials: of the learner.
-        spool: where steps wait; it is closed with the link.
-        hello: what this actor is, but for the run, which the spool knows.
-        like: an actor of the form of the learner's.
-        numbers: asked for with every sign of life.
+        address: Address of the learner.
+        credentials: Credentials of the learner.
+        log: Log in which steps wait; it is closed with the endpoint.
+        actor: The actor's values.
+        timing: Intervals of the connection.
     """
 
     def __init__(
         self,
         address: Address,
         credentials: Credentials,
-        spool: Spool,
-        spec: ExperienceSpec,
-        hello: Callable[[], Hello],
-        like: Actor,
-        numbers: Callable[[], dict[str, float]],
+        log: DurableLog,
+        actor: ActorSide,
+        timing: Timing = USUAL_TIMING,
     ) -> None:
-        self.address, self._spool, self._spec = address, spool, spec
-        self._hello, self._like, self._numbers = hello, like, numbers
-        self._lines = {name: LearnerClient(address, credentials) for name in ("sender", "weights", "heartbeat")}
-        self._newest: tuple[Actor, int] = (like, -1)
-        self._life = 0
+        self.address, self._log, self._actor, self._timing = address, log, actor, timing
+        self._clients = [LearnerClient(address, credentials, timing.call_s) for _ in range(3)]
+        sending, fetching, self._heartbeat = self._clients
+        self._weights = _NewestWeights(fetching, actor.policy)
         self.counters = Counters()
-        self.facts, self.actors = LearnerFacts(), 1
-        """How the learner is doing, and how many actors it has."""
+        self.facts = LearnerFacts()
+        """Progress of the learner."""
+        self.actors = 1
+        """Number of the learner's actors."""
         self.stop_reason = ""
-        """Why the learner wants no more steps, if it does not."""
+        """Learner's reason to end the run; empty while it goes on."""
         self.heard = 0.0
-        """When the learner last answered, by the monotonic clock."""
-        self._session, self._most = 0, MAX_ROWS
+        """Time of the learner's last answer, by the monotonic clock, in seconds."""
+        self._sender = _Sender(sending, log, actor.hello)
         self._stopping, self._waiting = threading.Event(), threading.Event()
-        self._recording = self._kept = False
-        """Whether the episode in progress is recorded, and whether some of it has been."""
-        self._forgotten: int | None = None
-        """An episode that is to be discarded and has not been yet."""
+        self._recorder = EpisodeRecorder(log)
         self._failure: BaseException | None = None
         self._threads: list[threading.Thread] = []
 
     def connect(self, wait: Callable[[str], bool]) -> Welcome:
-        """Says hello and fetches the first weights, however long it takes.
+        """Say hello and fetch the first weights; try again until it succeeds.
 
-        `wait` is told what is in the way before each new try, and ends it by returning False. Raises RefusedError
-        where the learner does not want this actor, UnreachableError where `wait` gave up.
+        Args:
+            wait: Called before each new try with the reason for the wait; returns False to give up.
+
+        Raises:
+            ProtocolError: The learner does not want this actor.
+            UnreachableError: `wait` gave up.
         """
-        backoff = Backoff()
+        backoff = self._timing.backoff()
         while True:
             try:
                 welcome = self._greet()
-                if self._fetch(CALL_S / 2):
+                if self._fetch(self._timing.call_s / 2):
                     break
             except UnreachableError as error:
                 if not wait(str(error)):
@@ -120,12 +216,8 @@ class RemoteLearner:
         return welcome
 
     def _greet(self) -> Welcome:
-        welcome = self._lines["sender"].hello(self._hello())
+        welcome = self._sender.greet()
         self.heard = time.monotonic()
-        if not self._spool.run:
-            self._spool.bind(welcome.run)
-        self._spool.skip_to(welcome.stored)
-        self._session = welcome.session
         return welcome
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -135,131 +227,104 @@ class RemoteLearner:
             self._failure = failure
 
     def _send_on(self) -> None:
-        backoff, broken = Backoff(), False
+        backoff, broken = self._timing.backoff(), False
         while not self._stopping.is_set():
             try:
                 if broken:
-                    self._spool.tidy()
+                    self._log.tidy()
                     self._greet()
                     broken = False
                 if not self._send_some():
-                    self._waiting.wait(_IDLE_S)
+                    self._waiting.wait(self._timing.idle_s)
                     self._waiting.clear()
                 backoff.reset()
-            except (UnreachableError, SpoolFullError):
+            except TransientError:
                 self.counters.failures += 1
                 broken = True
-                # What a slow network does not get across within a call's deadline goes in smaller pieces.
-                self._most = max(1, self._most // 2)
+                self._sender.slow_down()
                 backoff.wait(self._stopping)
 
     def _send_some(self) -> bool:
-        """Sends the oldest entries; False where there were none."""
-        entries = self._spool.peek(self._most)
-        if not entries:
-            return False
-        header = PutHeader(self._spool.stream, self._session)
-        for upto in self._lines["sender"].put(header, messages_of(entries, self._spec), arrow_schema(self._spec)):
-            self.counters.sent += self._spool.acknowledge(upto)
-            self.heard = time.monotonic()
-        self._most = min(2 * self._most, MAX_ROWS)
-        return True
+        sent = False
+        for count in self._sender.send():
+            self.counters.sent += count
+            self.heard, sent = time.monotonic(), True
+        return sent
 
     def _fetch_on(self) -> None:
-        backoff = Backoff()
+        backoff = self._timing.backoff()
         while not self._stopping.is_set():
             try:
-                if self._fetch(_WEIGHTS_WAIT_S):
-                    # Newer ones than an actor's step can use are not worth their way.
-                    self._stopping.wait(_BETWEEN_WEIGHTS_S)
+                if self._fetch(self._timing.weights_wait_s):
+                    self._stopping.wait(self._timing.between_weights_s)
                 backoff.reset()
             except UnreachableError:
                 self.counters.failures += 1
                 backoff.wait(self._stopping)
 
     def _fetch(self, within_s: float) -> bool:
-        found = self._lines["weights"].weights(self._life, self._newest[1], within_s)
-        if found is None:
-            return False
-        self._newest, self._life = (with_weights(self._like, found.arrays), found.version), found.life
-        self.counters.weights += 1
-        return True
+        found = self._weights.fetch(within_s)
+        self.counters.weights += found
+        return found
 
     def _beat(self) -> None:
-        backoff = Backoff()
+        backoff = self._timing.backoff()
         while not self._stopping.is_set():
             try:
                 self._tell()
                 backoff.reset()
-                self._stopping.wait(_HEARTBEAT_S)
+                self._stopping.wait(self._timing.heartbeat_s)
             except UnreachableError:
                 self.counters.failures += 1
                 backoff.wait(self._stopping)
 
     def _tell(self, *, leaving: bool = False) -> None:
-        report = ActorReport(self._spool.stream, self._numbers(), leaving, self._hello().name)
-        status = self._lines["heartbeat"].report(report)
+        report = ActorReport(self._log.id, self._actor.numbers(), leaving, self._actor.hello().name)
+        status = self._heartbeat.report(report)
         self.facts, self.actors = status.facts, status.actors
         self.stop_reason, self.heard = status.stop, time.monotonic()
 
     def send(self, step: Step) -> None:
-        """Puts a step on this side's disk. Raises what went wrong for good on the way to the learner."""
+        """Put a step on this side's disk. Raises the permanent error of a thread, if one failed."""
         self._raise_failure()
-        if step.is_reset:
-            self._recording = True
-        if self._recording:
-            try:
-                self._put_discard()
-                self._spool.put_step(step)
-            except SpoolFullError:
-                # What follows in this episode would not join what is recorded of it.
-                self._recording = False
-        self._kept = (self._kept and not step.is_reset) or self._recording
-        self.counters.dropped += not self._recording
+        self.counters.dropped += not self._recorder.put(step)
         self._waiting.set()
 
     def forget(self, episode: int) -> None:
-        if self._kept:
-            self._forgotten = episode
-            # Without room now it is put before the next step that there is room for.
-            with contextlib.suppress(SpoolFullError):
-                self._put_discard()
+        """Take back the steps of the episode in progress."""
+        if self._recorder.forget(episode):
             self._waiting.set()
-
-    def _put_discard(self) -> None:
-        if self._forgotten is not None:
-            self._spool.put_discard(self._forgotten)
-            self._forgotten = None
 
     @property
     def has_room(self) -> bool:
-        """Whether this side's disk can take more episodes."""
-        return self._spool.has_room
+        """True if this side's disk can take more episodes."""
+        return self._log.has_room
 
     def weights(self) -> tuple[Actor, int]:
-        return self._newest
+        """Return the newest weights that have arrived, and their version."""
+        return self._weights.newest
 
     @property
     def waiting(self) -> int:
-        """Steps on this side's disk that the learner has not acknowledged."""
-        return len(self._spool)
+        """Number of steps that the learner has not acknowledged."""
+        return len(self._log)
 
     @property
     def state(self) -> str:
-        """How the connection is, for people."""
+        """State of the connection, as text for people."""
         silence = time.monotonic() - self.heard
         how = "connected" if silence < _SILENT_S else f"silent for {silence:.0f} s"
         return f"{self.address}, {how}, {self.waiting} steps to send"
 
     def flush(self, within_s: float) -> bool:
-        """Waits until everything has been sent, or for so long; whether everything has."""
+        """Wait for at most `within_s` seconds; return True if everything was sent."""
         deadline = time.monotonic() + within_s
-        while len(self._spool) and time.monotonic() < deadline and self._failure is None:
+        while len(self._log) and time.monotonic() < deadline and self._failure is None:
             time.sleep(0.01)
-        return not len(self._spool)
+        return not len(self._log)
 
     def stop(self) -> None:
-        """Ends the threads; what has not been sent stays on this side's disk."""
+        """End the threads; unsent steps stay on this side's disk."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -269,16 +334,13 @@ class RemoteLearner:
         if self._threads:
             with contextlib.suppress(UnreachableError, ProtocolError):
                 self._tell(leaving=True)
-        for line in self._lines.values():
-            line.close()
-        self._spool.close()
+        for client in self._clients:
+            client.close()
+        self._log.close()
 
     def close(self) -> None:
-        """The same after everything has been sent, if that goes within a few seconds.
-
-        Raises SpoolFullError where an episode that is to be forgotten cannot be said to be.
-        """
-        self._put_discard()
+        """Send everything, if that takes only some seconds, then stop. Raises LogFullError as `put_discard`."""
+        self._recorder.put_discard()
         self.flush(_FLUSH_S if time.monotonic() - self.heard < _SILENT_S else _LAST_TRY_S)
         self.stop()
         self._raise_failure()
@@ -286,17 +348,3 @@ class RemoteLearner:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-
-def messages_of(entries: Sequence[SpoolEntry], spec: ExperienceSpec) -> Iterator[tuple[EntryHeader, pa.RecordBatch]]:
-    """Entries as they travel: steps that follow each other together, but never many bytes; each discard by itself."""
-    most = max(1, TOGETHER_BYTES // spec.step_bytes)
-    for discards, group in groupby(entries, lambda entry: entry.step is None):
-        together = list(group)
-        if discards:
-            for entry in together:
-                yield EntryHeader(entry.number, entry.episode), empty_batch(spec)
-            continue
-        for begin in range(0, len(together), most):
-            part = together[begin : begin + most]
-            yield EntryHeader(part[0].number), batch_of([entry.step for entry in part if entry.step], spec)

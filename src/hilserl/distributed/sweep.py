@@ -1,4 +1,4 @@
-"""Many runs of one task, over settings and seeds, on a Ray cluster; and what they came to, side by side."""
+"""Sweep: runs of one task over settings and seeds, on a Ray cluster."""
 
 import dataclasses
 import itertools
@@ -20,15 +20,15 @@ from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import RENAMED_SETTINGS, differences, load_config
 
 BASE = "as it is"
-"""The label of runs whose settings are not varied."""
+"""Label of runs whose settings are not varied."""
 _ELSEWHERE = {
     "task": "it is named first",
     "seed": "seeds are varied with --seeds",
-    "free_running": "--actors N gives each run actors of its own",
+    "free_running": "--actors N gives each run its own actors",
 }
-"""Settings that --set does not take, and why."""
+"""Settings that --set does not take, with the reasons."""
 Settings = Sequence[tuple[str, tuple[str, ...]]]
-"""Names, as dotted paths into the configuration, each with the values it takes, as they were written."""
+"""Dotted paths into the configuration, each with its values as text."""
 
 
 @dataclass(frozen=True)
@@ -36,31 +36,39 @@ class Member:
     """One run of a sweep."""
 
     label: str
-    """Of its settings."""
+    """Label of its settings."""
     config: TrainConfig
     run: RunDir
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0..4` is 0 to 4, both included; `0,3,7` is those. Raises HilserlError for anything else."""
+    """Parse seeds: `0..4` is 0 to 4, `0,3,7` is those three.
+
+    Raises:
+        HilserlError: The text is anything else.
+    """
     try:
         first, dots, last = text.partition("..")
         seeds = tuple(range(int(first), int(last) + 1)) if dots else tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise HilserlError(f"{text!r} are not seeds; expected 0..4 or 0,3,7.") from error
+        raise HilserlError(f"Invalid seeds {text!r}: expected 0..4 or 0,3,7.") from error
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise HilserlError(f"{text!r} are not seeds: there must be some, none negative, none twice.")
+        raise HilserlError(f"Invalid seeds {text!r}: expected one or more distinct non-negative integers.")
     return seeds
 
 
 def parse_settings(texts: Sequence[str]) -> Settings:
-    """`agent.utd_ratio=1,4` is a setting and its values. Raises HilserlError for anything else."""
+    """Parse settings such as `agent.utd_ratio=1,4`.
+
+    Raises:
+        HilserlError: A text is anything else, or names a setting that cannot be varied.
+    """
     settings = []
     for text in texts:
         name, equals, values = text.partition("=")
         name = name.replace("-", "_")
         if not equals or not name or not all(value.strip() for value in values.split(",")):
-            raise HilserlError(f"{text!r} does not vary a setting; expected NAME=VALUE,VALUE.")
+            raise HilserlError(f"Invalid setting {text!r}: expected NAME=VALUE,VALUE.")
         if name in _ELSEWHERE:
             raise HilserlError(f"{name} cannot be varied with --set: {_ELSEWHERE[name]}.")
         settings.append((name, tuple(values.split(","))))
@@ -71,9 +79,15 @@ def parse_settings(texts: Sequence[str]) -> Settings:
 
 
 def with_setting(config: Any, name: str, text: str) -> Any:
-    """A configuration in which a setting, named by its dotted path, has the value that a text stands for.
+    """Return a configuration with another value of one setting.
 
-    Several numbers, as in agent.hidden, are words: `64 64`. Raises HilserlError naming what does not exist or fit.
+    Args:
+        config: Configuration to change.
+        name: Dotted path of the setting.
+        text: Value as text; several numbers, as in agent.hidden, are words: `64 64`.
+
+    Raises:
+        HilserlError: The setting does not exist, or the value does not fit.
     """
     first, _, rest = name.partition(".")
     kinds = typing.get_type_hints(type(config))
@@ -82,7 +96,7 @@ def with_setting(config: Any, name: str, text: str) -> Any:
     now, kind = getattr(config, first), kinds[first]
     if dataclasses.is_dataclass(now) and not rest:
         names = ", ".join(f"{name}.{each.name}" for each in dataclasses.fields(now))
-        raise HilserlError(f"{name} is many settings; name one of them: {names}.")
+        raise HilserlError(f"{name} is a group of settings; name one of them: {names}.")
     if rest and not dataclasses.is_dataclass(now):
         raise HilserlError(f"{first!r} of {type(config).__name__} is one setting; it has no {rest!r}.")
     return dataclasses.replace(config, **{first: with_setting(now, rest, text) if rest else _value(kind, first, text)})
@@ -95,11 +109,11 @@ def _value(kind: Any, name: str, text: str) -> Any:
     except SystemExit:
         choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
         expected = "one of " + ", ".join(map(str, choices)) if choices else f"{getattr(kind, '__name__', kind)}"
-        raise HilserlError(f"{text!r} is no value of {name}; expected {expected}.") from None
+        raise HilserlError(f"Invalid value {text!r} of {name}: expected {expected}.") from None
 
 
 def combinations(base: TrainConfig, settings: Settings) -> list[tuple[str, TrainConfig]]:
-    """Every combination of the settings, under a label that says which it is. Raises HilserlError as `with_setting`."""
+    """Return each combination of the settings, with its label. Raises as `with_setting`."""
     found = []
     for values in itertools.product(*(values for _, values in settings)):
         chosen = [(name, value) for (name, _), value in zip(settings, values, strict=True)]
@@ -110,15 +124,16 @@ def combinations(base: TrainConfig, settings: Settings) -> list[tuple[str, Train
     return found
 
 
-def members(folder: Path, configs: Sequence[tuple[str, TrainConfig]], seeds: Sequence[int]) -> list[Member]:
-    """Every labelled configuration with every seed, each with a folder of its own.
+def members(directory: Path, configs: Sequence[tuple[str, TrainConfig]], seeds: Sequence[int]) -> list[Member]:
+    """Combine each labelled configuration with each seed; each has its own directory.
 
-    Raises HilserlError where one of them cannot be, or is not what was done in its folder.
+    Raises:
+        HilserlError: A combination is invalid, or its directory holds a run with other settings.
     """
     found = []
     for label, config in configs:
         _check_base(config)
-        place = (folder / label.replace(" ", "_").replace("/", "_")).resolve()
+        place = (directory / label.replace(" ", "_").replace("/", "_")).resolve()
         each = absolute(config)
         found += [Member(label, dataclasses.replace(each, seed=k), RunDir(place / f"seed{k}")) for k in seeds]
     if len({member.run.path for member in found}) < len(found):
@@ -131,7 +146,7 @@ def members(folder: Path, configs: Sequence[tuple[str, TrainConfig]], seeds: Seq
 def _check_base(config: TrainConfig) -> None:
     if config.operator not in ("scripted", "none"):
         raise HilserlError(
-            f"Nobody can sit at every run of a sweep: operator {config.operator!r}; take scripted or none."
+            f"Invalid operator {config.operator!r} of a sweep: expected scripted or none. No human attends each run."
         )
     if config.free_running:
         raise HilserlError(f"A sweep has no --async: {_ELSEWHERE['free_running']}.")
@@ -140,7 +155,7 @@ def _check_base(config: TrainConfig) -> None:
 
 
 def _check_done(member: Member) -> None:
-    """A result stands in the table under its settings, so it must be theirs; other runs are checked when they go on."""
+    """Check that a result has the settings it is listed under; other runs are checked later."""
     if member.run.result.exists() and (other := differences(load_config(member.run.config), member.config)):
         changes = "; ".join(f"{name} was {old!r}, not {new!r}" for name, (old, new) in other.items())
         raise HilserlError(f"The run in {member.run.path} was done with other settings: {changes}. Name another --out.")
@@ -149,10 +164,18 @@ def _check_done(member: Member) -> None:
 def sweep(
     cluster: Cluster, runs: Sequence[Member], actors: int, say: Callable[[str], object]
 ) -> tuple[dict[Path, Exception], bool]:
-    """Brings every run to its result, as many at a time as the cluster has room for.
+    """Bring every run to its result, as many at a time as the cluster can hold.
 
-    A run that was begun is gone on with, one that has its result is left as it is. Returns what kept others from
-    theirs, and whether Ctrl-C ended it all before.
+    A run that was begun is resumed; a run with a result is left as it is.
+
+    Args:
+        cluster: Cluster of the runs.
+        runs: Runs of the sweep.
+        actors: Actors of each run.
+        say: Called with a sentence about each run that ends.
+
+    Returns:
+        Errors by run directory, and whether Ctrl-C ended the sweep.
     """
     waiting = [member for member in runs if not member.run.result.exists()]
     interrupt, failed = Interrupt(), {}
@@ -176,14 +199,14 @@ def _begin(cluster: Cluster, member: Member, actors: int) -> RunOnRay:
     return RunOnRay(cluster, member.config, member.run, actors, resume=member.run.config.exists(), name=name)
 
 
-def write_report(folder: Path, runs: Sequence[Member], title: str) -> str:
-    """Writes `table.md` and `curves.png` of the runs that have a result; returns the table."""
+def write_report(directory: Path, runs: Sequence[Member], title: str) -> str:
+    """Write `table.md` and `curves.png` of the finished runs; return the table."""
     groups: dict[str, list[RunDir]] = {}
     for member in runs:
         if member.run.result.exists():
             groups.setdefault(member.label, []).append(member.run)
     text = table(groups)
-    atomically(folder / "table.md", lambda part: part.write_text(text))
+    atomically(directory / "table.md", lambda part: part.write_text(text))
     if groups:
-        plot_groups(groups, folder / "curves.png", title)
+        plot_groups(groups, directory / "curves.png", title)
     return text

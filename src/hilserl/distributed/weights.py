@@ -1,4 +1,7 @@
-"""Weights as they travel: an Arrow stream of one array a batch, so that nothing of 20 MB is ever dealt with at once."""
+"""Transport of weights: an Arrow stream with one array in each batch.
+
+So no thread handles 20 MB at once.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,12 +29,12 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of one version.
+    """Weights of one version.
 
     Args:
-        life: of the learner's process; a learner that went back to an older checkpoint begins a new one.
-        version: counts within a life.
-        arrays: by their paths in the actor.
+        life: Identity of the learner's process; after a restart from an older checkpoint it is another one.
+        version: Update steps within a life.
+        arrays: Arrays by their paths in the actor.
     """
 
     life: int
@@ -40,12 +43,16 @@ class Weights:
 
 
 def weights_of(actor: Actor) -> Arrays:
-    """An actor's arrays; on a CPU they are not copied."""
+    """Return an actor's arrays; on a CPU they are not copied."""
     return {name: np.asarray(leaf) for name, leaf in named_arrays(actor).items()}
 
 
 def with_weights(like: Actor, arrays: Arrays) -> Actor:
-    """An actor of the same form with these arrays. Raises RefusedError for another form or a number not finite."""
+    """Return an actor of the same form with other arrays.
+
+    Raises:
+        ProtocolError: The arrays have another form, or hold a number that is not finite.
+    """
     # Array by array, so that other threads have their turn between them.
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if bad:
@@ -57,7 +64,7 @@ def with_weights(like: Actor, arrays: Arrays) -> Actor:
 
 
 def to_table(weights: Weights | None) -> pa.Table:
-    """A chunk an array, or none at all."""
+    """Build a table with one chunk for each array; empty without weights."""
     if weights is None:
         return SCHEMA.empty_table()
     return pa.Table.from_batches([_batch(weights, name, array) for name, array in weights.arrays.items()], SCHEMA)
@@ -73,7 +80,11 @@ def _batch(weights: Weights, name: str, array: np.ndarray) -> pa.RecordBatch:
 
 
 def from_batches(batches: Iterable[pa.RecordBatch]) -> Weights | None:
-    """What `to_table` was given; the arrays are views of what was received. Raises RefusedError for anything else."""
+    """Read the batches of `to_table`; the arrays are views of them.
+
+    Raises:
+        ProtocolError: The batches hold anything else.
+    """
     arrays: dict[str, np.ndarray] = {}
     life = version = 0
     try:

@@ -1,0 +1,129 @@
+"""Calls to a toy learner: a client, a caller that keeps no rules, and an actor's sends."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import flight
+
+from hilserl.address import Address
+from hilserl.data.step import Step
+from hilserl.data.step_codec import StepCodec
+from hilserl.distributed.credentials import Credentials
+from hilserl.distributed.flight_client import LearnerClient
+from hilserl.distributed.protocol import ActorReport, LogEntry, PutHeader
+from hilserl.distributed.remote_learner import RemoteLearner
+from tests.support.loopback import ToyLearner, hello_of, toy_episode
+
+A, B, C = ("a" * 32, "b" * 32, "c" * 32)
+LONG_S = 30.0
+"""Longer than anything here takes on a machine that is not stuck."""
+
+
+@contextlib.contextmanager
+def calling(
+    learner: ToyLearner | Address, credentials: Credentials | None = None, deadline_s: float = LONG_S
+) -> Iterator[LearnerClient]:
+    """Open a client of a learner."""
+    address = learner if isinstance(learner, Address) else learner.address
+    with contextlib.closing(LearnerClient(address, credentials or Credentials(), deadline_s)) as line:
+        yield line
+
+
+@contextlib.contextmanager
+def raw(learner: ToyLearner) -> Iterator[flight.FlightClient]:
+    """Open a caller that keeps no rules."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with flight.FlightClient(f"grpc://{learner.address}", generic_options=options) as client:
+        yield client
+
+
+def entries_of(codec: StepCodec, first: int, steps: Sequence[Step]) -> list[LogEntry]:
+    """Encode steps as entries with consecutive numbers."""
+    return [LogEntry(first + n, step.episode, codec.encode(step)) for n, step in enumerate(steps)]
+
+
+def put(
+    line: LearnerClient, session: int, first: int, steps: Sequence[Step], learner: ToyLearner, stream: str = A
+) -> list[int]:
+    """Put steps as one message; return the acknowledged numbers."""
+    codec = learner.codecs[0]
+    return list(line.put(PutHeader(stream, session), codec, [entries_of(codec, first, steps)]))
+
+
+def raw_put(
+    client: flight.FlightClient,
+    descriptor: flight.FlightDescriptor,
+    schema: pa.Schema,
+    messages: Sequence[tuple[pa.RecordBatch | None, bytes | None]],
+) -> None:
+    """Put messages as they are; raises the learner's error."""
+    writer, reader = client.do_put(descriptor, schema, flight.FlightCallOptions(timeout=LONG_S))
+    try:
+        for batch, metadata in messages:
+            if batch is None:
+                writer.write_metadata(metadata)
+            elif metadata is None:
+                writer.write_batch(batch)
+            else:
+                writer.write_with_metadata(batch, metadata)
+        writer.done_writing()
+        while reader.read() is not None:
+            pass
+    finally:
+        writer.close()
+
+
+def end_quietly(writer: Any) -> None:
+    """Close a writer whose call may have failed."""
+    with contextlib.suppress(pa.ArrowException):
+        writer.close()
+
+
+def fetch_quietly(client: flight.FlightClient, ticket: flight.Ticket) -> None:
+    """Fetch weights; the call may fail."""
+    with contextlib.suppress(pa.ArrowException):
+        client.do_get(ticket).read_all()
+
+
+def all_calls(line: LearnerClient, learner: ToyLearner) -> dict[str, Callable[[], object]]:
+    """Return one call of each kind, by name."""
+    return {
+        "describe": line.describe,
+        "hello": lambda: line.hello(hello_of(learner.spec, A)),
+        "report": lambda: line.report(ActorReport(A)),
+        "weights": lambda: line.weights(0, -1, 0.1),
+        "put": lambda: put(line, 1, 1, toy_episode(0), learner),
+    }
+
+
+def publishing(learner: ToyLearner, versions: int, every_s: float) -> threading.Thread:
+    """Start a thread that publishes weights; their numbers tell the version."""
+
+    def publish() -> None:
+        for version in range(1, versions + 1):
+            learner.published = (version, {name: np.full(1000, version) for name in "ab"})
+            time.sleep(every_s)
+
+    thread = threading.Thread(target=publish, daemon=True)
+    thread.start()
+    return thread
+
+
+def send(link: RemoteLearner, steps: Sequence[Step]) -> float:
+    """Send steps; return the longest time that one took, in seconds."""
+    longest = 0.0
+    for step in steps:
+        began = time.monotonic()
+        link.send(step)
+        longest = max(longest, time.monotonic() - began)
+    return longest
+
+
+def gone(_: str) -> bool:
+    """Give up at once instead of waiting for a learner."""
+    return False
