@@ -44,7 +44,7 @@ def _note(record: Path, spool_bytes: int) -> None:
 
     faulthandler.register(signal.SIGUSR1)
     tasks.register(type("PickOther", (PickCube,), {"name": OTHER_TASK}))
-    run.film = lambda *_: None
+    run.write_video = lambda *_: None
     if spool_bytes:
         actor_node.ActorNodeConfig = functools.partial(actor_node.ActorNodeConfig, max_spool_bytes=spool_bytes)
     put_step, put_discard, command_of = DurableLog.put_step, DurableLog.put_discard, actor_process.actor_command

@@ -220,7 +220,7 @@ class _BareServer(flight.FlightServerBase):
         os.fsync(self._file)
 
 
-def _serve_exchange(directory: Path, obs: str, until_ended: Callable[[], object]) -> None:
+def _serve_exchange(directory: Path, obs: ObsName, until_ended: Callable[[], object]) -> None:
     """Store what comes, and publish weights ten times a second."""
     with contextlib.closing(make_sim_env("pick_cube", obs=obs)) as env:
         spec = env.experience
@@ -266,7 +266,7 @@ def _serve_exchange(directory: Path, obs: str, until_ended: Callable[[], object]
 def _serve(directory: Path, kind: str) -> None:
     """Serve until standard input ends."""
     if kind != "ceiling":
-        _serve_exchange(directory, kind, sys.stdin.read)
+        _serve_exchange(directory, "state" if kind == "state" else "pixels", sys.stdin.read)
         return
     server = _BareServer(directory / "ceiling.bin")
     print(Address(_LOOPBACK.host, server.port), flush=True)

@@ -59,10 +59,8 @@ def run(words: Sequence[str]) -> int:
     )
     config = fetch_run_config(node_config)
     if config.task != task:
-        raise ProtocolError(
-            f"The learner at {node_config.learner} learns {config.task!r}, this actor is to do {task!r}."
-        )
-    # The learner's settings are the defaults now, so that flags not given mean "as the learner has it".
+        raise ProtocolError(f"The learner at {node_config.learner} trains {config.task!r}, not {task!r}.")
+    # The learner's settings are the defaults, so that a flag that is not given means "as the learner has it".
     arguments = parse_for_task("actor", words, ActorArguments, config)
     reason = act(arguments.config, node_config)
     print(f"Ended: {reason}.")

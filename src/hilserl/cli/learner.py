@@ -43,7 +43,8 @@ def run(words: Sequence[str]) -> int:
 
     address, credentials = Address.parse(arguments.listen), load_credentials(arguments.credentials)
     node_config = LearnerNodeConfig(address, credentials, resume=arguments.resume)
-    result = serve(arguments.config, folder, node_config, RunControl(listening=tell))
+    control = RunControl(listening=tell, progress=ProgressBars(arguments.config))
+    result = serve(arguments.config, run_dir, node_config, control)
     if result is None:
         return 130
     print_outputs(run_dir)

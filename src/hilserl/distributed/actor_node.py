@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
+
+from typing_extensions import override
 
 from hilserl.address import Address
 from hilserl.data.step_codec import StepCodec
@@ -30,7 +33,7 @@ from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import from_json
 from hilserl.training.dashboard import Dashboard
-from hilserl.training.lifecycle import stop_reason
+from hilserl.training.lifecycle import Process, stop_reason
 from hilserl.training.local_learner import StepSender
 
 MAX_SPOOL_BYTES = 10_000_000_000
@@ -120,18 +123,19 @@ def act(config: TrainConfig, node_config: ActorNodeConfig) -> str:
         return node.run()
 
 
-class ActorNode:
+class ActorNode(Process):
     """An actor with its endpoint of a learner."""
 
     def __init__(self, config: TrainConfig, node_config: ActorNodeConfig) -> None:
+        super().__init__()
         self._config, self._node_config = config, node_config
-        self._interrupt, self._tally, self._stopwatch = Interrupt(), RunCounters(), Stopwatch()
+        self._interrupt, self._counters, self._timers = Interrupt(), RunCounters(), LapTimers()
         self._limiter = RateLimiter(config.actor_hz)
         self._told_of_room, self._process = False, secrets.token_hex(16)
-        with contextlib.ExitStack() as unless_opened:
-            self._actor = ActorLoop(config, lambda: self._dashboard.report())
-            unless_opened.callback(self._actor.close)
-            spec = self._actor.env.experience
+        with self._opening() as unless_opened:
+            self._setup = open_actor(config, lambda: self._dashboard.report(), timers=self._timers)
+            unless_opened.callback(self._setup.close)
+            spec = self._setup.env.experience
             agent = ALGORITHMS[config.algorithm].create(config.policy_spec(spec), config.agent, config.seed)
             self._frame_encoder = agent.frame_encoder
             # The policy needs the features anyway; they go with the step so that the learner need not encode again.
@@ -141,11 +145,10 @@ class ActorNode:
             side = ActorSide(self._hello, agent.actor, self._numbers)
             self._link = RemoteLearner(node_config.learner, node_config.credentials, self._steps, side)
             unless_opened.callback(self._link.stop)
-            self._dashboard = Dashboard(config, self._tally, lambda: self._link.facts, lambda: self._link.state)
-            self._open = unless_opened.pop_all()
+            self._dashboard = Dashboard(config, self._counters, lambda: self._link.facts, lambda: self._link.state)
 
     def _hello(self) -> Hello:
-        experience = self._actor.env.experience.to_json()
+        experience = self._setup.env.experience.to_json()
         steps, encoder = self._steps, encoder_of(self._config)
         return Hello(steps.id, socket.gethostname(), experience, encoder, steps.run, self._process)
 
@@ -153,26 +156,22 @@ class ActorNode:
         """Return the numbers for each sign of life."""
         link = self._link
         return {
-            "steps": self._tally.env_steps,
+            "steps": self._counters.env_steps,
             "waiting": link.waiting,
             "sent": link.counters.sent,
             "failures": link.counters.failures,
             "dropped": link.counters.dropped,
             "weights_received": link.counters.weights,
             "late_steps": self._limiter.late,
-            **self._stopwatch.milliseconds(),
+            **self._timers.medians_ms(),
         }
 
-    def __enter__(self) -> "ActorNode":
-        """Open the console, if there is one."""
-        if self._actor.station:
-            _log.info("%s", self._actor.station.announcement)
-            self._open.enter_context(self._actor.station.active(self._interrupt))
+    @override
+    def __enter__(self) -> Self:
+        if self._setup.session:
+            _log.info("%s", self._setup.session.announcement)
+            self._open.enter_context(self._setup.session.active(self._interrupt))
         return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Close everything."""
-        self._open.close()
 
     def run(self) -> str:
         """Run the main loop; return the reason to stop."""
@@ -184,7 +183,7 @@ class ActorNode:
                     self._wait_for_room()
                     continue
                 self._told_of_room = False
-                if news := self._actor.step():
+                if news := actor.step():
                     _log.info("%s", news)
                 self._keep_pace()
             actor.rollout.end_episode()
@@ -196,7 +195,7 @@ class ActorNode:
 
     def _keep_pace(self) -> None:
         """Keep the robot's rate, or the rate that the learner can use."""
-        if self._actor.env.in_real_time:
+        if self._setup.env.in_real_time:
             return
         if self._setup.session and self._setup.session.in_real_time:
             return
@@ -226,29 +225,28 @@ class ActorNode:
 
     def _breathe(self, reason: str) -> None:
         """Pass a moment without a control step; tell the console why."""
-        if self._actor.station:
-            self._actor.station.say(reason)
-            self._actor.station.keep_alive()
+        if self._setup.session:
+            self._setup.session.say(reason)
+            self._setup.session.keep_alive()
         time.sleep(_IDLE_S)
 
-    def _begin(self, welcome: Welcome) -> None:
+    def _begin(self, welcome: Welcome) -> ActorLoop:
         _log.info("Actor %d of the run at %s.", welcome.number, self._node_config.learner)
-        self._actor.remember(welcome.outcomes)
-        self._actor.begin(
+        self._setup.recall(welcome.outcomes)
+        return ActorLoop(
+            self._setup,
             self._link,
-            [self._tally, StepSender(self._link), self._dashboard],
+            [self._counters, StepSender(self._link), self._dashboard],
             self._frame_encoder.encode,
-            lambda: self._steps.last,
-            number=welcome.number,
-            first_episode=max(welcome.next_episode, self._steps.next_episode),
-            stopwatch=self._stopwatch,
+            ExplorationKeys(self._config.seed, lambda: self._steps.last, welcome.number),
+            max(welcome.next_episode, self._steps.next_episode),
         )
 
     def _reason_to_stop(self) -> str | None:
         return stop_reason(self._interrupt, stopped=lambda: self._setup.operator.done, others=self._trouble)
 
     def _trouble(self) -> str | None:
-        """The end of the run, of the process that started this one, or of what the learner says."""
+        """Return a reason to stop that the learner or the parent gives."""
         if self._link.stop_reason:
             return f"the run has ended: {self._link.stop_reason}"
         if self._node_config.orphaned:

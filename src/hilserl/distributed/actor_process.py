@@ -15,6 +15,7 @@ from hilserl.errors import HilserlError
 from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
+from hilserl.training.lifecycle import resume_command
 
 MAX_RESTARTS = 5
 """Restarts of one actor before its run ends with an error."""
@@ -24,7 +25,9 @@ _STILLBORN_S = 3.0
 """Lifetime, in seconds, below which a restart would not help."""
 
 
-def train_async(config: TrainConfig, run_dir: RunDir, *, resume: bool = False) -> dict[str, Any] | None:
+def train_async(
+    config: TrainConfig, run_dir: RunDir, *, resume: bool = False, progress: RunProgress | None = None
+) -> dict[str, Any] | None:
     """Train with the learner here and the actor in another process.
 
     They talk as over any network.
@@ -38,8 +41,9 @@ def train_async(config: TrainConfig, run_dir: RunDir, *, resume: bool = False) -
     credentials = Credentials(secrets.token_urlsafe(32))
     actor = ActorProcess(config, run_dir, credentials)
     node_config = LearnerNodeConfig(Address("127.0.0.1", 0), credentials, resume=resume, own_actors=True)
+    control = RunControl(actor.start, actor.wanted, progress=progress or RunProgress())
     try:
-        return serve(config, run_dir, node_config, RunControl(listening=actor.start, wanted=actor.wanted))
+        return serve(config, run_dir, node_config, control)
     finally:
         actor.stop()
 
@@ -80,7 +84,7 @@ class ActorProcess:
         if self._restarts == MAX_RESTARTS or time.monotonic() - self._began < _STILLBORN_S:
             raise HilserlError(
                 f"The actor ended with status {status}; it was started {self._restarts + 1} times. Everything is kept. "
-                f"Go on with: hilserl train {self._task} --resume --run-dir {self._run}"
+                f"Resume with: {resume_command('train', self._task, self._run)}"
             )
         self._restarts += 1
         self._spawn()

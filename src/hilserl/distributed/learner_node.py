@@ -34,11 +34,9 @@ from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import to_json
 from hilserl.training.learner import DivergenceError, Learner
-from hilserl.training.lifecycle import INTERRUPTED, open_run, resume_command, stop_reason
+from hilserl.training.lifecycle import INTERRUPTED, Process, open_run, resume_command, stop_reason
 from hilserl.training.pretraining import load_demonstrations, pretrain
 from hilserl.training.run import Run
-
-_log = logging.getLogger("hilserl.distributed")
 
 _IDLE_S = 0.05
 _FAREWELL_S = 30.0
@@ -71,6 +69,8 @@ class RunControl:
     """Returns False to end the run; may raise HilserlError."""
     interrupt: Interrupt = field(default_factory=Interrupt)
     """Request to stop for now."""
+    progress: RunProgress = field(default_factory=RunProgress)
+    """Display of the run's progress."""
 
 
 def serve(
@@ -92,20 +92,22 @@ def serve(
         raise HilserlError(f"{config.algorithm} does not act, so it needs no actors: hilserl {config.algorithm} TASK.")
     with (
         open_run(config, run_dir, resume=node_config.resume),
-        LearnerNode(config, run_dir, node_config, control.interrupt) as node,
+        LearnerNode(config, run_dir, node_config, control) as node,
     ):
         control.listening(node.address)
-        return node.run(control.wanted)
+        return node.run()
 
 
-class LearnerNode:
+class LearnerNode(Process):
     """A learner with its server and its run."""
 
     def __init__(
-        self, config: TrainConfig, run_dir: RunDir, node_config: LearnerNodeConfig, interrupt: Interrupt
+        self, config: TrainConfig, run_dir: RunDir, node_config: LearnerNodeConfig, control: RunControl
     ) -> None:
-        self._config, self._own_actors, self._interrupt = config, node_config.own_actors, interrupt
-        with contextlib.ExitStack() as unless_opened:
+        super().__init__()
+        self._config, self._own_actors = config, node_config.own_actors
+        self._interrupt, self._wanted, self._progress = control.interrupt, control.wanted, control.progress
+        with self._opening() as unless_opened:
             self._spec, prior = _prior(config, run_dir)
             self._learner = Learner(self._spec, config, prior)
             # An actor sends the features that replay keeps, or images only.
@@ -115,7 +117,7 @@ class LearnerNode:
             self._archive = _Archive(run_dir, self._spec, self._log)
             unless_opened.callback(self._archive.close)
             unfinished = self._archive.recover()
-            self._run = Run(config, run_dir, self._learner)
+            self._run = Run(config, run_dir, self._learner, self._progress)
             # Evaluations have their own thread, because the learner does not wait for them.
             self._evaluating = ThreadPoolExecutor(1, "evaluation")
             unless_opened.callback(self._evaluating.shutdown)
@@ -124,15 +126,16 @@ class LearnerNode:
             self._episodes = _Episodes(self._run, self._archive, self._learner)
             for steps in unfinished:
                 self._episodes.take(steps)
-            with interrupt.armed():
-                self._evaluating.submit(self._run.clone, lambda: not interrupt.requested).result()
+            with self._interrupt.armed():
+                self._evaluating.submit(
+                    pretrain, self._learner, self._run, lambda: not self._interrupt.requested, self._progress
+                ).result()
             self._learner.compile()
             self._published: tuple[int, Arrays] = (-1, {})
             self.exchange = self._open_exchange()
             self._server = LearnerServer(self.exchange, node_config.address, node_config.credentials)
             unless_opened.callback(self._server.shutdown)
             self.address = Address(node_config.address.host, self._server.port)
-            self._open = unless_opened.pop_all()
         self._shown = self._reported = 0.0
 
     def _open_exchange(self) -> Exchange:
@@ -142,31 +145,20 @@ class LearnerNode:
             weights=self._weights,
             version=lambda: self._learner.update_steps,
             outcomes=self._episodes.outcomes,
-            prepare=self._learner.seen,
+            prepare=self._learner.encode_step,
         )
         return Exchange(self._log, ours, to_json(self._config), hooks)
-
-    def __enter__(self) -> "LearnerNode":
-        """Return the node, which is open already."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Close everything."""
-        self._open.close()
 
     def _weights(self) -> tuple[int, Arrays]:
         """Return the newest weights; they leave the device once for all callers."""
         agent, version = self._learner.snapshot
         if self._published[0] != version:
-            with self._learner.stopwatch.lap("publish"):
+            with self._learner.timers.lap("publish"):
                 self._published = (version, weights_of(agent.actor))
         return self._published
 
-    def run(self, wanted: Callable[[], bool]) -> dict[str, Any] | None:
+    def run(self) -> dict[str, Any] | None:
         """Run the main loop.
-
-        Args:
-            wanted: Returns False to end the run as its operator wishes.
 
         Returns:
             Content of `result.json`; None after an interrupt.
@@ -174,7 +166,7 @@ class LearnerNode:
         run, reason = self._run, None
         try:
             with self._interrupt.armed():
-                while (reason := self._reason_to_stop(wanted)) is None:
+                while (reason := self._reason_to_stop()) is None:
                     busy = self._learner.may_learn
                     self._take(0.0 if busy else _IDLE_S)
                     if busy:
@@ -193,15 +185,15 @@ class LearnerNode:
             self._evaluating.submit(run.keep).result()
             raise
         self._evaluating.submit(run.keep).result()
-        if reason == "interrupted":
-            learner = f" Go on with: hilserl learner {self._config.task} --resume --run-dir {run.dir.path}"
+        if reason == INTERRUPTED:
             # A learner with its own actors was started by another command, which says how to resume.
-            run.progress.say(f"Interrupted.{'' if self._own_actors else learner}")
+            command = resume_command("learner", self._config.task, run.run_dir.path)
+            _log.info("Interrupted.%s", "" if self._own_actors else f" Resume with: {command}")
             return None
         return self._evaluating.submit(run.conclude, reason).result()
 
-    def _reason_to_stop(self, wanted: Callable[[], bool]) -> str | None:
-        return stop_reason(self._interrupt, stopped=lambda: not wanted(), others=self._run.limit_reached)
+    def _reason_to_stop(self) -> str | None:
+        return stop_reason(self._interrupt, stopped=lambda: not self._wanted(), others=self._run.limit_reached)
 
     def _take(self, wait_s: float) -> None:
         for item in self.exchange.arrived(wait_s):
@@ -233,8 +225,8 @@ class LearnerNode:
         if now - self._reported >= _REPORT_S:
             self._reported = now
             for actor in self.exchange.alive:
-                self._run.log.write(
-                    "actor", self._run.tally.env_steps, {"number": actor.number, **(actor.numbers or {})}
+                self._run.metrics.write(
+                    "actor", self._run.counters.env_steps, {"number": actor.number, **(actor.numbers or {})}
                 )
             counts = {"refused": self.exchange.refused, "repeated_steps": self.exchange.repeated}
             laps = self._learner.timers.medians_ms()
@@ -248,7 +240,7 @@ def _prior(config: TrainConfig, run_dir: RunDir) -> tuple[ExperienceSpec, list[S
     """
     with contextlib.closing(make_env(config.recorded_env)) as env:
         spec = env.experience
-    return spec, demonstrations(config, run_dir, spec)
+    return spec, load_demonstrations(config, run_dir, spec)
 
 
 class _Archive:
