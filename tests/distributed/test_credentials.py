@@ -27,18 +27,18 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_what_is_made_is_secret_and_comes_back(tmp_path: Path, mask: int) -> None:
-    folder, before = tmp_path / "new" / "folder", os.umask(mask)
+def test_made_credentials_are_secret_and_come_back(tmp_path: Path, mask: int) -> None:
+    directory, before = tmp_path / "new" / "directory", os.umask(mask)
     try:
-        made = make_credentials(folder, ["localhost", "10.0.0.7"])
+        made = make_credentials(directory, ["localhost", "10.0.0.7"])
     finally:
         os.umask(before)
-    assert sorted(path.name for path in folder.iterdir()) == ["certificate.pem", "key.pem", "token"]
-    assert (mode(folder / "token"), mode(folder / "key.pem")) == (0o600, 0o600)
-    assert load_credentials(folder) == made
+    assert sorted(path.name for path in directory.iterdir()) == ["certificate.pem", "key.pem", "token"]
+    assert (mode(directory / "token"), mode(directory / "key.pem")) == (0o600, 0o600)
+    assert load_credentials(directory) == made
     assert made.token
     assert len(made.token) >= 32
-    assert made.token not in repr(sorted(p.name for p in folder.iterdir()))
+    assert made.token not in repr(sorted(p.name for p in directory.iterdir()))
 
 
 def test_each_token_and_key_is_another_one(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_each_token_and_key_is_another_one(tmp_path: Path) -> None:
     assert len({each.token for each in made}) == len({each.key for each in made}) == 3
 
 
-def test_the_certificate_is_for_the_hosts_that_are_named(tmp_path: Path) -> None:
+def test_certificate_is_for_the_hosts_that_are_named(tmp_path: Path) -> None:
     made = make_credentials(tmp_path, ["learner.example", "10.0.0.7", "::1"], valid_days=30)
     assert made.certificate
     certificate = x509.load_pem_x509_certificate(made.certificate)
@@ -59,14 +59,14 @@ def test_the_certificate_is_for_the_hosts_that_are_named(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["token", "key.pem", "certificate.pem"])
-def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
+def test_make_credentials_overwrites_no_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
     with pytest.raises(HilserlError, match=f"{tmp_path / name} exists already"):
         make_credentials(tmp_path, ["localhost"])
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(name, "precious")]
 
 
-def test_a_second_making_leaves_the_first(tmp_path: Path) -> None:
+def test_second_making_leaves_the_first(tmp_path: Path) -> None:
     made = make_credentials(tmp_path, ["localhost"])
     with pytest.raises(HilserlError, match="exists already"):
         make_credentials(tmp_path, ["localhost"])
@@ -75,7 +75,7 @@ def test_a_second_making_leaves_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["token", "key.pem"])
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o620, 0o644, 0o777])
-def test_a_secret_that_others_may_read_is_refused(tmp_path: Path, name: str, bits: int) -> None:
+def test_secret_that_others_may_read_is_refused(tmp_path: Path, name: str, bits: int) -> None:
     make_credentials(tmp_path, ["localhost"])
     (tmp_path / name).chmod(bits)
     with pytest.raises(HilserlError, match=f"chmod 600 {tmp_path / name}"):
@@ -83,7 +83,7 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path: Path, name: str, bit
 
 
 @pytest.mark.parametrize("name", ["token", "certificate.pem"])
-def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
+def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
     make_credentials(tmp_path, ["localhost"])
     (tmp_path / name).unlink()
     with pytest.raises(HilserlError, match=name):
@@ -92,20 +92,20 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
         load_credentials(tmp_path / "absent")
 
 
-def test_an_actor_needs_no_key(tmp_path: Path) -> None:
+def test_actor_needs_no_key(tmp_path: Path) -> None:
     made = make_credentials(tmp_path, ["localhost"])
     (tmp_path / "key.pem").unlink()
     assert load_credentials(tmp_path) == Credentials(made.token, made.certificate)
 
 
-def test_a_token_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+def test_token_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     make_credentials(tmp_path, ["localhost"])
     (tmp_path / "token").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(HilserlError, match="token"):
         load_credentials(tmp_path)
 
 
-def test_an_empty_token_is_refused_by_name(tmp_path: Path) -> None:
+def test_empty_token_is_refused_by_name(tmp_path: Path) -> None:
     """Else whoever sends an empty one would be let in."""
     make_credentials(tmp_path, ["localhost"])
     (tmp_path / "token").write_text("\n")
@@ -113,7 +113,7 @@ def test_an_empty_token_is_refused_by_name(tmp_path: Path) -> None:
         load_credentials(tmp_path)
 
 
-def test_the_variable_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make_credentials(tmp_path, ["localhost"])
     assert load_credentials(None) == Credentials()
     monkeypatch.setenv("HILSERL_TOKEN", "from outside")
@@ -123,7 +123,7 @@ def test_the_variable_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.M
     assert load_credentials(tmp_path).token == "from outside"
 
 
-def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make_credentials(tmp_path, ["localhost"])
     monkeypatch.setenv("HILSERL_TOKEN", "")
     assert load_credentials(tmp_path) == made
@@ -149,7 +149,7 @@ def test_only_the_right_token_opens() -> None:
         ("localhost:0", Address("localhost", 0)),
     ],
 )
-def test_an_address_is_read_and_written(text: str, address: Address) -> None:
+def test_address_is_read_and_written(text: str, address: Address) -> None:
     assert Address.parse(text) == address
     assert str(address) == text
 
@@ -162,7 +162,7 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
     ],
     ids=range(20),
 )
-def test_what_is_no_address_is_named(text: str) -> None:
+def test_invalid_address_is_named(text: str) -> None:
     with pytest.raises(HilserlError, match="HOST:PORT"):
         Address.parse(text)
 

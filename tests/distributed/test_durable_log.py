@@ -31,7 +31,7 @@ ALL = 1_000_000
 
 @pytest.fixture
 def opened(tmp_path: Path, state_spec: ExperienceSpec) -> Iterator[Callable[..., DurableLog]]:
-    """Opens the log of one folder; those that are left open are closed in the end."""
+    """Open the log of one directory; logs that are left open are closed in the end."""
     logs: list[DurableLog] = []
 
     def open_log(max_bytes: int = LARGE) -> DurableLog:

@@ -31,7 +31,7 @@ A, B, C = ("a" * 32, "b" * 32, "c" * 32)
 
 @pytest.fixture
 def opened(tmp_path: Path, state_spec: ExperienceSpec) -> Iterator[Callable[[], DurableLog]]:
-    """Opens the log of one folder; those that are abandoned are closed in the end."""
+    """Open the log of one directory; abandoned logs are closed in the end."""
     logs: list[DurableLog] = []
 
     def open_log() -> DurableLog:
@@ -81,12 +81,12 @@ def test_streams_are_numbered_as_they_come_and_sessions_as_they_begin(opened: Ca
     assert again.open_session(C).session == 2
 
 
-def test_another_store_is_another_run(log: DurableLog, tmp_path: Path, state_spec: ExperienceSpec) -> None:
+def test_log_id_differs_for_each_run(log: DurableLog, tmp_path: Path, state_spec: ExperienceSpec) -> None:
     with contextlib.closing(DurableLog(tmp_path / "other.sqlite", [StepCodec(state_spec)], synced=True)) as other:
         assert other.id != log.id
 
 
-def test_what_is_new_is_returned_and_what_is_not_is_not(log: DurableLog) -> None:
+def test_append_returns_only_what_is_new(log: DurableLog) -> None:
     log.open_session(A)
     steps = episode(0, 5)
     assert append(log, A, 1, steps[:2]) == steps[:2]
@@ -107,7 +107,7 @@ def lives(rng: np.random.Generator, number: int) -> list[Step]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_each_step_is_kept_once_whatever_is_sent_again(opened: Callable[[], DurableLog], seed: int) -> None:
+def test_steps_are_kept_once_though_sent_again(opened: Callable[[], DurableLog], seed: int) -> None:
     """Messages of several streams repeated, overlapping, late and before their turn; the log killed in between."""
     rng, log, sent = np.random.default_rng(seed), opened(), {}
     for stream in (A, B, C):
@@ -159,7 +159,7 @@ def test_streams_that_are_sent_at_once_do_not_mix(opened: Callable[[], DurableLo
     assert stored == [key(s) for steps in sent.values() for s in steps]
 
 
-def test_a_gap_is_refused(log: DurableLog) -> None:
+def test_gap_is_refused(log: DurableLog) -> None:
     log.open_session(A)
     steps = episode(0, 5)
     for first in (2, 3, 2**62):
@@ -201,7 +201,7 @@ def test_steps_that_do_not_follow_are_refused_and_all_of_their_message(
         log.append(A, 1, entries, sent, log.codecs[0])
 
 
-def test_an_actors_episodes_lie_in_its_own_range(log: DurableLog) -> None:
+def test_actors_episodes_lie_in_its_own_range(log: DurableLog) -> None:
     for stream in (A, B):
         log.open_session(stream)
     assert log.cursors[B].next_episode == EPISODES_PER_ACTOR
@@ -215,14 +215,14 @@ def test_an_actors_episodes_lie_in_its_own_range(log: DurableLog) -> None:
         append(log, B, 9, episode(2 * EPISODES_PER_ACTOR))
 
 
-def test_an_episode_does_not_go_on_for_ever() -> None:
+def test_cursor_refuses_an_endless_episode() -> None:
     cursor = Cursor(0, 1, 10, 3, MAX_EPISODE_STEPS - 1, open=True)
     cursor = cursor.after([make_step(3, MAX_EPISODE_STEPS, 1.0, camera=False)])
     with pytest.raises(ProtocolError):
         cursor.after([make_step(3, MAX_EPISODE_STEPS + 1, 1.0, camera=False)])
 
 
-def test_an_earlier_session_is_over(opened: Callable[[], DurableLog]) -> None:
+def test_earlier_session_is_over(opened: Callable[[], DurableLog]) -> None:
     log = opened()
     log.open_session(A)
     append(log, A, 1, episode(0), session=1)
@@ -238,7 +238,7 @@ def test_an_earlier_session_is_over(opened: Callable[[], DurableLog]) -> None:
     append(log, A, 5, episode(1), session=2)
 
 
-def test_a_stream_says_hello_first(log: DurableLog) -> None:
+def test_stream_says_hello_first(log: DurableLog) -> None:
     with pytest.raises(ProtocolError, match="hello"):
         append_raw(log, A, 0, 1, episode(0))
     with pytest.raises(ProtocolError, match="hello"):
@@ -246,7 +246,7 @@ def test_a_stream_says_hello_first(log: DurableLog) -> None:
     assert state(log) == ({}, [])
 
 
-def test_a_discarded_episode_is_gone_once_and_the_others_stay(opened: Callable[[], DurableLog]) -> None:
+def test_discarded_episode_is_gone_once_and_the_others_stay(opened: Callable[[], DurableLog]) -> None:
     log = opened()
     for stream in (A, B):
         log.open_session(stream)
@@ -272,7 +272,7 @@ def test_a_discarded_episode_is_gone_once_and_the_others_stay(opened: Callable[[
     assert [steps[0].episode for steps in log.pending()] == [0, 2, EPISODES_PER_ACTOR]
 
 
-def test_an_episode_that_has_ended_cannot_be_discarded(log: DurableLog) -> None:
+def test_episode_that_has_ended_cannot_be_discarded(log: DurableLog) -> None:
     log.open_session(A)
     append(log, A, 1, episode(0))
     with unchanged(log), pytest.raises(ProtocolError):
@@ -280,7 +280,7 @@ def test_an_episode_that_has_ended_cannot_be_discarded(log: DurableLog) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_abandoned_at_any_moment_it_has_what_was_acknowledged(opened: Callable[[], DurableLog], seed: int) -> None:
+def test_abandoned_log_has_what_was_acknowledged(opened: Callable[[], DurableLog], seed: int) -> None:
     """Steps, discards, releases; after each of them another log finds what this one has."""
     rng, log, first, number, kept = np.random.default_rng(seed), opened(), 1, 0, {}
     log.open_session(A)
@@ -304,7 +304,7 @@ def test_abandoned_at_any_moment_it_has_what_was_acknowledged(opened: Callable[[
             log = found
 
 
-def test_what_is_released_is_gone_and_does_not_come_again(opened: Callable[[], DurableLog]) -> None:
+def test_released_episode_is_gone_and_does_not_come_again(opened: Callable[[], DurableLog]) -> None:
     log = opened()
     log.open_session(A)
     append(log, A, 1, [*episode(0), *episode(1), *episode(2, ends=False)])
@@ -315,7 +315,7 @@ def test_what_is_released_is_gone_and_does_not_come_again(opened: Callable[[], D
     assert [steps[0].episode for steps in opened().pending()] == [0, 2]
 
 
-def test_it_knows_which_episodes_may_go_on(opened: Callable[[], DurableLog]) -> None:
+def test_is_open_tells_episodes_that_may_go_on(opened: Callable[[], DurableLog]) -> None:
     log = opened()
     for stream in (A, B):
         log.open_session(stream)
@@ -327,7 +327,7 @@ def test_it_knows_which_episodes_may_go_on(opened: Callable[[], DurableLog]) -> 
     assert log.is_open(1), "its actor may have lost no more than the connection"
 
 
-def test_a_full_disk_acknowledges_nothing_and_goes_on_when_there_is_room(opened: Callable[[], DurableLog]) -> None:
+def test_full_disk_acknowledges_nothing_and_goes_on_when_there_is_room(opened: Callable[[], DurableLog]) -> None:
     log, first = opened(), 1
     log.open_session(A)
     database = log._putting
@@ -355,7 +355,7 @@ def test_a_full_disk_acknowledges_nothing_and_goes_on_when_there_is_room(opened:
     assert keys(opened().pending()) == keys([*sent[1:-1], steps])
 
 
-def test_a_full_disk_begins_no_session(log: DurableLog) -> None:
+def test_full_disk_begins_no_session(log: DurableLog) -> None:
     (pages,) = log._putting.execute("PRAGMA page_count").fetchone()
     log._putting.execute(f"PRAGMA max_page_count={pages}")
     streams = [f"{n:032x}" for n in range(500)]
@@ -371,7 +371,7 @@ def test_a_full_disk_begins_no_session(log: DurableLog) -> None:
     assert log.open_session(streams[count]).number == count
 
 
-def test_a_file_that_is_no_store_is_named(opened: Callable[[], DurableLog], tmp_path: Path) -> None:
+def test_file_that_is_no_log_is_named(opened: Callable[[], DurableLog], tmp_path: Path) -> None:
     path = tmp_path / "incoming.sqlite"
     for junk in (b"junk" * 5000, b"SQLite format 3\0" + b"\xff" * 9000):
         path.write_bytes(junk)
@@ -381,7 +381,7 @@ def test_a_file_that_is_no_store_is_named(opened: Callable[[], DurableLog], tmp_
 
 
 @pytest.mark.parametrize("damage", ["substr(payload, 1, 300)", "zeroblob(length(payload))", "x'00'", "x''"])
-def test_a_damaged_episode_is_told_with_the_file(opened: Callable[[], DurableLog], damage: str) -> None:
+def test_damaged_episode_is_told_with_the_file(opened: Callable[[], DurableLog], damage: str) -> None:
     log = opened()
     log.open_session(A)
     append(log, A, 1, [*episode(0), *episode(1)])

@@ -76,7 +76,7 @@ def alive_at(port: int) -> int:
         line.close()
 
 
-def test_a_killed_learner_and_a_killed_actor_go_on_where_they_were(site: Site) -> None:
+def test_killed_learner_and_a_killed_actor_go_on_where_they_were(site: Site) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
     learner.kill()
@@ -97,7 +97,7 @@ def test_a_killed_learner_and_a_killed_actor_go_on_where_they_were(site: Site) -
     assert steps_in(site.run / "checkpoints"), "and Ctrl-C keeps what was learned"
 
 
-def test_what_does_not_fit_is_refused_with_both_sides_shown(site: Site) -> None:
+def test_actor_that_does_not_fit_is_refused_with_both_sides_shown(site: Site) -> None:
     learner, other_view = site.learner(), site.actor("view", "--obs", "pixels", "--env.image-size", "32")
     site.task = OTHER_TASK
     other_task = site.actor("task")
@@ -190,7 +190,7 @@ def test_both_killed(site: Site, first: str) -> None:
         pytest.param("late", LONG, marks=pytest.mark.long),
     ],
 )
-def test_a_network_that_breaks(site: Site, proxy: Proxy, how: str, steps: int) -> None:
+def test_network_that_breaks(site: Site, proxy: Proxy, how: str, steps: int) -> None:
     learner, actor = site.learner(), site.actor(port=proxy.port)
     for _ in range(2):
         arrived(actor, 100, learner)
@@ -206,7 +206,7 @@ def test_a_network_that_breaks(site: Site, proxy: Proxy, how: str, steps: int) -
 
 
 @pytest.mark.long
-def test_a_slow_network_gets_a_backlog_across(site: Site, proxy: Proxy) -> None:
+def test_slow_network_gets_a_backlog_across(site: Site, proxy: Proxy) -> None:
     """All that waits would take longer than a call may; what has arrived of it must not have to come again."""
     learner, actor = site.learner(), site.actor(port=proxy.port)
     arrived(actor, 100, learner)
@@ -244,7 +244,7 @@ def test_several_actors_at_once(site: Site, number: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [300, LONG, pytest.param(2 * LONG, marks=pytest.mark.long)])
-def test_a_learner_that_stands_still(site: Site, steps: int) -> None:
+def test_learner_that_stands_still(site: Site, steps: int) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
     learner.freeze()
@@ -257,7 +257,7 @@ def test_a_learner_that_stands_still(site: Site, steps: int) -> None:
     assert balance.waiting == 0
 
 
-def test_an_actor_that_stands_still_holds_nobody_up(site: Site) -> None:
+def test_actor_that_stands_still_holds_nobody_up(site: Site) -> None:
     learner, still, other = site.learner(), site.actor("still"), site.actor("other")
     arrived(still, 100, learner, other)
     arrived(other, 100, learner, still)
@@ -279,7 +279,7 @@ def test_an_actor_that_stands_still_holds_nobody_up(site: Site) -> None:
 
 
 @pytest.mark.long
-def test_an_actor_waits_for_its_learner_and_can_be_ended_meanwhile(site: Site) -> None:
+def test_actor_waits_for_its_learner_and_can_be_ended_meanwhile(site: Site) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
     leave(learner)
@@ -334,7 +334,7 @@ def test_another_runs_learner_gets_no_steps(site: Site, tmp_path: Path) -> None:
     assert balance.waiting == 0
 
 
-def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
+def test_actor_without_room_waits_and_goes_on(site: Site) -> None:
     room = 2_000_000
     learner, actor = site.learner(), site.actor(spool_bytes=room)
     arrived(actor, 500, learner)
@@ -360,7 +360,7 @@ def test_an_actor_without_room_waits_and_goes_on(site: Site) -> None:
     assert journal_bytes <= 4_200_000 + 2 * room, "its journal, which is beside it, does not grow for ever"
 
 
-def test_a_learner_without_room_waits_and_goes_on(site: Site) -> None:
+def test_learner_without_room_waits_and_goes_on(site: Site) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
     journal = site.run / "incoming.sqlite-wal"
@@ -376,7 +376,7 @@ def test_a_learner_without_room_waits_and_goes_on(site: Site) -> None:
     assert balance.waiting == 0
 
 
-def test_a_short_soak(tmp_path: Path) -> None:
+def test_short_soak(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "scripts" / "soak.py"
     command = [sys.executable, str(script), "--minutes", "2", "--every", "10", "20"]
     soak = subprocess.run(

@@ -45,11 +45,11 @@ class Command:
     def processes(self, title: str = "") -> list[int]:
         """All that it started, and itself, whose titles begin so."""
         found = []
-        for folder in Path("/proc").iterdir():
+        for directory in Path("/proc").iterdir():
             try:
-                if os.getsid(int(folder.name)) == self.process.pid:
-                    shown = (folder / "cmdline").read_text().split("\0")[0]
-                    found += [int(folder.name)] if shown and shown.startswith(title) else []
+                if os.getsid(int(directory.name)) == self.process.pid:
+                    shown = (directory / "cmdline").read_text().split("\0")[0]
+                    found += [int(directory.name)] if shown and shown.startswith(title) else []
             except (ValueError, OSError):
                 continue
         return found
@@ -115,7 +115,7 @@ def check_episodes(run: Path, actors: int) -> int:
     return steps
 
 
-def test_a_sweep_is_complete_though_an_actor_and_a_learner_are_killed(tmp_path: Path, hilserl) -> None:
+def test_sweep_is_complete_though_an_actor_and_a_learner_are_killed(tmp_path: Path, hilserl) -> None:
     out = tmp_path / "sweep"
     words = ("sweep", "pick_cube", "--seeds", "0..2", "--actors", "1", "--max-env-steps", "250", "--out", str(out))
     command = hilserl(*words)
@@ -159,7 +159,7 @@ def test_ctrl_c_ends_a_run_of_several_actors_and_it_goes_on(tmp_path: Path, hils
 
 
 @pytest.mark.long
-def test_a_killed_command_takes_its_cluster_with_it(tmp_path: Path, hilserl) -> None:
+def test_killed_command_takes_its_cluster_with_it(tmp_path: Path, hilserl) -> None:
     command = hilserl("sweep", "pick_cube", "--seeds", "0", "--out", str(tmp_path / "sweep"))
     command.until(lambda: list(tmp_path.glob("sweep/*/seed0/config.json")), "the run has begun")
     command.process.kill()

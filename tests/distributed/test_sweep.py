@@ -42,12 +42,12 @@ def test_other_seeds_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "texts", [["utd"], ["=1"], ["a="], ["a=1,,2"], [""], ["a=1", "a=2"], ["seed=1"], ["free-running=true"]]
 )
-def test_what_varies_nothing_is_refused(texts: list[str]) -> None:
+def test_settings_that_vary_nothing_are_refused(texts: list[str]) -> None:
     with pytest.raises(HilserlError, match=r"Invalid setting|varied twice|--seeds|--actors"):
         parse_settings(texts)
 
 
-def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
+def test_combinations_meet_all_seeds(tmp_path: Path) -> None:
     settings = parse_settings(["agent.utd_ratio=1,4", "obs=state,pixels"])
     runs = members(tmp_path, combinations(USUAL, settings), (0, 3))
     assert len(runs) == 8
@@ -61,7 +61,7 @@ def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
         assert changed(member.config, seed=USUAL.seed, obs=USUAL.env.obs, agent=agent) == USUAL
 
 
-def test_nothing_varied_is_one_run_a_seed(tmp_path: Path) -> None:
+def test_members_without_settings_are_one_run_a_seed(tmp_path: Path) -> None:
     assert [(m.label, m.config.seed) for m in members(tmp_path, combinations(USUAL, ()), (0, 1))] == [
         (BASE, 0),
         (BASE, 1),
@@ -80,7 +80,7 @@ def test_nothing_varied_is_one_run_a_seed(tmp_path: Path) -> None:
         ("demos", "a b/c", (Path("a"), Path("b/c"))),
     ],
 )
-def test_a_setting_takes_what_is_of_its_type(name: str, text: str, value: object) -> None:
+def test_setting_takes_what_is_of_its_type(name: str, text: str, value: object) -> None:
     config = with_setting(USUAL, name, text)
     for part in name.split("."):
         config = getattr(config, part)
@@ -123,7 +123,7 @@ def test_flags_that_mean_nothing_in_a_sweep_are_refused(
     assert flags[0].strip("-").replace("async", "--actors") in capsys.readouterr().err
 
 
-def test_a_result_of_other_settings_is_not_taken_for_these(tmp_path: Path) -> None:
+def test_result_of_other_settings_is_not_taken_for_these(tmp_path: Path) -> None:
     (member,) = members(tmp_path, [(BASE, USUAL)], (0,))
     member.run.path.mkdir(parents=True)
     save_config(member.run.config, member.config)
@@ -133,8 +133,8 @@ def test_a_result_of_other_settings_is_not_taken_for_these(tmp_path: Path) -> No
         members(tmp_path, [(BASE, replace(USUAL, max_env_steps=7))], (0,))
 
 
-def finished(folder: Path, label: str, seed: int, successes: int, env_steps: int) -> Member:
-    run = RunDir(folder / label / f"seed{seed}")
+def finished(directory: Path, label: str, seed: int, successes: int, env_steps: int) -> Member:
+    run = RunDir(directory / label / f"seed{seed}")
     run.path.mkdir(parents=True)
     rates = (0.0, successes / 100)
     run.metrics.write_text(
@@ -156,7 +156,7 @@ def finished(folder: Path, label: str, seed: int, successes: int, env_steps: int
     return Member(label, replace(USUAL, seed=seed), run)
 
 
-def test_the_table_pools_the_seeds_and_leaves_out_what_has_not_finished(tmp_path: Path) -> None:
+def test_table_pools_the_seeds_and_leaves_out_what_has_not_finished(tmp_path: Path) -> None:
     done = [("a", 0, 100, 1000), ("a", 1, 80, 3000), ("b", 0, 0, 50)]
     runs = [finished(tmp_path, *each) for each in done]
     missing = Member("b", USUAL, RunDir(tmp_path / "b" / "seed9"))
@@ -170,20 +170,20 @@ def test_the_table_pools_the_seeds_and_leaves_out_what_has_not_finished(tmp_path
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_report_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
+def test_report_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
     table = write_report(tmp_path, [Member("a", USUAL, RunDir(tmp_path / "none"))], "")
     assert len(table.strip().splitlines()) == 2
     assert not (tmp_path / "curves.png").exists()
 
 
-def test_a_sweep_is_not_begun_where_something_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_is_not_begun_where_something_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.txt").write_text("dear")
     assert main(["sweep", "pick_cube", "--out", str(tmp_path)]) == 1
     assert "not empty" in capsys.readouterr().err
     assert (tmp_path / "mine.txt").read_text() == "dear"
 
 
-def test_a_cluster_address_without_actors_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cluster_address_without_actors_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "pick_cube", "--ray", "auto"]) == 1
     assert "--actors" in capsys.readouterr().err
 

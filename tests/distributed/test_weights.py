@@ -37,12 +37,12 @@ def test_weights_come_back_as_they_were() -> None:
     assert weights_of(actor).keys() == toy_weights().keys()
 
 
-def test_no_weights_are_none() -> None:
+def test_absent_weights_come_back_as_none() -> None:
     assert from_batches(to_table(None).to_batches()) is None
     assert from_batches([]) is None
 
 
-def test_an_array_that_is_not_contiguous_comes_back_in_its_order() -> None:
+def test_array_that_is_not_contiguous_comes_back_in_its_order() -> None:
     array = np.arange(12.0).reshape(3, 4).T
     found = from_batches(to_table(Weights(1, 0, {"a": array, "scalar": np.float32(3).reshape(())})).to_batches())
     assert found is not None
