@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from hilserl.data.spec import ExperienceSpec, StateLayout, entry
+from hilserl.data.step import Step
+from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.protocol import (
     EPISODES_PER_ACTOR,
     ActorReport,
@@ -20,15 +22,19 @@ from hilserl.distributed.protocol import (
     UnreachableError,
 )
 from tests.support.calls import (
+    LONG_S,
     A,
     B,
     calling,
     entries_of,
+    gone,
     publishing,
     put,
+    send,
 )
-from tests.support.loopback import ToyLearner, hello_of, key, keys
+from tests.support.loopback import ToyLearner, hello_of, key, keys, linked, toy_weights
 from tests.support.loopback import toy_episode as episode
+from tests.support.steps import make_episode
 
 
 def test_hello_is_answered_with_the_stream_position(learner: ToyLearner) -> None:
@@ -261,3 +267,60 @@ def test_weights_of_any_size_come_whole(learner: ToyLearner, size: int) -> None:
         for name, array in learner.published[1].items():
             assert found.arrays[name].dtype == array.dtype
             np.testing.assert_array_equal(found.arrays[name], array)
+
+
+FEATURES = {"eye.features": (4, 2, 2)}
+
+
+def with_features(steps: Sequence[Step]) -> list[Step]:
+    values = np.arange(16, dtype=np.float16).reshape(4, 2, 2)
+    return [dataclasses.replace(s, observation={**s.observation, "eye.features": values + s.index}) for s in steps]
+
+
+@pytest.mark.parametrize("sends", [FEATURES, None], ids=["features", "images only"])
+def test_features_travel_with_the_step_if_the_actor_sends_them(
+    tmp_path: Path, spec: ExperienceSpec, sends: dict[str, tuple[int, ...]] | None
+) -> None:
+    steps, prepared = with_features(make_episode(0, 3)), []
+    with ToyLearner(tmp_path, spec, features=FEATURES) as learner:
+        learner.prepare = lambda step: prepared.append(step) or step
+        learner.stop()
+        learner.start()
+        with linked(tmp_path / "actor", spec, learner.address, features=sends) as link:
+            link.connect(gone)
+            send(link, steps)
+            assert link.flush(LONG_S)
+        assert learner.kept == keys([steps])
+        for step, found in zip(steps, prepared, strict=True):
+            np.testing.assert_array_equal(found.observation["eye"], step.observation["eye"])
+            assert ("eye.features" in found.observation) == bool(sends)
+            if sends:
+                np.testing.assert_array_equal(found.observation["eye.features"], step.observation["eye.features"])
+        recovered = [step for episode_steps in learner.log.pending() for step in episode_steps]
+        assert ["eye.features" in step.observation for step in recovered] == [bool(sends)] * 4
+
+
+def test_features_that_do_not_fit_the_encoder_are_refused(tmp_path: Path, spec: ExperienceSpec) -> None:
+    codec = StepCodec(spec, {"eye.features": (4, 3, 3)})
+    (step,) = make_episode(0, 0)
+    step.observation["eye.features"] = np.zeros((4, 3, 3), np.float16)
+    with ToyLearner(tmp_path, spec, features=FEATURES) as learner, calling(learner) as line:
+        line.hello(hello_of(spec, A))
+        both_sides = r"(?s)another layout.*eye\.features.*\[4,2,2\].*eye\.features.*\[4,3,3\]"
+        with pytest.raises(ProtocolError, match=both_sides):
+            list(line.put(PutHeader(A, 1), codec, [entries_of(codec, 1, [step])]))
+        assert learner.kept == []
+
+
+def test_publish_wakes_a_call_that_waits_for_weights(learner: ToyLearner) -> None:
+    with calling(learner) as line:
+        first = line.weights(0, -1, 1.0)
+        assert first is not None
+        publisher = threading.Timer(0.2, lambda: setattr(learner, "published", (1, toy_weights())))
+        publisher.start()
+        began = time.monotonic()
+        found = line.weights(first.life, 0, 10.0)
+        publisher.join()
+        assert found is not None
+        assert found.version == 1
+        assert time.monotonic() - began < 8, "it does not wait until its time is over"

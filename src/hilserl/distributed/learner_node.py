@@ -111,7 +111,7 @@ class LearnerNode(Process):
             self._spec, prior = _prior(config, run_dir)
             self._learner = Learner(self._spec, config, prior)
             # An actor sends the features that replay keeps, or images only.
-            codecs = [StepCodec(self._spec, self._learner.frames.stored), StepCodec(self._spec)]
+            codecs = [StepCodec(self._spec, self._learner.frame_encoder.stored), StepCodec(self._spec)]
             self._log = DurableLog(run_dir.path / "incoming.sqlite", codecs, synced=True)
             unless_opened.callback(self._log.close)
             self._archive = _Archive(run_dir, self._spec, self._log)
