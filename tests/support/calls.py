@@ -1,4 +1,4 @@
-"""Calls to a toy learner: a client, a caller that keeps no rules, and an actor's sends."""
+"""Calls to a toy learner, proper and improper ones."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""A learner that does not learn, on a real port of this machine, and a network before it that can be broken."""
+"""A toy learner on a port of this machine, behind a network that can be broken."""
 
 import contextlib
 import functools
@@ -61,13 +61,13 @@ def toy_weights() -> Arrays:
 
 
 def toy_episode(number: int, length: int = 3, *, ends: bool = True) -> list[Step]:
-    """A reset and steps as an actor would do them; where it does not end, it was cut short."""
+    """Make a reset and steps as an actor does them; the episode may be cut."""
     steps = make_episode(number, length + (not ends), camera=False)[: length + 1]
     return [replace(s, action=np.float32([np.sin(100 * s.episode + s.index), 0])) for s in steps]
 
 
 def key(step: Step) -> tuple[Any, ...]:
-    """What tells a toy step from every other."""
+    """Return a value that is equal for equal toy steps only."""
     state = tuple(step.observation["state"].tolist())
     flags = (step.terminated, step.truncated, step.success, step.intervened)
     return step.episode, step.index, state, tuple(step.action.tolist()), float(step.reward), flags
@@ -93,7 +93,7 @@ IMPATIENT = Timing(
 
 
 class ToyLearner:
-    """A log, an exchange and a server that come and go on one port.
+    """A log, an exchange and a server that come and go.
 
     Args:
         directory: Directory of the log, which outlives the server.
@@ -175,7 +175,7 @@ class ToyLearner:
         return step
 
     def stop(self) -> None:
-        """End as a killed learner would, as far as its actors can see."""
+        """End as a killed learner does, as its actors see it."""
         if self._server is not None:
             self.drain()
             self._server.shutdown()
@@ -183,7 +183,7 @@ class ToyLearner:
             self.log.close()
 
     def drain(self) -> list[Step]:
-        """Take what has arrived, as the learner's loop does; return all of it so far."""
+        """Take what has arrived; return all steps so far."""
         self.arrived += [step for item in self.exchange.arrived() for step in item.steps]
         return self.arrived
 
@@ -213,7 +213,7 @@ def linked(
     timing: Timing = IMPATIENT,
     features: dict[str, tuple[int, ...]] | None = None,
 ) -> Iterator[RemoteLearner]:
-    """Make an actor's endpoint, not yet connected; it ends however the test ends."""
+    """Make an actor's endpoint, not yet connected."""
     directory.mkdir(exist_ok=True)
     log = DurableLog(directory / "spool.sqlite", [StepCodec(spec, features)], max_bytes=max_bytes)
 
@@ -274,10 +274,10 @@ class _Pair:
 
 
 class Proxy:
-    """A network between clients and a port of this machine: what is sent goes through it, byte by byte.
+    """A network between clients and a port of this machine.
 
     Args:
-        target_port: where connections go on to; nobody needs to listen there yet.
+        target_port: port that connections go on to; it may be closed yet.
         bytes_per_s: the most that one connection carries in each direction; None for as much as it can.
     """
 
@@ -285,7 +285,7 @@ class Proxy:
         self.target_port, self.bytes_per_s = target_port, bytes_per_s
         self.is_cut = False
         self.forwarded = self.swallowed = self.connections = 0
-        """Bytes that went through, bytes that did not, and connections there have been."""
+        """Counts of forwarded bytes, swallowed bytes and connections."""
         self._pairs: list[_Pair] = []
         self._changing, self._closed = threading.Lock(), False
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -315,11 +315,11 @@ class Proxy:
                 self._pairs.append(_Pair(self, client, server))
 
     def cut(self) -> None:
-        """From now on bytes vanish, in both directions, and nobody is told."""
+        """Swallow all bytes from now on, in both directions."""
         self.is_cut = True
 
     def mend(self) -> None:
-        """Bytes arrive again; connections that lost some are broken, as they could not go on."""
+        """Forward bytes again; break the connections that lost some."""
         self.is_cut = False
         self._drop(lambda pair: pair.lossy)
 

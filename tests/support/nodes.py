@@ -55,7 +55,7 @@ def free_port() -> int:
 
 
 class Node:
-    """A verb in a process of its own; what it says goes to a file."""
+    """A verb in another process; its output goes to a file."""
 
     def __init__(self, log: Path, record: Path, *words: str, spool_bytes: int = 0) -> None:
         self.log = log
@@ -194,7 +194,7 @@ class Site:
 
 
 def record_of(actor: Path) -> Path:
-    """Where an actor notes what it does."""
+    """Return the path of an actor's notes."""
     return actor.parent / f"{actor.name}.record"
 
 
@@ -206,13 +206,13 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def spec_of(run: Path) -> ExperienceSpec:
-    """What a run's steps look like, by the demonstrations that it recorded first."""
+    """Return the layout of a run's steps, read from its demonstrations."""
     return read_episode(next((run / "demonstrations").glob("*.parquet")))[1]
 
 
 @dataclass(frozen=True)
 class Spooled:
-    """What an actor has still to send."""
+    """Entries that an actor has still to send."""
 
     stream: str = ""
     acknowledged: int = 0
@@ -255,11 +255,11 @@ def _waiting(directory: Path, spec: ExperienceSpec) -> dict[int, tuple[int, int,
 
 @dataclass
 class Kept:
-    """What a learner has: by episode, the fingerprints of its steps in order."""
+    """Fingerprints of the steps that a learner has."""
 
     episodes: dict[int, list[str]] = field(default_factory=dict)
     stored: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Of each stream: its actor's number, and up to which entry it is stored."""
+    """Actor's number and last stored entry of each stream."""
     problems: list[str] = field(default_factory=list)
     twice: dict[int, int] = field(default_factory=dict)
     """Steps that are kept more than once, by episode."""
@@ -294,7 +294,7 @@ class Kept:
 
 @dataclass
 class Balance:
-    """Where the entries of an actor are."""
+    """Count of an actor's entries by their place."""
 
     actor: str
     done: int = 0
@@ -307,7 +307,7 @@ class Balance:
     lost: int = 0
     twice: int = 0
     unnoted: int = 0
-    """What was done in the moment before a kill."""
+    """Entries of the moment before a kill."""
     problems: list[str] = field(default_factory=list)
 
     def wrong(self, problem: str) -> None:
@@ -315,11 +315,11 @@ class Balance:
 
 
 def balance(run: Path, actors: Sequence[Path]) -> list[Balance]:
-    """Compares what actors noted with what waits in their spools and what their learner has."""
+    """Compare the notes of actors with their logs and with their learner."""
     kept, spec = Kept.read(run), spec_of(run)
     balances = [_balance(kept, directory, _waiting(directory, spec)) for directory in actors]
     if kept.episodes:
-        balances[0].wrong(f"Episodes that nobody has done: {list(kept.episodes)[:5]}.")
+        balances[0].wrong(f"Episodes that no actor has done: {list(kept.episodes)[:5]}.")
     balances[0].problems.extend(kept.problems)
     return balances
 
@@ -365,7 +365,7 @@ def _balance(kept: Kept, directory: Path, waiting: dict[int, tuple[int, int, str
 
 
 def _compare(result: Balance, expected: dict[int, list[str]], kept: dict[int, list[str]]) -> None:
-    """What must be with the learner, with what is."""
+    """Compare the episodes that the learner must have with those it has."""
     surplus = 0
     for episode, steps in expected.items():
         found = kept.pop(episode, [])
@@ -401,7 +401,7 @@ def _noted(directory: Path) -> dict[int, tuple[int, int, str]]:
 
 
 class Proxy:
-    """A network between actors and their learner that can be broken: what is sent goes through it, byte by byte."""
+    """A network between actors and their learner that can be broken."""
 
     def __init__(self, target_port: int, bytes_per_s: float | None = None) -> None:
         self._target_port, self.bytes_per_s = target_port, bytes_per_s

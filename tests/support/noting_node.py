@@ -16,11 +16,11 @@ import numpy as np
 from hilserl.data.step import Step
 
 OTHER_TASK = "pick_other"
-"""A task that the program knows beside the real ones, made as they are."""
+"""A task that the program knows beside the real ones."""
 
 
 def fingerprint(step: Step) -> str:
-    """The same for the same step, and for no other one, wherever it is read."""
+    """Return a text that is equal for equal steps only."""
     flags = (step.terminated, step.truncated, step.success, step.intervened, step.policy_version, step.seed)
     digest = hashlib.sha1(repr(flags).encode(), usedforsecurity=False)
     digest.update(np.float32([step.reward, *step.action]).tobytes())
@@ -32,7 +32,7 @@ def fingerprint(step: Step) -> str:
 
 
 def _note(record: Path, spool_bytes: int) -> None:
-    """Makes this process note what its actor, or the actor that it starts, does; it films nothing."""
+    """Make this process, or the actor that it starts, note its steps; no videos."""
     import faulthandler
     import functools
 
