@@ -160,7 +160,7 @@ def test_junk_in_an_action_is_refused_and_counted(learner: ToyLearner) -> None:
         for refused, (action, body) in enumerate(
             [(action, body) for action in ("hello", "report") for body in [*bodies, deep]], start=1
         ):
-            with pytest.raises(pa.ArrowInvalid, match=r"Not a|bytes; at most"):
+            with pytest.raises(pa.ArrowInvalid, match=r"Not a|bytes came; at most"):
                 list(client.do_action((action, body)))
             assert learner.exchange.refused == refused
         for action in ("", "Hello", "shutdown", "hello2", "x" * 100_000, "../describe"):
