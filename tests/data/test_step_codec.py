@@ -38,10 +38,14 @@ def sealed(batch: pa.RecordBatch) -> bytes:
     return zlib.crc32(packed).to_bytes(4) + packed
 
 
+def pixels(step: Step) -> bytes:
+    return step.observation["eye"].tobytes() if "eye" in step.observation else b""
+
+
 def same(a: list[Step], b: list[Step]) -> bool:
     return [(*key(s), s.policy_version, s.human_seconds, s.seed) for s in a] == [
         (*key(s), s.policy_version, s.human_seconds, s.seed) for s in b
-    ] and all(np.array_equal(x.observation.get("eye"), y.observation.get("eye")) for x, y in zip(a, b, strict=True))
+    ] and all(pixels(x) == pixels(y) for x, y in zip(a, b, strict=True))
 
 
 def toy_steps(*, camera: bool = True) -> list[Step]:

@@ -156,6 +156,7 @@ def test_silent_callers_keep_no_other_caller_out(learner: ToyLearner) -> None:
 def test_junk_in_an_action_is_refused_and_counted(learner: ToyLearner) -> None:
     bodies = [b"", b"junk", b"\xff" * 50, b"{}", b"null", b"[" * 50_000, b" " * (MAX_MESSAGE_BYTES + 1)]
     deep = b'{"unknown": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    refused = 0
     with raw(learner) as client:
         for refused, (action, body) in enumerate(
             [(action, body) for action in ("hello", "report") for body in [*bodies, deep]], start=1

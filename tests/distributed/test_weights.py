@@ -44,7 +44,7 @@ def test_absent_weights_come_back_as_none() -> None:
 
 def test_array_that_is_not_contiguous_comes_back_in_its_order() -> None:
     array = np.arange(12.0).reshape(3, 4).T
-    found = from_batches(to_table(Weights(1, 0, {"a": array, "scalar": np.float32(3).reshape(())})).to_batches())
+    found = from_batches(to_table(Weights(1, 0, {"a": array, "scalar": np.array(3, np.float32)})).to_batches())
     assert found is not None
     np.testing.assert_array_equal(found.arrays["a"], array)
     assert found.arrays["scalar"].shape == ()

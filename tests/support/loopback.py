@@ -63,7 +63,7 @@ def toy_weights() -> Arrays:
 def toy_episode(number: int, length: int = 3, *, ends: bool = True) -> list[Step]:
     """Make a reset and steps as an actor does them; the episode may be cut."""
     steps = make_episode(number, length + (not ends), camera=False)[: length + 1]
-    return [replace(s, action=np.float32([np.sin(100 * s.episode + s.index), 0])) for s in steps]
+    return [replace(s, action=np.array([np.sin(100 * s.episode + s.index), 0], np.float32)) for s in steps]
 
 
 def key(step: Step) -> tuple[Any, ...]:

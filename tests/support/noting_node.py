@@ -23,7 +23,7 @@ def fingerprint(step: Step) -> str:
     """Return a text that is equal for equal steps only."""
     flags = (step.terminated, step.truncated, step.success, step.intervened, step.policy_version, step.seed)
     digest = hashlib.sha1(repr(flags).encode(), usedforsecurity=False)
-    digest.update(np.float32([step.reward, *step.action]).tobytes())
+    digest.update(np.array([step.reward, *step.action], np.float32).tobytes())
     for name in sorted(step.observation):
         # What an actor computed of its frames stays with it.
         if name == "state" or step.observation[name].dtype == np.uint8:
@@ -62,15 +62,13 @@ def _note(record: Path, spool_bytes: int) -> None:
         put_discard(log, episode)
         write(log.last, episode, -1, "-")
 
-    def noting_command(*arguments: object, **named: object) -> list[str]:
-        python, _, _, *words = command_of(*arguments, **named)
+    def noting_command(task: str, learner: str, directory: Path, give_up_s: float) -> list[str]:
+        python, _, _, *words = command_of(task, learner, directory, give_up_s)
         return [python, __file__, str(record), str(spool_bytes), *words]
 
-    DurableLog.put_step, DurableLog.put_discard, actor_process.actor_command = (
-        noting_step,
-        noting_discard,
-        noting_command,
-    )
+    setattr(DurableLog, "put_step", noting_step)  # noqa: B010 - pyright does not let a method be replaced
+    setattr(DurableLog, "put_discard", noting_discard)  # noqa: B010
+    actor_process.actor_command = noting_command
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def _steps_per_s(
     with contextlib.ExitStack() as clients:
         lines = [clients.enter_context(contextlib.closing(LearnerClient(a, Credentials()))) for a in addresses]
         sessions = [line.hello(_hello(stream, codec.spec)) for line in lines]
-        sent, rates = 0, [[] for _ in addresses]
+        sent, stored, rates = 0, 0, [[] for _ in addresses]
         for _ in range(_BLOCKS):
             prepared = list(_messages(codec, steps, size, messages, sessions[0].next_episode, sent))
             for line, welcome, found in zip(lines, sessions, rates, strict=True):

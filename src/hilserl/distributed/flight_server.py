@@ -17,7 +17,6 @@ from typing import Any
 
 import pyarrow as pa
 from pyarrow import flight
-from typing_extensions import override
 
 from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials, check_listening
@@ -51,8 +50,8 @@ class TokenAuth(flight.ServerMiddlewareFactory):
     def __init__(self, credentials: Credentials, refuse: Callable[[Exception], None]) -> None:
         self._credentials, self._refuse = credentials, refuse
 
-    @override
     def start_call(self, info: Any, headers: dict[str, list[str]]) -> None:
+        """Refuse a call without the token."""
         del info
         values = headers.get("authorization", [])
         token = values[0].removeprefix("Bearer ") if values else None
@@ -94,8 +93,8 @@ class LearnerServer(flight.FlightServerBase):
         ending.start()
         ending.join(_LEAVING_S)
 
-    @override
     def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
+        """Answer a hello, a report or a request to describe the run."""
         del context
         exchange = self._exchange
         with _telling(exchange):
@@ -111,7 +110,6 @@ class LearnerServer(flight.FlightServerBase):
                     raise ProtocolError(f"There is no action {other[:50]!r}; there is: hello, report, describe.")
             return iter([flight.Result(pa.py_buffer(encode(answer)))])
 
-    @override
     def do_put(
         self,
         context: flight.ServerCallContext,
@@ -119,6 +117,7 @@ class LearnerServer(flight.FlightServerBase):
         reader: flight.MetadataRecordBatchReader,
         writer: flight.FlightMetadataWriter,
     ) -> None:
+        """Store entries and acknowledge them."""
         del context
         with _telling(self._exchange):
             put = decode(descriptor.command or b"", PutHeader)
@@ -138,8 +137,8 @@ class LearnerServer(flight.FlightServerBase):
                 if stored:
                     stored.result()
 
-    @override
     def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.RecordBatchStream:
+        """Send newer weights."""
         del context
         with _telling(self._exchange):
             found = self._exchange.weights(decode(ticket.ticket, WeightsWanted))
