@@ -90,7 +90,7 @@ def test_seed_decides_episode_and_nominal_ranges(name: str) -> None:
 
 
 def test_nominal_ranges_do_not_depend_on_the_limit() -> None:
-    """Else what a person recorded in a minute would be refused by a run with the environment's own limit."""
+    """Otherwise a run with the default limit would refuse what an operator recorded in a minute."""
     told = set()
     for limit in (None, 2, 600):
         with closing(make_env(EnvConfig(task=SLIDE, max_episode_steps=limit))) as env:
@@ -129,7 +129,7 @@ def test_pictures_in_a_dict_of_dicts_are_cameras(slide: GymnasiumEnv) -> None:
     assert observation[name][:, :2, 0].mean() > 200 > observation[name][:, -2:, 0].mean(), "red to the left"
     drawing = slide.scene.console_image()
     assert drawing is not None
-    assert drawing.shape == (30, 40, 3), "the person sees what is drawn for people"
+    assert drawing.shape == (30, 40, 3), "the operator sees the rendering for people"
 
 
 def test_rendering_is_the_camera_without_images() -> None:
@@ -231,16 +231,16 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, obs: Any) -> No
 
 
 def test_run_writes_the_same_files_as_a_tasks_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = RunDir(tmp_path / "run")
-    result = train(config(SLIDE, obs="pixels"), folder)
+    run_dir = RunDir(tmp_path / "run")
+    result = train(config(SLIDE, obs="pixels"), run_dir)
     assert result is not None
     assert result["evaluation"]["mean_return"] <= 0
-    assert all(record["mean_return"] is not None for record in read_metrics(folder.metrics, "evaluation"))
-    assert folder.curve.stat().st_size > 1000
-    with av.open(str(folder.video)) as film:
-        assert film.streams.video[0].average_rate == 40, "two pictures a step, in real time"
+    assert all(record["mean_return"] is not None for record in read_metrics(run_dir.metrics, "evaluation"))
+    assert run_dir.curve.stat().st_size > 1000
+    with av.open(str(run_dir.video)) as video:
+        assert video.streams.video[0].average_rate == 40, "two images a step, in real time"
     figures, again = tmp_path / "figures.json", tmp_path / "again.mp4"
-    assert main(["eval", str(folder.path), "--episodes", "3", "--json", str(figures), "--video", str(again)]) == 0
+    assert main(["eval", str(run_dir.path), "--episodes", "3", "--json", str(figures), "--video", str(again)]) == 0
     assert "mean return" in capsys.readouterr().out
     assert json.loads(figures.read_text())["episodes"] == 3
     assert again.stat().st_size > 1000
@@ -267,8 +267,8 @@ def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) 
         record(env, Pusher(), keeper, 0)
         recorded = list(read_episodes(tmp_path / "demos", env.experience))
     assert [(len(steps) - 1, steps[-1].success) for steps in recorded] == [(toy_envs.LIMIT, True)] * 2
-    folder = RunDir(tmp_path / "run")
-    assert train(config(SLIDE, demos=(tmp_path / "demos",)), folder) is not None
+    run_dir = RunDir(tmp_path / "run")
+    assert train(config(SLIDE, demos=(tmp_path / "demos",)), run_dir) is not None
     cloned = RunDir(tmp_path / "cloned")
     agent = dataclasses.replace(SMALL_AGENT, learning_rate=3e-3, ema_rate=0.05)
     cloning = config(SLIDE, demos=(tmp_path / "demos",), algorithm="bc", cloning_updates=600, agent=agent)
@@ -289,11 +289,11 @@ def test_simulated_operator_is_refused_by_name(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_best_checkpoint_without_success_has_the_highest_return(tmp_path: Path) -> None:
-    folder = RunDir(tmp_path / "run")
-    train(config(BARE, max_env_steps=40, keep_checkpoints=10), folder)
-    records = {r["env_steps"]: r["mean_return"] for r in read_metrics(folder.metrics, "evaluation")}
+    run_dir = RunDir(tmp_path / "run")
+    train(config(BARE, max_env_steps=40, keep_checkpoints=10), run_dir)
+    records = {r["env_steps"]: r["mean_return"] for r in read_metrics(run_dir.metrics, "evaluation")}
     assert len(records) > 1
-    assert records[best_in(folder.checkpoints)] == max(records.values())
+    assert records[best_in(run_dir.checkpoints)] == max(records.values())
 
 
 def test_evaluation_text_names_what_is_known() -> None:

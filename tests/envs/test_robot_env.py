@@ -152,8 +152,8 @@ def test_precision_is_for_the_way_home_and_compliance_for_the_episode(rig: Rig) 
     with robot_env(rig, config=config) as env:
         env.reset(seed=0)
         assert rig.get("/limits").json["compliance"]["translational_stiffness"] == 1500
-    rig.post("/update_param", {"translational_stiffness": 3000.0}, X_Client="a person")
-    rig.post("/release", X_Client="a person")
+    rig.post("/update_param", {"translational_stiffness": 3000.0}, X_Client="an operator")
+    rig.post("/release", X_Client="an operator")
     with robot_env(rig, config={"precision": {"translational_stiffness": 2500.0}}) as env:
         env.reset(seed=0)
         assert rig.get("/limits").json["compliance"]["translational_stiffness"] == 3000

@@ -104,9 +104,9 @@ def test_run_waits_for_a_lost_robot(rig: Rig, tmp_path: Path, capfd: pytest.Capt
 
 
 def test_trouble_ends_the_episode_and_is_told(rig: Rig, tmp_path: Path) -> None:
-    folder = RunDir(tmp_path / "run")
-    folder.create()
-    with serving(rig.backend) as first, Trainer(at(first), folder) as trainer:
+    run_dir = RunDir(tmp_path / "run")
+    run_dir.create()
+    with serving(rig.backend) as first, Trainer(at(first), run_dir) as trainer:
         actor = trainer.actor
         assert [actor.step() for _ in range(3)] == ["", "", ""]
         assert not actor.rollout.between_episodes
@@ -138,7 +138,7 @@ def test_recorded_at_the_robot_and_judged_there(rig: Rig, tmp_path: Path, capsys
     assert said["episodes"] == 1
     assert said["timing"]["steps"] > 0
     assert "of them late" in capsys.readouterr().out
-    assert main(["eval", str(run.path), *server, "--episodes", "1", "--video", str(tmp_path / "film.mp4")]) == 1
+    assert main(["eval", str(run.path), *server, "--episodes", "1", "--video", str(tmp_path / "video.mp4")]) == 1
 
 
 def test_verb_without_its_robot_names_the_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +152,7 @@ def test_ctrl_c_lets_the_arm_go(rig: Rig, tmp_path: Path, verb: str, monkeypatch
     server = ["--env", "robot", "--server", f"http://127.0.0.1:{rig.port}"]
     run = tmp_path / "run"
     if verb != "record":
-        # What a policy learned in scenes drawn anew, it is to do in the one scene that is there.
+        # A policy that learned in randomised scenes acts in the one real scene.
         train(changed(SMALL, max_env_steps=2, randomise=True), RunDir(run))
     words = {
         "record": ["pick_cube", "--obs", "state", "--out", str(tmp_path / "demos")],

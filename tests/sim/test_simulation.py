@@ -50,7 +50,7 @@ def test_watching_changes_nothing() -> None:
     for a, b in zip(run_actions(plain, 0, actions), seen, strict=True):
         assert np.array_equal(a, b)
     run_actions(watched, 0, actions)
-    assert len(frames) == 5 * len(actions), "and only while somebody watches"
+    assert len(frames) == 5 * len(actions), "and only while watched"
     assert np.allclose(np.diff(frames), CONTROL_DT_S / 5, atol=PHYSICS_DT_S / 10)
 
 

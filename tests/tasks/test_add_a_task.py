@@ -33,11 +33,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def hilserl(folder: Path, *words: str) -> str:
-    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+def hilserl(directory: Path, *words: str) -> str:
+    path = os.pathsep.join([str(directory), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-W", "error", "-m", "hilserl", *words]
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, cwd=folder, capture_output=True, text=True, check=False
+        command, env={**os.environ, "PYTHONPATH": path}, cwd=directory, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -55,7 +55,7 @@ def put(env: ManipulationEnv, position_m: tuple[float, float, float], yaw_rad: f
 
 
 def finishes(env: ManipulationEnv, steps: int = 149) -> bool:
-    """Whether the script brings the task to its end from here."""
+    """Return True if the script finishes the task from here."""
     return any(env.step(env.supervision.expert_action())[2] for _ in range(steps))
 
 

@@ -44,7 +44,7 @@ def push(env: ManipulationEnv, steps: int, **motions: float) -> None:
 
 
 def put(env: ManipulationEnv, height_m: float, turn_rad: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> bool:
-    """The module at rest over the slot's floor, held by nobody: whether that is a success."""
+    """Put the released module at rest over the slot's floor; return True if that is a success."""
     sim = env.simulation
     sim.place_turned(MODULE, np.array(SLOT_M) + np.array([0.0, 0.0, height_m]), rotate(UPRIGHT, np.array(turn_rad)))
     sim.settle()

@@ -18,15 +18,18 @@ class Other(PickCube):
 
 
 def listed(
-    folder: Path, source: str, target: str = "other_tasks:Other", command: tuple[str, ...] = ("-m", "hilserl", "tasks")
+    directory: Path,
+    source: str,
+    target: str = "other_tasks:Other",
+    command: tuple[str, ...] = ("-m", "hilserl", "tasks"),
 ) -> subprocess.CompletedProcess[str]:
-    """What a command of Python does where a package `others` is installed whose entry point is `target`."""
-    (folder / "other_tasks.py").write_text(source)
-    info = folder / "others-1.0.dist-info"
+    """Run Python where a package `others` is installed whose entry point is `target`."""
+    (directory / "other_tasks.py").write_text(source)
+    info = directory / "others-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[hilserl.tasks]\nother_task = {target}\n")
-    path = os.pathsep.join([str(folder), str(Path(hilserl.__file__).parents[1])])
+    path = os.pathsep.join([str(directory), str(Path(hilserl.__file__).parents[1])])
     return subprocess.run(
         [sys.executable, *command],
         env={**os.environ, "PYTHONPATH": path},
