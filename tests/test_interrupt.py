@@ -26,6 +26,6 @@ with interrupt.armed():
 
 
 def test_ctrl_c_that_a_library_dropped_is_remembered() -> None:
-    """What is raised in a callback, as JAX has at garbage collection, goes no further."""
+    """Python drops an exception that a callback raises, as JAX's at garbage collection."""
     done = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["went on", "True"]

@@ -71,8 +71,8 @@ def test_camera_features_change_the_action(state_spec: ExperienceSpec) -> None:
     actor = create_sac_agent(spec, SMALL, 0).actor
     dark = {"state": np.zeros(3, np.float32), "eye.features": np.zeros((80, 2, 3), np.float16)}
     bright = dark | {"eye.features": np.random.default_rng(0).normal(size=(80, 2, 3)).astype(np.float16)}
-    actions = [act(actor, observation, jax.random.key(0), explore=False) for observation in (dark, bright)]
-    assert not np.array_equal(*actions)
+    one, other = (act(actor, observation, jax.random.key(0), explore=False) for observation in (dark, bright))
+    assert not np.array_equal(one, other)
 
 
 def test_ema_actor_follows_the_actor(state_spec: ExperienceSpec) -> None:

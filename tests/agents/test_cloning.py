@@ -19,7 +19,7 @@ def test_cloning_reproduces_a_constant_action(state_spec: ExperienceSpec, grippe
     batches = random_batches(spec, 2, 8)
     shown = np.array([0.5, -0.3, 0.0, 1.0, -1.0][: 3 + grippers], np.float32)
     batches = batches._replace(action=np.broadcast_to(shown, batches.action.shape))
-    agent = create_cloning_agent(spec, dataclasses.replace(SMALL, learning_rate=3e-3, ema_rate=0.1), 0)
+    agent, metrics = create_cloning_agent(spec, dataclasses.replace(SMALL, learning_rate=3e-3, ema_rate=0.1), 0), {}
     for index in range(150):
         agent, metrics = update_step(agent, batches, jax.random.key(index))
     assert ("gripper_agreement" in metrics) == (grippers > 0)

@@ -47,7 +47,7 @@ def test_target_networks_follow_at_tau(state_spec: ExperienceSpec) -> None:
 def test_values_converge_to_the_known_ones(state_spec: ExperienceSpec, bootstrap: float) -> None:
     """With one state and reward 1, Q is 1 with termination, and 2 without at discount 0.5."""
     config = dataclasses.replace(SMALL, discount=0.5, tau=0.2, learning_rate=3e-3, gripper_penalty=0.0)
-    agent = create_sac_agent(state_spec, config, 0)
+    agent, metrics = create_sac_agent(state_spec, config, 0), {}
     state = {"state": np.ones((2, 8, 3), np.float32)}
     rng = np.random.default_rng(0)
     for index in range(150):

@@ -50,7 +50,7 @@ def test_foreign_table_is_refused(tmp_path: Path) -> None:
         read_episode(path)
 
 
-def test_other_format_version_is_refused(spec: ExperienceSpec) -> None:
+def test_format_version_of_another_program_is_refused(spec: ExperienceSpec) -> None:
     table = to_table(make_episode(0, 1), spec)
     metadata = {
         b"hilserl": spec.to_json().replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 99').encode()

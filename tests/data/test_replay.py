@@ -5,13 +5,14 @@ Toy steps carry 100 * episode + index, so a true transition always goes from v t
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
-from hilserl.data.replay import Replay
+from hilserl.data.replay import Columns, HostStorage, Replay, ReplayStorage
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
@@ -269,7 +270,7 @@ def same(a: Transitions, b: Transitions) -> bool:
 def test_batches_on_a_device_are_the_same_bit_by_bit(spec: ExperienceSpec, capacity: int, seed: int) -> None:
     rng = np.random.default_rng([seed, capacity])
     prior = make_episode(9, 4, terminated=True) if seed else []
-    host, device = (Replay(spec, capacity, prior, **store) for store in ({}, {"store": DeviceStorage}))
+    host, device = (Replay(spec, capacity, prior, make_storage=storage) for storage in (HostStorage, DeviceStorage))
     numbers, running = itertools.count(10), {}
     for turn in range(150):
         place, event = int(rng.integers(3)), rng.random()
@@ -315,9 +316,11 @@ def test_features_of_another_type_are_rounded_alike(spec: ExperienceSpec) -> Non
 CLONES = dataclasses.replace(SMALL, cloning_weight=1.0)
 
 
-@pytest.mark.parametrize("storage", [{}, {"make_storage": DeviceStorage}])
-def test_replay_marks_steps_of_the_operator(state_spec: ExperienceSpec, storage: dict) -> None:
-    replay = Replay(state_spec, 20, make_episode(9, 3, terminated=True, camera=False), **storage)
+@pytest.mark.parametrize("storage", [HostStorage, DeviceStorage])
+def test_replay_marks_steps_of_the_operator(
+    state_spec: ExperienceSpec, storage: Callable[[Columns], ReplayStorage]
+) -> None:
+    replay = Replay(state_spec, 20, make_episode(9, 3, terminated=True, camera=False), make_storage=storage)
     for step in make_episode(1, 6, intervened=(2, 3), camera=False):
         replay.add(step)
     found = replay.sample(np.random.default_rng(0), 4, 64)

@@ -105,12 +105,12 @@ def test_reward_fn_ends_the_episode_and_the_truth_is_recorded(state_spec: Experi
 
 
 def test_fooled_reward_fn_is_believed_and_counted(state_spec: ExperienceSpec) -> None:
-    stage, tally = Stage(state_spec, done_from=100, seen={3}).go(), RunCounters()
+    stage, counters = Stage(state_spec, done_from=100, seen={3}).go(), RunCounters()
     for step in stage.steps:
-        tally.on_step(step)
-    tally.on_episode(stage.steps, stage.episodes[0])
+        counters.on_step(step)
+    counters.on_episode(stage.steps, stage.episodes[0])
     assert told(stage.steps[-1]) == (1.0, True, False, True, True, False)
-    assert (tally.called_successes, tally.fooled, tally.agreement) == (1, 1, pytest.approx(2 / 3))
+    assert (counters.called_successes, counters.fooled, counters.agreement) == (1, 1, pytest.approx(2 / 3))
 
 
 def test_time_limit_ends_an_episode_without_success(state_spec: ExperienceSpec) -> None:

@@ -32,7 +32,7 @@ CLONING: tuple[AlgorithmName, ...] = ("bc", "hg-dagger")
 
 
 @pytest.fixture(autouse=True)
-def no_film(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_video(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
 
 
@@ -127,7 +127,7 @@ class AfterRounds(Interrupt):
         self._left = times
 
     @property
-    def requested(self) -> bool:
+    def requested(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._left -= 1
         return self._left < 0
 

@@ -31,7 +31,7 @@ def test_features_are_those_of_the_published_model() -> None:
 
 
 @pytest.mark.parametrize("size", [64, 96, 128, 130])
-def test_other_sizes_are_a_sixteenth(size: int) -> None:
+def test_features_are_a_sixteenth_of_any_size(size: int) -> None:
     features = efficientnet.load()(np.zeros((1, size, size, 3), np.uint8))
     assert features.shape == (1, -(-size // 16), -(-size // 16), efficientnet.FEATURE_CHANNELS)
 

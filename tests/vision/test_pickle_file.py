@@ -38,10 +38,11 @@ class Global:
 
 class Pickler(pickle._Pickler):
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        pickler: Any = super()
         if isinstance(obj, Global):
-            self.write(f"c{obj.module}\n{obj.name}\n".encode())
+            pickler.write(f"c{obj.module}\n{obj.name}\n".encode())
         else:
-            super().save(obj, save_persistent_id)
+            pickler.save(obj, save_persistent_id)
 
 
 def dumps(value: Any, protocol: int) -> bytes:

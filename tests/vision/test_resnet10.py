@@ -81,12 +81,14 @@ def test_missing_and_misshaped_weights_are_named() -> None:
 
 
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> bytes:
+def published() -> bytes:
     """Make a file of weights that passes for the published one."""
-    data = pickle.dumps(random_weights() | {"output_head": {"bias": np.zeros(1000, np.float32)}})
-    monkeypatch.setattr(resnet10, "_BYTES", len(data))
-    monkeypatch.setattr(resnet10, "_SHA256", hashlib.sha256(data).hexdigest())
-    return data
+    return pickle.dumps(random_weights() | {"output_head": {"bias": np.zeros(1000, np.float32)}})
+
+
+def file_of(data: bytes) -> resnet10.WeightsFile:
+    """Describe a file of weights as if it were the published one."""
+    return resnet10.PUBLISHED._replace(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 @pytest.fixture
@@ -120,12 +122,12 @@ def failing(error: Exception) -> Callable[[], io.BytesIO]:
 
 def test_weights_are_downloaded_once(path: Path, published: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = serve(monkeypatch, lambda: io.BytesIO(published))
-    inside = jax.jit(lambda x: resnet10.load()(x))(sample_images(128, 128))
+    inside = jax.jit(lambda x: resnet10.load(file_of(published))(x))(sample_images(128, 128))
     assert path.read_bytes() == published
     assert list(path.parent.iterdir()) == [path]
-    np.testing.assert_allclose(resnet10.load()(sample_images(128, 128)), inside, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(resnet10.load(file_of(published))(sample_images(128, 128)), inside, rtol=1e-4, atol=1e-4)
     resnet10.load.cache_clear()
-    resnet10.load()
+    resnet10.load(file_of(published))
     assert len(asked) == 1
     assert asked[0].startswith("https://github.com/rail-berkeley/serl/releases/")
 
@@ -158,7 +160,7 @@ def test_failed_download_says_what_to_do_and_leaves_nothing(
     }
     serve(monkeypatch, answers[damage])
     with pytest.raises(HilserlError) as caught:
-        resnet10.load()
+        resnet10.load(file_of(published))
     assert f"download https://github.com/rail-berkeley/serl/releases/download/resnet10/{path.name}" in str(caught.value)
     assert f"by hand to {path}" in str(caught.value)
     assert not path.parent.exists() or not list(path.parent.iterdir())
@@ -174,7 +176,7 @@ def test_download_reads_no_more_than_it_needs(path: Path, published: bytes, monk
 
     serve(monkeypatch, lambda: Long(published + b"x" * 1000))
     with pytest.raises(HilserlError, match="by hand"):
-        resnet10.load()
+        resnet10.load(file_of(published))
     assert positions == [len(published) + 1]
     assert not path.exists()
 
@@ -187,6 +189,6 @@ def test_damaged_weights_are_neither_read_nor_replaced(
     path.parent.mkdir()
     path.write_bytes(published[:-1])
     with pytest.raises(HilserlError, match=f"rm {path}"):
-        resnet10.load()
+        resnet10.load(file_of(published))
     assert path.read_bytes() == published[:-1]
     assert not asked

@@ -81,6 +81,7 @@ def test_small_cnn_learns_to_tell_images_apart(encoder: SmallCNN) -> None:
         return value, jax.tree.map(lambda w, g: w - 0.3 * g, encoder, gradients)
 
     first, encoder = step(encoder)
+    last = first
     for _ in range(200):
         last, encoder = step(encoder)
     assert last < 0.1 * first

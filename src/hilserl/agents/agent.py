@@ -108,7 +108,7 @@ class Actor(eqx.Module):
     action: ActionLayout = eqx.field(static=True)
 
     def __call__(
-        self, observation: dict[str, Shaped[Array | np.ndarray, "..."]], key: PRNGKeyArray, *, explore: bool
+        self, observation: dict[str, Shaped[Any, "..."]], key: PRNGKeyArray, *, explore: bool
     ) -> Float[Array, "action"]:
         """Choose one action for one observation.
 

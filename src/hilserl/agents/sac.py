@@ -214,7 +214,7 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
 
 
 def _update_policy(
-    agent: SACAgent, observation: dict[str, Shaped[Array, "batch ..."]], key: PRNGKeyArray
+    agent: SACAgent, observation: dict[str, Shaped[Any, "batch ..."]], key: PRNGKeyArray
 ) -> tuple[SACAgent, Metrics]:
     """Update the policy, then the temperature.
 

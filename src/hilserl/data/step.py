@@ -74,9 +74,9 @@ class Transitions(NamedTuple):
     observation: dict[str, Any]
     """State, float32 [..., n], and each camera's images or features."""
     action: Any
-    """float32 [..., m]"""
+    """Action, float32 [..., m]."""
     reward: Any
-    """float32 [...]"""
+    """Reward, float32 [...]."""
     next_observation: dict[str, Any]
     """Observation after the action."""
     bootstrap: Any

@@ -34,7 +34,7 @@ class Fit(NamedTuple):
 class _TrainingData(NamedTuple):
     """Inputs by name, classes and measured states to train on."""
 
-    inputs: dict[str, Shaped[Array, "n ..."]]
+    inputs: dict[str, Shaped[Any, "n ..."]]
     classes: Int[Array, "n"]
     measured: Float[Array, "n numbers"]
 

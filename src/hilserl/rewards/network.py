@@ -109,12 +109,12 @@ class ClassifierNetwork(eqx.Module):
         self.proprioception = eqx.nn.Linear(config.hidden, numbers, key=state_key)
         self.dropout = config.dropout
 
-    def __call__(self, observation: dict[str, Shaped[Array, "batch ..."]]) -> Float[Array, "batch classes"]:
+    def __call__(self, observation: dict[str, Shaped[Any, "batch ..."]]) -> Float[Array, "batch classes"]:
         """Compute the logits, the first of which is 0."""
         return self.learn(observation, None)[0]
 
     def learn(
-        self, observation: dict[str, Shaped[Array, "batch ..."]], key: PRNGKeyArray | None
+        self, observation: dict[str, Shaped[Any, "batch ..."]], key: PRNGKeyArray | None
     ) -> tuple[Float[Array, "batch classes"], Float[Array, "batch numbers"]]:
         """Compute the logits, and an estimate of the robot's measured state.
 

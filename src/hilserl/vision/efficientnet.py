@@ -67,9 +67,7 @@ class EfficientNetLite0(eqx.Module):
     stem: Conv
     blocks: list[list[Conv]]
 
-    def __call__(
-        self, images: UInt8[Array | np.ndarray, "batch height width 3"]
-    ) -> Float[Array, "batch rows columns 80"]:
+    def __call__(self, images: UInt8[Any, "batch height width 3"]) -> Float[Array, "batch rows columns 80"]:
         """Encode RGB images.
 
         Rows and columns are a sixteenth of height and width, rounded up.

@@ -119,8 +119,8 @@ class FrameEncoder:
         return observation | dict(zip(self.inputs, features, strict=True))
 
     def augment(
-        self, observation: dict[str, Shaped[Array | np.ndarray, "batch ..."]], key: PRNGKeyArray
-    ) -> dict[str, Shaped[Array | np.ndarray, "batch ..."]]:
+        self, observation: dict[str, Shaped[Any, "batch ..."]], key: PRNGKeyArray
+    ) -> dict[str, Shaped[Any, "batch ..."]]:
         """Shift and encode a batch's images, where replay stores images.
 
         Features are returned as they are. The update's compiled function contains this.
@@ -139,7 +139,7 @@ class FrameEncoder:
 
 
 def random_shift(
-    images: UInt8[Array | np.ndarray, "batch height width 3"], reach_px: int, key: PRNGKeyArray
+    images: UInt8[Any, "batch height width 3"], reach_px: int, key: PRNGKeyArray
 ) -> UInt8[Array, "batch height width 3"]:
     """Shift each image at random and repeat its border.
 

@@ -8,7 +8,6 @@ cells; the bottleneck keeps the networks behind it small.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from hilserl.data.spec import ExperienceSpec
@@ -59,9 +58,7 @@ class CameraHead(eqx.Module):
         self.bottleneck = Bottleneck(channels * config.embeddings, config.width, key=bottleneck_key)
         self.noise = config.noise
 
-    def __call__(
-        self, inputs: Shaped[Array | np.ndarray, "*batch _ _ _"], key: PRNGKeyArray | None
-    ) -> Float[Array, "*batch width"]:
+    def __call__(self, inputs: Shaped[Any, "*batch _ _ _"], key: PRNGKeyArray | None) -> Float[Array, "*batch width"]:
         """Compute the head on any leading axes.
 
         Args:
@@ -119,7 +116,7 @@ class ObservationEncoder(eqx.Module):
         return ("state", *self.heads)
 
     def __call__(
-        self, observation: dict[str, Shaped[Array | np.ndarray, "..."]], key: PRNGKeyArray | None = None
+        self, observation: dict[str, Shaped[Any, "..."]], key: PRNGKeyArray | None = None
     ) -> Float[Array, "*batch size"]:
         """Encode observations with any leading axes.
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Num
 from typing_extensions import override
 
@@ -69,8 +68,6 @@ def check_weights(path: Path, sha256: str, remedy: str) -> None:
         )
 
 
-def standardise(
-    images: Num[Array | np.ndarray, "batch height width 3"], dtype: Any
-) -> Float[Array, "batch height width 3"]:
+def standardise(images: Num[Any, "batch height width 3"], dtype: Any) -> Float[Array, "batch height width 3"]:
     """Standardise RGB from 0 to 255 to ImageNet's mean and deviation."""
     return ((images.astype(jnp.float32) / 255.0 - jnp.array(_MEAN)) / jnp.array(_STD)).astype(dtype)

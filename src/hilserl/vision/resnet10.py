@@ -32,10 +32,20 @@ SIZE = 128
 _WIDTHS, _STRIDES = (64, 128, 256, 512), (1, 2, 2, 2)
 _GROUPS = 4
 _EPSILON = 1e-5
-_URL = "https://github.com/rail-berkeley/serl/releases/download/resnet10/resnet10_params.pkl"
-_BYTES = 21_677_915
-_SHA256 = "175745d43d30233eb01b5369465d1c24c11b8ee71ccb734cc1c1bca13e07f57b"
 _TIMEOUT_S = 30.0
+
+
+class WeightsFile(NamedTuple):
+    """Size and checksum of a file of weights."""
+
+    size: int
+    """Size in bytes."""
+    sha256: str
+
+
+PUBLISHED = WeightsFile(21_677_915, "175745d43d30233eb01b5369465d1c24c11b8ee71ccb734cc1c1bca13e07f57b")
+"""Weights of HIL-SERL's published runs."""
+_URL = "https://github.com/rail-berkeley/serl/releases/download/resnet10/resnet10_params.pkl"
 
 
 class Layer(NamedTuple):
@@ -58,7 +68,7 @@ class ResNet10(eqx.Module):
     stem: Layer
     blocks: list[list[Layer]]
 
-    def __call__(self, images: UInt8[Array | np.ndarray, "batch height width 3"]) -> Float[Array, "batch 4 4 512"]:
+    def __call__(self, images: UInt8[Any, "batch height width 3"]) -> Float[Array, "batch 4 4 512"]:
         """Encode RGB images.
 
         Images of another size are scaled to 128 x 128 first.
@@ -156,8 +166,8 @@ def weights_path() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hilserl" / "resnet10_params.pkl"
 
 
-def _fetch(path: Path) -> None:
-    """Download the weights.
+def _download(file: WeightsFile, path: Path) -> None:
+    """Download the weights to `path`.
 
     Raises:
         HilserlError: the download failed; says how to do it by hand, and leaves `path` as it is.
@@ -165,21 +175,21 @@ def _fetch(path: Path) -> None:
     by_hand = f"Try again, or download {_URL} by hand to {path}"
     try:
         with urlopen(_URL, timeout=_TIMEOUT_S) as answer:
-            data = answer.read(_BYTES + 1)
+            data = answer.read(file.size + 1)
     except (OSError, HTTPException) as error:
         reason = str(error) or type(error).__name__
-        raise HilserlError(f"Cannot fetch the encoder's weights: {reason}. {by_hand}") from error
+        raise HilserlError(f"Cannot download the encoder's weights: {reason}. {by_hand}") from error
     digest = hashlib.sha256(data).hexdigest()
-    if digest != _SHA256:
+    if digest != file.sha256:
         raise HilserlError(
             f"The download is not the encoder's weights ({len(data)} bytes of SHA-256 {digest[:12]}, "
-            f"expected {_BYTES} of {_SHA256[:12]}). {by_hand}"
+            f"expected {file.size} of {file.sha256[:12]}). {by_hand}"
         )
     atomically(path, lambda part: part.write_bytes(data))
 
 
 @cache
-def load() -> ResNet10:
+def load(file: WeightsFile = PUBLISHED) -> ResNet10:
     """Load the frozen encoder; its first use downloads the weights.
 
     Raises:
@@ -187,7 +197,7 @@ def load() -> ResNet10:
     """
     path = weights_path()
     if not path.is_file():
-        _fetch(path)
-    check_weights(path, _SHA256, f"Delete them, and the next run downloads them: rm {shlex.quote(str(path))}")
+        _download(file, path)
+    check_weights(path, file.sha256, f"Delete them, and the next run downloads them: rm {shlex.quote(str(path))}")
     with jax.ensure_compile_time_eval():  # also when first called inside a compiled function
         return from_weights(read_pickle_file(path))

@@ -9,7 +9,6 @@ from itertools import pairwise
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 FEATURE_CHANNELS = 64
@@ -34,9 +33,7 @@ class SmallCNN(eqx.Module):
         ]
         self.biases = [jnp.zeros(channels) for channels in _CHANNELS[1:]]
 
-    def __call__(
-        self, images: UInt8[Array | np.ndarray, "batch height width 3"]
-    ) -> Float[Array, "batch rows columns 64"]:
+    def __call__(self, images: UInt8[Any, "batch height width 3"]) -> Float[Array, "batch rows columns 64"]:
         """Encode RGB images.
 
         Rows and columns are a sixteenth of height and width, rounded up.
