@@ -4,6 +4,7 @@ Each class but the first has a logit; that of the first is 0. With two classes t
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax

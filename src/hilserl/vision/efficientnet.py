@@ -7,7 +7,7 @@ normalisation is folded into the convolutions when the weights are read.
 
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax

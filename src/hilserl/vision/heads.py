@@ -5,6 +5,8 @@ A head computes `embeddings` weighted sums of the feature map for each channel (
 cells; the bottleneck keeps the networks behind it small.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -5,6 +5,7 @@ of those of DrQ (arXiv 2004.13649) and SERL (arXiv 2401.16013).
 """
 
 from itertools import pairwise
+from typing import Any
 
 import equinox as eqx
 import jax
