@@ -127,12 +127,12 @@ class AfterRounds(Interrupt):
         self._left = times
 
     @property
-    def requested(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def requested(self) -> bool:
         self._left -= 1
         return self._left < 0
 
     @requested.setter
-    def requested(self, value: bool) -> None:
+    def requested(self, value: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         del value
 
 
