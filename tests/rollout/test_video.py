@@ -1,6 +1,7 @@
 """Videos show the scene, and beside it what the policy sees."""
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,6 +12,8 @@ from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_sim_env
 
 STEPS = 3
+NO_POLICY: Any = None
+"""The script acts instead."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +37,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 def test_video_from_the_state_is_the_scene_alone(tmp_path: Path) -> None:
     env = make_sim_env("pick_cube")
-    video.write_video(tmp_path / "video.mp4", env, None, range(1), 96, 128)
+    video.write_video(tmp_path / "video.mp4", env, NO_POLICY, range(1), 96, 128)
     frames = frames_of(tmp_path / "video.mp4")
     assert {frame.shape for frame in frames} == {(96, 128, 3)}
     scene = env.scene.image(96, 128)
@@ -45,7 +48,7 @@ def test_video_from_the_state_is_the_scene_alone(tmp_path: Path) -> None:
 
 def test_video_from_pixels_shows_what_the_policy_sees_beside_the_scene(tmp_path: Path) -> None:
     env = make_sim_env("pick_cube", obs="pixels", image_size=64)
-    video.write_video(tmp_path / "video.mp4", env, None, range(2), 240, 320)
+    video.write_video(tmp_path / "video.mp4", env, NO_POLICY, range(2), 240, 320)
     frames = frames_of(tmp_path / "video.mp4")
     last = round(video._LAST_IMAGE_S * video._IMAGES_PER_STEP / env.experience.control_dt_s)
     assert len(frames) == 2 * (STEPS * video._IMAGES_PER_STEP + last)
@@ -78,6 +81,6 @@ def test_video_sides_are_even_whatever_the_cameras(cameras: tuple[str, ...], hei
     env.close()
 
 
-def test_a_camera_keeps_its_colours_when_enlarged() -> None:
+def test_camera_image_keeps_its_colours_when_enlarged() -> None:
     image = np.random.default_rng(0).integers(0, 256, (5, 5, 3), np.uint8)
     assert np.array_equal(video._enlarged(image, 15), image.repeat(3, 0).repeat(3, 1))

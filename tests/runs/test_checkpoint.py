@@ -1,14 +1,16 @@
-"""Checkpoints of earlier versions load under today's names."""
+"""Checkpoints are chosen by name and read under today's names."""
 
 import hashlib
 import json
 from pathlib import Path
 
+import pytest
 from safetensors.numpy import load, save
 
 from hilserl.agents.sac import create_sac_agent
 from hilserl.data.spec import ExperienceSpec
-from hilserl.runs.checkpoint import RENAMED_ARRAYS, RunState, load_checkpoint, save_checkpoint
+from hilserl.errors import HilserlError
+from hilserl.runs.checkpoint import RENAMED_ARRAYS, RunState, choose, load_checkpoint, save_checkpoint
 from tests.support.batches import SMALL, moved
 
 
@@ -28,3 +30,20 @@ def test_old_array_names_load(state_spec: ExperienceSpec, tmp_path: Path) -> Non
     found, run_state = load_checkpoint(path, other)
     assert not moved(one, found)
     assert run_state.env_steps == 7
+
+
+def test_old_state_keys_load(state_spec: ExperienceSpec, tmp_path: Path) -> None:
+    agent = create_sac_agent(state_spec, SMALL, 0)
+    path = save_checkpoint(tmp_path, agent, RunState(update_steps=5), 7)
+    state = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({"rounds" if k == "update_steps" else k: v for k, v in state.items()}))
+    assert load_checkpoint(path, agent)[1].update_steps == 5
+
+
+def test_unknown_checkpoint_lists_the_others(state_spec: ExperienceSpec, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, create_sac_agent(state_spec, SMALL, 0), RunState(), 6)
+    with pytest.raises(HilserlError, match="available: best, last, 6"):
+        choose(tmp_path, "7")
+    assert choose(tmp_path, "6").name == "6"
+    with pytest.raises(HilserlError, match="no checkpoint"):
+        choose(tmp_path / "nowhere", "best")

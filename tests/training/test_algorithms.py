@@ -120,7 +120,7 @@ def test_resumed_run_equals_a_whole_one(tmp_path: Path, demos: Path, algorithm: 
     assert (state["env_steps"], state["update_steps"]) == (4, 4 if algorithm == "sac" else 3 + 4)
 
 
-class AfterRounds(Interrupt):
+class InterruptAfter(Interrupt):
     """Interrupt that is requested after some reads of `requested`."""
 
     def __init__(self, times: int) -> None:
@@ -141,7 +141,7 @@ def test_interrupted_cloning_resumes(tmp_path: Path, demos: Path) -> None:
     settings = config(algorithm="bc", cloning_updates=12, demos=(demos,))
     whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
     result = train(settings, whole)
-    assert train(settings, halves, interrupt=AfterRounds(3)) is None
+    assert train(settings, halves, interrupt=InterruptAfter(3)) is None
     assert 0 < steps_in(halves.checkpoints)[-1] < 6
     assert train(settings, halves, resume=True) is not None
     assert same_weights(weights(whole, 6), weights(halves, 6))

@@ -1,4 +1,7 @@
-"""Where a learner's arrays live makes no difference to what it learns; with CPUs that JAX takes for many devices."""
+"""Placement does not change what a learner learns.
+
+JAX takes one CPU for several devices here.
+"""
 
 import os
 import subprocess
@@ -6,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -53,34 +57,36 @@ FREE_800 = {"bytes_limit": 1000, "bytes_in_use": 200, "largest_alloc_size": 7}
         ("gpu", {"num_allocs": 3}, 1, False),
     ],
 )
-def test_replay_may_take_half_of_what_an_accelerator_has_free(platform, stats, nbytes: int, kept: bool) -> None:
+def test_replay_may_take_half_of_the_free_memory(
+    platform: str, stats: dict[str, int] | None, nbytes: int, kept: bool
+) -> None:
     device = FakeDevice(platform, stats)
     assert Placement([device], SIZE).keeps_replay_on_device(nbytes) == kept
     for forced in (True, False):
         assert Placement([device], SIZE, replay_on_device=forced).keeps_replay_on_device(nbytes) == forced
 
 
-def test_a_batch_that_does_not_divide_is_refused() -> None:
+def test_batch_that_does_not_divide_is_refused() -> None:
     devices = [FakeDevice("gpu", FREE_800)] * 3
     with pytest.raises(HilserlError, match=r"batch of 128 .* 3 devices"):
         Placement(devices, 128)
 
 
-def test_one_cpu_leaves_everything_where_it_is(state_spec: ExperienceSpec) -> None:
+def test_single_cpu_moves_nothing(state_spec: ExperienceSpec) -> None:
     placement = Placement(jax.devices()[:1], 7)
     agent = taught(state_spec, placement, 0).snapshot[0]
     batches = Transitions({}, np.zeros((2, 7)), np.zeros((2, 7)), {}, np.zeros((2, 7)), np.zeros((2, 7), bool))
     assert placement.agent(agent) is agent
     assert placement.batches(batches) is batches
-    assert isinstance(Replay(state_spec, 50, store=placement.store)._storage, HostStorage)
+    assert isinstance(Replay(state_spec, 50, make_storage=placement.store)._storage, HostStorage)
 
 
 def test_steps_are_written_in_place(spec: ExperienceSpec) -> None:
-    """A copy of the whole store for each step would be gigabytes a second."""
+    """A copy of the whole storage for each step would be gigabytes a second."""
     replay = Replay(spec, 50, make_episode(9, 5), make_storage=DeviceStorage)
 
     def memory() -> list[int]:
-        return [column.unsafe_buffer_pointer() for column in jax.tree.leaves(replay._storage._columns)]
+        return [column.unsafe_buffer_pointer() for column in jax.tree.leaves(cast("Any", replay._storage)._columns)]
 
     before = memory()
     for step in make_episode(0, 5):
@@ -100,7 +106,7 @@ def test_replay_on_the_device_learns_the_very_same(state_spec: ExperienceSpec) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("camera", [False, True], ids=["state", "camera"])
-def test_two_devices_learn_what_one_learns(camera: bool) -> None:
+def test_devices_learn_together_as_one_does(camera: bool) -> None:
     """In a process of its own, because how many devices there are is settled when JAX begins."""
     done = subprocess.run(
         [
@@ -138,8 +144,8 @@ def on_two_devices(camera: bool) -> None:
         assert {part.data.shape for part in split.reward.addressable_shards} == {(2, SIZE // 2)}
         agent = learner.snapshot[0]
         assert act(agent.actor, observation, jax.random.key(0), explore=True).shape == (2,)
-        with TemporaryDirectory() as folder:
-            path = save_checkpoint(Path(folder), agent, RunState(), 0)
+        with TemporaryDirectory() as directory:
+            path = save_checkpoint(Path(directory), agent, RunState(), 0)
             resumed = taught(spec, learner._placement, 0)
             resumed.restore(load_checkpoint(path, resumed.snapshot[0])[0], ROUNDS)
         learner.learn()

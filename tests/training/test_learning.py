@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_pick_cube_is_learned_from_state_within_3000_steps(learned: RunDir) -> N
 
 
 @LEARNED
-def test_what_was_learned_in_simulation_works_behind_a_robot_server(learned: RunDir, tmp_path: Path) -> None:
+def test_policy_from_simulation_works_behind_a_robot_server(learned: RunDir, tmp_path: Path) -> None:
     """Twenty episodes at 10 Hz in real time, the arm in a process of its own."""
     figures = tmp_path / "figures.json"
     with running_robot_server() as port:
@@ -55,7 +56,7 @@ def test_pick_cube_is_learned_from_images_within_2700_steps(tmp_path: Path) -> N
     assert result["human_steps"] <= 1000
 
 
-def test_with_imitation_it_begins_where_cloning_ends(tmp_path: Path) -> None:
+def test_imitation_begins_at_the_cloned_policy(tmp_path: Path) -> None:
     usual = preset("pick_cube")
     agent = dataclasses.replace(
         usual.agent, cloning_weight=0.03, initial_temperature=0.002, target_entropy_per_action=-2.0
@@ -68,7 +69,7 @@ def test_with_imitation_it_begins_where_cloning_ends(tmp_path: Path) -> None:
     assert result["human_steps"] <= 150
 
 
-def test_without_demonstrations_and_interventions_nothing_is_learned_as_fast(tmp_path: Path) -> None:
+def test_learning_without_demonstrations_and_interventions_is_slower(tmp_path: Path) -> None:
     config = changed(
         preset("pick_cube"), obs="state", max_env_steps=1500, eval_every=1500, operator="none", demonstrations=0
     )
@@ -80,6 +81,7 @@ def test_without_demonstrations_and_interventions_nothing_is_learned_as_fast(tmp
 
 def random_successes(episodes: int) -> int:
     """Of a policy that draws every action, on the seeds of final evaluations."""
+    info: dict[str, Any] = {}
     env, rng, successes = make_sim_env("pick_cube", obs="state"), np.random.default_rng(0), 0
     for seed in range(FINAL_EVAL_SEED, FINAL_EVAL_SEED + episodes):
         env.reset(seed=seed)

@@ -1,4 +1,4 @@
-"""A run that pretrains on demonstrations resumes exactly."""
+"""Demonstrations are loaded, and a run that pretrains on them resumes exactly."""
 
 import dataclasses
 import json
@@ -6,15 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from hilserl.data.episodes import write_episode
+from hilserl.data.spec import ExperienceSpec
+from hilserl.errors import HilserlError
 from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_sim_env, pick_cube
 from hilserl.training.trainer import train
 from tests.support.runs import WRITE_VIDEO, config, same_weights, weights
+from tests.support.steps import make_episode
+
+
+@pytest.fixture(autouse=True)
+def no_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
 
 
 def test_resumed_run_equals_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     demos, env = tmp_path / "demos", make_sim_env("pick_cube", obs="state")
     record_demonstrations(env, EpisodeRecorder(demos, env.experience, 1), 0, config().simulated_operator)
     monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 2)
@@ -26,3 +34,24 @@ def test_resumed_run_equals_a_whole_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert same_weights(weights(whole, 4), weights(halves, 4))
     state = json.loads((halves.checkpoints / "4" / "state.json").read_text())
     assert (state["env_steps"], state["update_steps"]) == (4, 3 + 4)
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> RunDir:
+    run = RunDir(tmp_path / "run")
+    train(config(max_env_steps=6), run)
+    return run
+
+
+def test_demonstrations_of_another_task_are_refused(tmp_path: Path, spec: ExperienceSpec) -> None:
+    write_episode(tmp_path / "demos" / "000000.parquet", make_episode(0, 3), spec)
+    with pytest.raises(HilserlError, match=r"'toy'.*'pick_cube'"):
+        train(config(demos=(tmp_path / "demos",)), RunDir(tmp_path / "run"))
+    with pytest.raises(HilserlError, match="no directory"):
+        train(config(demos=(tmp_path / "absent",)), RunDir(tmp_path / "other"))
+
+
+def test_given_demonstrations_are_used_instead_of_new_ones(finished: RunDir, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "second")
+    train(config(demos=(finished.demonstrations,), max_env_steps=2), run)
+    assert not run.demonstrations.exists()

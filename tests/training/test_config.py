@@ -1,4 +1,4 @@
-"""Every task's preset begins to train, from its own cameras, in its own frame, with its own discount."""
+"""Presets begin to train, from the task's own cameras, frame and discount."""
 
 import dataclasses
 import json
@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hilserl import tasks
+from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.config import preset
+from hilserl.training.config import preset, with_settings
 from hilserl.training.config_file import load_config
 from hilserl.training.trainer import train
 from tests.support.configs import changed
@@ -16,7 +17,7 @@ from tests.support.runs import WRITE_VIDEO
 
 
 @pytest.mark.parametrize("name", tasks.names())
-def test_two_steps_of_every_preset(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_presets_begin_to_train(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     monkeypatch.setattr(tasks.find(name), "max_episode_steps", 60)
     chosen, task = preset(name), tasks.find(name)
@@ -42,3 +43,15 @@ def test_two_steps_of_every_preset(name: str, tmp_path: Path, monkeypatch: pytes
     assert result["updates"] > (4 if chosen.agent.cloning_weight else 0)
     assert load_config(run.config) == config
     assert json.loads(run.result.read_text())["evaluation"]["episodes"] == 1
+
+
+def test_preset_with_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(HilserlError, match=r"Unknown setting of AgentConfig 'gamma'.*discount"):
+        with_settings(preset("pick_cube"), {"agent.gamma": 0.9})
+    with pytest.raises(HilserlError, match=r"Unknown setting of TrainConfig 'seed\.x'"):
+        with_settings(preset("pick_cube"), {"seed.x": 1})
+
+
+def test_with_settings_changes_nested_settings() -> None:
+    config = with_settings(preset("pick_cube"), {"seed": 3, "agent.tau": 0.1, "agent.vision.width": 8})
+    assert (config.seed, config.agent.tau, config.agent.vision.width) == (3, 0.1, 8)
