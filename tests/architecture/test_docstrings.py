@@ -29,13 +29,11 @@ def test_docstrings_never_begin_with_a_wh_word() -> None:
     assert not found, "\n".join(found)
 
 
-@still_to_do
 def test_modules_have_docstrings() -> None:
     missing = [file.name for file in (*documented_files(), *files_of_tests()) if ast.get_docstring(file.tree) is None]
     assert not missing, "\n".join(missing)
 
 
-@still_to_do
 def test_public_definitions_have_docstrings() -> None:
     missing = [
         f"{file.place(node)}: {name}"
@@ -63,7 +61,6 @@ def test_first_sentences_have_at_most_12_words() -> None:
     assert not long, "\n".join(long)
 
 
-@still_to_do
 def test_first_sentences_have_at_most_9_words_on_average() -> None:
     sizes = [len(docstring.first_sentence.split()) for file in documented_files() for docstring in file.docstrings()]
     assert mean(sizes) <= MAX_MEAN_WORDS

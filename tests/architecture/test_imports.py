@@ -100,7 +100,6 @@ def test_package_directories_import_each_other_in_one_direction() -> None:
     assert not circles
 
 
-@still_to_do
 def test_test_helpers_come_from_tests_support() -> None:
     found = [
         f"{file.name}: {name}"
@@ -111,7 +110,6 @@ def test_test_helpers_come_from_tests_support() -> None:
     assert not found, "\n".join(found)
 
 
-@still_to_do
 def test_printing_and_progress_bars_belong_to_the_command_line() -> None:
     found = [
         file.place(node)

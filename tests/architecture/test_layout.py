@@ -24,6 +24,7 @@ MAX_MEDIAN_SOURCE_LINES = 120
 MAX_TEST_LINES = 500
 MAX_CLASS_LINES = 200
 MAX_FUNCTION_LINES = 50
+"""Test files may have longer tables of cases."""
 CROWDED = {PACKAGE / "cli"}
 """One file a verb."""
 BESIDE_THE_PACKAGE = {"architecture", "docs", "examples", "support"}
@@ -36,7 +37,6 @@ def all_files() -> tuple[SourceFile, ...]:
     return (*files_of_package(), *files_of_tests(), *(file for path in beside for file in python_files(path)))
 
 
-@still_to_do
 def test_directories_hold_at_most_15_files() -> None:
     counts = Counter(file.path.parent for file in files_of_package())
     crowded = {str(path): count for path, count in counts.items() if count > MAX_FILES_PER_DIRECTORY}
@@ -53,7 +53,6 @@ def test_source_files_have_at_most_120_lines_in_the_median() -> None:
     assert median(sizes) <= MAX_MEDIAN_SOURCE_LINES
 
 
-@still_to_do
 def test_test_files_stay_short() -> None:
     long = {file.name: file.num_lines for file in files_of_tests() if file.num_lines > MAX_TEST_LINES}
     assert not long
@@ -75,6 +74,7 @@ def test_functions_stay_short() -> None:
         f"{file.place(node)}: {node.name}"
         for file in all_files()
         for node in file.functions()
+        if not file.path.name.startswith("test_")
         if (node.end_lineno or 0) - node.lineno >= MAX_FUNCTION_LINES
     ]
     assert not long, "\n".join(long)
@@ -85,7 +85,6 @@ def holds_code(directory: Path) -> bool:
     return any(path.name != "__init__.py" for path in (PACKAGE / directory).glob("*.py"))
 
 
-@still_to_do
 @pytest.mark.parametrize("directory", [path for path in package_directories() if holds_code(path)], ids=str)
 def test_tests_mirror_the_package(directory: Path) -> None:
     mirror = TESTS / directory

@@ -41,7 +41,7 @@ def test_made_credentials_are_secret_and_come_back(tmp_path: Path, mask: int) ->
     assert made.token not in repr(sorted(p.name for p in directory.iterdir()))
 
 
-def test_each_token_and_key_is_another_one(tmp_path: Path) -> None:
+def test_tokens_and_keys_differ(tmp_path: Path) -> None:
     made = [make_credentials(tmp_path / name, ["localhost"]) for name in "abc"]
     assert len({each.token for each in made}) == len({each.key for each in made}) == 3
 
@@ -130,7 +130,7 @@ def test_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert load_credentials(None) == Credentials()
 
 
-def test_only_the_right_token_opens() -> None:
+def test_token_must_be_the_right_one() -> None:
     credentials = Credentials("secret")
     assert credentials.may_enter("secret")
     for wrong in (None, "", "secre", "secret ", "Secret", "secret\0", "sécret", "x" * 100_000):
@@ -168,7 +168,7 @@ def test_invalid_address_is_named(text: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.10", "::1"])
-def test_on_loopback_nothing_is_needed(host: str) -> None:
+def test_loopback_needs_no_credentials(host: str) -> None:
     assert Address(host, 1).is_loopback
     check_listening(Address(host, 1), Credentials())
 
@@ -176,7 +176,7 @@ def test_on_loopback_nothing_is_needed(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["0.0.0.0", "::", "10.0.0.7", "192.168.0.1", "learner.example", "localhost.example", "128.0.0.1", "127"]
 )
-def test_elsewhere_a_token_and_a_certificate_are(tmp_path: Path, host: str) -> None:
+def test_address_beyond_loopback_needs_token_and_certificate(tmp_path: Path, host: str) -> None:
     address = Address(host, 50051)
     assert not address.is_loopback
     made = make_credentials(tmp_path, [host])

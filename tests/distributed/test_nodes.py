@@ -124,7 +124,7 @@ def test_ctrl_c_ends_learner_and_actor_of_one_command(site: Site) -> None:
 
 
 @pytest.mark.long
-def test_one_command_starts_its_killed_actor_again_and_can_be_gone_on_with(site: Site) -> None:
+def test_command_starts_its_killed_actor_again_and_can_be_resumed(site: Site) -> None:
     command, actor = site.learner(verb="train"), site.run / "actors" / "0"
     for _ in range(2):
         target = Spooled.read(actor).acknowledged + 100
@@ -153,7 +153,7 @@ def children(node: Node) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_one_command_that_was_killed_can_be_gone_on_with_at_once(site: Site) -> None:
+def test_killed_command_can_be_resumed_at_once(site: Site) -> None:
     command, actor = site.learner(verb="train"), site.run / "actors" / "0"
     until(lambda: Spooled.read(actor).acknowledged >= 100, "steps acknowledged", command)
     command.kill_alone()
@@ -166,7 +166,7 @@ def test_one_command_that_was_killed_can_be_gone_on_with_at_once(site: Site) -> 
 
 
 @pytest.mark.parametrize("first", [pytest.param("learner", marks=pytest.mark.long), "actor"])
-def test_both_killed(site: Site, first: str) -> None:
+def test_learner_and_actor_killed(site: Site, first: str) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
     for node in (learner, actor) if first == "learner" else (actor, learner):
@@ -225,7 +225,7 @@ def test_slow_network_gets_a_backlog_across(site: Site, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("number", [pytest.param(2, marks=pytest.mark.long), 4])
-def test_several_actors_at_once(site: Site, number: int) -> None:
+def test_actors_at_once(site: Site, number: int) -> None:
     learner, *actors = site.learner(), *(site.actor(name) for name in range(number))
     for actor in actors:
         arrived(actor, 100, learner, *actors)
@@ -257,7 +257,7 @@ def test_learner_that_stands_still(site: Site, steps: int) -> None:
     assert balance.waiting == 0
 
 
-def test_actor_that_stands_still_holds_nobody_up(site: Site) -> None:
+def test_frozen_actor_does_not_stop_the_others(site: Site) -> None:
     learner, still, other = site.learner(), site.actor("still"), site.actor("other")
     arrived(still, 100, learner, other)
     arrived(other, 100, learner, still)
@@ -312,7 +312,7 @@ def test_ctrl_c_ends_an_actor_that_never_found_its_learner(site: Site) -> None:
 
 
 @pytest.mark.long
-def test_another_runs_learner_gets_no_steps(site: Site, tmp_path: Path) -> None:
+def test_learner_of_another_run_gets_no_steps(site: Site, tmp_path: Path) -> None:
     learner, actor = site.learner(), site.actor()
     arrived(actor, 100, learner)
     learner.kill()

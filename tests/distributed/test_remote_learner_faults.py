@@ -167,7 +167,7 @@ def test_damaged_log_is_told_at_the_next_send(learner: ToyLearner, link: RemoteL
         link.send(episode(1)[0])
 
 
-def test_many_actors_at_once_arrive_apart(tmp_path: Path, learner: ToyLearner) -> None:
+def test_actors_at_once_arrive_apart(tmp_path: Path, learner: ToyLearner) -> None:
     with contextlib.ExitStack() as stack:
         links = [stack.enter_context(linked(tmp_path / f"actor{n}", learner.spec, learner.address)) for n in range(5)]
         begins = [link.connect(gone).next_episode for link in links]

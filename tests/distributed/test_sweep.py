@@ -34,7 +34,7 @@ def test_seeds_are_a_range_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "..", "4..0", "1..x", "a", "1,,2", "-1", "1,1", "0..2..3", "1.5"])
-def test_other_seeds_are_refused(text: str) -> None:
+def test_invalid_seeds_are_refused(text: str) -> None:
     with pytest.raises(HilserlError, match="not seeds"):
         parse_seeds(text)
 
@@ -188,7 +188,7 @@ def test_cluster_address_without_actors_is_refused(capsys: pytest.CaptureFixture
     assert "--actors" in capsys.readouterr().err
 
 
-def test_without_ray_it_says_what_to_install(
+def test_missing_ray_is_named_with_the_install_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hilserl.distributed.ray_cluster.importlib.util.find_spec", lambda _: None)

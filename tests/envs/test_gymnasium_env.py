@@ -120,7 +120,7 @@ def test_numbers_are_expected_where_random_actions_lead(slide: GymnasiumEnv) -> 
     assert np.allclose(observation["state"], [at, 100 * at, 1.0])
 
 
-def test_pictures_in_a_dict_of_dicts_are_cameras(slide: GymnasiumEnv) -> None:
+def test_images_in_a_dict_of_dicts_are_cameras(slide: GymnasiumEnv) -> None:
     observation, _ = slide.reset(seed=0)
     ((name, shape),) = slide.experience.images
     assert (name, shape) == ("pixels_top", (32, 32, 3))
@@ -277,7 +277,7 @@ def test_demonstrations_are_recorded_and_learned_from(tmp_path: Path, obs: Any) 
     assert result["evaluation"]["successes"] == 2, "what was always done is done"
 
 
-def test_operator_may_judge_an_env_without_success() -> None:
+def test_operator_may_reward_an_env_without_success() -> None:
     with closing(GymnasiumEnv(BARE, EnvOptions(reward="sparse", ends_on_success=False))) as env:
         env.reset(seed=0)
         assert env.step(np.zeros(1, np.float32))[1:4] == (0.0, False, False)
@@ -336,7 +336,7 @@ def test_keys_drive_the_first_six_numbers() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 40), (60, 80), (32, 32), (1, 1), (481, 17)])
-def test_pictures_keep_their_whole_content_at_any_size(height: int, width: int) -> None:
+def test_images_keep_their_whole_content_at_any_size(height: int, width: int) -> None:
     picture = np.full((30, 40, 3), (200, 100, 50), np.uint8)
     for made in (resized(picture, height, width), letterboxed(picture, height, width)):
         assert made.shape == (height, width, 3)

@@ -199,7 +199,7 @@ def test_server_may_go_and_come_back() -> None:
             env.close()
 
 
-def test_another_task_s_scene_is_refused(rig: Rig) -> None:
+def test_scene_of_another_task_is_refused(rig: Rig) -> None:
     class Other(PickCube):
         name = "other"
 

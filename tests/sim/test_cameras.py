@@ -127,7 +127,7 @@ def assert_freed(renderers: list[mujoco.Renderer]) -> None:
             renderer.render()
 
 
-def test_many_environments_one_after_another_free_their_contexts(opened: list[mujoco.Renderer]) -> None:
+def test_environments_in_sequence_free_their_contexts(opened: list[mujoco.Renderer]) -> None:
     first = None
     for index in range(20):
         env = make_sim_env("pick_cube", obs="pixels", image_size=32)
@@ -139,7 +139,7 @@ def test_many_environments_one_after_another_free_their_contexts(opened: list[mu
         assert_freed(opened[index:])
 
 
-def test_several_environments_at_once_do_not_see_each_others_scene(opened: list[mujoco.Renderer]) -> None:
+def test_environments_at_once_do_not_see_each_others_scene(opened: list[mujoco.Renderer]) -> None:
     envs = [make_sim_env("pick_cube", obs="pixels", image_size=32) for _ in range(4)]
     at_once = [env.reset(seed=seed)[0]["front"] for seed, env in enumerate(envs)]
     envs[1].close()

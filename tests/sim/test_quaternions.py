@@ -48,7 +48,7 @@ def test_matrix_and_quaternion_convert_both_ways(rotation: Rotation) -> None:
     assert np.allclose(quaternions.rotate_vector(wxyz(rotation), vector), matrix @ vector)
 
 
-def test_with_sign_of_flips_to_the_nearer_quaternion() -> None:
+def test_quaternion_with_sign_of_flips_to_the_nearer() -> None:
     quaternion = np.array([-0.5, 0.5, 0.5, 0.5])
     assert quaternions.with_sign_of(quaternion, quaternions.UPRIGHT_WXYZ)[0] == 0.5
     assert quaternions.with_sign_of(quaternion, (0.0, 1.0, 0.0, 0.0))[1] == 0.5

@@ -84,7 +84,7 @@ def test_resets_without_a_seed_go_on_from_it(varied: ManipulationEnv) -> None:
     assert len(set(sequences[0])) == 4
 
 
-def test_off_leaves_the_compiled_model_alone(shared_env: ManipulationEnv) -> None:
+def test_disabled_randomisation_leaves_the_compiled_model_alone(shared_env: ManipulationEnv) -> None:
     spec = world()
     PickCube().build(spec)
     states(shared_env, 0)

@@ -70,7 +70,7 @@ def test_own_task_keeps_gymnasiums_contract(env: ManipulationEnv) -> None:
     check_env(env, skip_render_check=True)
 
 
-def test_its_script_succeeds_and_so_does_a_trembling_hand(env: ManipulationEnv) -> None:
+def test_script_succeeds_and_so_does_a_noisy_hand(env: ManipulationEnv) -> None:
     for seed in range(20):
         env.reset(seed=seed)
         assert any(env.step(env.supervision.expert_action())[2] for _ in range(60)), (

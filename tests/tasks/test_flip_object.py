@@ -181,7 +181,7 @@ def test_patties_start_all_over_the_pan_and_lie(env: ManipulationEnv) -> None:
     assert (np.ptp(spread, axis=0) > 0.06).all()
 
 
-def test_progress_and_harm_are_what_a_person_would_say(env: ManipulationEnv) -> None:
+def test_progress_and_harm_agree_with_an_operator(env: ManipulationEnv) -> None:
     put(env, (0.0, 0.0, PATTY_HALF_M), UPRIGHT_WXYZ)
     seen = [env.supervision.progress()]
     for height_m, quaternion in ((0.15, UPRIGHT_WXYZ), (0.15, UPSIDE_DOWN_WXYZ), (PATTY_HALF_M, UPSIDE_DOWN_WXYZ)):

@@ -87,7 +87,7 @@ def test_slot_has_the_declared_clearance(envs: dict[str, ManipulationEnv], name:
 
 
 @pytest.mark.parametrize("name", [RAM, USB])
-def test_beside_the_slot_there_is_no_way_in(envs: dict[str, ManipulationEnv], name: str) -> None:
+def test_module_beside_the_slot_does_not_go_in(envs: dict[str, ManipulationEnv], name: str) -> None:
     env = envs[name]
     env.reset(seed=0)
     sim = env.simulation

@@ -147,7 +147,7 @@ def test_dense_reward_grows_along_a_good_episode() -> None:
     assert np.mean(np.diff(rewards) > 0) > 0.7
 
 
-def test_progress_and_harm_are_what_a_person_would_say(shared_env: ManipulationEnv) -> None:
+def test_progress_and_harm_agree_with_an_operator(shared_env: ManipulationEnv) -> None:
     env = shared_env
     env.reset(seed=0)
     assert not env.supervision.harm()
