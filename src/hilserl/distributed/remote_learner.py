@@ -56,8 +56,8 @@ class ActorSide:
     """Numbers for each sign of life."""
 
 
-class EpisodeRecorder:
-    """Recorder of whole episodes in an actor's log.
+class EpisodeLog:
+    """Whole episodes in an actor's log.
 
     What is recorded of an episode begins with its reset and has no gap.
     """
@@ -186,7 +186,7 @@ class RemoteLearner:
         """Time of the learner's last answer, by the monotonic clock, in seconds."""
         self._sender = _Sender(sending, log, actor.hello)
         self._stopping, self._waiting = threading.Event(), threading.Event()
-        self._recorder = EpisodeRecorder(log)
+        self._recorder = EpisodeLog(log)
         self._failure: BaseException | None = None
         self._threads: list[threading.Thread] = []
 
