@@ -106,7 +106,7 @@ def test_token_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_empty_token_is_refused_by_name(tmp_path: Path) -> None:
-    """Else whoever sends an empty one would be let in."""
+    """Otherwise a caller with an empty token would be let in."""
     make_credentials(tmp_path, ["localhost"])
     (tmp_path / "token").write_text("\n")
     with pytest.raises(HilserlError, match="token"):

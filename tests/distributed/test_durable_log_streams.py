@@ -65,7 +65,7 @@ def state(log: DurableLog) -> Any:
 
 @contextlib.contextmanager
 def unchanged(log: DurableLog) -> Iterator[None]:
-    """What is refused leaves no trace."""
+    """Check that a refused call leaves no trace."""
     before = dict(log.cursors), keys(log.pending())
     yield
     assert state(log) == before

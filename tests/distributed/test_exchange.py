@@ -122,7 +122,7 @@ def test_two_processes_with_one_stream_take_turns(learner: ToyLearner) -> None:
     learner.start()
     with calling(learner) as line:
         line.report(ActorReport(A, {}, name="toy"))
-        assert line.hello(mine).session == 4, "a learner that began anew goes by who says hello first"
+        assert line.hello(mine).session == 4, "after a restart the first hello counts"
         with pytest.raises(UnreachableError):
             line.hello(theirs)
 
@@ -175,7 +175,7 @@ def test_learner_that_is_behind_says_so_and_takes_more_later(tmp_path: Path, sta
             put(line, 1, 9, episode(2), learner)
         learner.drain()
         assert put(line, 1, 9, episode(2), learner) == [12]
-    assert learner.exchange.refused == 0, "nobody did anything wrong"
+    assert learner.exchange.refused == 0, "no caller did anything wrong"
 
 
 def test_full_disk_gives_no_acknowledgement(learner: ToyLearner) -> None:

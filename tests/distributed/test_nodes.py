@@ -68,7 +68,7 @@ def leave(*nodes: Node) -> None:
 
 
 def alive_at(port: int) -> int:
-    """How many actors the learner on a port takes for alive."""
+    """Ask the learner on a port for its number of live actors."""
     line = LearnerClient(Address("127.0.0.1", port), Credentials())
     try:
         return line.describe().actors

@@ -90,7 +90,7 @@ COUNTS = {"number", "session", "stored", "next_episode", "upto"}
 
 
 def wrong_values(name: str, value: Any) -> list[Any]:
-    """What cannot stand where this stands."""
+    """Return values that cannot stand in a field."""
     if isinstance(value, bool):
         return ["yes", 1, None, []]
     if isinstance(value, int):

@@ -33,7 +33,7 @@ class Command:
                 [sys.executable, "-m", "hilserl", *words, *SMALL],
                 stdout=file,
                 stderr=file,
-                # A film of a policy that cannot do anything yet takes a minute.
+                # A video of an untrained policy takes a minute.
                 env={**os.environ, "MUJOCO_GL": "off"},
                 start_new_session=True,
             )
@@ -95,7 +95,7 @@ def hilserl(tmp_path: Path) -> Iterator[Callable[..., Command]]:
 
 
 def arrived(run: Path, more_than: int = 0) -> bool:
-    """Whether more episodes than so many have been written."""
+    """Return True if more episodes than so many have been written."""
     return len(list((run / "episodes").glob("*.parquet"))) > more_than
 
 

@@ -71,7 +71,7 @@ def test_learner_that_comes_and_goes_has_every_step_once(learner: ToyLearner, li
         assert "steps to send" in link.state
         learner.start()
     assert link.flush(LONG_S)
-    assert longest < 5, "the actor waits for nobody"
+    assert longest < 5, "the actor never waits"
     assert link.counters.failures > 0
     assert learner.kept == keys([episode(n, 7, ends=n % 3 > 0) for n in range(number)])
     assert link.counters.dropped == 0
