@@ -55,7 +55,7 @@ def test_train_help_names_the_tasks(help_of: Help) -> None:
 def test_train_help_shows_the_defaults_of_a_task(help_of: Help) -> None:
     text = help_of("train", "pick_cube", "--help")
     assert "depends on TASK" not in text
-    assert "(default: front wrist)" in text
+    assert "(default: 8000)" in text
 
 
 def test_help_all_shows_every_group(help_of: Help) -> None:
