@@ -17,7 +17,7 @@ from hilserl.runs.run_dir import EpisodeWriter
 
 
 class PatientOperator(hilserl.Operator):
-    """Operator that waits for some steps, then drives as the task's script does."""
+    """Operator that waits, then drives as the task's script does."""
 
     def __init__(self, supervision: Supervision, patience_steps: int = 10) -> None:
         self._supervision, self._patience_steps = supervision, patience_steps

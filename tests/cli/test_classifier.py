@@ -18,8 +18,8 @@ def test_classifier_verb_trains_reports_and_saves(tmp_path: Path, capsys: pytest
     figures = json.loads((tmp_path / "c.json").read_text())
     assert figures["held_out"]["auc"] > 0.95
     assert RewardClassifier.load(out).report == figures
-    for picture in ("c.report.png", "c.mistakes.png"):
-        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    for image in ("c.report.png", "c.mistakes.png"):
+        assert (tmp_path / image).read_bytes().startswith(b"\x89PNG")
 
 
 def test_shuffled_labels_are_refused_and_nothing_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -337,11 +337,11 @@ def test_keys_drive_the_first_six_numbers() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(30, 40), (60, 80), (32, 32), (1, 1), (481, 17)])
 def test_images_keep_their_whole_content_at_any_size(height: int, width: int) -> None:
-    picture = np.full((30, 40, 3), (200, 100, 50), np.uint8)
-    for made in (resized(picture, height, width), letterboxed(picture, height, width)):
+    image = np.full((30, 40, 3), (200, 100, 50), np.uint8)
+    for made in (resized(image, height, width), letterboxed(image, height, width)):
         assert made.shape == (height, width, 3)
-    assert np.abs(resized(picture, height, width).astype(int) - (200, 100, 50)).max() <= 3
-    boxed = letterboxed(picture, height, width)
+    assert np.abs(resized(image, height, width).astype(int) - (200, 100, 50)).max() <= 3
+    boxed = letterboxed(image, height, width)
     assert np.abs(boxed[height // 2, width // 2].astype(int) - (200, 100, 50)).max() <= 3
 
 

@@ -78,8 +78,8 @@ def test_ctrl_c_ends_waiting_for_the_scene(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(ConsoleSession, "_open_console", MagicMock())
     interrupt = Interrupt()
     env = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"))
-    station = ConsoleSession(env, Role(), console=ConsoleConfig())
-    with contextlib.closing(env), station.active(interrupt):
+    session = ConsoleSession(env, Role(), console=ConsoleConfig())
+    with contextlib.closing(env), session.active(interrupt):
         asking = threading.Thread(target=env.scene_setup.wait, daemon=True)
         asking.start()
         asking.join(0.3)

@@ -111,7 +111,7 @@ def test_label_verb_takes_over_recordings(tmp_path: Path, capsys: pytest.Capture
     assert main(["label", "pick_cube", "--from", str(demos), "--out", str(made)]) == 0
     assert "2 images of success" in capsys.readouterr().out
     spec = make_sim_env("pick_cube", obs="pixels").experience
-    before, after = (list(read_episodes(folder, spec)) for folder in (demos, made))
+    before, after = (list(read_episodes(directory, spec)) for directory in (demos, made))
     assert [[s.success for s in e] for e in before] == [[s.success for s in e] for e in after]
     assert np.array_equal(before[1][3].observation["front"], after[1][3].observation["front"])
 
@@ -128,9 +128,9 @@ def test_recordings_that_show_nothing_are_errors(tmp_path: Path) -> None:
     with pytest.raises(HilserlError, match="record with --obs pixels"):
         label_recorded(blind, "pick_cube", tmp_path / "out", show=show)
     (tmp_path / "empty").mkdir()
-    for folder, expected in ((tmp_path / "empty", "no recorded episodes"), (tmp_path / "none", "no directory")):
+    for directory, expected in ((tmp_path / "empty", "no recorded episodes"), (tmp_path / "none", "no directory")):
         with pytest.raises(HilserlError, match=expected):
-            label_recorded(folder, "pick_cube", tmp_path / "out", show=show)
+            label_recorded(directory, "pick_cube", tmp_path / "out", show=show)
 
 
 def labelled(directory: Path, env: ManipulationEnv) -> tuple[int, int]:

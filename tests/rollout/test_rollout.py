@@ -53,20 +53,24 @@ NOTHING = (0.0, False, False, False)
 
 
 ENDINGS = [NOTHING, (1.0, True, False, True), (0.5, False, True, False)]
-"""What the world says of each step by itself: reward, terminated, truncated, success."""
+"""Outcome of each step without an operator: reward, terminated, truncated, success."""
 
 
 class Stage(Operator, Subscriber):
     """Acts a script out: operator, subscriber and policy in one, beside the files and a replay."""
 
-    def __init__(self, spec: ExperienceSpec, folder: Path, intents: Sequence[Intent], ending: tuple = NOTHING) -> None:
+    def __init__(
+        self, spec: ExperienceSpec, directory: Path, intents: Sequence[Intent], ending: tuple = NOTHING
+    ) -> None:
         self.env, self.intents, self.replay = CountingEnv(spec, ending), list(intents), Replay(spec, 500)
-        self.spec, self.folder, self.proposals = spec, folder / "episodes", 0
+        self.spec, self.directory, self.proposals = spec, directory / "episodes", 0
         self.steps, self.episodes, self.discarded, self.ends = [], [], [], []
-        self.rollout = Rollout(self.env, self, [self, EpisodeWriter(self.folder, spec)], EpisodeSeeds(SEED, "test", 3))
+        self.rollout = Rollout(
+            self.env, self, [self, EpisodeWriter(self.directory, spec)], EpisodeSeeds(SEED, "test", 3)
+        )
         while self.intents:
             self.rollout.step(self.propose)
-        self.files = sorted(path.name for path in self.folder.glob("*"))
+        self.files = sorted(path.name for path in self.directory.glob("*"))
 
     def intent(self) -> Intent:
         return self.intents.pop(0)
@@ -175,8 +179,8 @@ def test_steps_carry_human_seconds_and_the_seed(act) -> None:
     assert {step.seed for step in first} == {seed_for(SEED, "test", 3)} == {stage.env.resets[0]}
     assert {step.seed for step in second} == {seed_for(SEED, "test", 4)} == {stage.env.resets[1]}
     for steps in (first, [replace(step, seed=2**32 - 1) for step in second]):
-        write_episode(stage.folder / f"{steps[0].episode:06d}.parquet", steps, stage.spec)
-        read, _ = read_episode(stage.folder / f"{steps[0].episode:06d}.parquet")
+        write_episode(stage.directory / f"{steps[0].episode:06d}.parquet", steps, stage.spec)
+        read, _ = read_episode(stage.directory / f"{steps[0].episode:06d}.parquet")
         assert [step.seed for step in read] == [step.seed for step in steps]
         assert [step.human_seconds for step in read] == pytest.approx([step.human_seconds for step in steps])
 
@@ -194,7 +198,7 @@ def test_files_and_replay_hold_the_episodes_not_discarded(act, seed: int) -> Non
     numbers = [summary.episode for _, summary in stage.episodes]
     assert stage.files == [f"{number:06d}.parquet" for number in numbers]
     for steps, summary in stage.episodes:
-        read, _ = read_episode(stage.folder / f"{summary.episode:06d}.parquet")
+        read, _ = read_episode(stage.directory / f"{summary.episode:06d}.parquet")
         assert [facts(step) for step in read] == [facts(step) for step in steps]
     begun = sorted({step.episode for step in stage.steps})
     assert begun == list(range(3, 3 + len(stage.env.resets))), "every episode has a number of its own"

@@ -1,4 +1,4 @@
-"""What a policy sees: the cameras it names, the part of their view it asks for, and contexts that come and go."""
+"""A policy's cameras: names, crops and OpenGL contexts."""
 
 import mujoco
 import numpy as np
@@ -15,7 +15,7 @@ CUBE_ABOVE_M = 0.1
 
 
 def reddish(image: np.ndarray) -> int:
-    """How many pixels are the cube's."""
+    """Number of pixels of the cube."""
     red, green, blue = np.moveaxis(image.astype(int), -1, 0)
     return int(((red > 80) & (red > 2 * green) & (red > 2 * blue)).sum())
 
@@ -67,14 +67,14 @@ def test_crop_that_is_not_square_is_stretched() -> None:
 
 
 def test_crop_of_the_whole_view_changes_nothing() -> None:
-    pictures = []
+    drawn = []
     options: tuple[EnvOptionValues, ...] = ({}, {"crop": {}}, {"crop": {"front": (0.0, 0.0, 1.0, 1.0)}})
     for option in options:
         env = make_sim_env("pick_cube", obs="pixels", image_size=64, **option)
-        pictures.append(env.reset(seed=0)[0]["front"])
+        drawn.append(env.reset(seed=0)[0]["front"])
         env.close()
-    assert np.array_equal(pictures[0], pictures[1])
-    assert np.array_equal(pictures[0], pictures[2])
+    assert np.array_equal(drawn[0], drawn[1])
+    assert np.array_equal(drawn[0], drawn[2])
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_environments_in_sequence_free_their_contexts(opened: list[mujoco.Render
     first = None
     for index in range(20):
         env = make_sim_env("pick_cube", obs="pixels", image_size=32)
-        picture = env.reset(seed=0)[0]["front"]
-        first = picture if first is None else first
-        assert np.array_equal(picture, first)
+        image = env.reset(seed=0)[0]["front"]
+        first = image if first is None else first
+        assert np.array_equal(image, first)
         assert len(opened) == index + 1, "the cameras of one environment share a context"
         env.close()
         assert_freed(opened[index:])
@@ -145,8 +145,8 @@ def test_environments_at_once_do_not_see_each_others_scene(opened: list[mujoco.R
     envs[1].close()
     again = [env.images()["front"] for env in envs[2:]]
     assert all(np.array_equal(a, b) for a, b in zip(at_once[2:], again, strict=True))
-    for seed, picture in enumerate(at_once):
-        assert np.array_equal(envs[0].reset(seed=seed)[0]["front"], picture)
+    for seed, image in enumerate(at_once):
+        assert np.array_equal(envs[0].reset(seed=seed)[0]["front"], image)
     for env in envs:
         env.close()
     assert_freed(opened)

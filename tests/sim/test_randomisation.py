@@ -202,11 +202,11 @@ def test_seed_decides_the_image() -> None:
     first, second, plain = ([env.reset(seed=seed)[0] for seed in range(6)] for env in envs)
     for camera in ("front", "wrist"):
         assert all(np.array_equal(a[camera], b[camera]) for a, b in zip(first, second, strict=True))
-        pictures = [o[camera].astype(float) for o in first]
-        for index, picture in enumerate(pictures):
-            assert all(np.abs(picture - other).mean() > 1 for other in [*pictures[:index], plain[index][camera]])
-            assert 60 < picture.mean() < 230, "neither black nor blown out"
-            assert (picture.min(-1) > 250).mean() < 0.3
+        images = [o[camera].astype(float) for o in first]
+        for index, image in enumerate(images):
+            assert all(np.abs(image - other).mean() > 1 for other in [*images[:index], plain[index][camera]])
+            assert 60 < image.mean() < 230, "neither black nor blown out"
+            assert (image.min(-1) > 250).mean() < 0.3
     for env in envs:
         env.close()
 

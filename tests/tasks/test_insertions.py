@@ -69,7 +69,7 @@ def test_demonstrator_succeeds_with_a_trembling_hand(envs: dict[str, Manipulatio
 
 @pytest.mark.parametrize("name", EVERY)
 def test_slot_has_the_declared_clearance(envs: dict[str, ManipulationEnv], name: str) -> None:
-    """What is seated is pushed to either side with all the arm's force; the play is the clearance, within 0.05 mm."""
+    """The play of a seated module, pushed to both sides with full force, is the clearance within 0.05 mm."""
     env = envs[name]
     task: Any = find(name)
     body, clearance_m = (MODULE if name.startswith(RAM) else PLUG), task.clearance_m

@@ -66,10 +66,10 @@ def test_gymnasium_makes_tasks_without_importing_us() -> None:
 def test_env_renders_at_any_size() -> None:
     env = gymnasium.make("hilserl/PickCube-v0", render_mode="rgb_array", width=200, height=100)
     env.reset(seed=0)
-    picture = env.render()
-    assert isinstance(picture, np.ndarray)
-    assert picture.shape == (100, 200, 3)
-    assert picture.std() > 10, "the picture shows something"
+    image = env.render()
+    assert isinstance(image, np.ndarray)
+    assert image.shape == (100, 200, 3)
+    assert image.std() > 10, "the image shows something"
     env.close()
 
 

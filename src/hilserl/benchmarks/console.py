@@ -38,7 +38,7 @@ _COUNTS = {"state": 400, "pixels": 100}
 
 
 class _Finger(plugin.ViewerPlugin):
-    """Plug-in of the viewer that presses and releases W, and keeps the times."""
+    """Viewer plug-in that presses W and keeps the times."""
 
     def __init__(self) -> None:
         self.wanted = self._down = False
@@ -58,7 +58,7 @@ class _Finger(plugin.ViewerPlugin):
 
 
 def key_to_motion_s() -> np.ndarray:
-    """Measure the time from a key event in the viewer to the step that obeys it.
+    """Measure the time from a key event to its step.
 
     Returns:
         Seconds, one number for each of many presses.
@@ -68,7 +68,7 @@ def key_to_motion_s() -> np.ndarray:
     scene = ConsoleScene(simulation.model, simulation.data, layout, lambda arm: env.teleoperation.tcp_positions_m[arm])
     console = Console(scene, keys_for(layout), ConsoleConfig(view="web"), plugins=[finger])
     console.real_time = console.driven = True
-    person = HumanOperator([console], layout, Role(drives=True), env.teleoperation, console.idle)
+    operator = HumanOperator([console], layout, Role(drives=True), env.teleoperation, console.idle)
     delays: list[float] = []
     rng, release_s = np.random.default_rng(0), 0.0
     obey = env.step
@@ -91,7 +91,7 @@ def key_to_motion_s() -> np.ndarray:
         if time.perf_counter() > deadline_s:
             raise HilserlError(f"The viewer of the console rendered nothing for {_PATIENCE_S:.0f} s.")
     finger.wanted = True
-    rollout = Rollout(env, person, [], EpisodeSeeds(0, "bench"))
+    rollout = Rollout(env, operator, [], EpisodeSeeds(0, "bench"))
     with simulation.watched(console.tick, TICKS_PER_STEP):
         while len(delays) < _PRESSES:
             rollout.step(hold_still(layout.size))
@@ -108,29 +108,29 @@ def training_steps_per_s(obs: ObsName, count: int) -> tuple[float, float]:
     """
     env = make_sim_env("pick_cube", obs=obs)
     config = with_settings(preset("pick_cube"), {"env.obs": obs, "training_starts": 20})
-    learner, tally = Learner(env.experience, config, []), RunCounters()
+    learner, counters = Learner(env.experience, config, []), RunCounters()
     link = ThreadedLearner(learner)
-    dashboard = Dashboard(config, tally, lambda: learner.facts, lambda: "in this process")
+    dashboard = Dashboard(config, counters, lambda: learner.facts, lambda: "in this process")
     import jax
 
     def policy(observation: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
         actor, version = link.weights()
-        return act(actor, observation, jax.random.key(tally.env_steps), explore=True), version
+        return act(actor, observation, jax.random.key(counters.env_steps), explore=True), version
 
     alone = Rollout(
-        env, NoOperator(), [tally, StepSender(link)], EpisodeSeeds(0, "alone"), learner.frame_encoder.encode
+        env, NoOperator(), [counters, StepSender(link)], EpisodeSeeds(0, "alone"), learner.frame_encoder.encode
     )
     timed_calls_per_s(lambda: alone.step(policy), count)
     without = [timed_calls_per_s(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     alone.end_episode()
-    station = ConsoleSession(
+    session = ConsoleSession(
         env, Role(), console=ConsoleConfig(view="web"), report=dashboard.report, value=learner.value
     )
-    subscribers = [tally, StepSender(link), dashboard, station]
+    subscribers = [counters, StepSender(link), dashboard, session]
     watched = Rollout(
-        env, station.operator, subscribers, EpisodeSeeds(0, "watched", 10**6), learner.frame_encoder.encode
+        env, session.operator, subscribers, EpisodeSeeds(0, "watched", 10**6), learner.frame_encoder.encode
     )
-    with station.active(Interrupt()):
+    with session.active(Interrupt()):
         timed_calls_per_s(lambda: watched.step(policy), count)
         with_it = [timed_calls_per_s(lambda: watched.step(policy), count) for _ in range(_BLOCKS)]
     watched.end_episode()
@@ -158,7 +158,7 @@ def measure(what: str) -> dict[str, float]:
 
 
 def figures() -> dict[str, float]:
-    """Measure everything, each in another process, since a process can open one console.
+    """Measure everything, with one process for each console.
 
     Raises:
         HilserlError: A measurement failed.

@@ -1,4 +1,4 @@
-"""Timing of the simulated arm's control loop, and response times of its server."""
+"""Timing of the simulated arm's control loop and server."""
 
 import contextlib
 import http.client
@@ -45,7 +45,7 @@ def _ask(port: int, method: str, path: str, body: object = None) -> bytes:
 
 
 def figures() -> dict[str, float]:
-    """Measure a client that moves, reads and looks ten times a second, in microseconds."""
+    """Measure a client's requests at ten times a second, in microseconds."""
     seconds: dict[str, list[float]] = {name: [] for name in _CALLS}
     with _server() as port:
         # The first image opens the OpenGL context.

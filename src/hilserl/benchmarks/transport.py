@@ -1,4 +1,4 @@
-"""Transport between actor and learner, beside the ceiling of Arrow Flight and disk."""
+"""Transport between actor and learner, beside bare Flight and disk."""
 
 import contextlib
 import dataclasses
@@ -182,7 +182,7 @@ def _serving(directory: Path, kind: str) -> Iterator[Address]:
 
 
 class _BareServer(flight.FlightServerBase):
-    """A Flight server that only appends to a file: one fsync an acknowledgement."""
+    """Flight server that appends to a file, one fsync an acknowledgement."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"grpc://{_LOOPBACK}")

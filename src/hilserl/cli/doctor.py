@@ -96,7 +96,7 @@ _CHECKS: dict[str, Callable[[], str]] = {
 
 
 def _alone(name: str) -> tuple[bool, str]:
-    """Run one check in another process: a broken OpenGL driver may end it.
+    """Run one check in another process, which a driver may end.
 
     Returns:
         True if the check passes, and the last line of its output.

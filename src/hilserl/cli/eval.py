@@ -73,8 +73,8 @@ def run(words: Sequence[str]) -> int:
         if arguments.json:
             atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
         if arguments.video:
-            filmed = min(VIDEO_EPISODES, arguments.episodes)
-            write_video(arguments.video, trained.env, trained.policy, range(arguments.seed, arguments.seed + filmed))
+            shown = min(VIDEO_EPISODES, arguments.episodes)
+            write_video(arguments.video, trained.env, trained.policy, range(arguments.seed, arguments.seed + shown))
             print(f"Video: {arguments.video}")
     return 0
 

@@ -59,16 +59,16 @@ def run(words: Sequence[str]) -> int:
 
 
 def _drive(env: InteractiveEnv, policy: Policy, arguments: PlayArguments) -> None:
-    tally = RunCounters()
+    counters = RunCounters()
 
     def report() -> PanelReport:
-        return PanelReport((("episodes", str(tally.episodes)), ("driven", f"{tally.human_seconds:.0f} s")))
+        return PanelReport((("episodes", str(counters.episodes)), ("driven", f"{counters.human_seconds:.0f} s")))
 
     role = Role(drives=arguments.policy is None, real_time=True)
-    station = ConsoleSession(env, role, console=arguments.console, device=arguments.operator, report=report)
-    rollout = Rollout(env, station.operator, [tally, station], EpisodeSeeds(arguments.seed, "play"))
-    with attended(station) as interrupt:
-        while not station.operator.done and not interrupt.requested and station.is_open:
+    session = ConsoleSession(env, role, console=arguments.console, device=arguments.operator, report=report)
+    rollout = Rollout(env, session.operator, [counters, session], EpisodeSeeds(arguments.seed, "play"))
+    with attended(session) as interrupt:
+        while not session.operator.done and not interrupt.requested and session.is_open:
             rollout.step(policy)
 
 

@@ -36,7 +36,7 @@ class RobotServerArguments:
     collision_torque_nm: _Vec7 = (20.0, 20.0, 18.0, 18.0, 16.0, 14.0, 12.0)
     """External joint torques that stop a Franka arm, in N m."""
     collision_force: tuple[float, float, float, float, float, float] = (20.0, 20.0, 20.0, 25.0, 25.0, 25.0)
-    """External forces (N) and moments (N m) on the tool that stop a Franka arm."""
+    """Forces (N) and moments (N m) that stop a Franka arm."""
     port: int = 5000
     """Port to listen on."""
     host: str = "127.0.0.1"

@@ -37,7 +37,7 @@ def run(words: Sequence[str]) -> int:
     _print_table(("task", "limit", "best published", "Gymnasium"), [_background(task) for task in found])
     for task in found:
         print(textwrap.fill(f"{task.name}: {task.summary}", _MAX_WIDTH, subsequent_indent="    "))
-    images = [tasks.picture_of(task) for task in found]
+    images = [tasks.image_of(task) for task in found]
     print()
     for directory in sorted({image.parent for image in images if image}):
         print(f"Images: {_shortened(directory)}/TASK.png")

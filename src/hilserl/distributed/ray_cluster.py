@@ -19,7 +19,7 @@ from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
 
 LEARNER_CPUS, ACTOR_CPUS = 1.0, 0.25
-"""CPUs of a learner and of an actor, which takes less at 20 Hz."""
+"""CPUs of a learner and of an actor at 20 Hz."""
 MAX_RESTARTS = 20
 """Restarts of each task before its run ends with an error."""
 _ENDING_S = 180.0

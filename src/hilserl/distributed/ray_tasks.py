@@ -39,7 +39,7 @@ class RunRegistry:
         self._wishes: dict[str, str] = {}
 
     def begin(self, run: str) -> tuple[bool, Found | None]:
-        """Begin a run; return if it was begun before, and its learner's place."""
+        """Begin a run; return its earlier beginning and learner address."""
         before = run in self._learners
         return before, self._learners.setdefault(run, None)
 
@@ -82,7 +82,7 @@ class RunHeartbeat:
 
 
 def _show_log() -> None:
-    """Print what the package logs; Ray passes it on to the command that started the run."""
+    """Print the log; Ray passes it on to the starting command."""
     logger = logging.getLogger("hilserl")
     if not logger.handlers:
         logger.addHandler(logging.StreamHandler(sys.stdout))

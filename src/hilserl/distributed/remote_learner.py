@@ -210,7 +210,11 @@ class RemoteLearner:
                 if not wait(str(error)):
                     raise
                 backoff.wait(self._stopping)
-        for name, work in (("sender", self._send_on), ("weights", self._fetch_on), ("heartbeat", self._beat)):
+        for name, work in (
+            ("sender", self._send_on),
+            ("weights", self._fetch_on),
+            ("heartbeat", self._send_heartbeats),
+        ):
             self._threads.append(threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True))
             self._threads[-1].start()
         return welcome
@@ -267,7 +271,7 @@ class RemoteLearner:
         self.counters.weights += found
         return found
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         backoff = self._timing.backoff()
         while not self._stopping.is_set():
             try:

@@ -1,4 +1,4 @@
-"""Sweep: runs of one task over settings and seeds, on a Ray cluster."""
+"""Sweep of one task over settings and seeds on Ray."""
 
 import dataclasses
 import itertools
@@ -155,7 +155,7 @@ def _check_base(config: TrainConfig) -> None:
 
 
 def _check_done(member: Member) -> None:
-    """Check that a result has the settings it is listed under; other runs are checked later."""
+    """Check that a result has the settings it is listed under."""
     if member.run.result.exists() and (other := differences(load_config(member.run.config), member.config)):
         changes = "; ".join(f"{name} was {old!r}, not {new!r}" for name, (old, new) in other.items())
         raise HilserlError(f"The run in {member.run.path} was done with other settings: {changes}. Name another --out.")
@@ -164,7 +164,7 @@ def _check_done(member: Member) -> None:
 def sweep(
     cluster: Cluster, runs: Sequence[Member], actors: int, say: Callable[[str], object]
 ) -> tuple[dict[Path, Exception], bool]:
-    """Bring every run to its result, as many at a time as the cluster can hold.
+    """Finish every run, as many at a time as fit.
 
     A run that was begun is resumed; a run with a result is left as it is.
 

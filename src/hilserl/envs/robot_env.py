@@ -112,7 +112,7 @@ class RobotEnv(TaskEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Move the arm home; the seed or a human sets the scene up."""
+        """Move the arm home and have the scene set up."""
         super().reset(seed=seed, options=options)
         self._begin()
         self.connect()

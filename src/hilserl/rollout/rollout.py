@@ -14,7 +14,7 @@ from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Intent, Takeover, Verdict
 
 Policy = Callable[[Observation], tuple[np.ndarray, int]]
-"""Returns a proposed action and the version of the weights that chose it."""
+"""Returns a proposed action and the version of its weights."""
 
 
 class RolloutEnv(Protocol):

@@ -58,7 +58,7 @@ def prefix_of(arm: str) -> str:
 
 
 def target_of(arm: str) -> str:
-    """Return the name of an arm's target, a mocap body and its site."""
+    """Return the name of an arm's mocap target and site."""
     return f"{arm}/{TARGET_BODY}" if arm else TARGET_BODY
 
 

@@ -19,13 +19,13 @@ from hilserl.tasks.registry import (
     announce,
     find,
     gymnasium_id,
+    image_of,
     make_sim_env,
     names,
-    picture_of,
     register,
 )
 
-__all__ = ["PLUG_INS", "find", "gymnasium_id", "make_sim_env", "names", "picture_of", "register"]
+__all__ = ["PLUG_INS", "find", "gymnasium_id", "image_of", "make_sim_env", "names", "register"]
 
 for _task in (
     *(PickCube, InsertRam, InsertRamTight, InsertRamLoose),

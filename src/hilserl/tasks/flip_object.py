@@ -221,7 +221,7 @@ class FlipObject(Task):
         return 0.1 if look.normal[2] > 0 else 1.0
 
     def harm(self, sim: Simulation) -> bool:
-        """True if the patty is falling past the pan, but not yet lost."""
+        """True if the patty falls past the pan and is not lost."""
         look = _look(sim)
         return not look.lost and not look.inside
 

@@ -83,7 +83,7 @@ class Bar(NamedTuple):
 
 
 class Handover(Task):
-    """Task of passing a bar until it lies released in the right tray."""
+    """Task of passing a bar into the right tray."""
 
     name = "handover"
     summary = "take a bar from a tray, pass it in the air to a second arm, set it into the other tray"
@@ -180,7 +180,7 @@ class Handover(Task):
         return 0.15 * _nearness(left.tcp_position_m, bar.at_m(-GRASP_M), 0.25)
 
     def harm(self, sim: Simulation) -> bool:
-        """True if the bar is leaving the reach, or the hands are too near."""
+        """True if the bar leaves the reach or hands are too near."""
         left, right = sim.arms
         bar = bar_of(sim)
         apart_m = right.tcp_position_m[0] - left.tcp_position_m[0]

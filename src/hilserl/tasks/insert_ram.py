@@ -48,7 +48,7 @@ _HOVER_M, _ALIGNED_M = 0.016, 0.002
 
 
 class InsertRam(Task):
-    """Task of inserting a module until both ends are on the slot's floor.
+    """Task of inserting a module down to the slot's floor.
 
     The hand starts 4 to 6 cm above, up to 2 cm and 0.05 rad off. The pose is relative to that start, so that the policy
     has to see where the slot is, as in HIL-SERL's experiment, whose scales these are.

@@ -192,7 +192,7 @@ class InsertUsb(Task):
         return 0.3 + 0.4 * near * math.exp(-3.0 * float(np.linalg.norm(turn_rad))) + 0.3 * inserted
 
     def harm(self, sim: Simulation) -> bool:
-        """True if the plug is out of reach or stands beside the mouth.
+        """True if the plug is out of reach or beside the mouth.
 
         It may be knocked over, away from the hand, or against the port beside its mouth.
         """

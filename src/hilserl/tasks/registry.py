@@ -103,10 +103,10 @@ def make_sim_env(
     return ManipulationEnv(find(name)(), EnvOptions(**options), render_mode=render_mode, render_size=(height, width))
 
 
-def picture_of(task: type[Task]) -> Path | None:
+def image_of(task: type[Task]) -> Path | None:
     """Return the small image beside a task's file, if it has one."""
-    picture = Path(inspect.getfile(task)).parent / "pictures" / f"{task.name}.png"
-    return picture if picture.exists() else None
+    image = Path(inspect.getfile(task)).parent / "pictures" / f"{task.name}.png"
+    return image if image.exists() else None
 
 
 def gymnasium_id(name: str, robot: str = "") -> str:

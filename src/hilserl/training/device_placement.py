@@ -89,7 +89,7 @@ class Placement:
         return HostStorage(columns)
 
     def keeps_replay_on_device(self, nbytes: int) -> bool:
-        """True if a replay fits into half the free memory of every device.
+        """True if a replay fits into half of each device's memory.
 
         The other half is for the agent and what its updates compute. A device without memory figures counts as full.
         The CPU's memory is the host's, where NumPy is faster.

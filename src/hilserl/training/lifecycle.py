@@ -28,7 +28,7 @@ class Process:
 
     @contextlib.contextmanager
     def _opening(self) -> Iterator[contextlib.ExitStack]:
-        """Collect parts to close at the end, or at once if opening fails."""
+        """Collect parts to close at the end or after a failure."""
         with contextlib.ExitStack() as stack:
             yield stack
             self._open = stack.pop_all()

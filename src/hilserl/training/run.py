@@ -67,7 +67,7 @@ class Evaluator:
 
 
 class Run(Subscriber):
-    """A run in progress; opening it restores checkpoint and episodes into the learner."""
+    """A run in progress, with checkpoint and episodes restored."""
 
     def __init__(
         self, config: TrainConfig, run_dir: RunDir, learner: Learner, progress: RunProgress | None = None
@@ -173,7 +173,7 @@ class Run(Subscriber):
         self._progress.on_training(counters, facts.update_steps_per_s)
 
     def _keep_false_success(self, steps: Sequence[Step]) -> None:
-        """Keep an episode with a false success, labelled with the truth, for the next classifier."""
+        """Keep an episode with a false success for the next classifier."""
         labelled = [replace(step, success=step.truth) for step in steps]
         spec = self.config.classifier_spec(self._learner.spec)
         write_episode(self.run_dir.mistakes / f"{steps[0].episode:06d}.parquet", labelled, spec)
