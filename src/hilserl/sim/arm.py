@@ -54,10 +54,7 @@ class Arm:
         self._home = np.array(setup.home_joints_rad)
 
     def reset(self) -> None:
-        """Put the arm home, at rest.
-
-        The gripper is open and the target is at the tool.
-        """
+        """Put the arm home, at rest; open gripper, target at the tool."""
         self._data.qpos[self._qpos] = self._home
         self._data.qpos[self._finger_qpos] = FINGER_RANGE_M
         self._data.ctrl[self._gripper] = FINGER_RANGE_M
