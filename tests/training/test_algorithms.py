@@ -127,7 +127,7 @@ class InterruptAfter(Interrupt):
         self._left = times
 
     @property
-    def requested(self) -> bool:
+    def requested(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._left -= 1
         return self._left < 0
 
