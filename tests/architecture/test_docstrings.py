@@ -5,7 +5,6 @@ import re
 from statistics import mean
 
 from tests.support.source_code import PACKAGE, REPOSITORY, SourceFile, files_of_package, files_of_tests, python_files
-from tests.support.to_do import still_to_do
 
 WH_WORD = re.compile(r"(what|where|how|who|whose|whether|which|why|when)\b", re.IGNORECASE)
 MAX_WORDS = 12
@@ -18,7 +17,6 @@ def documented_files() -> tuple[SourceFile, ...]:
     return (*files_of_package(), *BESIDE)
 
 
-@still_to_do
 def test_docstrings_never_begin_with_a_wh_word() -> None:
     found = [
         f"{docstring.name}: {docstring.first_line}"
@@ -50,7 +48,6 @@ def overrides(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bo
     return bool(names & {"override", "overload", "setter"})
 
 
-@still_to_do
 def test_first_sentences_have_at_most_12_words() -> None:
     long = [
         f"{docstring.name}: {docstring.first_sentence}"
@@ -66,7 +63,6 @@ def test_first_sentences_have_at_most_9_words_on_average() -> None:
     assert mean(sizes) <= MAX_MEAN_WORDS
 
 
-@still_to_do
 def test_first_sentences_stand_on_one_line_and_end_with_a_full_stop() -> None:
     found = [
         f"{docstring.name}: {docstring.first_line}"

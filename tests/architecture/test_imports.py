@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import pytest
 
 from tests.support.source_code import PACKAGE, SourceFile, files_of_package, files_of_tests
-from tests.support.to_do import still_to_do
 
 ROOT = {"errors", "files", "address", "interrupt"}
 BASE = ROOT | {"data", "vision", "envs.env", "envs.options", "sim"}
@@ -121,7 +120,6 @@ def test_printing_and_progress_bars_belong_to_the_command_line() -> None:
     assert not found, "\n".join(found)
 
 
-@still_to_do
 def test_private_constants_are_never_patched() -> None:
     found = [
         f"{file.place(node)}: {node.args[1].value}"

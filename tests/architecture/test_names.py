@@ -5,7 +5,6 @@ import re
 from collections import defaultdict
 
 from tests.support.source_code import SourceFile, files_of_package, files_of_tests
-from tests.support.to_do import still_to_do
 
 BANNED = {
     *("person", "persons", "somebody", "nobody", "whoever", "station", "crew", "errand", "errands", "governor", "puck"),
@@ -54,7 +53,6 @@ def identifiers(file: SourceFile) -> set[tuple[str, int]]:
     return found
 
 
-@still_to_do
 def test_replaced_words_do_not_come_back() -> None:
     found = [
         f"{file.name}:{line}: {name}"
@@ -83,7 +81,6 @@ def test_class_names_are_defined_once() -> None:
     assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
-@still_to_do
 def test_test_names_begin_with_the_thing_tested() -> None:
     found = [
         f"{file.place(node)}: {node.name}"
