@@ -182,7 +182,7 @@ def test_tool_stays_in_the_workspace_and_joints_in_their_limits(shared_env: Mani
 def test_target_has_no_hidden_state(shared_env: ManipulationEnv) -> None:
     """Pushing against the workspace's edge for long must not delay the way back."""
     env = shared_env
-    env.reset(seed=0)
+    pushed, _ = env.reset(seed=0)
     for _ in range(30):
         pushed, *_ = env.step(np.array([1, 0, 0, HOLD]))
     back, *_ = env.step(np.array([-1, 0, 0, HOLD]))
