@@ -52,6 +52,6 @@ def test_preset_with_an_unknown_setting_is_refused() -> None:
         with_settings(preset("pick_cube"), {"seed.x": 1})
 
 
-def test_with_settings_changes_nested_settings() -> None:
+def test_nested_settings_change_by_with_settings() -> None:
     config = with_settings(preset("pick_cube"), {"seed": 3, "agent.tau": 0.1, "agent.vision.width": 8})
     assert (config.seed, config.agent.tau, config.agent.vision.width) == (3, 0.1, 8)
