@@ -5,8 +5,8 @@ from hilserl.sim.scene import FRONT, OVERVIEW
 from hilserl.tasks.pick_cube import PickCube
 
 SIX = PoseControl(POSE_MOVES, max_step_rad=0.1, max_turn_rad=(0.5, 0.5, 0.5))
-_WEAK = Impedance((100.0,) * 3 + (5.0,) * 3, (40.0,) * 3 + (2.0,) * 3)
-_WRENCH = WrenchControl(WRENCH_MOVES, (10.0,) * 3 + (1.0,) * 3, (0.4, 0.0, 0.2), _WEAK)
+_WEAK = Impedance((100.0, 100.0, 100.0, 5.0, 5.0, 5.0), (40.0, 40.0, 40.0, 2.0, 2.0, 2.0))
+_WRENCH = WrenchControl(WRENCH_MOVES, (10.0, 10.0, 10.0, 1.0, 1.0, 1.0), (0.4, 0.0, 0.2), _WEAK)
 
 
 class TurningPickCube(PickCube):
