@@ -14,18 +14,19 @@ from hilserl.agents.imitation import GRIPPER_MARGIN, imitation_loss
 from hilserl.agents.sac import create_sac_agent
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Transitions
-from tests.support.batches import SMALL, camera_batches, moved, random_batches, with_camera, with_grippers
+from tests.support.batches import SMALL, camera_batches, first, moved, random_batches, with_camera, with_grippers
 
 CLONES = dataclasses.replace(SMALL, cloning_weight=1.0)
 
 
 def loss(actor: Actor, batch: Transitions) -> jax.Array:
     """Of an actor on what it sees itself."""
+    batch = jax.tree.map(jnp.asarray, batch)
     return imitation_loss(actor, actor.encoder(batch.observation), batch)[0]
 
 
 def one_batch(spec: ExperienceSpec, demonstrated: bool | np.ndarray) -> Transitions:
-    batch = jax.tree.map(lambda leaf: leaf[0], random_batches(spec, 1, 8))
+    batch = first(random_batches(spec, 1, 8))
     return batch._replace(demonstrated=np.broadcast_to(demonstrated, (8,)))
 
 

@@ -52,8 +52,8 @@ def test_record_resumes_to_what_one_recording_would_have_been(tmp_path: Path, ca
         (["record", "--out", "x", "--operator", "console", "--episode-seconds", "0.01"], "control step"),
         (["label", "--out", "x", "--episode-seconds", "0"], "control step"),
         (["play", "--episode-seconds", "0"], "control step"),
-        (["record", "--out", "x", "--successes", "0"], "--successes must be at least 1"),
-        (["label", "--out", "x", "--successes", "0"], "--successes must be at least 1"),
+        (["record", "--out", "x", "--successes", "0"], "Invalid --successes 0: expected at least 1"),
+        (["label", "--out", "x", "--successes", "0"], "Invalid --successes 0: expected at least 1"),
     ],
 )
 def test_mistakes_are_reported_before_anything_opens(

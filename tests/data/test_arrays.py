@@ -28,7 +28,7 @@ def test_arrays_return_by_name(state_spec: ExperienceSpec) -> None:
     [
         lambda arrays, name: arrays | {"other": arrays[name]},
         lambda arrays, name: {key: value for key, value in arrays.items() if key != name},
-        lambda arrays, name: arrays | {name: arrays[name][:1]},
+        lambda arrays, name: arrays | {name: arrays[name][1:]},
         lambda arrays, name: arrays | {name: arrays[name].astype(np.float64)},
     ],
 )

@@ -35,7 +35,7 @@ def test_seeds_are_a_range_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["", "..", "4..0", "1..x", "a", "1,,2", "-1", "1,1", "0..2..3", "1.5"])
 def test_invalid_seeds_are_refused(text: str) -> None:
-    with pytest.raises(HilserlError, match="not seeds"):
+    with pytest.raises(HilserlError, match="Invalid seeds"):
         parse_seeds(text)
 
 
@@ -94,7 +94,7 @@ def test_setting_takes_what_is_of_its_type(name: str, text: str, value: object) 
         ("no_such.thing=1", "setting of TrainConfig 'no_such'"),
         ("actors=1,2", "Unknown setting of TrainConfig 'actors'"),
         ("agent=1", "agent.utd_ratio"),
-        ("obs.front=1", "'obs' of TrainConfig is one setting"),
+        ("reward.front=1", "'reward' of TrainConfig is one setting"),
         ("obs=smell", "Invalid value 'smell' of obs: expected one of state, pixels"),
         ("agent.utd_ratio=many", "Invalid value 'many' of utd_ratio: expected int"),
         ("agent.utd_ratio=1.5", "expected int"),

@@ -82,7 +82,7 @@ def test_run_at_the_robot_stops_and_resumes(rig: Rig, tmp_path: Path) -> None:
     assert rig.get("/health").json["controller"] is None
 
 
-def test_run_waits_for_a_lost_robot(rig: Rig, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_run_waits_for_a_lost_robot(rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Its server ends in the middle of an episode and comes back: the run says so once and goes on."""
     done: list[Any] = []
     with serving(rig.backend) as first:
@@ -95,7 +95,7 @@ def test_run_waits_for_a_lost_robot(rig: Rig, tmp_path: Path, capfd: pytest.Capt
         thread = threading.Thread(target=work)
         thread.start()
         until(lambda: "request_sim_truth_p50_ms" in first.get("/metrics").json, "the first observation")
-    until(lambda: "does not answer" in "".join(capfd.readouterr()), "the complaint")
+    until(lambda: "does not answer" in caplog.text, "the complaint")
     with serving(rig.backend, port=first.port):
         thread.join(60)
     assert not thread.is_alive()

@@ -83,7 +83,7 @@ def test_features_of_another_encoder_are_not_used(trained: RewardClassifier, mon
         encoded.append(sorted(seen))
         return seen | {"front.features": made}
 
-    monkeypatch.setattr(FrameEncoder, "observe", encode)
+    monkeypatch.setattr(FrameEncoder, "encode", encode)
     observation = {"front": np.zeros((SIZE, SIZE, 3), np.uint8), "front.features": made, "state": np.zeros(3)}
     same = FrameEncoder(spec, VisionConfig(noise=0.0, width=9))
     trained.predictor(spec, same)(observation)

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hilserl.agents.agent import AgentConfig
@@ -68,5 +69,5 @@ def camera_batches(spec: ExperienceSpec, seed: int = 0) -> Transitions:
 
 
 def first(batches: Transitions) -> Transitions:
-    """Return the first batch."""
-    return jax.tree.map(lambda leaf: leaf[0], batches)
+    """Return the first batch in JAX's arrays, as inside an update step."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), batches)

@@ -43,7 +43,7 @@ def test_package_adds_a_task(tmp_path: Path) -> None:
     done = listed(tmp_path, GOOD)
     assert done.returncode == 0, done.stderr
     assert "other_task:" in done.stdout
-    assert "hilserl.tasks:hilserl/OtherTask-v0" in done.stdout
+    assert "hilserl/OtherTask-v0" in done.stdout
     assert "pick_cube:" in done.stdout
 
 

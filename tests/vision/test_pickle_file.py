@@ -38,11 +38,11 @@ class Global:
 
 class Pickler(pickle._Pickler):
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
-        pickler: Any = super()
+        pickler: Any = self
         if isinstance(obj, Global):
             pickler.write(f"c{obj.module}\n{obj.name}\n".encode())
         else:
-            pickler.save(obj, save_persistent_id)
+            pickle._Pickler.save(pickler, obj, save_persistent_id)
 
 
 def dumps(value: Any, protocol: int) -> bytes:

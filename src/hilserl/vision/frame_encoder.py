@@ -90,7 +90,7 @@ class FrameEncoder:
         """Names and shapes of stored features; None if replay stores images."""
         return None if self.config.stores_images else self.inputs
 
-    def _features(self, images: UInt8[Array, "batch height width 3"]) -> Float16[Array, "batch channels rows columns"]:
+    def _features(self, images: UInt8[Any, "batch height width 3"]) -> Float16[Array, "batch channels rows columns"]:
         encoder = FROZEN[self.config.encoder].load()
         if self.config.precision == "bfloat16":
             encoder = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), encoder)
@@ -140,7 +140,7 @@ class FrameEncoder:
 
 def random_shift(
     images: UInt8[Any, "batch height width 3"], reach_px: int, key: PRNGKeyArray
-) -> UInt8[Array, "batch height width 3"]:
+) -> UInt8[Any, "batch height width 3"]:
     """Shift each image at random and repeat its border.
 
     Both axes are shifted, each by -`reach_px` to `reach_px` (DrQ, arXiv 2004.13649).

@@ -34,7 +34,7 @@ class SmallCNN(eqx.Module):
         ]
         self.biases = [jnp.zeros(channels) for channels in _CHANNELS[1:]]
 
-    def __call__(self, images: UInt8[Any, "batch height width 3"]) -> Float[Array, "batch rows columns 64"]:
+    def __call__(self, images: UInt8[Any, "batch height width 3"]) -> Float[Array, "batch rows columns channels"]:
         """Encode RGB images.
 
         Rows and columns are a sixteenth of height and width, rounded up.
