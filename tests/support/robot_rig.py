@@ -22,7 +22,7 @@ from hilserl.robot.http.server import REQUEST_TIMEOUT_S, RobotServer
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.franka_rig import franka_backend
-from tests.support.loopback import free_port
+from tests.support.loopback import free_port, until
 from tests.support.ros_rig import ros_backend
 
 ANY_PORT = Address("127.0.0.1", 0)
@@ -110,7 +110,7 @@ class Rig:
         """Bring the arm home, in impedance, with open gripper and free lease."""
         self.post("/recover")
         self.post("/startimp")
-        self.drive(HOME)
+        until(lambda: np.allclose(self.drive(HOME), HOME, atol=0.005), "the arm at home, turned as there")
         self.post("/open_gripper")
         self.post("/release")
 
