@@ -16,7 +16,6 @@ from tests.support.source_code import (
     package_directories,
     python_files,
 )
-from tests.support.to_do import still_to_do
 
 MAX_FILES_PER_DIRECTORY = 15
 MAX_SOURCE_LINES = 350
@@ -43,7 +42,6 @@ def test_directories_hold_at_most_15_files() -> None:
     assert not crowded.keys() - {str(path) for path in CROWDED}
 
 
-@still_to_do
 def test_source_files_stay_short() -> None:
     long = {file.name: file.num_lines for file in files_of_package() if file.num_lines > MAX_SOURCE_LINES}
     assert not long
@@ -59,7 +57,6 @@ def test_test_files_stay_short() -> None:
     assert not long
 
 
-@still_to_do
 def test_classes_stay_short() -> None:
     long = [
         f"{file.place(node)}: {node.name}"

@@ -212,8 +212,8 @@ class RemoteLearner:
                 backoff.wait(self._stopping)
         for name, work in (
             ("sender", self._send_on),
-            ("weights", self._fetch_on),
-            ("heartbeat", self._send_heartbeats),
+            ("weights", lambda: self._repeat(self._fetch_weights)),
+            ("heartbeat", lambda: self._repeat(self._send_heartbeat)),
         ):
             self._threads.append(threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True))
             self._threads[-1].start()
@@ -255,32 +255,28 @@ class RemoteLearner:
             self.heard, sent = time.monotonic(), True
         return sent
 
-    def _fetch_on(self) -> None:
+    def _repeat(self, work: Callable[[], float]) -> None:
+        """Call `work` until the end, each time after the pause in seconds that it returned."""
         backoff = self._timing.backoff()
         while not self._stopping.is_set():
             try:
-                if self._fetch(self._timing.weights_wait_s):
-                    self._stopping.wait(self._timing.between_weights_s)
+                pause_s = work()
                 backoff.reset()
+                self._stopping.wait(pause_s)
             except UnreachableError:
                 self.counters.failures += 1
                 backoff.wait(self._stopping)
+
+    def _fetch_weights(self) -> float:
+        return self._timing.between_weights_s if self._fetch(self._timing.weights_wait_s) else 0.0
 
     def _fetch(self, within_s: float) -> bool:
-        found = self._weights.fetch(within_s)
-        self.counters.weights += found
+        self.counters.weights += (found := self._weights.fetch(within_s))
         return found
 
-    def _send_heartbeats(self) -> None:
-        backoff = self._timing.backoff()
-        while not self._stopping.is_set():
-            try:
-                self._tell()
-                backoff.reset()
-                self._stopping.wait(self._timing.heartbeat_s)
-            except UnreachableError:
-                self.counters.failures += 1
-                backoff.wait(self._stopping)
+    def _send_heartbeat(self) -> float:
+        self._tell()
+        return self._timing.heartbeat_s
 
     def _tell(self, *, leaving: bool = False) -> None:
         report = ActorReport(self._log.id, self._actor.numbers(), leaving, self._actor.hello().name)
