@@ -36,13 +36,16 @@ class Global:
         raise AssertionError
 
 
-class Pickler(pickle._Pickler):
+# The type stubs know only the pickler in C, whose `save` cannot be overridden.
+PythonPickler: Any = pickle._Pickler
+
+
+class Pickler(PythonPickler):
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
-        pickler: Any = self
         if isinstance(obj, Global):
-            pickler.write(f"c{obj.module}\n{obj.name}\n".encode())
+            self.write(f"c{obj.module}\n{obj.name}\n".encode())
         else:
-            pickle._Pickler.save(pickler, obj, save_persistent_id)
+            super().save(obj, save_persistent_id)
 
 
 def dumps(value: Any, protocol: int) -> bytes:
