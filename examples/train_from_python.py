@@ -4,6 +4,7 @@ python examples/train_from_python.py runs/cube
 """
 
 import argparse
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("--eval-episodes", type=int, default=50)
     arguments = parser.parse_args()
 
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     preset = hilserl.preset(arguments.task)
     config = replace(
         preset,

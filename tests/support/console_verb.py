@@ -19,8 +19,8 @@ class ReportingSession(console_session.ConsoleSession):
 
     def on_step(self, step: Step) -> None:
         super().on_step(step)
-        env: Any = self._env
-        simulation = env.simulation
+        scene: Any = self._env.scene
+        simulation = scene.simulation
         state = {
             "episode": step.episode,
             "index": step.index,

@@ -256,7 +256,7 @@ class RemoteLearner:
         return sent
 
     def _repeat(self, work: Callable[[], float]) -> None:
-        """Call `work` until the end, each time after the pause in seconds that it returned."""
+        """Call `work`, which returns the pause in seconds, until the end."""
         backoff = self._timing.backoff()
         while not self._stopping.is_set():
             try:

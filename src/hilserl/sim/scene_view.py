@@ -21,20 +21,20 @@ class SimulatedScene(SceneView):
     """
 
     def __init__(self, simulation: Simulation, cameras: Cameras) -> None:
-        self._simulation, self._cameras = simulation, cameras
+        self.simulation, self._cameras = simulation, cameras
 
     @property
     def model_and_data(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """MuJoCo's model and data."""
-        return self._simulation.model, self._simulation.data
+        return self.simulation.model, self.simulation.data
 
     def image(self, height: int, width: int, camera: str = OVERVIEW.name) -> np.ndarray:
         """Render a camera for people, uint8 [height, width, 3].
 
         The largest size is 1080 x 1920.
         """
-        return self._cameras.render(self._simulation.data, camera, height, width, for_people=True)
+        return self._cameras.render(self.simulation.data, camera, height, width, for_people=True)
 
     def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:
         """Call `on_frame` at `frames` evenly spaced moments of every control step."""
-        return self._simulation.watched(on_frame, frames)
+        return self.simulation.watched(on_frame, frames)

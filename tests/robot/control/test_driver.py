@@ -1,6 +1,6 @@
 """Command state machine that all arms share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -80,9 +80,10 @@ class RecordingArm(BaseArm):
     def tick(self) -> None:
         """Do nothing."""
 
+    @property
     @override
-    def measurements(self) -> Mapping[str, np.ndarray]:
-        return {}
+    def wrench(self) -> np.ndarray:
+        return np.zeros(6)
 
     @override
     def set_compliance(self, compliance: Compliance) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,20 +18,6 @@ from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.http.server import RobotServer, check_listening, make_app
 from tests.support.loopback import until
 from tests.support.robot_rig import ANY_PORT, HOME, Rig, ask, running_robot_server, serving, sim_backend
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[SimBackend]:
-    with sim_backend() as made:
-        yield made
-
-
-@pytest.fixture
-def rig(backend: SimBackend) -> Iterator[Rig]:
-    with serving(backend) as made:
-        made.post("/recover")
-        made.post("/startimp")
-        yield made
 
 
 def test_check_listening_demands_a_token_outside_loopback() -> None:
@@ -62,25 +47,25 @@ def test_server_refuses_an_open_or_taken_address(backend: SimBackend) -> None:
         RobotServer(backend, ANY_PORT._replace(port=taken.getsockname()[1]))
 
 
-def test_server_refuses_web_pages(rig: Rig) -> None:
+def test_server_refuses_web_pages(sim_rig: Rig) -> None:
     """A browser sends such requests even if the page never sees the answer."""
-    before = rig.backend.snapshot().set_point
-    answer = rig.post("/pose", {"arr": [0.5, 0, 0.2, 1, 0, 0, 0]}, Origin="http://evil.example")
+    before = sim_rig.backend.snapshot().set_point
+    answer = sim_rig.post("/pose", {"arr": [0.5, 0, 0.2, 1, 0, 0, 0]}, Origin="http://evil.example")
     assert answer.status == 403
-    assert np.array_equal(rig.backend.snapshot().set_point, before)
+    assert np.array_equal(sim_rig.backend.snapshot().set_point, before)
 
 
-def test_server_refuses_large_requests_and_unknown_routes(rig: Rig) -> None:
-    assert rig.post("/pose", raw=b" " * 20_000).status == 413
-    assert rig.post("/getstate", X_Client="x" * 20_000).status in (400, 431)
+def test_server_refuses_large_requests_and_unknown_routes(sim_rig: Rig) -> None:
+    assert sim_rig.post("/pose", raw=b" " * 20_000).status == 413
+    assert sim_rig.post("/getstate", X_Client="x" * 20_000).status in (400, 431)
     for method, path in (("POST", "/nothing"), ("GET", "/"), ("POST", "/../../etc/passwd")):
-        answer = ask(rig.port, method, path)
+        answer = ask(sim_rig.port, method, path)
         assert answer.status == 404
         assert "error" in answer.json
-    assert rig.post("/getstate").status == 200
+    assert sim_rig.post("/getstate").status == 200
 
 
-def test_server_survives_junk(rig: Rig) -> None:
+def test_server_survives_junk(sim_rig: Rig) -> None:
     rng = np.random.default_rng(0)
     for junk in (
         b"\0" * 100,
@@ -88,14 +73,14 @@ def test_server_survives_junk(rig: Rig) -> None:
         b"POST /pose HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
         b"\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", rig.port)) as line:
+        with socket.create_connection(("127.0.0.1", sim_rig.port)) as line:
             line.sendall(junk + rng.bytes(200))
-    with socket.create_connection(("127.0.0.1", rig.port)) as line:
+    with socket.create_connection(("127.0.0.1", sim_rig.port)) as line:
         line.sendall(b"POST /pose HTTP/1.1\r\nContent-Length: 60\r\n\r\n{")
-    assert rig.post("/getstate").status == 200
+    assert sim_rig.post("/getstate").status == 200
 
 
-def test_routes_survive_random_bodies(rig: Rig) -> None:
+def test_routes_survive_random_bodies(sim_rig: Rig) -> None:
     """Any body on any route gets an answer of the right kind; the arm stays finite and in its box."""
     rng = np.random.default_rng(3)
     words = ["arr", "gripper_pos", "mass", "translational_stiffness", "seed", "home", "reason", "x"]
@@ -123,20 +108,20 @@ def test_routes_survive_random_bodies(rig: Rig) -> None:
         "sim/reflex",
         "release",
     ]
-    low, high = np.array(rig.backend.box.low_m), np.array(rig.backend.box.high_m)
+    low, high = np.array(sim_rig.backend.box.low_m), np.array(sim_rig.backend.box.high_m)
     for _ in range(250):
         body = "{" + ",".join(f'"{rng.choice(words)}":{rng.choice(values)}' for _ in range(rng.integers(0, 3))) + "}"
         if rng.random() < 0.2:
             body = body[: rng.integers(0, len(body))] + str(rng.bytes(3))
-        answer = rig.post(f"/{rng.choice(routes)}", raw=body.encode())
+        answer = sim_rig.post(f"/{rng.choice(routes)}", raw=body.encode())
         assert answer.status in (200, 400, 409), (body, answer)
-        now = rig.backend.snapshot()
+        now = sim_rig.backend.snapshot()
         assert np.isfinite(now.pose).all()
         assert ((now.pose[:3] > low - 0.015) & (now.pose[:3] < high + 0.015)).all()
 
 
-def test_server_hangs_up_on_clients_that_dribble(rig: Rig) -> None:
-    with serving(rig.backend, request_timeout_s=1) as impatient, contextlib.ExitStack() as lines:
+def test_server_hangs_up_on_clients_that_dribble(sim_rig: Rig) -> None:
+    with serving(sim_rig.backend, request_timeout_s=1) as impatient, contextlib.ExitStack() as lines:
         slow = [lines.enter_context(socket.create_connection(("127.0.0.1", impatient.port))) for _ in range(30)]
         head = b"POST /pose HTTP/1.1\r\nContent-Length: 5000\r\n\r\n"
         sent = 0
@@ -161,8 +146,8 @@ def test_server_hangs_up_on_clients_that_dribble(rig: Rig) -> None:
         until(dribble, "the end of all slow connections")
 
 
-def test_server_keeps_connections(rig: Rig) -> None:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", rig.port, timeout=60)) as line:
+def test_server_keeps_connections(sim_rig: Rig) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", sim_rig.port, timeout=60)) as line:
         for _ in range(20):
             line.request("POST", "/getpos")
             assert line.getresponse().read().startswith(b'{"pose"')

@@ -62,7 +62,53 @@ class NoGripper:
         """Do nothing in a tick."""
 
 
-class BaseArm(ABC):
+class ArmMeasurements(ABC):
+    """Measurements of an arm in its last tick."""
+
+    limiter: CommandLimiter
+    """Limiter of the commanded poses."""
+    gripper: GripperDriver
+    """The arm's gripper."""
+    pose: Pose
+    """Pose of the tool."""
+    velocity: np.ndarray
+    """Velocity of the tool, float64 [6], m/s and rad/s."""
+    q: np.ndarray
+    """Joint angles, float64 [7], rad."""
+    dq: np.ndarray
+    """Joint velocities, float64 [7], rad/s."""
+    jacobian: np.ndarray
+    """Jacobian from `dq` to `velocity`, float64 [6, 7]."""
+
+    @property
+    @abstractmethod
+    def wrench(self) -> np.ndarray:
+        """Force (N) and torque (N m) on the tool, float64 [6].
+
+        The frame is the tool's.
+        """
+
+    def measurements(self) -> dict[str, np.ndarray]:
+        """Return the measurements of the last tick, float64.
+
+        Returns:
+            The vectors of `MEASURED`; a driver adds those of its settings' `extra_measurements`.
+        """
+        wrench = self.wrench
+        return {
+            "pose": self.pose,
+            "velocity": self.velocity,
+            "force": wrench[:3],
+            "torque": wrench[3:],
+            "q": self.q,
+            "dq": self.dq,
+            "jacobian": self.jacobian.ravel(),
+            "gripper": np.array([self.gripper.position]),
+            "set_point": self.limiter.set_point,
+        }
+
+
+class BaseArm(ArmMeasurements):
     """Arm with its controller, advanced by ticks.
 
     This class decides which command is allowed in which mode, and how commands change the mode. A driver implements
@@ -82,13 +128,6 @@ class BaseArm(ABC):
     other methods between two ticks, from one thread. A backend may ask a driver for further methods by name.
     """
 
-    pose: Pose
-    """Measured pose of the tool in the last tick."""
-    velocity: np.ndarray
-    """Measured velocity of the tool in the last tick.
-
-    float64 [6], m/s and rad/s.
-    """
     waited_s: float | None = None
     """Time that the last tick waited for the robot.
 
@@ -110,14 +149,6 @@ class BaseArm(ABC):
     @abstractmethod
     def tick(self) -> None:
         """Measure and control once. Raises HilserlError if the arm is lost."""
-
-    @abstractmethod
-    def measurements(self) -> Mapping[str, np.ndarray]:
-        """Return the measurements of the last tick, float64.
-
-        Returns:
-            The vectors of `MEASURED` and of the settings' `extra_measurements`.
-        """
 
     @abstractmethod
     def set_compliance(self, compliance: Compliance) -> None:

@@ -19,11 +19,6 @@ class TorqueArm(BaseArm):
     the tool rises to its maximum while the limiter brakes the arm.
     """
 
-    q: np.ndarray
-    """Measured joint angles of the last tick, float64 [7], rad."""
-    dq: np.ndarray
-    """Measured joint velocities of the last tick, float64 [7], rad/s."""
-
     def __init__(self, limiter: CommandLimiter, gripper: GripperDriver, drive: JointDrive) -> None:
         super().__init__(limiter, gripper)
         self.law = ImpedanceLaw(Compliance())

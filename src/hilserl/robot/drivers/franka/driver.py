@@ -136,18 +136,14 @@ class FrankaArm(TorqueArm):
         torque = np.clip(torque, last - MAX_TORQUE_STEP_NM, last + MAX_TORQUE_STEP_NM)
         self.connection.write(torque.tolist())
 
+    @property
+    @override
+    def wrench(self) -> np.ndarray:
+        return self._wrench
+
     @override
     def measurements(self) -> dict[str, np.ndarray]:
-        return {
-            "pose": self.pose,
-            "velocity": self.velocity,
-            "force": self._wrench[:3],
-            "torque": self._wrench[3:],
-            "q": self.q,
-            "dq": self.dq,
-            "jacobian": self.jacobian.ravel(),
-            "gripper": np.array([self.gripper.position]),
-            "set_point": self.limiter.set_point,
+        return super().measurements() | {
             "success_rate": np.array([self._success_rate]),
             "missed": np.array([float(self.connection.missed)]),
             "hand_refusals": np.array([float(self._hand.refusals if self._hand else 0)]),

@@ -101,36 +101,24 @@ class RosArm(BaseArm):
             self._published = set_point
 
     def _measure(self) -> None:
+        """Record the newest state (in idle mode the last one before)."""
         state, jacobian = self._node.states.message, self._node.jacobians.message
         if state is not self._state:
             self._state = state
             transform = np.array(state.O_T_EE).reshape(4, 4).T
             turn = Rotation.from_matrix(transform[:3, :3])
             self.pose = np.concatenate([transform[:3, 3], turn.as_quat()])
-            self._q, self._dq = np.array(state.q), np.array(state.dq)
+            self.q, self.dq = np.array(state.q), np.array(state.dq)
             # The robot measures its own force on the environment (libfranka, RobotState); a snapshot has the reverse.
             self._wrench = -np.array(state.K_F_ext_hat_K)
         # The controller publishes no Jacobian before the arm has been set in motion.
-        self._jacobian = np.zeros((6, 7)) if jacobian is None else np.array(jacobian.zero_jacobian).reshape(7, 6).T
-        self.velocity = self._jacobian @ self._dq
+        self.jacobian = np.zeros((6, 7)) if jacobian is None else np.array(jacobian.zero_jacobian).reshape(7, 6).T
+        self.velocity = self.jacobian @ self.dq
 
+    @property
     @override
-    def measurements(self) -> dict[str, np.ndarray]:
-        """Return the measurements of the newest state.
-
-        Without franka_control, in idle mode, they are those of the last state before.
-        """
-        return {
-            "pose": self.pose,
-            "velocity": self.velocity,
-            "force": self._wrench[:3],
-            "torque": self._wrench[3:],
-            "q": self._q,
-            "dq": self._dq,
-            "jacobian": self._jacobian.ravel(),
-            "gripper": np.array([self.gripper.position]),
-            "set_point": self.limiter.set_point,
-        }
+    def wrench(self) -> np.ndarray:
+        return self._wrench
 
     @override
     def set_compliance(self, compliance: Compliance) -> None:

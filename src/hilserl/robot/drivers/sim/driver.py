@@ -116,30 +116,20 @@ class SimArm(TorqueArm):
     def _tool_pose(self) -> Pose:
         return np.concatenate([self.sim.arm.tcp_position_m, to_xyzw(self.sim.arm.tcp_quaternion_wxyz)])
 
+    @property
     @override
-    def measurements(self) -> dict[str, np.ndarray]:
-        force, torque = self._tool_wrench()
-        return {
-            "pose": self.pose,
-            "velocity": self.velocity,
-            "force": force,
-            "torque": torque,
-            "q": self.q,
-            "dq": self.dq,
-            "jacobian": self.jacobian.ravel(),
-            "gripper": np.array([self.gripper.position]),
-            "set_point": self.limiter.set_point,
-            "qpos": self._data.qpos,
-        }
-
-    def _tool_wrench(self) -> tuple[np.ndarray, np.ndarray]:
+    def wrench(self) -> np.ndarray:
         force, torque_at_wrist = self.sim.arm.wrist_wrench
         lever = self._data.xpos[self._hand] - self._data.site_xpos[self._tcp]
         wrench = np.concatenate([force, torque_at_wrist + cross(lever, force)])
         if self._load is not None:
             wrench -= self._load_weight(self._load)
         rotation = rotation_matrix(self.pose[3:])
-        return wrench[:3] @ rotation, wrench[3:] @ rotation
+        return np.concatenate([wrench[:3] @ rotation, wrench[3:] @ rotation])
+
+    @override
+    def measurements(self) -> dict[str, np.ndarray]:
+        return super().measurements() | {"qpos": self._data.qpos}
 
     @override
     def set_load(self, load: Load) -> None:
