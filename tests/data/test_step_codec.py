@@ -225,5 +225,26 @@ def test_missing_value_is_refused_in_each_column(spec: ExperienceSpec) -> None:
     assert not outcomes
 
 
+@pytest.mark.parametrize("camera", [True, False])
+def test_encoded_step_is_a_record_batch_of_arrow(
+    spec: ExperienceSpec, state_spec: ExperienceSpec, camera: bool
+) -> None:
+    codec = StepCodec(spec if camera else state_spec)
+    for step in toy_steps(camera=camera):
+        message = pa.Codec("lz4_raw").decompress(codec.encode(step)[4:], codec.step_bytes)
+        batch = pa.ipc.read_record_batch(message, codec.schema)
+        batch.validate(full=True)
+        assert batch.equals(to_table([step], codec.spec).to_batches()[0])
+
+
+def test_decode_refuses_another_number_of_rows(spec: ExperienceSpec) -> None:
+    codec = StepCodec(spec)
+    for steps in ([], toy_steps()):
+        table = to_table(steps, spec) if steps else codec.schema.empty_table()
+        batch = table.combine_chunks().to_batches()[0] if steps else pa.RecordBatch.from_pylist([], codec.schema)
+        with pytest.raises(StepCodecError, match="cannot be read"):
+            codec.decode([sealed(batch)])
+
+
 def test_decode_of_no_payloads_has_no_steps(spec: ExperienceSpec) -> None:
     assert StepCodec(spec).decode([]) == []

@@ -22,6 +22,14 @@ LEARNED = pytest.mark.xdist_group("learned")
 """Tests that share one finished run, and therefore one process."""
 
 
+def test_pick_cube_is_learned_from_images_within_2700_steps(tmp_path: Path) -> None:
+    config = dataclasses.replace(preset("pick_cube"), max_env_steps=2700, eval_every=1200, final_eval_episodes=50)
+    result = train(config, RunDir(tmp_path / "run"))
+    assert result is not None
+    assert result["evaluation"]["successes"] >= 25
+    assert result["human_steps"] <= 1000
+
+
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A finished run, from state."""
@@ -46,14 +54,6 @@ def test_policy_from_simulation_works_behind_a_robot_server(learned: RunDir, tmp
         where = ["--env", "robot", "--server", f"http://127.0.0.1:{port}"]
         assert main(["eval", str(learned.path), *where, "--episodes", "20", "--json", str(figures)]) == 0
     assert json.loads(figures.read_text())["successes"] >= 14
-
-
-def test_pick_cube_is_learned_from_images_within_2700_steps(tmp_path: Path) -> None:
-    config = dataclasses.replace(preset("pick_cube"), max_env_steps=2700, eval_every=1200, final_eval_episodes=50)
-    result = train(config, RunDir(tmp_path / "run"))
-    assert result is not None
-    assert result["evaluation"]["successes"] >= 25
-    assert result["human_steps"] <= 1000
 
 
 def test_imitation_begins_at_the_cloned_policy(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def random_successes(episodes: int) -> int:
 def test_cloning_20_demonstrations_beats_a_random_policy(tmp_path: Path, obs: str, margin: int) -> None:
     """By 30 of 50 episodes from state, by 15 from images, after 4,000 updates."""
     settings = {"obs": obs, "cloning_updates": 4000, "eval_episodes": 10, "final_eval_episodes": 50}
-    result = train(dataclasses.replace(preset("pick_cube"), algorithm="bc", **settings), RunDir(tmp_path / "run"))
+    result = train(changed(preset("pick_cube"), algorithm="bc", **settings), RunDir(tmp_path / "run"))
     assert result is not None
     assert result["human_steps"] == 0
     assert result["evaluation"]["successes"] >= random_successes(50) + margin

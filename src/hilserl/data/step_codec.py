@@ -5,31 +5,40 @@ An actor encodes a step once; the same bytes wait on its disk, travel, and wait 
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from hilserl.data.arrow import METADATA_KEY, arrow_schema, rows_to_steps, to_table
+from hilserl.data.arrow import METADATA_KEY, arrow_schema, to_table
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 
 _CHECKSUM_BYTES = 4
 _LZ4 = pa.Codec("lz4_raw")
-_FINITE_COLUMNS = ("action", "observation.state", "reward", "human_seconds")
 
 
 class StepCodecError(HilserlError):
     """Bytes, or a step, that do not fit the expected layout."""
 
 
+class _Field(NamedTuple):
+    """Place of a column's values in an encoded step."""
+
+    name: str
+    offset: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
 class StepCodec:
     """Conversion between a step and its bytes.
 
     The bytes are a CRC-32 and an LZ4 block; the block holds an Arrow record batch of one row. Every column has a fixed
-    size, so the uncompressed length is known, and `decode` never allocates more than that.
+    size, so all encoded steps of a layout have the same length and the same header, and differ in their values only.
+    Thus the values are written to, and read from, known places; bytes with another header are refused unread.
 
     Args:
         spec: Layout of state, action and images.
@@ -44,41 +53,52 @@ class StepCodec:
             self.schema = self.schema.append(pa.field(f"observation.{name}", kind, nullable=False))
         self.layout: bytes = self.schema.serialize().to_pybytes()
         """Serialized schema; equal for two codecs that read each other's bytes."""
-        self.step_bytes = self._batch(self._zero_step()).serialize().size
+        self._template = self._zero_batch().serialize()
+        self.step_bytes: int = self._template.size
         """Length of an encoded step before compression."""
+        fields = _fields(pa.ipc.read_record_batch(self._template, self.schema), self._template)
+        self._header = self._template.slice(0, min(field.offset for field in fields))
+        self._record = self._dtype(fields)
+        self._flags = [field.name for field in fields if self.schema.field(field.name).type == pa.bool_()]
+        self._scalars = self._dtype([field for field in fields if not field.shape])
 
-    def _zero_step(self) -> Step:
+    def _zero_batch(self) -> pa.RecordBatch:
         observation = {"state": np.zeros(self.spec.state.size, np.float32)}
         observation |= {name: np.zeros(shape, np.uint8) for name, shape in self.spec.images}
-        observation |= {name: np.zeros(shape, np.float16) for name, shape in self.features.items()}
-        return Step(0, 0, observation, np.zeros(self.spec.action.size, np.float32))
+        step = Step(0, 0, observation, np.zeros(self.spec.action.size, np.float32))
+        columns = to_table([step], self.spec).to_batches()[0].columns
+        for name, shape in self.features.items():
+            kind, size = self.schema.field(f"observation.{name}").type, int(np.prod(shape))
+            storage = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(size, np.float16)), size)
+            columns.append(pa.ExtensionArray.from_storage(kind, storage))
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _dtype(self, fields: Sequence[_Field]) -> np.dtype:
+        """Return the structured dtype of an encoded step, with some of its fields."""
+        names, offsets, dtypes, shapes = zip(*fields, strict=True)
+        formats = list(zip(dtypes, shapes, strict=True))
+        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.step_bytes})
 
     def encode(self, step: Step) -> bytes:
         """Encode one step.
 
         Raises:
-            HilserlError: The step does not fit the layout, or holds a number that no step may have.
+            StepCodecError: The step does not fit the layout, or holds a number that no step may have.
         """
-        batch = self._batch(step)
-        _check_numbers(batch)
-        packed = _LZ4.compress(batch.serialize(), asbytes=True)
-        return zlib.crc32(packed).to_bytes(_CHECKSUM_BYTES) + packed
-
-    def _batch(self, step: Step) -> pa.RecordBatch:
-        columns = to_table([step], self.spec).to_batches()[0].columns
-        return pa.RecordBatch.from_arrays([*columns, *self._feature_columns(step)], schema=self.schema)
-
-    def _feature_columns(self, step: Step) -> list[pa.Array]:
-        columns = []
+        message = bytearray(self._template)
+        record = np.frombuffer(message, self._record)
+        for name in self._scalars.names or ():
+            record[name] = getattr(step, name)
+        record["action"] = _vector("action", step.action, self.spec.action.size)
+        record["observation.state"] = _vector("state", step.observation.get("state"), self.spec.state.size)
+        for name, shape in self.spec.images:
+            record[f"observation.{name}"] = _checked(f"image {name!r}", step.observation.get(name), shape, np.uint8)
         for name, shape in self.features.items():
-            values = step.observation.get(name)
-            if values is None or values.shape != shape or values.dtype != np.float16:
-                found = "no value" if values is None else f"{values.dtype} {values.shape}"
-                raise StepCodecError(f"Invalid features {name!r}: got {found}, expected float16 {shape}.")
-            kind = self.schema.field(f"observation.{name}").type
-            storage = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.size)
-            columns.append(pa.ExtensionArray.from_storage(kind, storage))
-        return columns
+            values = _checked(f"features {name!r}", step.observation.get(name), shape, np.float16)
+            record[f"observation.{name}"] = values
+        _check_numbers(record)
+        packed = _LZ4.compress(message, asbytes=True)
+        return zlib.crc32(packed).to_bytes(_CHECKSUM_BYTES) + packed
 
     def check(self, payload: Any) -> None:
         """Raise StepCodecError unless the checksum of the payload is right."""
@@ -95,35 +115,29 @@ class StepCodec:
         Raises:
             StepCodecError: A payload is damaged, or holds a value that no step may have.
         """
-        if not payloads:
-            return []
-        try:
-            batches = [self._unpack(payload) for payload in payloads]
-            batch = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
-            batch.validate(full=True)
-            _check_whole(batch)
-            steps = rows_to_steps(batch, self.spec)
-        except (pa.ArrowException, OSError, TypeError, ValueError) as error:
-            raise StepCodecError(f"The steps cannot be read: {error}") from error
-        _check_numbers(batch)
-        self._add_features(batch, steps)
-        return steps
+        return [self._decode(payload) for payload in payloads]
 
-    def _unpack(self, payload: Any) -> pa.RecordBatch:
+    def _decode(self, payload: Any) -> Step:
         self.check(payload)
-        packed = pa.py_buffer(payload)[_CHECKSUM_BYTES:]
-        batch = pa.ipc.read_record_batch(_LZ4.decompress(packed, self.step_bytes), self.schema)
-        if batch.num_rows != 1:
-            raise StepCodecError(f"The steps cannot be read: a payload holds {batch.num_rows} rows, expected 1.")
-        return batch
-
-    def _add_features(self, batch: pa.RecordBatch, steps: Sequence[Step]) -> None:
-        for name, shape in self.features.items():
-            flat = batch.column(f"observation.{name}").storage.flatten().to_numpy(zero_copy_only=False)
-            if not np.isfinite(flat).all():
+        try:
+            message = _LZ4.decompress(pa.py_buffer(payload)[_CHECKSUM_BYTES:], self.step_bytes)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise StepCodecError(f"The step cannot be read: {error}") from error
+        if not message.slice(0, self._header.size).equals(self._header):
+            raise StepCodecError("The step cannot be read: it is not one row with the expected columns.")
+        record = np.frombuffer(message, self._record)
+        _check_numbers(record)
+        numbers = np.frombuffer(message, self._scalars).item()
+        scalars: dict[str, Any] = dict(zip(self._scalars.names or (), numbers, strict=True))
+        # Arrow packs flags into bits.
+        scalars |= {name: bool(scalars[name] & 1) for name in self._flags}
+        observation = {"state": record["observation.state"][0]}
+        observation |= {name: record[f"observation.{name}"][0] for name, _ in self.spec.images}
+        for name in self.features:
+            observation[name] = values = record[f"observation.{name}"][0]
+            if not np.isfinite(values).all():
                 raise StepCodecError(f"Invalid features {name!r}: every number must be finite.")
-            for step, values in zip(steps, flat.reshape(-1, *shape), strict=True):
-                step.observation[name] = values
+        return Step(action=record["action"][0], observation=observation, **scalars)
 
     def check_layout(self, layout: bytes | None) -> None:
         """Raise StepCodecError, showing both sides, unless the layout is this codec's."""
@@ -163,22 +177,37 @@ def shown_differences(pairs: Mapping[str, tuple[Any, Any]]) -> str:
     return "; ".join(f"{name}: here {a!r}, there {b!r}" for name, (a, b) in pairs.items() if a != b)
 
 
-def _check_whole(batch: pa.RecordBatch) -> None:
-    """Raise StepCodecError if a value is missing, which Arrow does not check."""
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+def _fields(batch: pa.RecordBatch, message: pa.Buffer) -> list[_Field]:
+    """Find the places of all columns in a message that holds a batch of one row."""
+    fields = []
+    for name, kind, column in zip(batch.schema.names, batch.schema.types, batch.columns, strict=True):
         storage = column.storage if isinstance(column, pa.ExtensionArray) else column
-        inner = storage.values.null_count if pa.types.is_fixed_size_list(storage.type) else 0
-        if storage.null_count or inner:
-            raise StepCodecError(f"{name} has a missing value.")
+        values = storage.values if pa.types.is_fixed_size_list(storage.type) else storage
+        shape = tuple(kind.shape) if isinstance(kind, pa.FixedShapeTensorType) else (len(values),)
+        dtype = np.dtype(np.uint8 if pa.types.is_boolean(values.type) else values.type.to_pandas_dtype())
+        offset = values.buffers()[1].address - message.address
+        fields.append(_Field(name, offset, dtype, () if values is storage else shape))
+    return fields
 
 
-def _check_numbers(batch: pa.RecordBatch) -> None:
+def _checked(what: str, values: np.ndarray | None, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return values that have a shape and a dtype. Raises StepCodecError for others."""
+    if values is None or values.shape != shape or values.dtype != dtype:
+        found = "no value" if values is None else f"{values.dtype} {values.shape}"
+        raise StepCodecError(f"Invalid {what}: got {found}, expected {np.dtype(dtype)} {shape}.")
+    return values
+
+
+def _vector(what: str, values: np.ndarray | None, size: int) -> np.ndarray:
+    return _checked(what, None if values is None else values.astype(np.float32), (size,), np.float32)
+
+
+def _check_numbers(record: np.ndarray) -> None:
     """Raise StepCodecError for a number that no step may have."""
-    for name in _FINITE_COLUMNS:
-        column = batch.column(name)
-        flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
-        values = flat.to_numpy(zero_copy_only=False)
+    for name in ("action", "observation.state", "reward", "human_seconds"):
+        values = record[name]
         if not np.isfinite(values).all():
             raise StepCodecError(f"{name} holds {values[~np.isfinite(values)][0]}; every number must be finite.")
-        if name == "action" and np.abs(values).max(initial=0) > 1:
-            raise StepCodecError(f"An action of {values[np.abs(values).argmax()]}; actions lie in [-1, 1].")
+    action = record["action"]
+    if np.abs(action).max(initial=0) > 1:
+        raise StepCodecError(f"An action of {action.flat[np.abs(action).argmax()]}; actions lie in [-1, 1].")
