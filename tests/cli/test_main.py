@@ -50,7 +50,7 @@ def test_reader_may_close_the_pipe_early(buffered: str) -> None:
         (["plot", "label=no/such/run"], "There is no run in no/such/run"),
         (["plot"], "nothing to plot"),
         (["train", "pick_cube", "--cameras", "frnt"], "Did you mean 'front'?"),
-        (["train", "pick_cube", "--seed", "-3"], "negative"),
+        (["train", "pick_cube", "--seed", "-3"], "Invalid seed -3: expected at least 0"),
         (["train", "pick_cube", "--resume", "--run-dir", "no/such/run"], "There is no run"),
     ],
 )

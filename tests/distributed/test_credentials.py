@@ -1,6 +1,7 @@
 """Secrets are readable by their owner alone, and what is not an address or a secret is named."""
 
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -179,7 +180,7 @@ def test_loopback_needs_no_credentials(host: str) -> None:
 def test_address_beyond_loopback_needs_token_and_certificate(tmp_path: Path, host: str) -> None:
     address = Address(host, 50051)
     assert not address.is_loopback
-    made = make_credentials(tmp_path, [host])
+    made = make_credentials(tmp_path, ["localhost"])
     check_listening(address, made)
     for less in (
         Credentials(),
@@ -189,5 +190,15 @@ def test_address_beyond_loopback_needs_token_and_certificate(tmp_path: Path, hos
         Credentials(made.token, made.certificate),
         Credentials(made.token, None, made.key),
     ):
-        with pytest.raises(HilserlError, match=f"{host}.*hilserl credentials --host"):
+        with pytest.raises(HilserlError, match=f"{host}.*can be reached.*hilserl credentials --host"):
             check_listening(address, less)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_make_credentials_refuses_the_address_of_every_interface(tmp_path: Path, host: str) -> None:
+    """No actor would accept such a certificate."""
+    with pytest.raises(HilserlError, match=f"Invalid host {host}: .*{socket.gethostname()}"):
+        make_credentials(tmp_path / "new", ["localhost", host])
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(HilserlError, match=f"hilserl credentials --host {socket.gethostname()} --out"):
+        check_listening(Address(host, 5000), Credentials())

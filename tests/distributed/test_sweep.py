@@ -101,7 +101,7 @@ def test_setting_takes_what_is_of_its_type(name: str, text: str, value: object) 
         ("agent.utd_ratio=1 2", "expected int"),
         ("max_minutes=soon", "expected float"),
         ("randomise=perhaps", "expected bool"),
-        ("max_env_steps=0", "max_env_steps must be at least 1"),
+        ("max_env_steps=0", "Invalid max_env_steps 0: expected at least 1"),
         ("operator=console", "operator 'console'"),
         ("obs=state,state", "the same"),
     ],

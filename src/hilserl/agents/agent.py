@@ -22,6 +22,7 @@ from hilserl.agents.networks import GripperHead, Policy, sample_squashed
 from hilserl.data.spec import ActionLayout, ExperienceSpec
 from hilserl.data.step import Transitions
 from hilserl.errors import HilserlError
+from hilserl.settings import AtLeastOne, Fraction, NotNegative, Positive, Rate, check_settings
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.heads import ObservationEncoder
 
@@ -35,25 +36,25 @@ IMAGE_KEYS, NOISE_KEYS = 1, 2
 class AgentConfig:
     """Settings of the learning algorithm."""
 
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[AtLeastOne, ...] = (128, 128)
     """Widths of every network's hidden layers."""
-    num_critics: int = 4
+    num_critics: AtLeastOne = 4
     """Members of the critic ensemble."""
-    num_target_critics: int = 2
+    num_target_critics: AtLeastOne = 2
     """Ensemble members drawn for each TD target.
 
     The target takes their minimum (REDQ, arXiv 2101.05982)."""
-    utd_ratio: int = 4
+    utd_ratio: AtLeastOne = 4
     """Critic updates in an update step, which has one actor update."""
-    batch_size: int = 128
+    batch_size: AtLeastOne = 128
     """Transitions in a batch."""
-    discount: float = 0.97
+    discount: Fraction = 0.97
     """Discount factor gamma of one control step."""
-    learning_rate: float = 3e-4
+    learning_rate: Positive = 3e-4
     """Step size of Adam, for all networks."""
-    tau: float = 0.005
+    tau: Rate = 0.005
     """Step of the target networks towards the online ones, each critic update."""
-    ema_rate: float = 0.0025
+    ema_rate: Rate = 0.0025
     """Step of the averaged actor towards the actor, each update step.
 
     Evaluations use the averaged actor."""
@@ -61,13 +62,13 @@ class AgentConfig:
     """Entropy temperature alpha at the start."""
     target_entropy_per_action: float = -0.5
     """Target entropy in nats for each continuous action."""
-    cloning_weight: float = 0.0
+    cloning_weight: NotNegative = 0.0
     """Weight of the imitation loss in soft actor-critic; 0 omits it."""
-    cloning_half_life: int | None = None
+    cloning_half_life: AtLeastOne | None = None
     """Critic updates in which the cloning weight halves; None keeps it constant.
 
     The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
-    gripper_penalty: float = 0.02
+    gripper_penalty: NotNegative = 0.02
     """Penalty for each gripper that an action sets in motion.
 
     It is deducted from the reward of the gripper head."""
@@ -75,24 +76,13 @@ class AgentConfig:
     """Image encoder and camera heads."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_target_critics <= self.num_critics:
+        check_settings(self)
+        if self.num_target_critics > self.num_critics:
             raise HilserlError(
                 f"num_target_critics must be 1 to num_critics={self.num_critics}, got {self.num_target_critics}."
             )
-        if self.cloning_weight < 0:
-            raise HilserlError(f"cloning_weight must not be negative, got {self.cloning_weight}.")
-        if self.cloning_half_life is not None and self.cloning_half_life < 1:
-            raise HilserlError(f"cloning_half_life must be at least 1, got {self.cloning_half_life}.")
-        if not 0 <= self.discount <= 1:
-            raise HilserlError(f"discount must lie in [0, 1], got {self.discount}.")
-        for name in ("tau", "ema_rate"):
-            if not 0 < getattr(self, name) <= 1:
-                raise HilserlError(f"{name} must lie in (0, 1], got {getattr(self, name)}.")
-        for name in ("utd_ratio", "batch_size"):
-            if getattr(self, name) < 1:
-                raise HilserlError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if not self.hidden or min(self.hidden) < 1:
-            raise HilserlError(f"hidden must name at least one positive width, got {self.hidden}.")
+        if not self.hidden:
+            raise HilserlError("hidden must name at least one width, got none.")
 
 
 class Actor(eqx.Module):

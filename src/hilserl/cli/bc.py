@@ -8,6 +8,7 @@ from typing import Literal
 
 from hilserl.cli import train
 from hilserl.cli.parsing import TaskName, parse, require_task
+from hilserl.settings import AtLeastOne, Count
 from hilserl.training.config import preset
 
 
@@ -21,13 +22,13 @@ class BcArguments:
     task: TaskName
     demos: tuple[Path, ...] = ()
     """Directories of recorded episodes to clone."""
-    demonstrations: int = 20
+    demonstrations: AtLeastOne = 20
     """Demonstrations that the simulated operator records first, if --demos names none."""
     obs: Literal["state", "pixels"] = "pixels"
     """Observation beside proprioception: camera images, or the true state of the objects."""
-    updates: int = 10_000
+    updates: AtLeastOne = 10_000
     """Critic updates."""
-    seed: int = 0
+    seed: Count = 0
     """Seed of everything random."""
     run_dir: Path | None = None
     """Run directory; by default runs/TASK-OBS-seedN-bc."""

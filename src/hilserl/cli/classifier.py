@@ -13,6 +13,7 @@ from hilserl.cli.parsing import TaskName, parse, require_task
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 from hilserl.rewards.network import ClassifierConfig
+from hilserl.settings import Count
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ClassifierArguments:
     """Directories of labels, from `hilserl label`."""
     out: Path
     """File of the classifier. Its report is written beside it, as JSON and as two images."""
-    seed: int = 0
+    seed: Count = 0
     """Seed of everything random, such as the held-out episodes."""
     config: Annotated[ClassifierConfig, tyro.conf.arg(name="")] = field(default_factory=ClassifierConfig)
 

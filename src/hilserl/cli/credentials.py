@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hilserl.cli.parsing import parse
 from hilserl.distributed.credentials import CERTIFICATE_FILE, KEY_FILE, TOKEN_FILE, VALID_DAYS, make_credentials
+from hilserl.settings import AtLeastOne
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class CredentialsArguments:
     """Names and addresses by which actors reach the learner."""
     out: Path
     """Directory to write to."""
-    days: int = VALID_DAYS
+    days: AtLeastOne = VALID_DAYS
     """Days that the certificate is valid."""
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hilserl.cli.parsing import parse
 from hilserl.errors import HilserlError
+from hilserl.settings import NotNegative
 
 _PACKAGES = ("mujoco", "jax", "equinox", "optax", "pyarrow", "gymnasium", "numpy")
 _LEARNER_PORT = 50051
@@ -163,7 +164,7 @@ def _learner(address: str, credentials: Path | None) -> int:
 class DoctorArguments:
     """Check this machine, and say how to correct what fails."""
 
-    live: float = 0.0
+    live: NotNegative = 0.0
     """Seconds to show the signals of the attached gamepad and SpaceMouse instead."""
     learner: str | None = None
     """Learner to ask for its description instead, HOST:PORT."""

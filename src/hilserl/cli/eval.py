@@ -14,6 +14,7 @@ from hilserl.cli.parsing import parse
 from hilserl.envs.config import BackendConfig
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
+from hilserl.settings import AtLeastOne, Count
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class EvalArguments:
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Run directory of the policy."""
-    episodes: int = 100
+    episodes: AtLeastOne = 100
     """Episodes to run."""
-    seed: int = 10_000
+    seed: Count = 10_000
     """Seed of the first episode; the others follow."""
     checkpoint: str = "best"
     """Checkpoint: best, last, or its step."""
@@ -44,8 +45,6 @@ class EvalArguments:
 def run(words: Sequence[str]) -> int:
     """Evaluate the policy and print its success rate."""
     arguments = parse("eval", EvalArguments, words)
-    if arguments.episodes < 1:
-        raise HilserlError(f"Invalid --episodes {arguments.episodes}: expected at least 1.")
     if arguments.video and arguments.backend.backend == "robot":
         raise HilserlError("Rendering a video takes longer than a control step in real time: --video needs --env sim.")
     from hilserl.envs.robot_env import RobotEnv

@@ -16,12 +16,12 @@ from hilserl.cli.session import attended
 from hilserl.envs.config import BackendConfig, EnvConfig
 from hilserl.envs.env import InteractiveEnv
 from hilserl.envs.make import make_env
-from hilserl.errors import HilserlError
 from hilserl.interrupt import Interrupt
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
 from hilserl.rollout.labelling import LabelRecorder, label, label_by_script, label_recorded
+from hilserl.settings import AtLeastOne, Count
 from hilserl.sim.task_env import steps_of
 
 
@@ -36,7 +36,7 @@ class LabelArguments:
     task: TaskName
     out: Path
     """Directory of the labels: one Parquet file for each episode. The `success` of a step is its label."""
-    successes: int = 200
+    successes: AtLeastOne = 200
     """Images of success to collect; all other images are the other class."""
     operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "console"
     """Operator who drives. scripted is simulated, the others are devices of a human operator."""
@@ -46,7 +46,7 @@ class LabelArguments:
     """Cameras to record; by default those that show success best."""
     resume: bool = False
     """Add to the labels in the directory."""
-    seed: int = 0
+    seed: Count = 0
     """Seed of the scenes and of the simulated operator."""
     episode_seconds: float = 60.0
     """Longest episode."""
@@ -60,8 +60,6 @@ def run(words: Sequence[str]) -> int:
     """Collect labelled images until enough show success."""
     arguments = parse("label", LabelArguments, require_task("label", words))
     task = arguments.task
-    if arguments.successes < 1:
-        raise HilserlError(f"Invalid --successes {arguments.successes}: expected at least 1.")
     check_directory(arguments.out, resume=arguments.resume)
     with tqdm(total=arguments.successes, desc="label", unit="success") as bar:
 

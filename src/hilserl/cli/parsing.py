@@ -7,6 +7,7 @@ import tyro
 
 from hilserl.cli.help import show_help, wants_help
 from hilserl.errors import HilserlError
+from hilserl.settings import check_settings
 
 _T = TypeVar("_T")
 
@@ -21,7 +22,7 @@ class UsageError(HilserlError):
 def parse(
     verb: str, form: type[_T], words: Sequence[str], default: _T | None = None, alternatives: Sequence[_T] = ()
 ) -> _T:
-    """Parse the arguments of a command, or print its help.
+    """Parse and check the arguments of a command, or print its help.
 
     Args:
         verb: The command.
@@ -33,7 +34,9 @@ def parse(
     if wants_help(words):
         show_help(verb, form, words, default, alternatives)
     options: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(form, args=words, prog=f"hilserl {verb}", **options)
+    arguments = tyro.cli(form, args=words, prog=f"hilserl {verb}", **options)
+    check_settings(arguments, as_flags=True)
+    return arguments
 
 
 def require_task(verb: str, words: Sequence[str]) -> list[str]:

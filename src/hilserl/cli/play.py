@@ -19,6 +19,7 @@ from hilserl.operators.human import Role
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import EpisodeSeeds, Policy, Rollout
 from hilserl.runs.counters import RunCounters
+from hilserl.settings import Count
 from hilserl.sim.task_env import steps_of
 
 
@@ -34,7 +35,7 @@ class PlayArguments:
     """Run directory of a policy that drives. By default the robot holds still until you drive."""
     checkpoint: str = "best"
     """Checkpoint of that run: best, last, or its step."""
-    seed: int = 0
+    seed: Count = 0
     """Seed of the scenes."""
     episode_seconds: float = 60.0
     """Longest episode."""

@@ -17,7 +17,7 @@ class PlotArguments:
     """Plot success over environment steps, one colour for each group of runs."""
 
     groups: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Groups of runs, each LABEL=RUN_DIR,RUN_DIR,..."""
+    """Groups of runs, each LABEL=RUN_DIR,RUN_DIR,... Groups with the same label are one."""
     out: Path = Path("comparison.png")
     """Image file to write."""
     title: str = ""
@@ -27,7 +27,11 @@ class PlotArguments:
 def run(words: Sequence[str]) -> int:
     """Plot groups of runs."""
     arguments = parse("plot", PlotArguments, words)
-    groups = dict(_group(text) for text in arguments.groups)
+    groups: dict[str, list[RunDir]] = {}
+    for label, runs in map(_group, arguments.groups):
+        groups.setdefault(label, []).extend(runs)
+    if twice := [run for runs in groups.values() for run in _repeated(runs)]:
+        raise HilserlError(f"The run {twice[0].path} is named twice in one group; name it once.")
     if not groups:
         raise HilserlError("There is nothing to plot: name groups of runs, each as LABEL=RUN_DIR,RUN_DIR.")
     from hilserl.runs.plots import plot_groups, table
@@ -49,6 +53,12 @@ def _group(text: str) -> tuple[str, list[RunDir]]:
     for run in runs:
         run.require()
     return label, runs
+
+
+def _repeated(runs: Sequence[RunDir]) -> list[RunDir]:
+    """Return the runs whose directory stands earlier in the list."""
+    places = [run.path.resolve() for run in runs]
+    return [run for index, run in enumerate(runs) if places[index] in places[:index]]
 
 
 def _row(label: str, run: RunDir) -> str:

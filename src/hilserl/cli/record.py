@@ -14,11 +14,11 @@ from hilserl.cli.parsing import parse, require_task
 from hilserl.envs.config import EnvConfig
 from hilserl.envs.env import InteractiveEnv
 from hilserl.envs.make import make_env
-from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.human import Role
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.rollout.recording import EpisodeRecorder, record, record_demonstrations
+from hilserl.settings import AtLeastOne, Count
 from hilserl.sim.task_env import steps_of
 
 
@@ -30,7 +30,7 @@ class RecordArguments:
     """The environment; a reward classifier needs its cameras beside the policy's."""
     out: Path
     """Directory of the recording."""
-    successes: int = 20
+    successes: AtLeastOne = 20
     """Successful episodes to record."""
     operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "scripted"
     """Operator who drives. scripted is simulated, the others are devices of a human operator."""
@@ -38,7 +38,7 @@ class RecordArguments:
     """Add to the recording in the directory, with the same settings."""
     keep_failures: bool = False
     """Keep failed episodes as well."""
-    seed: int = 0
+    seed: Count = 0
     """Seed of the scenes and of the simulated operator."""
     episode_seconds: float = 60.0
     """Longest episode of a human operator. The simulated operator has the task's limit."""
@@ -52,8 +52,6 @@ def run(words: Sequence[str]) -> int:
     """Record episodes until enough succeed."""
     defaults = RecordArguments(EnvConfig(task=tyro.MISSING, obs="pixels"), out=tyro.MISSING)
     arguments = parse("record", RecordArguments, require_task("record", words), defaults)
-    if arguments.successes < 1:
-        raise HilserlError(f"Invalid --successes {arguments.successes}: expected at least 1.")
     check_directory(arguments.out, resume=arguments.resume)
     with (
         contextlib.closing(make_env(_limited(arguments))) as env,

@@ -15,6 +15,7 @@ from hilserl.cli.parsing import parse
 from hilserl.robot.control.backend import Backend, GripperKind
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.launch import RosOptions
+from hilserl.settings import Port
 from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.sim.task import Task
 
@@ -37,7 +38,7 @@ class RobotServerArguments:
     """External joint torques that stop a Franka arm, in N m."""
     collision_force: tuple[float, float, float, float, float, float] = (20.0, 20.0, 20.0, 25.0, 25.0, 25.0)
     """Forces (N) and moments (N m) that stop a Franka arm."""
-    port: int = 5000
+    port: Port = 5000
     """Port to listen on."""
     host: str = "127.0.0.1"
     """Address to listen on. Outside loopback it needs a token in HILSERL_TOKEN."""

@@ -10,6 +10,7 @@ import tyro
 
 from hilserl.cli.arguments import check_directory, parse_for_task
 from hilserl.errors import HilserlError
+from hilserl.settings import Count
 from hilserl.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class SweepArguments:
     """Values of a setting: NAME=VALUE,VALUE,... such as agent.utd_ratio=1,4; may be repeated."""
     out: Path | None = None
     """Directory of runs, table and plot; by default runs/TASK-sweep."""
-    actors: int = 0
+    actors: Count = 0
     """Actors of each run, with one learner. 0 trains each run in one process."""
     ray: str | None = None
     """Address of the Ray cluster, or auto. By default a cluster of this machine is started."""

@@ -10,6 +10,7 @@ import tyro
 from hilserl.cli.arguments import parse_run, print_outputs, run_dir_of
 from hilserl.errors import HilserlError
 from hilserl.runs.run_dir import RunDir
+from hilserl.settings import Count
 from hilserl.training.config import TrainConfig
 from hilserl.training.lifecycle import resume_command
 
@@ -25,7 +26,7 @@ class TrainArguments:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     run_dir: Path | None = None
     """Run directory; by default runs/TASK-OBS-seedN."""
-    actors: int = 0
+    actors: Count = 0
     """Actors on a Ray cluster, with one learner. 0 trains in this process."""
     ray: str | None = None
     """Address of the Ray cluster, or auto. By default a cluster of this machine is started."""

@@ -74,7 +74,7 @@ class StepCodec:
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _dtype(self, fields: Sequence[_Field]) -> np.dtype:
-        """Return the structured dtype of an encoded step, with some of its fields."""
+        """Return the structured dtype of some fields of an encoded step."""
         names, offsets, dtypes, shapes = zip(*fields, strict=True)
         formats = list(zip(dtypes, shapes, strict=True))
         return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.step_bytes})
@@ -178,7 +178,7 @@ def shown_differences(pairs: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def _fields(batch: pa.RecordBatch, message: pa.Buffer) -> list[_Field]:
-    """Find the places of all columns in a message that holds a batch of one row."""
+    """Find the places of all columns in a message of one row."""
     fields = []
     for name, kind, column in zip(batch.schema.names, batch.schema.types, batch.columns, strict=True):
         storage = column.storage if isinstance(column, pa.ExtensionArray) else column

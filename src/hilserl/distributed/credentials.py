@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import os
 import secrets
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +75,20 @@ def load_credentials(directory: Path | None) -> Credentials:
 def check_listening(address: Address, credentials: Credentials) -> None:
     """Raise HilserlError for a public address without token and certificate."""
     if not address.is_loopback and not (credentials.token and credentials.certificate and credentials.key):
+        host = socket.gethostname() if _is_unspecified(address.host) else address.host
         raise HilserlError(
             f"{address} can be reached from outside, so a token and a certificate are needed: "
-            f"hilserl credentials --host {address.host} --out DIR, then --credentials DIR."
+            f"hilserl credentials --host {host} --out DIR, then --credentials DIR. "
+            "The host is the name or address by which actors reach this machine."
         )
+
+
+def _is_unspecified(host: str) -> bool:
+    """Return True for 0.0.0.0 and ::, by which no actor can call."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def make_credentials(directory: Path, hosts: Sequence[str], valid_days: int = VALID_DAYS) -> Credentials:
@@ -89,13 +100,18 @@ def make_credentials(directory: Path, hosts: Sequence[str], valid_days: int = VA
         valid_days: Days until the certificate expires.
 
     Raises:
-        HilserlError: The directory has credentials already.
+        HilserlError: The directory has credentials already, or a host is not one that actors can name.
     """
     taken = [name for name in (TOKEN_FILE, CERTIFICATE_FILE, KEY_FILE) if (directory / name).exists()]
     if taken:
         raise HilserlError(f"{directory / taken[0]} exists already; name another directory, or remove it.")
     if not hosts:
         raise HilserlError("A certificate needs at least one host name or address of the learner.")
+    if unspecified := [host for host in hosts if _is_unspecified(host)]:
+        raise HilserlError(
+            f"Invalid host {unspecified[0]}: expected a name or address by which actors reach the learner, such as "
+            f"{socket.gethostname()}. The learner may still listen on {unspecified[0]}."
+        )
     certificate, key = _certificate(hosts, valid_days)
     credentials = Credentials(secrets.token_urlsafe(32), certificate, key)
     directory.mkdir(parents=True, exist_ok=True)

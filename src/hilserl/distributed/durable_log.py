@@ -38,6 +38,8 @@ _SPARE_BYTES = 100e6
 _SYNCED_PAGE_BYTES = 16_384
 """Page size of a synced log; faster with images than 4096."""
 _SYNCED_CHECKPOINT_PAGES = 1000
+_CHECKPOINT_PAGES = 2000
+"""Pages of a journal that the appending thread empties itself."""
 
 
 class LogError(HilserlError):
@@ -65,8 +67,9 @@ class _LogFile:
             (self._page_bytes,) = self._putting.execute("PRAGMA page_size").fetchone()
             if max_bytes is not None:
                 self._putting.execute(f"PRAGMA max_page_count={max_bytes // self._page_bytes}")
-            # Moving what was written into the database may wait for the disk; the thread that takes does it.
-            self._putting.execute(f"PRAGMA wal_autocheckpoint={_SYNCED_CHECKPOINT_PAGES if synced else 0}")
+            # Emptying the journal may wait for the disk: the appending thread does it only if the other one is late.
+            pages = _SYNCED_CHECKPOINT_PAGES if synced else _CHECKPOINT_PAGES
+            self._putting.execute(f"PRAGMA wal_autocheckpoint={pages}")
             self._layout_ids = _layout_ids(self._putting, path, self.codecs)
 
     @contextlib.contextmanager

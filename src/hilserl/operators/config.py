@@ -7,6 +7,7 @@ from hilserl.data.spec import ActionLayout
 from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
+from hilserl.settings import Port
 
 View = Literal["auto", "web", "native"]
 DeviceName = Literal["console", "gamepad", "spacemouse"]
@@ -21,7 +22,7 @@ class ConsoleConfig:
 
     `auto` opens a window if this machine has a display, otherwise the browser's page.
     """
-    port: int = 0
+    port: Port = 0
     """Port of the browser's page on 127.0.0.1.
 
     0 takes the first free port from 8080.

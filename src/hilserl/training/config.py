@@ -16,6 +16,7 @@ from hilserl.envs.make import canonical_name, is_gymnasium_id
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.simulated import SimulatedOperatorConfig
+from hilserl.settings import AtLeastOne, Count, NotNegative, Positive, check_settings
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
 
 _FOREIGN: dict[str, object] = {
@@ -51,9 +52,9 @@ class TrainConfig:
     """The human operator's console and devices."""
     demos: tuple[Path, ...] = ()
     """Directories of recorded demonstrations."""
-    demonstrations: int = 20
+    demonstrations: Count = 20
     """Successful episodes that the simulated operator records first, without --demos."""
-    cloning_updates: int = 10_000
+    cloning_updates: AtLeastOne = 10_000
     """Behaviour-cloning updates.
     hg-dagger and rlpd with a cloning weight do them before they act, bc does nothing else."""
     reward: Literal["success", "dense", "classifier", "human"] = "success"
@@ -62,33 +63,33 @@ class TrainConfig:
     from camera images, human lets the operator decide. Evaluations always count the task's own success."""
     classifier: Path | None = None
     """File of the reward classifier, written by `hilserl classifier`."""
-    seed: int = 0
+    seed: Count = 0
     """Seed of everything random in the run."""
     free_running: Annotated[bool, tyro.conf.arg(name="async")] = False
     """Run actor and learner as two processes instead of in lockstep."""
-    actor_hz: float = 20.0
+    actor_hz: Positive = 20.0
     """Control steps a second of a free-running actor. It slows down for a slow learner."""
-    max_update_steps_per_env_step: float = 8.0
+    max_update_steps_per_env_step: Positive = 8.0
     """Most update steps to an environment step. Beyond it a free-running learner waits for its actors."""
-    max_env_steps: int = 8_000
+    max_env_steps: AtLeastOne = 8_000
     """Environment steps at which the run ends."""
-    max_minutes: float = 60.0
+    max_minutes: Positive = 60.0
     """Minutes at which the run ends, time before a resume included."""
-    training_starts: int = 100
+    training_starts: Count = 100
     """Environment steps before the first update step."""
-    update_steps_per_env_step: float = 2.0
+    update_steps_per_env_step: NotNegative = 2.0
     """Update steps to an environment step. Free-running, the machine may do fewer."""
-    replay_capacity: int = 200_000
+    replay_capacity: AtLeastOne = 200_000
     """Environment steps that the replay holds."""
-    eval_every: int = 500
+    eval_every: AtLeastOne = 500
     """Environment steps between evaluations; each writes a checkpoint."""
-    eval_episodes: int = 50
+    eval_episodes: AtLeastOne = 50
     """Episodes of an evaluation."""
-    solved_evaluations: int = 2
+    solved_evaluations: Count = 2
     """Evaluations in a row without failure that end the run. 0 never ends it early."""
-    final_eval_episodes: int = 100
+    final_eval_episodes: AtLeastOne = 100
     """Episodes of the final evaluation of the best checkpoint."""
-    keep_checkpoints: int = 3
+    keep_checkpoints: AtLeastOne = 3
     """Newest checkpoints to keep beside the best one."""
     agent: AgentConfig = field(default_factory=AgentConfig)
     """Networks, losses and optimizer."""
@@ -121,24 +122,12 @@ class TrainConfig:
         return dataclasses.replace(self.simulated_env, cameras=self.recorded_cameras)
 
     def __post_init__(self) -> None:
-        """Check the settings that depend on each other."""
-        self._check_ranges()
+        """Check ranges, then the settings that depend on each other."""
+        check_settings(self)
         if is_gymnasium_id(self.task):
             self._check_foreign()
         self._check_reward()
         self._check_algorithm()
-
-    def _check_ranges(self) -> None:
-        at_least_one = ("cloning_updates", "max_env_steps", "eval_every", "eval_episodes", "final_eval_episodes")
-        for name in (*at_least_one, "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise HilserlError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("demonstrations", "training_starts", "solved_evaluations", "update_steps_per_env_step", "seed"):
-            if getattr(self, name) < 0:
-                raise HilserlError(f"{name} must not be negative, got {getattr(self, name)}.")
-        for name in ("max_minutes", "actor_hz", "max_update_steps_per_env_step"):
-            if getattr(self, name) <= 0:
-                raise HilserlError(f"{name} must be positive, got {getattr(self, name)}.")
 
     def _check_reward(self) -> None:
         if (self.reward == "classifier") != (self.classifier is not None):

@@ -1,5 +1,6 @@
 """Console sessions without a page."""
 
+import getpass
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -71,6 +72,16 @@ def test_announcement_names_the_way_from_another_machine(loop: ConsoleLoop) -> N
     port = loop.session._console.port
     assert f"ssh -N -L {port}:127.0.0.1:{port}" in loop.session.announcement
     assert loop.url in loop.session.announcement
+
+
+def test_announcement_needs_no_user_name(loop: ConsoleLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container a user may be a number that has no name."""
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert "USER@" in loop.session._console.announcement()
 
 
 def test_rollout_goes_on_without_an_operator_at_the_console(loop: ConsoleLoop) -> None:

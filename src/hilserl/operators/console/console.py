@@ -135,7 +135,11 @@ class Console:
         """Describe the way to the console, for a terminal."""
         if self.url is None:
             return "The console is open in a window."
-        here = f"{getpass.getuser()}@{socket.gethostname()}"
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = "USER"  # in a container the user may have a number without a name
+        here = f"{user}@{socket.gethostname()}"
         return (
             f"Console: {self.url}\n"
             f"From another machine: ssh -N -L {self.port}:{viewers.LOOPBACK}:{self.port} {here}\n"
