@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: setup train test test-browser test-ros test-slow test-nodes test-chaos check bench gym-hil lock gl browser ros
 
-# Two processes with one XLA thread each: a learning run is single-threaded, and its figures are those of one core.
+# Two processes with one XLA thread each.
 SIDE_BY_SIDE := NPROC=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 train: setup  ## train pick_cube from scratch; ends by itself with a curve and a video
@@ -24,8 +24,8 @@ test-browser: setup browser  ## the console in headless Chromium and in a window
 test-ros: setup ros  ## the robot server's ros backend with a simulated Franka, a real ROS master and roslaunch
 	$(BIN)/python -m pytest -m ros
 
-test-slow: setup  ## the learning runs, two at a time
-	$(SIDE_BY_SIDE) -m "slow and not gpu"
+test-slow: setup  ## the learning runs, one after the other: the number of threads decides how numbers are rounded
+	$(BIN)/python -m pytest -m "slow and not gpu"
 
 test-nodes: setup  ## processes that are killed, stopped, cut off or without disk space; a Ray cluster; a short soak
 	$(SIDE_BY_SIDE) -m "chaos and not long"
