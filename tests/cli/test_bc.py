@@ -35,4 +35,4 @@ def test_cloning_without_demonstrations_is_refused(capsys: pytest.CaptureFixture
         with pytest.raises(HilserlError, match=f"{algorithm} clones demonstrations, and there are none"):
             config(algorithm=algorithm, demonstrations=0)
     assert main(["bc", "pick_cube", "--demonstrations", "0"]) == 1
-    assert "got 0" in capsys.readouterr().err
+    assert "Invalid --demonstrations 0" in capsys.readouterr().err

@@ -29,7 +29,7 @@ def test_config_survives_its_file(tmp_path: Path) -> None:
         ('{"task": "pick_cube", "sed": 3}', "Did you mean 'seed'"),
         ('{"task": "pick_cube", "agent": {"utd_ration": 3}}', r"Did you mean 'agent\.utd_ratio'"),
         ('{"task": "pick_cube", "operator": "ghost"}', "scripted"),
-        ('{"task": "pick_cube", "seed": -1}', "negative"),
+        ('{"task": "pick_cube", "seed": -1}', "Invalid seed -1: expected `int` >= 0"),
         ('{"task": "pick_cube", "randomise": "false"}', "randomise 'false': expected `bool`"),
         ('{"task": "pick_cube", "seed": 1.9}', r"seed 1\.9: expected `int`"),
         ('{"task": "pick_cube", "agent": {"utd_ratio": "4"}}', r"agent\.utd_ratio '4': expected `int`"),
