@@ -356,8 +356,8 @@ def test_actor_without_room_waits_and_goes_on(site: Site) -> None:
     leave(learner)
     (balance,) = site.check()
     assert balance.waiting == 0
-    # At 2,000 pages the appending thread empties it; one more commit may come before.
-    assert journal_bytes <= 2_100 * 4_120, "its journal, which is beside it, does not grow for ever"
+    # SQLite's thousand pages, and what came while the sender was busy with something else: a whole room of it twice.
+    assert journal_bytes <= 4_200_000 + 2 * room, "its journal, which is beside it, does not grow for ever"
 
 
 def test_learner_without_room_waits_and_goes_on(site: Site) -> None:

@@ -43,8 +43,6 @@ def run(words: Sequence[str]) -> int:
     """Train all runs of the sweep."""
     arguments = parse_for_task("sweep", words, SweepArguments)
     task = arguments.config.task
-    if arguments.actors < 0:
-        raise HilserlError(f"Invalid --actors {arguments.actors}: expected 0 or more.")
     directory = arguments.out or Path("runs") / f"{task}-sweep"
     check_directory(directory, resume=arguments.resume)
     from hilserl.distributed.sweep import combinations, members, parse_seeds, parse_settings

@@ -37,7 +37,7 @@ class TrainArguments:
 def run(words: Sequence[str]) -> int:
     """Train a policy, or resume a run."""
     arguments = parse_run("train", words, TrainArguments)
-    if arguments.actors < 0 or (arguments.ray is not None and not arguments.actors):
+    if arguments.ray is not None and not arguments.actors:
         raise HilserlError(f"Invalid --actors {arguments.actors}: expected at least 1 on a Ray cluster.")
     return carry_out(arguments)
 

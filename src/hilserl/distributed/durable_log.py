@@ -37,9 +37,6 @@ _ROOMY = 0.9
 _SPARE_BYTES = 100e6
 _SYNCED_PAGE_BYTES = 16_384
 """Page size of a synced log; faster with images than 4096."""
-_SYNCED_CHECKPOINT_PAGES = 1000
-_CHECKPOINT_PAGES = 2000
-"""Pages of a journal that the appending thread empties itself."""
 
 
 class LogError(HilserlError):
@@ -67,9 +64,8 @@ class _LogFile:
             (self._page_bytes,) = self._putting.execute("PRAGMA page_size").fetchone()
             if max_bytes is not None:
                 self._putting.execute(f"PRAGMA max_page_count={max_bytes // self._page_bytes}")
-            # Emptying the journal may wait for the disk: the appending thread does it only if the other one is late.
-            pages = _SYNCED_CHECKPOINT_PAGES if synced else _CHECKPOINT_PAGES
-            self._putting.execute(f"PRAGMA wal_autocheckpoint={pages}")
+            # At 1,000 pages, SQLite's default, the appending thread empties the journal and waits for the disk. An
+            # actor's log rarely gets there, since the thread that takes empties it before.
             self._layout_ids = _layout_ids(self._putting, path, self.codecs)
 
     @contextlib.contextmanager
