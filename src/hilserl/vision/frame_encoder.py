@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float16, PRNGKeyArray, Shaped, UInt8
 
 from hilserl.data.spec import ExperienceSpec
-from hilserl.errors import HilserlError
+from hilserl.settings import AtLeastOne, Count, NotNegative, check_settings
 from hilserl.vision.encoders import FROZEN, EncoderName, feature_shape
 
 FEATURE_DTYPE = np.float16
@@ -27,27 +27,25 @@ class VisionConfig:
 
     `once` keeps the features of each image. `every_update` keeps the image, and shifts and encodes it in every update,
     as HIL-SERL does; it is for a GPU. The small CNN always works so."""
-    shift_px: int = 4
+    shift_px: Count = 4
     """Largest random shift of images in updates (DrQ, arXiv 2004.13649)."""
-    noise: float = 0.2
+    noise: NotNegative = 0.2
     """Noise on features in updates, relative to each channel's deviation.
 
     It does for features what shifts do for images."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of a frozen encoder; bfloat16 is for a GPU."""
-    embeddings: int = 4
+    embeddings: AtLeastOne = 4
     """Weighted sums of a camera's feature map for each of its channels."""
-    width: int = 64
+    width: AtLeastOne = 64
     """Numbers that each camera contributes to the networks' input."""
-    proprio_width: int = 0
+    proprio_width: Count = 0
     """Numbers that the state contributes; 0 passes it on directly.
 
     More than 0 adds a layer for the state, which is in nominal ranges in both cases."""
 
     def __post_init__(self) -> None:
-        for name, least in (("shift_px", 0), ("noise", 0), ("embeddings", 1), ("width", 1), ("proprio_width", 0)):
-            if getattr(self, name) < least:
-                raise HilserlError(f"vision.{name} must be at least {least}, got {getattr(self, name)}.")
+        check_settings(self)
 
     @property
     def frozen(self) -> bool:

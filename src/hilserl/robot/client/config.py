@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.errors import HilserlError
+from hilserl.settings import Count, NotNegative, Positive, check_settings
 
 
 @dataclass(frozen=True)
@@ -20,20 +20,16 @@ class RobotConfig:
     """Impedance parameters during episodes; by default the server's at the first contact."""
     precision: dict[str, float] = field(default_factory=dict)
     """Impedance parameters on the way home."""
-    gripper_pause_s: float = 0.0
+    gripper_pause_s: NotNegative = 0.0
     """Time after a gripper command without a further one."""
-    reset_spread_m: float = 0.0
+    reset_spread_m: NotNegative = 0.0
     """Largest distance from home at an episode's start, in x and y."""
-    reset_turn_rad: float = 0.0
+    reset_turn_rad: NotNegative = 0.0
     """Largest turn about the vertical at an episode's start. The episode keeps it."""
-    joint_reset_every: int = 0
+    joint_reset_every: Count = 0
     """Number of episodes between joint resets; 0 for never."""
-    reset_speed_m_per_s: float = 0.25
+    reset_speed_m_per_s: Positive = 0.25
     """Speed of the tool on its way home."""
 
     def __post_init__(self) -> None:
-        for name in ("gripper_pause_s", "reset_spread_m", "reset_turn_rad", "joint_reset_every"):
-            if getattr(self, name) < 0:
-                raise HilserlError(f"Invalid {name} {getattr(self, name)}: expected a number of at least 0.")
-        if self.reset_speed_m_per_s <= 0:
-            raise HilserlError(f"Invalid reset_speed_m_per_s {self.reset_speed_m_per_s}: expected a number above 0.")
+        check_settings(self)

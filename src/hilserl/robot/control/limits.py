@@ -6,6 +6,7 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.robot.control.poses import Pose
+from hilserl.settings import Positive, check_settings
 from hilserl.sim.control import ArmSetup, Vec3
 
 
@@ -45,18 +46,16 @@ class Limits:
     on hardware.
     """
 
-    max_step_m: float = 0.07
+    max_step_m: Positive = 0.07
     """Largest jump of the commanded position."""
-    max_turn_rad: float = 0.4
+    max_turn_rad: Positive = 0.4
     """Largest jump of the commanded orientation."""
-    max_speed_m_per_s: float = 0.7
+    max_speed_m_per_s: Positive = 0.7
     """Largest speed of the commanded position, jumps included."""
-    max_turn_speed_rad_per_s: float = 2.5
+    max_turn_speed_rad_per_s: Positive = 2.5
     """Largest turning speed of the commanded orientation, jumps included."""
-    watchdog_s: float = 0.12
+    watchdog_s: Positive = 0.12
     """Time without a new pose until the arm holds its pose."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not (np.isfinite(value) and value > 0):
-                raise HilserlError(f"Invalid {name} {value}: expected a number above 0.")
+        check_settings(self)
