@@ -69,8 +69,8 @@ def test_impossible_settings_are_refused(settings: dict) -> None:
 def test_camera_features_change_the_action(state_spec: ExperienceSpec) -> None:
     spec = with_camera(state_spec)
     actor = create_sac_agent(spec, SMALL, 0).actor
-    dark = {"state": np.zeros(3, np.float32), "eye.features": np.zeros((80, 2, 3), np.float16)}
-    bright = dark | {"eye.features": np.random.default_rng(0).normal(size=(80, 2, 3)).astype(np.float16)}
+    dark = {"state": np.zeros(3, np.float32), "eye.features": np.zeros((80, 6), np.float16)}
+    bright = dark | {"eye.features": np.random.default_rng(0).normal(size=(80, 6)).astype(np.float16)}
     one, other = (act(actor, observation, jax.random.key(0), explore=False) for observation in (dark, bright))
     assert not np.array_equal(one, other)
 

@@ -49,6 +49,5 @@ def test_camera_heads_are_trained(state_spec: ExperienceSpec) -> None:
     agent = create_cloning_agent(spec, SMALL, 0)
     after, _ = update_step(agent, camera_batches(spec), jax.random.key(0))
     head, learned = agent.actor.encoder.heads["eye.features"], after.actor.encoder.heads["eye.features"]
-    assert moved(head.kernel, learned.kernel)
     assert moved(head.bottleneck, learned.bottleneck)
     assert not moved(agent.actor.encoder.scale, after.actor.encoder.scale)

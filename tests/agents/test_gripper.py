@@ -1,16 +1,9 @@
-"""Gripper choices and the penalty on changes."""
+"""Gripper choices."""
 
 import jax.numpy as jnp
 import pytest
 
-from hilserl.agents.gripper import choice_index, count_changes, gripper_choices
-
-
-def test_penalty_is_for_changing_the_gripper_seen_before_the_action() -> None:
-    commands = jnp.array([[1.0], [1.0], [1.0], [-1.0], [-1.0], [-1.0]])
-    actions = jnp.array([[-1.0], [0.0], [1.0], [-1.0], [0.0], [1.0]])
-    assert count_changes(commands, actions).tolist() == [1, 0, 0, 0, 0, 1]
-    assert count_changes(jnp.array([[1.0, -1.0]]), jnp.array([[-1.0, 1.0]])).tolist() == [2]
+from hilserl.agents.gripper import choice_index, gripper_choices
 
 
 @pytest.mark.parametrize("grippers", [1, 2])

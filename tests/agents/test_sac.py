@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 
 from hilserl.agents.agent import act, update_step
-from hilserl.agents.sac import create_sac_agent
+from hilserl.agents.sac import _td_targets, create_sac_agent
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Transitions
-from tests.support.batches import SMALL, arrays, camera_batches, moved, random_batches, with_camera, with_grippers
+from tests.support.batches import (
+    SMALL,
+    arrays,
+    camera_batches,
+    first,
+    moved,
+    random_batches,
+    transitions,
+    with_camera,
+    with_grippers,
+)
 
 
 @pytest.mark.parametrize("grippers", [0, 1, 2])
@@ -54,15 +63,36 @@ def test_values_converge_to_the_known_ones(state_spec: ExperienceSpec, bootstrap
         action = rng.uniform(-1, 1, (2, 8, 2)).astype(np.float32)
         action[..., 1] = rng.integers(-1, 2, (2, 8))
         bootstraps = np.full((2, 8), bootstrap, np.float32)
-        batch = Transitions(state, action, np.ones((2, 8), np.float32), state, bootstraps, np.zeros((2, 8), bool))
+        batch = transitions(state, action, np.ones((2, 8), np.float32), state, bootstraps, np.zeros((2, 8), bool))
         agent, metrics = update_step(agent, batch, jax.random.key(index))
     expected = 1.0 + bootstrap
     assert metrics["q"] == pytest.approx(expected, abs=0.1)
     assert metrics["gripper_q"] == pytest.approx(expected, abs=0.1)
 
 
+def test_targets_are_not_below_the_return_that_followed(state_spec: ExperienceSpec) -> None:
+    """Values of new networks are near 0; a return of 5 is known, and the gripper's part pays for two changes."""
+    batches = random_batches(state_spec, 2, 8)
+    quiet = batches._replace(reward=np.zeros_like(batches.reward))
+    known = quiet._replace(
+        return_to_go=np.full_like(batches.reward, 5.0), changes_to_go=np.full_like(batches.reward, 2.0)
+    )
+    config = dataclasses.replace(SMALL, gripper_penalty=0.5)
+    agent = create_sac_agent(state_spec, config, 0)
+    targets = _td_targets(agent, first(known), jax.random.key(0))
+    assert np.allclose(targets.critic, 5.0)
+    assert targets.gripper is not None
+    assert np.allclose(targets.gripper, 4.0)
+    plain = create_sac_agent(state_spec, dataclasses.replace(config, return_floor=False), 0)
+    without = _td_targets(plain, first(known), jax.random.key(0))
+    unknown = _td_targets(agent, first(quiet), jax.random.key(0))
+    assert np.array_equal(without.critic, unknown.critic), "an unknown return changes nothing"
+    assert (np.asarray(without.critic) < 5).all()
+
+
 def test_penalty_reaches_the_gripper(state_spec: ExperienceSpec) -> None:
     batches = random_batches(state_spec, 2, 8)
+    batches = batches._replace(gripper_changes=np.ones_like(batches.reward))
     free, _ = update_step(
         create_sac_agent(state_spec, dataclasses.replace(SMALL, gripper_penalty=0.0), 0), batches, jax.random.key(0)
     )

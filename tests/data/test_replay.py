@@ -19,7 +19,7 @@ from hilserl.errors import HilserlError
 from hilserl.tasks import make_sim_env
 from hilserl.training.device_placement import DeviceStorage
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
-from tests.support.batches import SMALL
+from tests.support.batches import SMALL, transitions
 from tests.support.steps import make_episode, make_step
 
 
@@ -38,7 +38,7 @@ class NaiveBuffer:
     def _pairs(rows: list[Step]) -> Transitions:
         value = np.array([r.observation["state"][0] for r in rows])
         done = np.array([r.ends_episode for r in rows[1:]], np.float32)
-        return Transitions(
+        return transitions(
             {"state": value[:-1, None]}, np.zeros(0), np.zeros(0), {"state": value[1:, None]}, 1.0 - done, np.zeros(0)
         )
 
@@ -253,11 +253,46 @@ def test_features_are_stored_instead_of_images(spec: ExperienceSpec) -> None:
     assert (found.next_observation["eye.features"][:, 0, 0, 0] == found.next_observation["state"][:, 0]).all()
 
 
-def test_replay_of_200_000_steps_of_two_cameras_fits_in_6_gb() -> None:
+def test_replay_of_200_000_steps_of_two_cameras_fits_in_1_gb() -> None:
     env = make_sim_env("pick_cube", obs="pixels")
     replay = Replay(env.experience, 200_000, features=FrameEncoder(env.experience, VisionConfig()).stored)
-    assert replay.nbytes < 6e9
-    assert replay.nbytes > 200_000 * 2 * 8 * 8 * 80 * 2, "and the features are counted"
+    assert replay.nbytes < 1.05e9
+    assert replay.nbytes > 200_000 * 2 * 80 * 15 * 2, "and the features are counted"
+
+
+def test_return_to_go_is_known_where_the_episode_terminated(spec: ExperienceSpec) -> None:
+    replay = Replay(spec, 50, make_episode(9, 2, terminated=True), discount=0.5)
+    for step in [*make_episode(1, 3, terminated=True), *make_episode(2, 3), make_step(3, 0), make_step(3, 1)]:
+        replay.add(replace(step, reward=8.0) if step.index else step)
+    found = replay.transitions(np.union1d(replay.online_rows(), replay.prior_rows()))
+    known = dict(zip(found.next_observation["state"][:, 0].tolist(), found.return_to_go.tolist(), strict=True))
+    assert [known[v] for v in (101, 102, 103)] == [14.0, 12.0, 8.0]
+    assert [known[v] for v in (201, 202, 203, 301)] == [-np.inf] * 4
+    assert np.isfinite([known[v] for v in (901, 902)]).all(), "demonstrations count as well"
+
+
+def test_return_to_go_ends_where_the_ring_was_overwritten(spec: ExperienceSpec) -> None:
+    """An old row keeps no return of the episode that stood there before."""
+    replay = Replay(spec, 6, discount=0.5)
+    for step in [*make_episode(1, 3, terminated=True), *(make_step(2, index) for index in range(10))]:
+        replay.add(step)
+    found = replay.transitions(replay.online_rows())
+    assert (found.return_to_go == -np.inf).all()
+    replay.add(make_step(2, 10, reward=1.0, terminated=True))
+    assert np.isfinite(replay.transitions(replay.online_rows()).return_to_go).all()
+
+
+def test_changes_to_go_count_the_grippers_set_in_motion(state_spec: ExperienceSpec) -> None:
+    """The state's command before the action decides what a change is."""
+    place, gripper = state_spec.gripper_state[0], state_spec.action.grippers[0]
+    replay = Replay(state_spec, 20, discount=0.5)
+    for index, (command, action) in enumerate([(1, 0), (1, 1), (-1, -1), (-1, -1), (-1, 0.2), (1, 1)]):
+        step = make_step(0, index, camera=False, terminated=index == 5)
+        step.observation["state"][place], step.action[gripper] = command, action
+        replay.add(step)
+    found = replay.transitions(replay.online_rows())
+    assert found.gripper_changes.tolist() == [0, 1, 0, 0, 1]
+    assert found.changes_to_go.tolist() == [0.5 + 0.5**4, 1 + 0.5**3, 0.25, 0.5, 1]
 
 
 def same(a: Transitions, b: Transitions) -> bool:
@@ -291,8 +326,8 @@ def test_batches_on_a_device_are_the_same_bit_by_bit(spec: ExperienceSpec, capac
         if host.holds() and turn % 3 == 0:
             drawn = [replay.sample(np.random.default_rng(turn), 2, 6) for replay in (host, device)]
             assert same(*drawn)
-            assert isinstance(drawn[0].reward, np.ndarray)
-            assert isinstance(drawn[1].reward, jax.Array)
+            assert isinstance(drawn[0].action, np.ndarray)
+            assert isinstance(drawn[1].action, jax.Array)
     assert host.nbytes == device.nbytes
     assert np.array_equal(host.online_rows(), device.online_rows())
 

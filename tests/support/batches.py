@@ -27,7 +27,7 @@ def random_batches(spec: ExperienceSpec, batches: int, size: int, seed: int = 0)
 
     action = rng.uniform(-1, 1, (batches, size, spec.action.size)).astype(np.float32)
     action[..., list(spec.action.grippers)] = np.round(action[..., list(spec.action.grippers)])
-    return Transitions(
+    return transitions(
         observation(),
         action,
         rng.integers(0, 2, (batches, size)).astype(np.float32),
@@ -35,6 +35,14 @@ def random_batches(spec: ExperienceSpec, batches: int, size: int, seed: int = 0)
         rng.integers(0, 2, (batches, size)).astype(np.float32),
         rng.integers(0, 2, (batches, size)).astype(bool),
     )
+
+
+def transitions(
+    observation: Any, action: Any, reward: Any, next_observation: Any, bootstrap: Any, demonstrated: Any
+) -> Transitions:
+    """Make transitions of episodes without an end and without a gripper's change."""
+    still, unknown = np.zeros_like(reward), np.full_like(reward, -np.inf)
+    return Transitions(observation, action, reward, next_observation, bootstrap, demonstrated, still, unknown, still)
 
 
 def with_grippers(spec: ExperienceSpec, count: int) -> ExperienceSpec:
@@ -64,7 +72,7 @@ def camera_batches(spec: ExperienceSpec, seed: int = 0) -> Transitions:
     """Make two random batches of 8 transitions with features of `eye`."""
     batches, rng = random_batches(spec, 2, 8, seed), np.random.default_rng(seed)
     for observation in (batches.observation, batches.next_observation):
-        observation["eye.features"] = rng.normal(size=(2, 8, 80, 2, 3)).astype(np.float16)
+        observation["eye.features"] = rng.normal(size=(2, 8, 80, 6)).astype(np.float16)
     return batches
 
 

@@ -19,13 +19,13 @@ import pytest
 from hilserl.agents.agent import Agent, AgentConfig, act
 from hilserl.data.replay import HostStorage, Replay
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
-from hilserl.data.step import Transitions
 from hilserl.errors import HilserlError
 from hilserl.runs.checkpoint import RunState, load_checkpoint, save_checkpoint
 from hilserl.training.config import TrainConfig
 from hilserl.training.device_placement import DeviceStorage, Placement
 from hilserl.training.learner import Learner
 from hilserl.vision.frame_encoder import VisionConfig
+from tests.support.batches import random_batches
 from tests.support.configs import train_config
 from tests.support.steps import make_episode
 
@@ -75,7 +75,7 @@ def test_batch_that_does_not_divide_is_refused() -> None:
 def test_single_cpu_moves_nothing(state_spec: ExperienceSpec) -> None:
     placement = Placement(jax.devices()[:1], 7)
     agent = taught(state_spec, placement, 0).snapshot[0]
-    batches = Transitions({}, np.zeros((2, 7)), np.zeros((2, 7)), {}, np.zeros((2, 7)), np.zeros((2, 7), bool))
+    batches = random_batches(state_spec, 2, 7)
     assert placement.agent(agent) is agent
     assert placement.batches(batches) is batches
     assert isinstance(Replay(state_spec, 50, make_storage=placement.store)._storage, HostStorage)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -11,15 +12,17 @@ import pytest
 from hilserl.agents.agent import AgentConfig, update_step
 from hilserl.agents.sac import create_sac_agent
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Step, Transitions
+from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_sim_env
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.vision import encoders
+from hilserl.vision.dct import low_frequencies
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig, random_shift
-from hilserl.vision.heads import CameraHead
+from hilserl.vision.heads import CameraHead, FrequencyHead
+from tests.support.batches import transitions
 from tests.support.configs import train_config
 
 ONCE = VisionConfig()
@@ -65,7 +68,7 @@ def test_features_in_replay_are_those_of_the_images(env: ManipulationEnv, steps:
     stored = learner._replay.transitions(learner._replay.online_rows()).next_observation
     for camera in ("front", "wrist"):
         fresh = np.asarray(encoders.FROZEN["efficientnet_lite0"].load()(frames_of(steps, camera)))[1:]
-        fresh = np.moveaxis(fresh, -1, 1)
+        fresh = np.moveaxis(fresh, -1, 1).reshape(len(fresh), 80, -1) @ low_frequencies(2, 2, 5)
         found = stored[f"{camera}.features"]
         assert found.dtype == np.float16
         np.testing.assert_allclose(found, fresh, rtol=2e-3, atol=2e-3)
@@ -116,7 +119,7 @@ def test_encoders_learn_and_act(
     after = learner.snapshot[0]
     parts = [(agent.actor.encoder.heads, agent.actor.encoder.proprio) for agent in (before, after)]
     heads = [jax.tree.leaves(part) for part in parts]
-    assert all((a != b).any() for a, b in zip(*heads, strict=True) if a.size > 16), "every weight of the heads learns"
+    assert all((a != b).any() for a, b in zip(*heads, strict=True) if a.size > 16), "every array of the heads changes"
     seen = learner.frame_encoder.encode(steps[0].observation)
     assert act(after.actor, seen, jax.random.key(0), explore=True).shape == (4,)
 
@@ -134,10 +137,10 @@ def test_frozen_encoder_is_not_in_the_agent(env: ManipulationEnv) -> None:
 def test_vision_settings_change_nothing_without_cameras(state_spec: ExperienceSpec) -> None:
     rng = np.random.default_rng(0)
     observation = {"state": rng.normal(size=(2, 8, 3)).astype(np.float32)}
-    batches = Transitions(
+    batches = transitions(
         observation,
         rng.choice([-1.0, 1.0], (2, 8, 2)),
-        rng.normal(size=(2, 8)),
+        rng.normal(size=(2, 8)).astype(np.float32),
         observation,
         np.ones((2, 8)),
         np.ones((2, 8), bool),
@@ -179,8 +182,64 @@ def test_noise_in_the_head_is_noise_on_the_features() -> None:
     assert np.array_equal(quiet(features, jax.random.key(0)), still)
 
 
+def test_noise_on_frequencies_is_noise_on_standardised_features() -> None:
+    rng, (batch, shape) = np.random.default_rng(0), (16, (80, 15))
+    features = rng.normal(size=(batch, *shape)).astype(np.float32) * rng.uniform(0.5, 30.0, shape)
+    head = FrequencyHead(shape, VisionConfig(noise=0.2), key=jax.random.key(0)).standardised(features)
+    run = eqx.filter_jit(lambda x, key: head(x, key))
+    shaken = np.stack([run(features, jax.random.key(n)) for n in range(300)]).std(0)
+    noisy = (features + 0.2 * features.std(0) * rng.normal(size=features.shape) for _ in range(300))
+    expected = np.stack([run(x, None) for x in noisy]).std(0)
+    assert 0.95 < np.mean(shaken / expected) < 1.05
+    quiet = FrequencyHead(shape, VisionConfig(noise=0.0), key=jax.random.key(0)).standardised(features)
+    silent = eqx.filter_jit(lambda x, key: quiet(x, key))(features, jax.random.key(0))
+    assert np.array_equal(run(features, None), silent)
+        run(features, None), eqx.filter_jit(lambda x, key: quiet(x, key))(features, jax.random.key(0))
+    )
+
+
+def test_features_are_standardised_whatever_their_offset_and_scale() -> None:
+    rng, shape = np.random.default_rng(0), (80, 15)
+    features, offset, scale = rng.normal(size=(64, *shape)), rng.normal(size=shape), rng.uniform(0.5, 2.0, shape)
+    plain, moved = (
+        FrequencyHead(shape, VisionConfig(), key=jax.random.key(0)).standardised(x)(x, None)
+        for x in (features, 100 * offset + 50 * scale * features)
+    )
+    np.testing.assert_allclose(plain, moved, atol=2e-3)
+
+
+def test_features_without_spread_stay_finite() -> None:
+    """A number that was constant in the first images may change in later ones."""
+    features = np.random.default_rng(0).normal(size=(32, 80, 15))
+    features[:, :40] = 3.0
+    head = FrequencyHead((80, 15), VisionConfig(), key=jax.random.key(0)).standardised(features)
+    assert np.isfinite(head(1e3 * features, None)).all()
+    dead = FrequencyHead((80, 15), VisionConfig(), key=jax.random.key(0)).standardised(np.ones((32, 80, 15)))
+    assert np.isfinite(dead(features, None)).all()
+
+
+def test_agent_standardises_once_with_what_replay_holds(env: ManipulationEnv, steps: list[Step]) -> None:
+    """Target networks and the averaged actor see the same numbers; training does not change them."""
+    learner = Learner(env.experience, config(ONCE), [])
+    for step in steps:
+        learner.receive(step)
+    stored = learner._replay.transitions(learner._replay.online_rows()).observation["wrist.features"]
+    learner.learn()
+    first = learner.snapshot[0]
+    learner.learn()
+    for agent in (first, learner.snapshot[0]):
+        heads = [encoder.heads["wrist.features"] for encoder in agent.encoders]
+        assert len(heads) == 3
+        for head in heads:
+            assert isinstance(head, FrequencyHead)
+            spread = stored.astype(np.float32).reshape(len(stored), -1).std(0)
+            assert np.corrcoef(np.asarray(head.scale), spread)[0, 1] > 0.95
+            np.testing.assert_array_equal(head.centre, cast("Any", heads[0]).centre)
+
+
 @pytest.mark.parametrize(
-    "settings", [{"shift_px": -1}, {"noise": -0.1}, {"embeddings": 0}, {"width": 0}, {"proprio_width": -1}]
+    "settings",
+    [{"frequencies": 0}, {"shift_px": -1}, {"noise": -0.1}, {"embeddings": 0}, {"width": 0}, {"proprio_width": -1}],
 )
 def test_impossible_settings_are_refused(settings: dict) -> None:
     with pytest.raises(HilserlError, match=next(iter(settings))):

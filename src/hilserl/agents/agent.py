@@ -68,6 +68,8 @@ class AgentConfig:
     """Critic updates in which the cloning weight halves; None keeps it constant.
 
     The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
+    return_floor: bool = True
+    """Raise the critics' targets to the return that followed, where the episode terminated."""
     gripper_penalty: NotNegative = 0.02
     """Penalty for each gripper that an action sets in motion.
 
@@ -156,6 +158,19 @@ class Agent(eqx.Module):
     From one update step to the next an actor forgets and relearns how to act in rare states; its average does not."""
     config: AgentConfig = eqx.field(static=True)
     frame_encoder: FrameEncoder = eqx.field(static=True)
+
+    @property
+    def encoders(self) -> list[ObservationEncoder]:
+        """Every observation encoder of the agent."""
+        return [self.actor.encoder, self.ema_actor.encoder]
+
+    def standardised(self: AgentT, observation: dict[str, Shaped[Any, "batch ..."]]) -> AgentT:
+        """Return the agent with encoders that standardise camera features as in these observations.
+
+        This is done once, before the first update step.
+        """
+        encoders = [encoder.standardised(observation) for encoder in self.encoders]
+        return eqx.tree_at(lambda agent: agent.encoders, self, encoders)
 
     @abstractmethod
     def update_step(self: AgentT, batches: Transitions, key: PRNGKeyArray) -> tuple[AgentT, Metrics]:

@@ -19,17 +19,3 @@ def choice_index(actions: Float[Array, "*batch grippers"]) -> Int[Array, "*batch
     digits = jnp.round(actions).astype(jnp.int32) + 1
     weights = 3 ** jnp.arange(actions.shape[-1] - 1, -1, -1)
     return (digits * weights).sum(-1)
-
-
-def count_changes(
-    commands: Float[Array, "*batch grippers"], actions: Float[Array, "*batch grippers"]
-) -> Float[Array, "*batch"]:
-    """Count the grippers that an action sets in motion.
-
-    These are told to close while open, or to open while closed.
-
-    Args:
-        commands: the grippers' commands before the action, +1 open and -1 closed.
-        actions: gripper actions in [-1, 1]; the nearest choice counts.
-    """
-    return ((jnp.abs(actions) > 0.5) & (commands * actions < 0)).sum(-1).astype(jnp.float32)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from typing_extensions import override
 
 from hilserl.agents.agent import (
     IMAGE_KEYS,
@@ -29,7 +30,7 @@ from hilserl.agents.agent import (
     polyak_update,
     select,
 )
-from hilserl.agents.gripper import choice_index, count_changes
+from hilserl.agents.gripper import choice_index
 from hilserl.agents.imitation import imitation_loss
 from hilserl.agents.networks import Critic, GripperHead, Policy, critic_ensemble, ensemble_values, sample_squashed
 from hilserl.data.spec import ExperienceSpec
@@ -69,8 +70,11 @@ class SACAgent(Agent):
     """Target networks."""
     log_temperature: Float[Array, ""]
     optimizers: Optimizers
-    gripper_state: tuple[int, ...] = eqx.field(static=True)
-    """Indices of the grippers' commands in the state."""
+
+    @property
+    @override
+    def encoders(self) -> list[ObservationEncoder]:
+        return [*super().encoders, self.targets.encoder]
 
     @property
     def cloning_weight(self) -> Array | float:
@@ -125,7 +129,6 @@ def create_sac_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> SA
         optimizers=Optimizers(*(make_optimizer(config).init(eqx.filter(tree, eqx.is_array)) for tree in trees)),
         config=config,
         frame_encoder=frame_encoder,
-        gripper_state=tuple(spec.gripper_state),
     )
 
 
@@ -142,6 +145,9 @@ def _td_targets(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> _TdTa
     y = r + gamma * (1 - terminated) * Q_target(s', a'), with a' ~ policy. For the critics Q_target is the minimum over
     drawn members of the target ensemble. For the gripper head it is that of Double DQN (arXiv 1509.06461), and a
     penalty for each gripper that the action set in motion is deducted from the reward.
+
+    With `return_floor` no target is below the return that followed in an episode that terminated (MCAC, arXiv
+    2210.07432): the best actions are worth at least that much.
     """
     config, actor, targets = agent.config, agent.actor, agent.targets
     action_key, member_key = jax.random.split(key)
@@ -155,14 +161,17 @@ def _td_targets(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> _TdTa
     drawn = jax.tree.map(lambda leaf: leaf[members] if eqx.is_array(leaf) else leaf, targets.critics)
     future = config.discount * batch.bootstrap
     critic = batch.reward + future * ensemble_values(drawn, target_features, action).min(0)
+    if config.return_floor:
+        critic = jnp.maximum(critic, batch.return_to_go)
     if targets.gripper is None:
         return _TdTargets(critic, None)
-    commands = select(batch.observation["state"], agent.gripper_state)
-    changed = count_changes(commands, select(batch.action, actor.action.grippers))
-    reward = batch.reward - config.gripper_penalty * changed
+    reward = batch.reward - config.gripper_penalty * batch.gripper_changes
     next_values = jax.vmap(targets.gripper)(target_features, continuous)
     best = choice_index(select(action, actor.action.grippers))[:, None]
-    return _TdTargets(critic, reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0])
+    gripper = reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0]
+    if config.return_floor:
+        gripper = jnp.maximum(gripper, batch.return_to_go - config.gripper_penalty * batch.changes_to_go)
+    return _TdTargets(critic, gripper)
 
 
 def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tuple[SACAgent, Metrics]:

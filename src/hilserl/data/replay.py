@@ -11,11 +11,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from typing_extensions import override
 
-from hilserl.data.spec import ExperienceSpec
+from hilserl.data.spec import ExperienceSpec, count_changes
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 
 _NONE = -1
+_UNKNOWN = -np.inf
 ReplaySource = Literal["both", "online", "prior"]
 """Source of batches: online, prior, or half of each.
 
@@ -23,45 +24,43 @@ An intervened step is in both."""
 
 
 class Columns(NamedTuple):
-    """Columns of many steps in arrays of NumPy or JAX."""
+    """Observations and actions of many steps in arrays of NumPy or JAX."""
 
     observation: dict[str, Any]
     """State with images or features by name.
 
-    `state` is float32 [rows, n], images are uint8 [rows, height, width, 3], features float16 [rows, channels, rows,
-    columns]."""
+    `state` is float32 [rows, n], images are uint8 [rows, height, width, 3], features float16 [rows, numbers]."""
     action: Any
     """Action, float32 [rows, m]."""
-    reward: Any
-    """Reward, float32 [rows]."""
-    terminated: Any
-    """Termination, bool [rows]."""
 
     @property
     def nbytes(self) -> int:
         """Memory of all columns in bytes."""
-        return sum(column.nbytes for column in (*self.observation.values(), self.action, self.reward, self.terminated))
+        return sum(column.nbytes for column in (*self.observation.values(), self.action))
 
-    def transitions(self, before: Any, rows: Any, demonstrated: Any) -> Transitions:
+    def gather(self, before: Any, rows: Any) -> "Gathered":
         """Gather the transitions from the rows `before` to `rows`.
 
         Args:
             before: rows of the observations, int [...].
             rows: rows of the actions and next observations, int [...].
-            demonstrated: True where the operator chose the action, bool [...].
 
         Returns:
-            Transitions with the rows' shape as leading axes.
+            Arrays with the rows' shape as leading axes.
         """
-        return Transitions(
-            observation={name: column[before] for name, column in self.observation.items()},
-            action=self.action[rows],
-            reward=self.reward[rows],
-            next_observation={name: column[rows] for name, column in self.observation.items()},
-            # A time limit says nothing about the value of the next state, so only termination stops the bootstrap.
-            bootstrap=1.0 - self.terminated[rows].astype(np.float32),
-            demonstrated=demonstrated,
+        return Gathered(
+            {name: column[before] for name, column in self.observation.items()},
+            self.action[rows],
+            {name: column[rows] for name, column in self.observation.items()},
         )
+
+
+class Gathered(NamedTuple):
+    """Large arrays of a batch."""
+
+    observation: dict[str, Any]
+    action: Any
+    next_observation: dict[str, Any]
 
 
 class ReplayStorage(Protocol):
@@ -76,8 +75,8 @@ class ReplayStorage(Protocol):
         """Write steps to consecutive rows, from `row` on."""
         ...
 
-    def transitions(self, before: np.ndarray, rows: np.ndarray, demonstrated: np.ndarray) -> Transitions:
-        """Gather transitions like `Columns.transitions`."""
+    def gather(self, before: np.ndarray, rows: np.ndarray) -> Gathered:
+        """Gather transitions like `Columns.gather`."""
         ...
 
 
@@ -98,11 +97,23 @@ class HostStorage(ReplayStorage):
         for at, step in enumerate(steps, row):
             for name, column in columns.observation.items():
                 column[at] = step.observation[name]
-            columns.action[at], columns.reward[at], columns.terminated[at] = step.action, step.reward, step.terminated
+            columns.action[at] = step.action
 
     @override
-    def transitions(self, before: np.ndarray, rows: np.ndarray, demonstrated: np.ndarray) -> Transitions:
-        return self._columns.transitions(before, rows, demonstrated)
+    def gather(self, before: np.ndarray, rows: np.ndarray) -> Gathered:
+        return self._columns.gather(before, rows)
+
+
+class _OpenEpisode(NamedTuple):
+    """The last step of an episode that may get more."""
+
+    row: int
+    number: int
+    commands: np.ndarray
+    """The grippers' commands after the step."""
+
+
+_NO_EPISODE = _OpenEpisode(_NONE, -1, np.zeros(0, np.float32))
 
 
 class Replay:
@@ -118,6 +129,7 @@ class Replay:
         features: names and shapes of float16 features to store instead of images; None stores images.
         make_storage: maker of the storage from its columns, all zero. Rows are drawn outside the storage, so batches
             do not depend on it.
+        discount: discount factor of the returns that followed.
     """
 
     def __init__(
@@ -127,6 +139,7 @@ class Replay:
         prior: Iterable[Step] = (),
         features: dict[str, tuple[int, ...]] | None = None,
         make_storage: Callable[[Columns], ReplayStorage] = HostStorage,
+        discount: float = 1.0,
     ) -> None:
         demonstrations = list(prior)
         self._first = len(demonstrations)
@@ -138,13 +151,18 @@ class Replay:
             observation |= {name: np.zeros((rows, *shape), np.uint8) for name, shape in spec.images}
         else:
             observation |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
-        action = np.zeros((rows, spec.action.size), np.float32)
-        self._storage = make_storage(Columns(observation, action, np.zeros(rows, np.float32), np.zeros(rows, bool)))
+        self._storage = make_storage(Columns(observation, np.zeros((rows, spec.action.size), np.float32)))
+        self._spec, self._discount = spec, discount
+        self._reward = np.zeros(rows, np.float32)
+        self._terminated = np.zeros(rows, bool)
+        self._gripper_changes = np.zeros(rows, np.float32)
+        self._return_to_go = np.full(rows, _UNKNOWN, np.float32)
+        self._changes_to_go = np.zeros(rows, np.float32)
         self._online = np.zeros(rows, bool)
         self._prior = np.zeros(rows, bool)
         self._before = np.full(rows, _NONE)
         self._after = np.full(rows, _NONE)
-        self._open: dict[int, tuple[int, int]] = {}
+        self._open: dict[int, _OpenEpisode] = {}
         self._used = 0
         self._next = 0
         for step in demonstrations:
@@ -159,7 +177,7 @@ class Replay:
     @property
     def nbytes(self) -> int:
         """Memory of the full replay in bytes."""
-        return self._storage.nbytes + sum(a.nbytes for a in (self._online, self._prior, self._before, self._after))
+        return self._storage.nbytes + sum(a.nbytes for a in vars(self).values() if isinstance(a, np.ndarray))
 
     def add(self, step: Step) -> None:
         """Store one online step.
@@ -176,21 +194,35 @@ class Replay:
         if step.is_reset and not online:
             # A recorded episode may lack its end, and another recording may have the same number.
             self._open.pop(step.episode, None)
-        before, index = self._open.pop(step.episode, (_NONE, -1))
-        if step.index != index + 1:
-            expected = f"step {index + 1}" if before != _NONE else "a reset"
+        last = self._open.pop(step.episode, _NO_EPISODE)
+        if step.index != last.number + 1:
+            expected = f"step {last.number + 1}" if last.row != _NONE else "a reset"
             raise HilserlError(f"Episode {step.episode}: step {step.index} came where {expected} was expected.")
         row = self._claim()
-        if before == row:
-            before = _NONE
+        before = _NONE if last.row == row else last.row
         linked = before != _NONE
         self._before[row] = before
         self._online[row], self._prior[row] = online and linked, prior and linked
         if linked:
             self._after[before] = row
+        self._reward[row], self._terminated[row] = step.reward, step.terminated
+        self._gripper_changes[row] = count_changes(last.commands, step.action[list(self._spec.action.grippers)])
+        self._return_to_go[row] = _UNKNOWN
+        if step.terminated:
+            self._look_back(row)
         if not step.ends_episode:
-            self._open[step.episode] = (row, step.index)
+            commands = step.observation["state"][self._spec.gripper_state]
+            self._open[step.episode] = _OpenEpisode(row, step.index, commands)
         return row
+
+    def _look_back(self, row: int) -> None:
+        """Write what followed each row of an episode that terminates in this one."""
+        return_to_go = changes_to_go = 0.0
+        while row != _NONE:
+            return_to_go = float(self._reward[row]) + self._discount * return_to_go
+            changes_to_go = float(self._gripper_changes[row]) + self._discount * changes_to_go
+            self._return_to_go[row], self._changes_to_go[row] = return_to_go, changes_to_go
+            row = self._before[row]
 
     def end(self, episode: int) -> None:
         """Close an episode that gets no more steps."""
@@ -201,7 +233,7 @@ class Replay:
 
         Its rows are overwritten in their turn.
         """
-        row, _ = self._open.pop(episode, (_NONE, -1))
+        row = self._open.pop(episode, _NO_EPISODE).row
         while row != _NONE:
             self._online[row] = self._prior[row] = False
             row = self._before[row]
@@ -216,9 +248,9 @@ class Replay:
         before = self._before[row]
         if before != _NONE:
             self._after[before] = _NONE
-        for episode, (last, _) in list(self._open.items()):
-            if last == row:
-                self._open[episode] = (_NONE, self._open[episode][1])
+        for episode, last in list(self._open.items()):
+            if last.row == row:
+                self._open[episode] = last._replace(row=_NONE)
         self._after[row] = _NONE
         self._used = max(self._used, row + 1)
         self._next = row + 1 if row + 1 < len(self._before) else self._first
@@ -275,4 +307,16 @@ class Replay:
 
         The rows' shape gives the leading axes.
         """
-        return self._storage.transitions(self._before[rows], rows, self._prior[rows])
+        large = self._storage.gather(self._before[rows], rows)
+        return Transitions(
+            observation=large.observation,
+            action=large.action,
+            reward=self._reward[rows],
+            next_observation=large.next_observation,
+            # A time limit says nothing about the value of the next state, so only termination stops the bootstrap.
+            bootstrap=1.0 - self._terminated[rows].astype(np.float32),
+            demonstrated=self._prior[rows],
+            gripper_changes=self._gripper_changes[rows],
+            return_to_go=self._return_to_go[rows],
+            changes_to_go=self._changes_to_go[rows],
+        )

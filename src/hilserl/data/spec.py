@@ -126,6 +126,18 @@ class ActionLayout:
         return tuple(i for i in range(self.size) if i not in self.grippers)
 
 
+def count_changes(commands: np.ndarray, actions: np.ndarray) -> int:
+    """Count the grippers that an action sets in motion.
+
+    These are told to close while open, or to open while closed. Without commands, as at a reset, there are none.
+
+    Args:
+        commands: the grippers' commands before the action, +1 open and -1 closed, float32 [grippers] or empty.
+        actions: gripper actions in [-1, 1], float32 [grippers]; the nearest of -1, 0 and 1 counts.
+    """
+    return int(((np.abs(actions) > 0.5) & (commands * actions < 0)).sum()) if commands.size else 0
+
+
 @dataclass(frozen=True)
 class ExperienceSpec:
     """Agreement of two programs that exchange steps."""

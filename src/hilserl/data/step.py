@@ -83,3 +83,9 @@ class Transitions(NamedTuple):
     """float32 [...]: 0 if the episode terminated, else 1."""
     demonstrated: Any
     """bool [...]: True if the operator chose the action."""
+    gripper_changes: Any
+    """float32 [...]: grippers that the action set in motion."""
+    return_to_go: Any
+    """float32 [...]: discounted return from this step to the end of an episode that terminated, otherwise -inf."""
+    changes_to_go: Any
+    """float32 [...]: discounted sum of the gripper changes that belongs to `return_to_go`."""

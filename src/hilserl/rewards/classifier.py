@@ -164,8 +164,8 @@ class RewardClassifier:
 _logits = eqx.filter_jit(lambda network, inputs: network(inputs))
 
 
-def _encoding(encoder: FrameEncoder) -> tuple[str, str]:
-    return encoder.config.encoder, encoder.config.precision
+def _encoding(encoder: FrameEncoder) -> tuple[str, str, int | None]:
+    return encoder.config.encoder, encoder.config.precision, encoder.config.frequencies
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:

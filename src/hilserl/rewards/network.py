@@ -81,7 +81,12 @@ class ClassifierConfig:
     def vision(self) -> VisionConfig:
         """Settings of the image encoder and the camera heads."""
         return VisionConfig(
-            self.encoder, shift_px=self.shift_px, noise=self.noise, embeddings=self.embeddings, width=self.width
+            self.encoder,
+            shift_px=self.shift_px,
+            noise=self.noise,
+            frequencies=None,
+            embeddings=self.embeddings,
+            width=self.width,
         )
 
 

@@ -83,9 +83,11 @@ class TrainConfig:
     """Environment steps that the replay holds."""
     eval_every: AtLeastOne = 500
     """Environment steps between evaluations; each writes a checkpoint."""
-    eval_episodes: AtLeastOne = 50
-    """Episodes of an evaluation."""
-    solved_evaluations: Count = 2
+    eval_episodes: AtLeastOne = 100
+    """Most episodes of an evaluation."""
+    eval_max_failures: AtLeastOne | None = 5
+    """Failed episodes that end an evaluation early; None runs all episodes. The final evaluation never ends early."""
+    solved_evaluations: Count = 1
     """Evaluations in a row without failure that end the run. 0 never ends it early."""
     final_eval_episodes: AtLeastOne = 100
     """Episodes of the final evaluation of the best checkpoint."""

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 from typing_extensions import override
 
 from hilserl.agents.agent import Agent
-from hilserl.data.replay import Columns, HostStorage, ReplayStorage
+from hilserl.data.replay import Columns, Gathered, HostStorage, ReplayStorage
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 
@@ -128,8 +128,8 @@ class DeviceStorage(ReplayStorage):
             self._columns = _written(self._columns, row + start, block)
 
     @override
-    def transitions(self, before: np.ndarray, rows: np.ndarray, demonstrated: np.ndarray) -> Transitions:
-        return _transitions(self._columns, before, rows, demonstrated)
+    def gather(self, before: np.ndarray, rows: np.ndarray) -> Gathered:
+        return _gather(self._columns, before, rows)
 
 
 def _stacked(steps: Sequence[Step], like: Columns) -> Columns:
@@ -137,8 +137,6 @@ def _stacked(steps: Sequence[Step], like: Columns) -> Columns:
     return Columns(
         {name: np.array([s.observation[name] for s in steps], c.dtype) for name, c in like.observation.items()},
         np.array([s.action for s in steps], like.action.dtype),
-        np.array([s.reward for s in steps], like.reward.dtype),
-        np.array([s.terminated for s in steps], like.terminated.dtype),
     )
 
 
@@ -148,4 +146,4 @@ def _written(columns: Columns, row: int, block: Columns) -> Columns:
     return jax.tree.map(lambda c, new: jax.lax.dynamic_update_slice_in_dim(c, new, row, 0), columns, block)
 
 
-_transitions = jax.jit(Columns.transitions)
+_gather = jax.jit(Columns.gather)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import jax
 import numpy as np
 
-from hilserl.agents.agent import Agent, update_step
+from hilserl.agents.agent import Agent, AgentT, update_step
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, Step, Transitions
@@ -19,6 +19,8 @@ from hilserl.training.config import TrainConfig
 from hilserl.training.device_placement import Placement
 
 _DRAWN_KEYS = 1
+_STANDARDISED_ON = 512
+"""Observations whose camera features give the mean and deviation to standardise with."""
 
 
 class DivergenceError(HilserlError):
@@ -92,7 +94,9 @@ class Learner:
         """Update steps on demonstrations before the first environment step."""
         prior, held_out = self.algorithm.split_demonstrations(prior)
         features = self.frame_encoder.stored
-        self._replay = Replay(policy_spec, config.replay_capacity, prior, features, self._placement.store)
+        self._replay = Replay(
+            policy_spec, config.replay_capacity, prior, features, self._placement.store, config.agent.discount
+        )
         self._held_out = Replay(policy_spec, 2, held_out, features)
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
@@ -177,6 +181,13 @@ class Learner:
         done = self.update_steps - self.pretraining_update_steps
         return self.ready and done < self.online_steps * self._config.max_update_steps_per_env_step
 
+    def _standardised(self, agent: AgentT) -> AgentT:
+        """Return the agent with camera features standardised as in replay now."""
+        rng = np.random.default_rng([self._config.seed, 0])
+        drawn = self._replay.sample(rng, 1, _STANDARDISED_ON, self.algorithm.replay_source)
+        first = jax.tree.map(lambda leaf: leaf[0], drawn.observation)
+        return agent.standardised(self.frame_encoder.augment(first, self._key))
+
     def compile(self) -> None:
         """Compile the update step ahead of its first use.
 
@@ -198,6 +209,8 @@ class Learner:
             DivergenceError: a loss is not finite; the agent before this step stays in place.
         """
         agent, number = self.snapshot
+        if not number:
+            agent = self._standardised(agent)
         with self.timers.lap("sample"):
             batches = self._batches(number)
         with self.timers.lap("update"):

@@ -51,9 +51,10 @@ class Evaluator:
             self._env = make_env(self._config.simulated_env)
         return self._env
 
-    def evaluate(self, agent: Agent, episodes: int, first_seed: int) -> Evaluation:
+    def evaluate(self, agent: Agent, episodes: int, first_seed: int, max_failures: int | None = None) -> Evaluation:
         """Evaluate an agent's deterministic policy."""
-        return evaluate(self._open(), DeterministicPolicy.of(agent), episodes, first_seed)
+        policy = DeterministicPolicy.of(agent)
+        return evaluate(self._open(), policy, episodes, first_seed, max_failures=max_failures)
 
     def write_video(self, run_dir: RunDir, agent: Agent) -> None:
         """Write the video of an agent on seeds of the final evaluation."""
@@ -203,7 +204,8 @@ class Run(Subscriber):
         """
         self._next_eval = self._eval_after(state.env_steps)
         first_seed = seed_for(self.config.seed, "evaluation", 0)
-        result = self._evaluator.evaluate(agent, self.config.eval_episodes, first_seed)
+        episodes, max_failures = self.config.eval_episodes, self.config.eval_max_failures
+        result = self._evaluator.evaluate(agent, episodes, first_seed, max_failures)
         self._solved = self._solved + 1 if result.is_solved else 0
         outcome = result.as_dict()
         counts = {"update_steps": state.update_steps, "human_steps": state.human_steps}

@@ -27,8 +27,8 @@ FROZEN: dict[str, Frozen] = {
 }
 
 
-def feature_shape(encoder: EncoderName, height: int, width: int) -> tuple[int, int, int]:
-    """Compute the shape of an image's features: channels, rows and columns."""
+def map_shape(encoder: EncoderName, height: int, width: int) -> tuple[int, int, int]:
+    """Compute the shape of an image's feature map: channels, rows and columns."""
     if encoder not in FROZEN:
         stride, channels = small_cnn.STRIDE, small_cnn.FEATURE_CHANNELS
         return channels, -(-height // stride), -(-width // stride)

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float16, PRNGKeyArray, Shaped, UInt8
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.settings import AtLeastOne, Count, NotNegative, check_settings
-from hilserl.vision.encoders import FROZEN, EncoderName, feature_shape
+from hilserl.vision.dct import count_frequencies, low_frequencies
+from hilserl.vision.encoders import FROZEN, EncoderName, map_shape
 
 FEATURE_DTYPE = np.float16
 
@@ -29,14 +30,18 @@ class VisionConfig:
     as HIL-SERL does; it is for a GPU. The small CNN always works so."""
     shift_px: Count = 4
     """Largest random shift of images in updates (DrQ, arXiv 2004.13649)."""
-    noise: NotNegative = 0.2
-    """Noise on features in updates, relative to each channel's deviation.
+    noise: NotNegative = 1.0
+    """Noise on features in updates, relative to their deviation.
 
     It does for features what shifts do for images."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of a frozen encoder; bfloat16 is for a GPU."""
+    frequencies: AtLeastOne | None = 5
+    """Lowest spatial frequencies to keep of each channel of a frozen encoder; None keeps the whole feature map.
+
+    Those of rows and columns together are fewer than this number: 5 keeps 15 numbers of a channel."""
     embeddings: AtLeastOne = 4
-    """Weighted sums of a camera's feature map for each of its channels."""
+    """Weighted sums of a whole feature map for each of its channels."""
     width: AtLeastOne = 64
     """Numbers that each camera contributes to the networks' input."""
     proprio_width: Count = 0
@@ -53,6 +58,11 @@ class VisionConfig:
         return self.encoder in FROZEN
 
     @property
+    def pools(self) -> bool:
+        """True if features are the low frequencies of the map."""
+        return self.frozen and self.frequencies is not None
+
+    @property
     def stores_images(self) -> bool:
         """True if replay holds images, False if it holds features."""
         return self.encode == "every_update" or not self.frozen
@@ -64,14 +74,14 @@ class FrameEncoder:
     Attributes:
         config: the settings.
         cameras: names of the cameras, in the spec's order.
-        inputs: the heads' inputs by their names in an observation, with the shape of their features: channels, rows and
-            columns.
+        inputs: the heads' inputs by their names in an observation, with the shape of their features: channels and
+            frequencies, or channels, rows and columns of a whole map.
     """
 
     def __init__(self, spec: ExperienceSpec, config: VisionConfig) -> None:
         self.config = config
         self.cameras = tuple(name for name, _ in spec.images)
-        shapes = [feature_shape(config.encoder, height, width) for _, (height, width, _) in spec.images]
+        shapes = [self._shape(height, width) for _, (height, width, _) in spec.images]
         self.inputs = dict(zip(map(self._input, self.cameras), shapes, strict=True))
 
     def __hash__(self) -> int:
@@ -80,20 +90,31 @@ class FrameEncoder:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FrameEncoder) and (self.config, self.inputs) == (other.config, other.inputs)
 
+    def _shape(self, height: int, width: int) -> tuple[int, ...]:
+        channels, rows, columns = map_shape(self.config.encoder, height, width)
+        if self.config.pools:
+            return channels, count_frequencies(rows, columns, self.config.frequencies or 0)
+        return channels, rows, columns
+
     def _input(self, camera: str) -> str:
         return f"{camera}.features" if self.config.frozen else camera
 
     @property
-    def stored(self) -> dict[str, tuple[int, int, int]] | None:
+    def stored(self) -> dict[str, tuple[int, ...]] | None:
         """Names and shapes of stored features; None if replay stores images."""
         return None if self.config.stores_images else self.inputs
 
-    def _features(self, images: UInt8[Any, "batch height width 3"]) -> Float16[Array, "batch channels rows columns"]:
+    def _features(self, images: UInt8[Any, "batch height width 3"]) -> Float16[Array, "batch channels *cells"]:
         encoder = FROZEN[self.config.encoder].load()
         if self.config.precision == "bfloat16":
             encoder = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), encoder)
         # Channels first, as the heads' matrix products need them: a batch's transposition costs more than the products.
-        return jnp.moveaxis(encoder(images), -1, 1).astype(FEATURE_DTYPE)
+        features = jnp.moveaxis(encoder(images), -1, 1)
+        if self.config.pools:
+            batch, channels, rows, columns = features.shape
+            waves = jnp.asarray(low_frequencies(rows, columns, self.config.frequencies or 0), features.dtype)
+            features = features.reshape(batch, channels, rows * columns) @ waves
+        return features.astype(FEATURE_DTYPE)
 
     @cached_property
     def _compiled(self) -> Any:
@@ -109,7 +130,7 @@ class FrameEncoder:
             observation: state, and images uint8 [height, width, 3] by camera.
 
         Returns:
-            The observation with float16 [channels, rows, columns] for each name in `inputs`.
+            The observation with float16 of the shape in `inputs` for each of its names.
         """
         if not self.cameras or not self.config.frozen or self.inputs.keys() <= observation.keys():
             return observation

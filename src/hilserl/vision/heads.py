@@ -1,8 +1,8 @@
 """Trained camera heads, and the encoder of a whole observation.
 
-A head computes `embeddings` weighted sums of the feature map for each channel (spatial learned embeddings, SERL, arXiv
-2401.16013), then a linear layer to `width`, layer norm and tanh. The sums keep the position of an object among the
-cells; the bottleneck keeps the networks behind it small.
+A head of low frequencies standardises them; a head of a whole map computes `embeddings` weighted sums for each channel
+(spatial learned embeddings, SERL, arXiv 2401.16013). A linear layer to `width`, layer norm and tanh follow: this
+bottleneck keeps the networks behind it small.
 """
 
 from typing import Any
@@ -17,7 +17,8 @@ from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.small_cnn import SmallCNN
 
 STATE_CLIP = 10.0
-"""Bound on the state's numbers, in units of their nominal ranges."""
+"""Bound on the state's numbers and on features, in units of their nominal ranges."""
+_LEAST_SCALE = 0.05
 
 
 class Bottleneck(eqx.Module):
@@ -31,15 +32,62 @@ class Bottleneck(eqx.Module):
         self.weight = jax.nn.initializers.lecun_normal()(key, (inputs, width), jnp.float32)
         self.norm_scale, self.norm_bias = jnp.ones(width), jnp.zeros(width)
 
-    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch width"]:
-        """Compute the layer on any leading axes."""
+    def __call__(
+        self, x: Float[Array, "*batch inputs"], noise: float = 0.0, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "*batch width"]:
+        """Compute the layer on any leading axes.
+
+        Args:
+            x: the inputs.
+            noise: standard deviation of the noise on each input.
+            key: random key of the noise; None for no noise.
+        """
         x = x @ self.weight
+        if key is not None and noise:
+            # A sum of noisy inputs is noisy: noise on the sums is fewer numbers (arXiv 1506.02557).
+            x += noise * jnp.sqrt((self.weight**2).sum(0)) * jax.random.normal(key, x.shape)
         x = (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-6)
         return jnp.tanh(x * self.norm_scale + self.norm_bias)
 
 
+class FrequencyHead(eqx.Module):
+    """Head of one camera: from the low frequencies of its features to `width` numbers."""
+
+    centre: Float[Array, "numbers"]
+    scale: Float[Array, "numbers"]
+    bottleneck: Bottleneck
+    noise: float = eqx.field(static=True)
+    """Standard deviation of the noise on standardised features."""
+
+    def __init__(self, shape: tuple[int, ...], config: VisionConfig, *, key: PRNGKeyArray) -> None:
+        numbers = shape[0] * shape[1]
+        self.centre, self.scale = jnp.zeros(numbers), jnp.ones(numbers)
+        self.bottleneck = Bottleneck(numbers, config.width, key=key)
+        self.noise = config.noise
+
+    def standardised(self, inputs: Shaped[Any, "batch _ _"]) -> "FrequencyHead":
+        """Return the head with the mean and deviation of some features."""
+        x = jnp.asarray(inputs, jnp.float32).reshape(len(inputs), -1)
+        scale = x.std(0)
+        # A number that hardly changes in these images says nothing about how much it will.
+        scale = jnp.maximum(scale, _LEAST_SCALE * scale.mean())
+        return eqx.tree_at(lambda h: (h.centre, h.scale), self, (x.mean(0), scale))
+
+    def __call__(self, inputs: Shaped[Any, "*batch _ _"], key: PRNGKeyArray | None) -> Float[Array, "*batch width"]:
+        """Compute the head on any leading axes.
+
+        Args:
+            inputs: features, float16 [*batch, channels, frequencies].
+            key: random key of the noise on each feature; None for no noise.
+        """
+        centre, scale = jax.lax.stop_gradient((self.centre, self.scale))
+        x = (inputs.reshape(*inputs.shape[:-2], -1).astype(jnp.float32) - centre) / scale
+        x = jnp.clip(x, -STATE_CLIP, STATE_CLIP)
+        return self.bottleneck(x, self.noise, key)
+
+
 class CameraHead(eqx.Module):
-    """Head of one camera: from its feature map to `width` numbers.
+    """Head of one camera: from its whole feature map to `width` numbers.
 
     If the encoder is trained too, the head contains it and its input is the image.
     """
@@ -50,7 +98,7 @@ class CameraHead(eqx.Module):
     noise: float = eqx.field(static=True)
     """Standard deviation of the noise, as a fraction of the channel's."""
 
-    def __init__(self, shape: tuple[int, int, int], config: VisionConfig, *, key: PRNGKeyArray) -> None:
+    def __init__(self, shape: tuple[int, ...], config: VisionConfig, *, key: PRNGKeyArray) -> None:
         kernel_key, bottleneck_key, trunk_key = jax.random.split(key, 3)
         channels, rows, columns = shape
         self.trunk = None if config.frozen else SmallCNN(key=trunk_key)
@@ -92,7 +140,7 @@ class ObservationEncoder(eqx.Module):
     scale: Float[Array, "state"]
     proprio: Bottleneck | None
     """Layer for the state; None passes the state on directly."""
-    heads: dict[str, CameraHead]
+    heads: dict[str, FrequencyHead | CameraHead]
     """Heads by the name of their input in an observation."""
 
     def __init__(self, spec: ExperienceSpec, frame_encoder: FrameEncoder, *, key: PRNGKeyArray) -> None:
@@ -100,8 +148,9 @@ class ObservationEncoder(eqx.Module):
         width = frame_encoder.config.proprio_width
         proprio_key, *keys = jax.random.split(key, 1 + len(frame_encoder.inputs))
         self.proprio = Bottleneck(spec.state.size, width, key=proprio_key) if width else None
+        make_head = FrequencyHead if frame_encoder.config.pools else CameraHead
         self.heads = {
-            name: CameraHead(shape, frame_encoder.config, key=k)
+            name: make_head(shape, frame_encoder.config, key=k)
             for (name, shape), k in zip(frame_encoder.inputs.items(), keys, strict=True)
         }
 
@@ -111,6 +160,14 @@ class ObservationEncoder(eqx.Module):
         parts = [head.bottleneck for head in self.heads.values()]
         own = self.centre.shape[0] if self.proprio is None else self.proprio.norm_bias.shape[0]
         return own + sum(part.norm_bias.shape[0] for part in parts)
+
+    def standardised(self, observation: dict[str, Shaped[Any, "batch ..."]]) -> "ObservationEncoder":
+        """Return the encoder with heads that standardise their features as in these observations."""
+        heads = {
+            name: head.standardised(observation[name]) if isinstance(head, FrequencyHead) else head
+            for name, head in self.heads.items()
+        }
+        return eqx.tree_at(lambda e: e.heads, self, heads)
 
     @property
     def names(self) -> tuple[str, ...]:
