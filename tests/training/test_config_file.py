@@ -78,3 +78,13 @@ def test_renamed_settings_exist_today() -> None:
         for part in new.split("."):
             assert part in found, new
             found = found[part]
+
+
+def test_run_of_an_earlier_version_goes_on_as_it_began() -> None:
+    """Its file has every setting of its time; a file by hand has the defaults of today."""
+    values = json.loads(to_json(train_config("pick_cube")))
+    del values["agent"]["return_floor"], values["agent"]["vision"]["frequencies"]
+    earlier = from_json(json.dumps(values)).agent
+    assert (earlier.return_floor, earlier.vision.frequencies) == (False, None)
+    by_hand = from_json(json.dumps({"env": {"task": "pick_cube"}, "agent": {"utd_ratio": 3, "vision": {"width": 32}}}))
+    assert (by_hand.agent.return_floor, by_hand.agent.vision.frequencies) == (True, 5)

@@ -22,8 +22,8 @@ LEARNED = pytest.mark.xdist_group("learned")
 """Tests that share one finished run, and therefore one process."""
 
 
-def test_pick_cube_is_learned_from_images_within_2700_steps(tmp_path: Path) -> None:
-    config = dataclasses.replace(preset("pick_cube"), max_env_steps=2700, eval_every=1200, final_eval_episodes=50)
+def test_pick_cube_is_learned_from_images_within_2200_steps(tmp_path: Path) -> None:
+    config = dataclasses.replace(preset("pick_cube"), max_env_steps=2200, eval_every=1100, final_eval_episodes=50)
     result = train(config, RunDir(tmp_path / "run"))
     assert result is not None
     assert result["evaluation"]["successes"] >= 25

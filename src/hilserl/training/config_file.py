@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from hilserl.agents.agent import AgentConfig
 from hilserl.errors import HilserlError, unknown
 from hilserl.training.config import TrainConfig
+from hilserl.vision.frame_encoder import VisionConfig
 
 RENAMED_SETTINGS: dict[str, str] = {
     "task": "env.task",
@@ -38,6 +40,11 @@ RENAMED_SETTINGS: dict[str, str] = {
 
 _DEFAULTS_OF_EARLIER_VERSIONS: dict[str, Any] = {"obs": "pixels", "cameras": ["front", "wrist"], "frame": "world"}
 """Defaults of settings that are absent in a file without `env`."""
+_ABSENT_IN_EARLIER_VERSIONS: dict[tuple[str, ...], tuple[type, dict[str, Any]]] = {
+    ("agent",): (AgentConfig, {"return_floor": False}),
+    ("agent", "vision"): (VisionConfig, {"frequencies": None}),
+}
+"""Settings that a group has since then, with what earlier versions did. They wrote all others."""
 
 
 def to_json(config: TrainConfig) -> str:
@@ -63,6 +70,7 @@ def from_json(text: str | bytes) -> TrainConfig:
         values = _DEFAULTS_OF_EARLIER_VERSIONS | values
     _rename(values)
     values.setdefault("env", {})
+    _complete(values)
     _check_names(TrainConfig, values, "")
     try:
         return msgspec.convert(values, TrainConfig, dec_hook=_decode)
@@ -119,6 +127,17 @@ def _rename(values: dict[str, Any]) -> None:
         for part in path:
             target = target.setdefault(part, {})
         target.setdefault(name, value)
+
+
+def _complete(values: dict[str, Any]) -> None:
+    """Give a file of an earlier version the settings that it could not have."""
+    for path, (kind, earlier) in _ABSENT_IN_EARLIER_VERSIONS.items():
+        group: Any = values
+        for name in path:
+            group = group.get(name) if isinstance(group, dict) else None
+        names = {each.name for each in dataclasses.fields(kind)}
+        if isinstance(group, dict) and names - group.keys() == earlier.keys():
+            group |= earlier
 
 
 def _check_names(kind: Any, values: Any, prefix: str) -> None:
