@@ -85,12 +85,13 @@ def test_features_of_another_encoder_are_not_used(trained: RewardClassifier, mon
 
     monkeypatch.setattr(FrameEncoder, "encode", encode)
     observation = {"front": np.zeros((SIZE, SIZE, 3), np.uint8), "front.features": made, "state": np.zeros(3)}
-    same = FrameEncoder(spec, VisionConfig(noise=0.0, width=9))
+    same = FrameEncoder(spec, VisionConfig(noise=0.0, width=9, frequencies=None))
     trained.predictor(spec, same)(observation)
     assert not encoded
-    for frames in (None, FrameEncoder(spec, VisionConfig("resnet10")), FrameEncoder(spec, VisionConfig("small_cnn"))):
+    others = VisionConfig("resnet10", frequencies=None), VisionConfig("small_cnn"), VisionConfig()
+    for frames in (None, *(FrameEncoder(spec, other) for other in others)):
         trained.predictor(spec, frames)(observation)
-    assert encoded == [["front"]] * 3, "it looks at its camera and at nothing else"
+    assert encoded == [["front"]] * 4, "it looks at its camera and at nothing else"
 
 
 def test_prediction_ignores_the_state(trained: RewardClassifier) -> None:

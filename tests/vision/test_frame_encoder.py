@@ -212,8 +212,10 @@ def test_features_without_spread_stay_finite() -> None:
     features[:, :40] = 3.0
     head = FrequencyHead((80, 15), VisionConfig(), key=jax.random.key(0)).standardised(features)
     assert np.isfinite(head(1e3 * features, None)).all()
-    dead = FrequencyHead((80, 15), VisionConfig(), key=jax.random.key(0)).standardised(np.ones((32, 80, 15)))
+    ones = np.ones((32, 80, 15))
+    dead = FrequencyHead((80, 15), VisionConfig(), key=jax.random.key(0)).standardised(ones)
     assert np.isfinite(dead(features, None)).all()
+    assert np.isfinite(dead(ones, None)).all()
 
 
 def test_agent_standardises_once_with_what_replay_holds(env: ManipulationEnv, steps: list[Step]) -> None:

@@ -69,7 +69,9 @@ class AgentConfig:
 
     The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
     return_floor: bool = True
-    """Raise the critics' targets to the return that followed, where the episode terminated."""
+    """Keep the critics' targets above the return that followed.
+
+    It is known in episodes that terminated (MCAC, arXiv 2210.07432)."""
     gripper_penalty: NotNegative = 0.02
     """Penalty for each gripper that an action sets in motion.
 
@@ -165,9 +167,9 @@ class Agent(eqx.Module):
         return [self.actor.encoder, self.ema_actor.encoder]
 
     def standardised(self: AgentT, observation: dict[str, Shaped[Any, "batch ..."]]) -> AgentT:
-        """Return the agent with encoders that standardise camera features as in these observations.
+        """Return the agent with camera features standardised.
 
-        This is done once, before the first update step.
+        Their mean and deviation are taken from these observations, once, before the first update step.
         """
         encoders = [encoder.standardised(observation) for encoder in self.encoders]
         return eqx.tree_at(lambda agent: agent.encoders, self, encoders)

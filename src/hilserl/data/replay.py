@@ -5,18 +5,18 @@ episode*. An explicit link between the two keeps a transition from joining two e
 two writes of one row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from typing_extensions import override
 
+from hilserl.data.returns import Returns
 from hilserl.data.spec import ExperienceSpec, count_changes
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 
 _NONE = -1
-_UNKNOWN = -np.inf
 ReplaySource = Literal["both", "online", "prior"]
 """Source of batches: online, prior, or half of each.
 
@@ -152,12 +152,9 @@ class Replay:
         else:
             observation |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
         self._storage = make_storage(Columns(observation, np.zeros((rows, spec.action.size), np.float32)))
-        self._spec, self._discount = spec, discount
-        self._reward = np.zeros(rows, np.float32)
+        self._spec = spec
+        self._returns = Returns(rows, discount)
         self._terminated = np.zeros(rows, bool)
-        self._gripper_changes = np.zeros(rows, np.float32)
-        self._return_to_go = np.full(rows, _UNKNOWN, np.float32)
-        self._changes_to_go = np.zeros(rows, np.float32)
         self._online = np.zeros(rows, bool)
         self._prior = np.zeros(rows, bool)
         self._before = np.full(rows, _NONE)
@@ -177,7 +174,8 @@ class Replay:
     @property
     def nbytes(self) -> int:
         """Memory of the full replay in bytes."""
-        return self._storage.nbytes + sum(a.nbytes for a in vars(self).values() if isinstance(a, np.ndarray))
+        links = (self._terminated, self._online, self._prior, self._before, self._after)
+        return self._storage.nbytes + self._returns.nbytes + sum(column.nbytes for column in links)
 
     def add(self, step: Step) -> None:
         """Store one online step.
@@ -205,23 +203,20 @@ class Replay:
         self._online[row], self._prior[row] = online and linked, prior and linked
         if linked:
             self._after[before] = row
-        self._reward[row], self._terminated[row] = step.reward, step.terminated
-        self._gripper_changes[row] = count_changes(last.commands, step.action[list(self._spec.action.grippers)])
-        self._return_to_go[row] = _UNKNOWN
+        self._terminated[row] = step.terminated
+        changes = count_changes(last.commands, step.action[list(self._spec.action.grippers)])
+        self._returns.write(row, step.reward, changes)
         if step.terminated:
-            self._look_back(row)
+            self._returns.look_back(self._back_from(row))
         if not step.ends_episode:
             commands = step.observation["state"][self._spec.gripper_state]
             self._open[step.episode] = _OpenEpisode(row, step.index, commands)
         return row
 
-    def _look_back(self, row: int) -> None:
-        """Write what followed each row of an episode that terminates in this one."""
-        return_to_go = changes_to_go = 0.0
+    def _back_from(self, row: int) -> Iterator[int]:
+        """Yield an episode's rows from this one back."""
         while row != _NONE:
-            return_to_go = float(self._reward[row]) + self._discount * return_to_go
-            changes_to_go = float(self._gripper_changes[row]) + self._discount * changes_to_go
-            self._return_to_go[row], self._changes_to_go[row] = return_to_go, changes_to_go
+            yield row
             row = self._before[row]
 
     def end(self, episode: int) -> None:
@@ -233,10 +228,8 @@ class Replay:
 
         Its rows are overwritten in their turn.
         """
-        row = self._open.pop(episode, _NO_EPISODE).row
-        while row != _NONE:
+        for row in self._back_from(self._open.pop(episode, _NO_EPISODE).row):
             self._online[row] = self._prior[row] = False
-            row = self._before[row]
 
     def _claim(self) -> int:
         """Return the next row to write, without its old links."""
@@ -307,16 +300,16 @@ class Replay:
 
         The rows' shape gives the leading axes.
         """
-        large = self._storage.gather(self._before[rows], rows)
+        gathered, returns = self._storage.gather(self._before[rows], rows), self._returns
         return Transitions(
-            observation=large.observation,
-            action=large.action,
-            reward=self._reward[rows],
-            next_observation=large.next_observation,
+            observation=gathered.observation,
+            action=gathered.action,
+            reward=returns.reward[rows],
+            next_observation=gathered.next_observation,
             # A time limit says nothing about the value of the next state, so only termination stops the bootstrap.
             bootstrap=1.0 - self._terminated[rows].astype(np.float32),
             demonstrated=self._prior[rows],
-            gripper_changes=self._gripper_changes[rows],
-            return_to_go=self._return_to_go[rows],
-            changes_to_go=self._changes_to_go[rows],
+            gripper_changes=returns.gripper_changes[rows],
+            return_to_go=returns.return_to_go[rows],
+            changes_to_go=returns.changes_to_go[rows],
         )

@@ -86,6 +86,8 @@ class Transitions(NamedTuple):
     gripper_changes: Any
     """float32 [...]: grippers that the action set in motion."""
     return_to_go: Any
-    """float32 [...]: discounted return from this step to the end of an episode that terminated, otherwise -inf."""
+    """float32 [...]: discounted return from this step on.
+
+    It is -inf unless the episode terminated."""
     changes_to_go: Any
     """float32 [...]: discounted sum of the gripper changes that belongs to `return_to_go`."""

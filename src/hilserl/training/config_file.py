@@ -130,7 +130,7 @@ def _rename(values: dict[str, Any]) -> None:
 
 
 def _complete(values: dict[str, Any]) -> None:
-    """Give a file of an earlier version the settings that it could not have."""
+    """Complete the file of an earlier version."""
     for path, (kind, earlier) in _ABSENT_IN_EARLIER_VERSIONS.items():
         group: Any = values
         for name in path:

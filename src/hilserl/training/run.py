@@ -51,10 +51,16 @@ class Evaluator:
             self._env = make_env(self._config.simulated_env)
         return self._env
 
-    def evaluate(self, agent: Agent, episodes: int, first_seed: int, max_failures: int | None = None) -> Evaluation:
-        """Evaluate an agent's deterministic policy."""
+    def evaluate(self, agent: Agent, first_seed: int) -> Evaluation:
+        """Evaluate an agent's deterministic policy, to the end or until it fails too often."""
+        config = self._config
         policy = DeterministicPolicy.of(agent)
-        return evaluate(self._open(), policy, episodes, first_seed, max_failures=max_failures)
+        return evaluate(self._open(), policy, config.eval_episodes, first_seed, max_failures=config.eval_max_failures)
+
+    def evaluate_finally(self, agent: Agent) -> Evaluation:
+        """Evaluate an agent's deterministic policy on every seed of the final evaluation."""
+        policy = DeterministicPolicy.of(agent)
+        return evaluate(self._open(), policy, self._config.final_eval_episodes, FINAL_EVAL_SEED)
 
     def write_video(self, run_dir: RunDir, agent: Agent) -> None:
         """Write the video of an agent on seeds of the final evaluation."""
@@ -204,8 +210,7 @@ class Run(Subscriber):
         """
         self._next_eval = self._eval_after(state.env_steps)
         first_seed = seed_for(self.config.seed, "evaluation", 0)
-        episodes, max_failures = self.config.eval_episodes, self.config.eval_max_failures
-        result = self._evaluator.evaluate(agent, episodes, first_seed, max_failures)
+        result = self._evaluator.evaluate(agent, first_seed)
         self._solved = self._solved + 1 if result.is_solved else 0
         outcome = result.as_dict()
         counts = {"update_steps": state.update_steps, "human_steps": state.human_steps}
@@ -233,7 +238,7 @@ class Run(Subscriber):
         """
         agent, state = self.state()
         best, _ = load_checkpoint(choose(self.run_dir.checkpoints, "best"), agent)
-        evaluation = self._evaluator.evaluate(best, self.config.final_eval_episodes, FINAL_EVAL_SEED)
+        evaluation = self._evaluator.evaluate_finally(best)
         try:
             self._evaluator.write_video(self.run_dir, best)
         except HilserlError as error:

@@ -37,9 +37,10 @@ class VisionConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of a frozen encoder; bfloat16 is for a GPU."""
     frequencies: AtLeastOne | None = 5
-    """Lowest spatial frequencies to keep of each channel of a frozen encoder; None keeps the whole feature map.
+    """Bound on the spatial frequencies kept of a frozen encoder's channels.
 
-    Those of rows and columns together are fewer than this number: 5 keeps 15 numbers of a channel."""
+    Of rows and columns together they are fewer than this number: 5 keeps 15 numbers of each channel. None keeps the
+    whole feature map."""
     embeddings: AtLeastOne = 4
     """Weighted sums of a whole feature map for each of its channels."""
     width: AtLeastOne = 64

@@ -17,7 +17,7 @@ from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 from hilserl.vision.small_cnn import SmallCNN
 
 STATE_CLIP = 10.0
-"""Bound on the state's numbers and on features, in units of their nominal ranges."""
+"""Bound on state and features, in units of their nominal ranges."""
 _LEAST_SCALE = 0.05
 
 
@@ -51,7 +51,7 @@ class Bottleneck(eqx.Module):
 
 
 class FrequencyHead(eqx.Module):
-    """Head of one camera: from the low frequencies of its features to `width` numbers."""
+    """Head of one camera, from low frequencies to `width` numbers."""
 
     centre: Float[Array, "numbers"]
     scale: Float[Array, "numbers"]
@@ -70,7 +70,7 @@ class FrequencyHead(eqx.Module):
         x = jnp.asarray(inputs, jnp.float32).reshape(len(inputs), -1)
         scale = x.std(0)
         # A number that hardly changes in these images says nothing about how much it will.
-        scale = jnp.maximum(scale, _LEAST_SCALE * scale.mean())
+        scale = jnp.where(scale.mean() > 0, jnp.maximum(scale, _LEAST_SCALE * scale.mean()), 1.0)
         return eqx.tree_at(lambda h: (h.centre, h.scale), self, (x.mean(0), scale))
 
     def __call__(self, inputs: Shaped[Any, "*batch _ _"], key: PRNGKeyArray | None) -> Float[Array, "*batch width"]:
@@ -162,7 +162,7 @@ class ObservationEncoder(eqx.Module):
         return own + sum(part.norm_bias.shape[0] for part in parts)
 
     def standardised(self, observation: dict[str, Shaped[Any, "batch ..."]]) -> "ObservationEncoder":
-        """Return the encoder with heads that standardise their features as in these observations."""
+        """Return the encoder with the mean and deviation of these features."""
         heads = {
             name: head.standardised(observation[name]) if isinstance(head, FrequencyHead) else head
             for name, head in self.heads.items()
