@@ -52,13 +52,13 @@ class Evaluator:
         return self._env
 
     def evaluate(self, agent: Agent, first_seed: int) -> Evaluation:
-        """Evaluate an agent's deterministic policy, to the end or until it fails too often."""
+        """Evaluate an agent's deterministic policy until it fails too often."""
         config = self._config
         policy = DeterministicPolicy.of(agent)
         return evaluate(self._open(), policy, config.eval_episodes, first_seed, max_failures=config.eval_max_failures)
 
     def evaluate_finally(self, agent: Agent) -> Evaluation:
-        """Evaluate an agent's deterministic policy on every seed of the final evaluation."""
+        """Evaluate an agent's deterministic policy on the final seeds."""
         policy = DeterministicPolicy.of(agent)
         return evaluate(self._open(), policy, self._config.final_eval_episodes, FINAL_EVAL_SEED)
 
