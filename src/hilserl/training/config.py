@@ -24,7 +24,7 @@ _FOREIGN: dict[str, object] = {
     "max_env_steps": 20_000,
     "eval_every": 1_000,
     "eval_episodes": 20,
-    "agent.discount": 0.98,
+    "agent.discount": 0.95,
 }
 """Default settings of an environment of another package."""
 
