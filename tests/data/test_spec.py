@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilserl.data.spec import ExperienceSpec, StateLayout, entry
+from hilserl.data.spec import ExperienceSpec, StateLayout, count_changes, entry
 from hilserl.errors import HilserlError
 
 
@@ -24,3 +24,11 @@ def test_layout_finds_its_entries() -> None:
 
 def test_spec_survives_json(spec: ExperienceSpec) -> None:
     assert ExperienceSpec.from_json(spec.to_json()) == spec
+
+
+def test_changes_are_of_the_gripper_seen_before_the_action() -> None:
+    commands, actions = np.array([1.0, 1.0, 1.0, -1.0, -1.0, -1.0]), np.array([-1.0, 0.0, 1.0, -1.0, 0.0, 1.0])
+    one = [count_changes(np.array([c]), np.array([a])) for c, a in zip(commands, actions, strict=True)]
+    assert one == [1, 0, 0, 0, 0, 1]
+    assert count_changes(np.array([1.0, -1.0]), np.array([-1.0, 1.0])) == 2
+    assert count_changes(np.zeros(0), np.array([-1.0])) == 0, "before a reset no command is known"

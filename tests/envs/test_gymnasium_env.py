@@ -356,7 +356,7 @@ def test_pendulum_is_learned_within_1100_steps(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_PYBULLET, reason="PyBullet has no wheel here")
 def test_foreign_arm_is_learned_within_3100_steps(tmp_path: Path) -> None:
-    """The return of random actions is -9.7, that of this policy was -2.3, -3.3 and -2.4 with seeds 0, 1 and 2."""
+    """The return of random actions is -9.7, that of this policy was -2.2 on one thread (seed 0)."""
     config = dataclasses.replace(preset("panda_gym:PandaReachDense-v3"), max_env_steps=3100, final_eval_episodes=50)
     result = train(config, RunDir(tmp_path / "run"))
     assert result is not None

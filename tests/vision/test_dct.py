@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from hilserl.vision.dct import count_frequencies, low_frequencies
+from hilserl.vision.dct import low_frequencies
 
 
 @pytest.mark.parametrize(("rows", "columns", "order"), [(8, 8, 5), (6, 9, 5), (2, 2, 5), (1, 7, 3), (4, 4, 1)])
@@ -13,7 +13,7 @@ def test_low_frequencies_are_scipys(rows: int, columns: int, order: int) -> None
     expected = np.asarray(scipy.fft.dctn(cells, norm="ortho"))
     kept = [expected[i, j] for i in range(rows) for j in range(columns) if i + j < order]
     found = cells.ravel() @ low_frequencies(rows, columns, order)
-    assert len(found) == count_frequencies(rows, columns, order)
+    assert len(found) == len(kept)
     np.testing.assert_allclose(np.sort(found), np.sort(kept), atol=1e-5)
 
 

@@ -23,13 +23,26 @@ ReplaySource = Literal["both", "online", "prior"]
 An intervened step is in both."""
 
 
+class Gathered(NamedTuple):
+    """Observations and actions of a batch.
+
+    The shape of the rows gives the leading axes.
+    """
+
+    observation: dict[str, Any]
+    """Observation before the action."""
+    action: Any
+    next_observation: dict[str, Any]
+    """Observation after the action."""
+
+
 class Columns(NamedTuple):
     """Observations and actions of many steps in arrays of NumPy or JAX."""
 
     observation: dict[str, Any]
     """State with images or features by name.
 
-    `state` is float32 [rows, n], images are uint8 [rows, height, width, 3], features float16 [rows, numbers]."""
+    `state` is float32 [rows, n], images are uint8 [rows, height, width, 3], features float16 [rows, *shape]."""
     action: Any
     """Action, float32 [rows, m]."""
 
@@ -38,29 +51,19 @@ class Columns(NamedTuple):
         """Memory of all columns in bytes."""
         return sum(column.nbytes for column in (*self.observation.values(), self.action))
 
-    def gather(self, before: Any, rows: Any) -> "Gathered":
+    def gather(self, before: Any, rows: Any) -> Gathered:
         """Gather the transitions from the rows `before` to `rows`.
 
         Args:
             before: rows of the observations, int [...].
             rows: rows of the actions and next observations, int [...].
 
-        Returns:
-            Arrays with the rows' shape as leading axes.
         """
         return Gathered(
             {name: column[before] for name, column in self.observation.items()},
             self.action[rows],
             {name: column[rows] for name, column in self.observation.items()},
         )
-
-
-class Gathered(NamedTuple):
-    """Large arrays of a batch."""
-
-    observation: dict[str, Any]
-    action: Any
-    next_observation: dict[str, Any]
 
 
 class ReplayStorage(Protocol):

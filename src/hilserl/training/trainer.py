@@ -151,7 +151,7 @@ class Trainer(Process):
                     if trouble := self._actor.step():
                         _log.warning(trouble)
                     if self._actor.rollout.between_episodes and run.evaluation_is_due:
-                        self._setup.say(f"Evaluating {config.eval_episodes} episodes; the arm here waits.")
+                        self._setup.say(f"Evaluating up to {config.eval_episodes} episodes; the arm here waits.")
                         run.evaluate(*run.state())
                 self._actor.rollout.end_episode()
                 self._endpoint.close()

@@ -8,11 +8,6 @@ import numpy as np
 from jaxtyping import Float
 
 
-def count_frequencies(rows: int, columns: int, order: int) -> int:
-    """Count the frequencies that `low_frequencies` keeps."""
-    return sum(row + column < order for row in range(rows) for column in range(columns))
-
-
 def low_frequencies(rows: int, columns: int, order: int) -> Float[np.ndarray, "cells frequencies"]:
     """Make the matrix from a channel's cells to its low frequencies.
 
@@ -24,9 +19,9 @@ def low_frequencies(rows: int, columns: int, order: int) -> Float[np.ndarray, "c
         columns: columns of the map.
         order: bound on i + j.
     """
-    along = [_waves(size) for size in (rows, columns)]
+    along_rows, along_columns = _waves(rows), _waves(columns)
     kept = sorted(((i, j) for i in range(rows) for j in range(columns) if i + j < order), key=lambda ij: (sum(ij), ij))
-    waves = [np.outer(along[0][i], along[1][j]).ravel() for i, j in kept]
+    waves = [np.outer(along_rows[i], along_columns[j]).ravel() for i, j in kept]
     return np.stack(waves, axis=1).astype(np.float32)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float16, PRNGKeyArray, Shaped, UInt8
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.settings import AtLeastOne, Count, NotNegative, check_settings
-from hilserl.vision.dct import count_frequencies, low_frequencies
+from hilserl.vision.dct import low_frequencies
 from hilserl.vision.encoders import FROZEN, EncoderName, map_shape
 
 FEATURE_DTYPE = np.float16
@@ -59,9 +59,9 @@ class VisionConfig:
         return self.encoder in FROZEN
 
     @property
-    def pools(self) -> bool:
-        """True if features are the low frequencies of the map."""
-        return self.frozen and self.frequencies is not None
+    def kept_frequencies(self) -> int | None:
+        """Bound on the frequencies kept; None for the whole map."""
+        return self.frequencies if self.frozen else None
 
     @property
     def stores_images(self) -> bool:
@@ -93,9 +93,9 @@ class FrameEncoder:
 
     def _shape(self, height: int, width: int) -> tuple[int, ...]:
         channels, rows, columns = map_shape(self.config.encoder, height, width)
-        if self.config.pools:
-            return channels, count_frequencies(rows, columns, self.config.frequencies or 0)
-        return channels, rows, columns
+        if (bound := self.config.kept_frequencies) is None:
+            return channels, rows, columns
+        return channels, low_frequencies(rows, columns, bound).shape[1]
 
     def _input(self, camera: str) -> str:
         return f"{camera}.features" if self.config.frozen else camera
@@ -111,9 +111,9 @@ class FrameEncoder:
             encoder = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), encoder)
         # Channels first, as the heads' matrix products need them: a batch's transposition costs more than the products.
         features = jnp.moveaxis(encoder(images), -1, 1)
-        if self.config.pools:
+        if (bound := self.config.kept_frequencies) is not None:
             batch, channels, rows, columns = features.shape
-            waves = jnp.asarray(low_frequencies(rows, columns, self.config.frequencies or 0), features.dtype)
+            waves = jnp.asarray(low_frequencies(rows, columns, bound), features.dtype)
             features = features.reshape(batch, channels, rows * columns) @ waves
         return features.astype(FEATURE_DTYPE)
 

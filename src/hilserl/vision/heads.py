@@ -148,7 +148,7 @@ class ObservationEncoder(eqx.Module):
         width = frame_encoder.config.proprio_width
         proprio_key, *keys = jax.random.split(key, 1 + len(frame_encoder.inputs))
         self.proprio = Bottleneck(spec.state.size, width, key=proprio_key) if width else None
-        make_head = FrequencyHead if frame_encoder.config.pools else CameraHead
+        make_head = CameraHead if frame_encoder.config.kept_frequencies is None else FrequencyHead
         self.heads = {
             name: make_head(shape, frame_encoder.config, key=k)
             for (name, shape), k in zip(frame_encoder.inputs.items(), keys, strict=True)
