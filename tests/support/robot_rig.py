@@ -110,9 +110,16 @@ class Rig:
         """Bring the arm home, in impedance, with open gripper and free lease."""
         self.post("/recover")
         self.post("/startimp")
-        until(lambda: np.allclose(self.drive(HOME), HOME, atol=0.005), "the arm at home, turned as there")
+        until(self._stands_at_home, "the arm standing at home")
         self.post("/open_gripper")
         self.post("/release")
+
+    def _stands_at_home(self) -> bool:
+        """Drive home once more; an arm that passes home while it moves would stop centimetres beyond."""
+        return (
+            np.allclose(self.drive(HOME), HOME, atol=0.005)
+            and np.linalg.norm(self.backend.snapshot().velocity[:3]) < 0.02
+        )
 
 
 @contextlib.contextmanager
