@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hilserl.errors import HilserlError
+from hilserl.operators.hands import HandsConfig
 from hilserl.operators.simulated import Demonstrator, SimulatedOperator, SimulatedOperatorConfig
 from tests.support.layouts import ACTION
 
@@ -21,6 +23,12 @@ class Track:
 
     def expert_action(self) -> np.ndarray:
         return np.array([1.0, 0.0, 0.0, -1.0])
+
+    def expert_way(self) -> np.ndarray:
+        return 5.0 * self.expert_action()
+
+    def to_action(self, way: np.ndarray) -> np.ndarray:
+        return np.clip(way, -1.0, 1.0)
 
     def progress(self) -> float:
         return self.now
@@ -107,7 +115,8 @@ def test_trust_grows_with_autonomous_success_only() -> None:
 
 def test_demonstrator_has_limits_and_noise_and_repeats_with_its_seed() -> None:
     def motions(seed: int, episode: int) -> np.ndarray:
-        demonstrator = Demonstrator(Track(), ACTION, SimulatedOperatorConfig(max_speed=0.6, motion_noise=0.1), seed)
+        config = SimulatedOperatorConfig(HandsConfig(max_speed=0.6, noise=0.1))
+        demonstrator = Demonstrator(Track(), ACTION, config, seed)
         demonstrator.begin_episode(episode)
         return np.array([demonstrator.intent().motion for _ in range(400)])
 
@@ -120,8 +129,28 @@ def test_demonstrator_has_limits_and_noise_and_repeats_with_its_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"max_speed": 0.0}, {"max_speed": 1.5}, {"motion_noise": -1.0}, {"remembered_episodes": 0}]
+    "settings",
+    [
+        {"overlooked": 1.5},
+        {"first_patience_steps": -1},
+        {"handback_progress": -0.1},
+        {"remembered_episodes": 0},
+    ],
 )
 def test_config_refuses_impossible_numbers(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(HilserlError, match=f"Invalid {next(iter(settings))} .*: expected"):
         SimulatedOperatorConfig(**settings)
+
+
+def test_operator_overlooks_some_moments_before_it_takes_over() -> None:
+    def begins(overlooked: float) -> list[int]:
+        operator, steps = make_operator(Track(), overlooked=overlooked), []
+        for episode in range(60):
+            operator.begin_episode(episode)
+            steps.append(steps_until_engaged(operator))
+        return steps
+
+    assert set(begins(0.0)) == {5}
+    late = begins(0.5)
+    assert min(late) >= 5
+    assert np.mean(late) == pytest.approx(3 + 2 + 3, abs=1.0), "three moments are seen, as many overlooked"

@@ -19,6 +19,12 @@ class Reach:
         self.steps += 1
         return np.array([1.0, 0.0, 0.0, -1.0 if self.steps > 10 else 0.0])
 
+    def expert_way(self) -> np.ndarray:
+        return self.expert_action()
+
+    def to_action(self, way: np.ndarray) -> np.ndarray:
+        return np.clip(way, -1.0, 1.0)
+
     def progress(self) -> float:
         return min(1.0, self.steps / 20)
 

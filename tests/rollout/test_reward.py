@@ -11,6 +11,7 @@ from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.data.subscriber import Subscriber
+from hilserl.operators.hands import HandsConfig
 from hilserl.operators.operator import NoOperator
 from hilserl.operators.simulated import SimulatedOperator, SimulatedOperatorConfig
 from hilserl.operators.takeover import Intent, Verdict
@@ -166,7 +167,7 @@ def test_verdict_of_the_operator_needs_no_confirmation(state_spec: ExperienceSpe
 
 def test_simulated_operator_calls_a_success_after_its_reaction_delay() -> None:
     with make_sim_env("pick_cube", ends_on_success=False) as env:
-        config = SimulatedOperatorConfig(first_patience_steps=0, motion_noise=0.0)
+        config = SimulatedOperatorConfig(HandsConfig(noise=0.0), first_patience_steps=0)
         operator = SimulatedOperator(env.supervision, env.experience.action, config, 0, gives_reward=True)
         stage = Stage(env.experience, 0, set(), operator)
         stage.rollout = Rollout(env, operator, [stage], EpisodeSeeds(0, "test"), reward_fn=lambda _: False)

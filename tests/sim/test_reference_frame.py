@@ -11,6 +11,7 @@ from hilserl.data.spec import StateLayout
 from hilserl.envs.make import make_env
 from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
+from hilserl.operators.hands import HandsConfig
 from hilserl.operators.simulated import Demonstrator, SimulatedOperatorConfig
 from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.sim.control import MAX_STEP_M
@@ -136,7 +137,7 @@ def test_device_motion_is_along_the_worlds_axes(env: ManipulationEnv) -> None:
 def test_demonstrator_is_as_skilled_in_the_tool_frame(env: ManipulationEnv) -> None:
     """The simulated operator lifts the cube, and with the same motions as in the world's frame."""
     other, lengths = ManipulationEnv(PickCube()), {}
-    quiet = SimulatedOperatorConfig(motion_noise=0.0)
+    quiet = SimulatedOperatorConfig(HandsConfig(noise=0.0))
     for name, world in (("tool", env), ("world", other)):
         rollout = Rollout(
             world, Demonstrator(world.supervision, ACTION, quiet, 0), [], EpisodeSeeds(5, "demonstration")

@@ -116,10 +116,8 @@ class Rig:
 
     def _stands_at_home(self) -> bool:
         """Drive home once more; an arm that passes home while it moves would stop centimetres beyond."""
-        return (
-            np.allclose(self.drive(HOME), HOME, atol=0.005)
-            and np.linalg.norm(self.backend.snapshot().velocity[:3]) < 0.02
-        )
+        is_home = np.allclose(self.drive(HOME), HOME, atol=0.005)
+        return is_home and bool(np.linalg.norm(self.backend.snapshot().velocity[:3]) < 0.02)
 
 
 @contextlib.contextmanager

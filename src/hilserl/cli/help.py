@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import tyro
-from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
 
 _T = TypeVar("_T")
 
 _HELP = ("-h", "--help", "--help-all")
 _OF_OPERATOR: dict[str, set[str]] = {
-    "scripted": {"--simulated-operator.*"},
     "console": {"--console.*"},
     "gamepad": {"--console.*", "--console.gamepad.*"},
     "spacemouse": {"--console.*", "--console.spacemouse.*"},
@@ -87,7 +92,8 @@ def _groups_of(form: Any, prefix: str = "--") -> dict[str, Any]:
     groups: dict[str, Any] = {}
     for name, hint in typing.get_type_hints(form, include_extras=True).items():
         kind: Any = getattr(hint, "__origin__", hint)
-        if not dataclasses.is_dataclass(kind):
+        is_one_flag = any(isinstance(item, PrimitiveConstructorSpec) for item in getattr(hint, "__metadata__", ()))
+        if not dataclasses.is_dataclass(kind) or is_one_flag:
             continue
         names = [item.name for item in getattr(hint, "__metadata__", ()) if getattr(item, "name", None) is not None]
         flags = "".join(f"{part}." for part in (names or [name.replace("_", "-")]) if part)

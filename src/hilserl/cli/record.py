@@ -16,6 +16,7 @@ from hilserl.envs.env import InteractiveEnv
 from hilserl.envs.make import make_env
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.human import Role
+from hilserl.operators.profiles import ProfileOption
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.rollout.recording import EpisodeRecorder, record, record_demonstrations
 from hilserl.settings import AtLeastOne, Count
@@ -44,7 +45,7 @@ class RecordArguments:
     """Longest episode of a human operator. The simulated operator has the task's limit."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     """The human operator's console and input devices."""
-    simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
+    simulated_operator: ProfileOption = field(default_factory=SimulatedOperatorConfig)
     """The simulated operator."""
 
 

@@ -91,6 +91,21 @@ class Supervision(Protocol):
         """Compute the task script's action, float64 [n] in [-1, 1]."""
         ...
 
+    def expert_way(self) -> np.ndarray:
+        """Compute the way that the script has before it.
+
+        Returns:
+            float64 [n] along the world's axes, in full steps and however long; wrenches and grippers as in the action.
+        """
+        ...
+
+    def to_action(self, way: np.ndarray) -> np.ndarray:
+        """Convert a way along the world's axes to an action.
+
+        Both are float64 [n]. The action is at most one full step.
+        """
+        ...
+
     def progress(self) -> float:
         """Estimate how far the task has come, from 0 to 1."""
         ...

@@ -23,7 +23,21 @@ class RobotSupervision:
 
     def expert_action(self) -> np.ndarray:
         """Return the script's action at the last observation, float64 [n]."""
-        return self._teleoperation.full_action(np.array(self._known()["expert_action"]))
+        return self.to_action(self.expert_way())
+
+    def to_action(self, way: np.ndarray) -> np.ndarray:
+        """Convert a way along the world's axes to an action.
+
+        Both are float64 [n]. The action is at most one full step.
+        """
+        return self._teleoperation.full_action(way)
+
+    def expert_way(self) -> np.ndarray:
+        """Return the script's way at the last observation.
+
+        It is float64 [n], in full steps along the world's axes.
+        """
+        return np.array(self._known()["expert_way"])
 
     def progress(self) -> float:
         """Return the progress at the last observation, from 0 to 1."""

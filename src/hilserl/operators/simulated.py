@@ -1,70 +1,71 @@
 """Simulated human operators for demonstrations and interventions."""
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
 from hilserl.envs.env import Supervision
+from hilserl.operators.hands import HandsConfig
 from hilserl.operators.operator import Operator
-from hilserl.operators.takeover import GripperRequest, Intent, Verdict
+from hilserl.operators.remote_hands import make_hands
+from hilserl.operators.takeover import Intent, Verdict
+from hilserl.settings import AtLeastOne, Count, Fraction, NotNegative, check_settings
+
+_ATTENTION_KEY = 1
+"""Constant of the seed of what is overlooked."""
 
 
 @dataclass(frozen=True)
 class SimulatedOperatorConfig:
-    """The simulated operator's motor skill and judgement. A control step lasts 0.1 s."""
+    """The simulated operator's hands and judgement. A control step lasts 0.1 s."""
 
-    max_speed: float = 0.8
-    """Fastest hand motion, as a part of a full action."""
-    motion_noise: float = 0.15
-    """Standard deviation of the hand's error, in full actions."""
-    reaction_delay_steps: int = 3
+    hands: HandsConfig = field(default_factory=HandsConfig)
+    """Eyes and hands."""
+    reaction_delay_steps: Count = 3
     """Steps between a reason to change control and the reaction."""
-    first_patience_steps: int = 25
+    overlooked: Fraction = 0.0
+    """Part of the moments in which a needed takeover is overlooked."""
+    first_patience_steps: Count = 25
     """Tolerated steps without progress if the policy never succeeds."""
-    last_patience_steps: int = 60
+    last_patience_steps: Count = 60
     """Tolerated steps without progress if the policy always succeeds.
 
     In between, the patience follows the policy's recent success rate.
     """
-    noticeable_progress: float = 0.02
+    noticeable_progress: NotNegative = 0.02
     """Smallest change of the progress that counts as progress."""
-    handback_progress: float = 0.25
+    handback_progress: NotNegative = 0.25
     """Progress since the takeover at which the operator hands back."""
-    max_intervention_steps: int = 30
+    max_intervention_steps: AtLeastOne = 30
     """Longest intervention in steps; the operator then hands back in any case."""
-    remembered_episodes: int = 10
+    remembered_episodes: AtLeastOne = 10
     """Number of past episodes that decide the operator's trust in the policy."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_speed <= 1:
-            raise ValueError(f"Invalid max_speed {self.max_speed}: expected a number above 0 and at most 1.")
-        if self.motion_noise < 0:
-            raise ValueError(f"Invalid motion_noise {self.motion_noise}: expected a number of at least 0.")
-        if self.remembered_episodes < 1:
-            raise ValueError(f"Invalid remembered_episodes {self.remembered_episodes}: expected at least 1.")
+        check_settings(self)
 
 
 class Demonstrator(Operator):
     """An operator who drives every step, as for a demonstration."""
 
     def __init__(self, task: Supervision, layout: ActionLayout, config: SimulatedOperatorConfig, seed: int) -> None:
-        self._task, self._layout, self._config, self._seed = task, layout, config, seed
-        self._rng = np.random.default_rng(seed)
+        self._hands, self._seed = make_hands(task, layout, config.hands), seed
 
     @override
     def begin_episode(self, episode: int) -> None:
-        self._rng = np.random.default_rng([self._seed, episode])
+        self._hands.begin_episode(np.random.default_rng([self._seed, episode]))
 
     @override
     def intent(self) -> Intent:
-        expert = self._task.expert_action()
-        motion = self._config.max_speed * expert[list(self._layout.continuous)]
-        motion += self._config.motion_noise * self._rng.standard_normal(motion.shape)
-        grippers = tuple(GripperRequest(round(expert[i])) for i in self._layout.grippers)
+        motion, grippers = self._hands.drive()
         return Intent(True, tuple(np.clip(motion, -1.0, 1.0)), grippers)
+
+    def watch(self) -> None:
+        """Look at the scene for one step without driving."""
+        self._hands.watch()
 
 
 class SimulatedOperator(Operator):
@@ -77,8 +78,8 @@ class SimulatedOperator(Operator):
     Args:
         task: expert, progress, harm and success of the task.
         layout: layout of the actions.
-        config: motor skill and judgement.
-        seed: seed of the hand's noise.
+        config: hands and judgement.
+        seed: seed of the hands' errors and of what is overlooked.
         gives_reward: the operator ends an episode with a success verdict; nothing else reports success.
     """
 
@@ -92,7 +93,8 @@ class SimulatedOperator(Operator):
         gives_reward: bool = False,
     ) -> None:
         self._task, self._config, self._gives_reward = task, config, gives_reward
-        self._demonstrator = Demonstrator(task, layout, config, seed)
+        self._demonstrator, self._seed = Demonstrator(task, layout, config, seed), seed
+        self._attention = np.random.default_rng(seed)
         self._outcomes: deque[bool] = deque(maxlen=config.remembered_episodes)
         self._restart_watch()
 
@@ -115,6 +117,7 @@ class SimulatedOperator(Operator):
     @override
     def begin_episode(self, episode: int) -> None:
         self._demonstrator.begin_episode(episode)
+        self._attention = np.random.default_rng([self._seed, episode, _ATTENTION_KEY])
         self._restart_watch()
         self._reference_progress = self._task.progress()
 
@@ -130,7 +133,7 @@ class SimulatedOperator(Operator):
 
     def _drive_or_watch(self) -> Intent:
         if self._wants_to_change():
-            self._delay_steps += 1
+            self._delay_steps += self._engaged or not self._overlooks()
             if self._delay_steps > self._config.reaction_delay_steps:
                 self._engaged = not self._engaged
                 self._delay_steps = self._held_steps = self._idle_steps = 0
@@ -138,9 +141,13 @@ class SimulatedOperator(Operator):
         else:
             self._delay_steps = 0
         if not self._engaged:
+            self._demonstrator.watch()
             return Intent(engaged=False)
         self._held_steps += 1
         return self._demonstrator.intent()
+
+    def _overlooks(self) -> bool:
+        return bool(self._config.overlooked and self._attention.random() < self._config.overlooked)
 
     def _wants_to_change(self) -> bool:
         """Return True for a reason to take over or to hand back."""

@@ -130,7 +130,7 @@ class SimulatedLabeller(Operator):
         return made
 
     def _sway(self, steps: int) -> Iterator[Intent]:
-        """ActionName forward and backward along the expert's direction."""
+        """Go forward and backward along the expert's direction."""
         direction, left, speed = 1, 0, 1.0
         for _ in range(steps):
             if not left:

@@ -14,7 +14,7 @@ from hilserl.sim.scene_view import SimulatedScene
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, scene_of
 from hilserl.sim.task_env import CONTROL_DT_S, TaskEnv
-from hilserl.sim.teleoperation import ArmTeleoperation, motion_towards
+from hilserl.sim.teleoperation import ArmTeleoperation, way_towards
 
 
 class ManipulationEnv(TaskEnv):
@@ -110,9 +110,20 @@ class TaskSupervision:
     def __init__(self, task: Task, simulation: Simulation, teleoperation: ArmTeleoperation) -> None:
         self._task, self._simulation, self._teleoperation = task, simulation, teleoperation
 
+    def expert_way(self) -> np.ndarray:
+        """Compute the task script's way, float64 [n] in full steps."""
+        return np.asarray(self._task.expert(self._simulation), np.float64)
+
     def expert_action(self) -> np.ndarray:
         """Compute the task script's action, float64 [n] in [-1, 1]."""
-        return self._teleoperation.full_action(self._task.expert(self._simulation))
+        return self.to_action(self.expert_way())
+
+    def to_action(self, way: np.ndarray) -> np.ndarray:
+        """Convert a way along the world's axes to an action.
+
+        Both are float64 [n]. The action is at most one full step.
+        """
+        return self._teleoperation.full_action(way)
 
     def progress(self) -> float:
         """Estimate how far the task has come, from 0 to 1."""
@@ -146,7 +157,7 @@ def _measured(arm: Arm) -> dict[str, np.ndarray]:
 def towards(
     arm: Arm, goal_m: np.ndarray, gripper: float | None = None, goal_wxyz: np.ndarray | None = None
 ) -> np.ndarray:
-    """Compute an arm's part of an action towards a goal.
+    """Compute an arm's part of a script's way to a goal.
 
     Args:
         arm: The arm.
@@ -155,7 +166,7 @@ def towards(
         goal_wxyz: The goal's orientation; None to keep the present one.
 
     Returns:
-        Numbers in [-1, 1] along the world's axes: the straight way, at most one full step.
+        The straight way in full steps along the world's axes, however long.
     """
-    move = motion_towards(arm.setup, arm.tcp_position_m, goal_m, arm.tcp_quaternion_wxyz, goal_wxyz)[arm.setup.axes]
-    return move if gripper is None else np.append(move, gripper)
+    way = way_towards(arm.setup, arm.tcp_position_m, goal_m, arm.tcp_quaternion_wxyz, goal_wxyz)[arm.setup.axes]
+    return way if gripper is None else np.append(way, gripper)

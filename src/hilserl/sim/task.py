@@ -78,7 +78,8 @@ class Task(ABC):
         """Compute a good action in any state.
 
         Returns:
-            float [n] in [-1, 1], along the world's axes.
+            float [n] along the world's axes, in full steps. A longer way than one step may be returned whole: the
+            environment goes one step of it, and simulated operators judge the distance by it.
         """
 
     @abstractmethod

@@ -57,28 +57,49 @@ class ArmTeleoperation:
         own: list[float] = []
         for view in self._arms:
             led = view.setup.name == arm
-            own.extend(view.motion(motion_towards(view.setup, tools[arm], np.array(goal_m)) if led else np.zeros(6)))
+            way = way_towards(view.setup, tools[arm], np.array(goal_m)) if led else np.zeros(6)
+            own.extend(view.motion(at_most_one_step(view.setup, way)))
         return tuple(own)
 
     def full_action(self, action: np.ndarray) -> np.ndarray:
-        """Convert an action along the world's axes to the arms' frames.
+        """Convert a way along the world's axes to an action.
 
-        Both are float64 [n]. The result is in [-1, 1].
+        Both are float64 [n]. The way may be longer than one step; the result is in [-1, 1], in the arms' frames.
         """
-        own = np.clip(action, -1.0, 1.0)
-        continuous = list(self._layout.continuous)
-        own[continuous] = self.world_to_action(tuple(own[continuous]))
+        continuous, own, done = list(self._layout.continuous), np.clip(action, -1.0, 1.0), 0
+        moves: list[float] = []
+        for arm in self._arms:
+            part = tuple(action[continuous[done : done + len(arm.setup.axes)]])
+            moves.extend(arm.motion(at_most_one_step(arm.setup, arm.setup.move_of(part))))
+            done += len(part)
+        own[continuous] = moves
         return own
 
 
-def motion_towards(
+def at_most_one_step(arm: ArmSetup, way: np.ndarray) -> np.ndarray:
+    """Shorten a way to one full step, in its own direction.
+
+    Args:
+        arm: The arm's setup.
+        way: float64 [6] along and about the world's axes, in full steps.
+
+    Returns:
+        float64 [6] in [-1, 1]. Wrenches are limited number by number.
+    """
+    if not isinstance(arm.control, PoseControl):
+        return np.clip(way, -1.0, 1.0)
+    parts = way.reshape(2, 3)
+    return (parts / np.maximum(1.0, np.abs(parts).max(1, keepdims=True))).ravel()
+
+
+def way_towards(
     arm: ArmSetup,
     tool_m: np.ndarray,
     goal_m: np.ndarray,
     tool_wxyz: np.ndarray | None = None,
     goal_wxyz: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Compute the move that leads a tool straight to a goal.
+    """Compute the straight way of a tool to a goal, however long.
 
     A tool that exerts wrenches is pulled there, the harder the further away it is.
 
@@ -86,17 +107,15 @@ def motion_towards(
         arm: The arm's setup.
         tool_m: The tool's position (world frame), [3].
         goal_m: The goal's position (world frame), [3].
-        tool_wxyz: The tool's orientation; without it the move has no turn.
-        goal_wxyz: The goal's orientation; without it the move has no turn.
+        tool_wxyz: The tool's orientation; without it the way has no turn.
+        goal_wxyz: The goal's orientation; without it the way has no turn.
 
     Returns:
-        float64 [6] in [-1, 1] along and about the world's axes; 1 is one full step.
+        float64 [6] along and about the world's axes; 1 is one full step.
     """
-    control, move = arm.control, np.zeros(6)
+    control, way = arm.control, np.zeros(6)
     posed = isinstance(control, PoseControl)
-    motion = (goal_m - tool_m) / (control.max_step_m if posed else MAX_STEP_M)
-    move[:3] = motion / max(1.0, np.abs(motion).max())
+    way[:3] = (goal_m - tool_m) / (control.max_step_m if posed else MAX_STEP_M)
     if posed and control.max_step_rad and tool_wxyz is not None and goal_wxyz is not None:
-        turn = turn_between(tool_wxyz, goal_wxyz) / control.max_step_rad
-        move[3:] = turn / max(1.0, np.abs(turn).max())
-    return move
+        way[3:] = turn_between(tool_wxyz, goal_wxyz) / control.max_step_rad
+    return way

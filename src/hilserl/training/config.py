@@ -15,6 +15,7 @@ from hilserl.envs.config import EnvConfig
 from hilserl.envs.make import canonical_name, is_gymnasium_id
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.config import ConsoleConfig
+from hilserl.operators.profiles import ProfileOption
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.settings import AtLeastOne, Count, NotNegative, Positive, check_settings
 from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
@@ -95,8 +96,8 @@ class TrainConfig:
     """Newest checkpoints to keep beside the best one."""
     agent: AgentConfig = field(default_factory=AgentConfig)
     """Networks, losses and optimizer."""
-    simulated_operator: SimulatedOperatorConfig = field(default_factory=SimulatedOperatorConfig)
-    """The simulated operator's driving and patience."""
+    simulated_operator: ProfileOption = field(default_factory=SimulatedOperatorConfig)
+    """The simulated operator's hands and judgement."""
 
     @property
     def task(self) -> str:
@@ -209,6 +210,7 @@ CHANGEABLE_ON_RESUME = (
     "env.backend",
     "env.robot",
     "operator",
+    "simulated_operator",
     "console",
     "classifier",
     "max_env_steps",

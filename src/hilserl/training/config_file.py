@@ -27,6 +27,8 @@ RENAMED_SETTINGS: dict[str, str] = {
     "rounds_per_step": "update_steps_per_env_step",
     "max_rounds_per_step": "max_update_steps_per_env_step",
     "person": "simulated_operator",
+    "simulated_operator.max_speed": "simulated_operator.hands.max_speed",
+    "simulated_operator.motion_noise": "simulated_operator.hands.noise",
     "seat.console": "console.view",
     "seat.console_port": "console.port",
     "seat.gamepad": "console.gamepad",

@@ -106,7 +106,7 @@ def test_sim_arm_scene_begins_as_the_environment_s_episode() -> None:
     assert np.array_equal(arm.sim.data.qpos, env.simulation.data.qpos)
     truth = arm.truth()
     assert truth["success"] is False
-    assert np.allclose(truth["expert_action"], env.supervision.expert_action())
+    assert np.allclose(truth["expert_way"], env.supervision.expert_way())
     arm.command(pose_at(0.45))
     run(arm, 0.1)
     before = arm.q.copy()

@@ -74,7 +74,7 @@ class SimBackend(LoopBackend):
         self.call("reset_scene", seed=seed, home=home)
 
     def truth(self) -> dict[str, Any]:
-        """Return the task's verdicts and its script's next action."""
+        """Return the task's verdicts and its script's way."""
         return self.call("truth")
 
     @override

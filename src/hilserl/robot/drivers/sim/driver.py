@@ -157,14 +157,13 @@ class SimArm(TorqueArm):
             self._hold_joints()
 
     def truth(self) -> dict[str, Any]:
-        """Return the task's verdicts and its script's next action."""
+        """Return the task's verdicts and its script's way."""
         task, sim = self._task, self.sim
-        expert = np.clip(task.expert(sim), -1.0, 1.0).tolist()
         return {
             "success": task.success(sim),
             "progress": task.progress(sim),
             "harm": task.harm(sim),
-            "expert_action": expert,
+            "expert_way": np.asarray(task.expert(sim), np.float64).tolist(),
             "qpos": self._data.qpos.tolist(),
             "objects": {name: value.tolist() for name, value in task.observe(sim).items()},
         }
