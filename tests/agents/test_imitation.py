@@ -14,9 +14,11 @@ from hilserl.agents.imitation import GRIPPER_MARGIN, imitation_loss
 from hilserl.agents.sac import create_sac_agent
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Transitions
+from hilserl.training.algorithms import ALGORITHMS
 from tests.support.batches import SMALL, camera_batches, first, moved, random_batches, with_camera, with_grippers
 
 CLONES = dataclasses.replace(SMALL, cloning_weight=1.0)
+FILTERS = dataclasses.replace(CLONES, cloning_filter=True)
 
 
 def loss(actor: Actor, batch: Transitions) -> jax.Array:
@@ -69,6 +71,56 @@ def test_gripper_loss_has_no_gradient_into_the_policy(state_spec: ExperienceSpec
     gradients = [eqx.filter_grad(loss)(actor, each) for each in (batch, other)]
     assert not moved(gradients[0].policy, gradients[1].policy)
     assert moved(gradients[0].gripper, gradients[1].gripper)
+
+
+def test_imitation_loss_leaves_out_what_is_not_kept(state_spec: ExperienceSpec) -> None:
+    batch = one_batch(state_spec, demonstrated=True)
+    actor = create_sac_agent(state_spec, SMALL, 0).actor
+    features = actor.encoder(batch.observation)
+    kept = jnp.arange(8) < 3
+    whole, part, nothing = (imitation_loss(actor, features, batch, each)[0] for each in (None, kept, kept & ~kept))
+    assert nothing == 0
+    others = imitation_loss(actor, features, batch, ~kept)[0]
+    assert part + others == pytest.approx(float(whole), rel=1e-4)
+
+
+@pytest.mark.parametrize("filters", [False, True])
+def test_filter_leaves_demonstrations_that_are_worth_less(state_spec: ExperienceSpec, filters: bool) -> None:
+    """Half of the steps show an action that earns nothing; the others took the opposite one, which earns 1."""
+    spec, shown = with_grippers(state_spec, 0), np.arange(8) < 4
+    batches = random_batches(spec, 2, 8)
+    actions = np.where(shown[:, None], 0.5, -0.5) * np.ones(3)
+    batches = batches._replace(
+        action=np.broadcast_to(actions, (2, 8, 3)).astype(np.float32),
+        reward=np.broadcast_to(~shown, (2, 8)).astype(np.float32),
+        bootstrap=np.zeros((2, 8), np.float32),
+        return_to_go=np.zeros((2, 8), np.float32),
+        demonstrated=np.broadcast_to(shown, (2, 8)),
+    )
+    settings = dataclasses.replace(FILTERS, learning_rate=3e-3, cloning_weight=0.1, initial_temperature=1e-4)
+    agent, metrics = create_sac_agent(spec, settings, 0), {}
+    for index in range(150):
+        agent, metrics = update_step(agent, batches, jax.random.key(index))
+    assert metrics["imitated"] == 1, "nothing is left out before acting"
+    if filters:
+        agent = ALGORITHMS["rlpd"].after_pretraining(agent)
+    for index in range(150, 600):
+        agent, metrics = update_step(agent, batches, jax.random.key(index))
+    action = act(agent.actor, {"state": batches.observation["state"][0, 0]}, jax.random.key(0), explore=False)
+    assert metrics["imitated"] < 0.5 if filters else metrics["imitated"] == 1
+    assert (np.abs(action - 0.5).max() < 0.5) != filters, "the policy stays at what is shown unless it is worth less"
+
+
+def test_filter_begins_after_pretraining_if_switched_on(state_spec: ExperienceSpec) -> None:
+    for settings, filters in (
+        (FILTERS, False),
+        (CLONES, None),
+        (dataclasses.replace(FILTERS, cloning_weight=0.0), None),
+    ):
+        agent = create_sac_agent(state_spec, settings, 0)
+        assert agent.filters_imitation == filters
+        after = ALGORITHMS["rlpd"].after_pretraining(agent)
+        assert after.filters_imitation == (None if filters is None else True)
 
 
 @pytest.mark.parametrize("grippers", [0, 1, 2])

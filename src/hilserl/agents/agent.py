@@ -68,6 +68,11 @@ class AgentConfig:
     """Critic updates in which the cloning weight halves; None keeps it constant.
 
     The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
+    cloning_filter: bool = False
+    """Imitate only actions that the critics value no less than the policy's own.
+
+    It begins after the updates that come before acting. Slow and hesitant demonstrations are thus surpassed (Q-filter,
+    arXiv 1709.10089); steady ones are better imitated without it."""
     return_floor: bool = True
     """Keep the critics' targets above the return that followed.
 

@@ -2,12 +2,12 @@
 
 It makes demonstrated actions likely and gives demonstrated gripper choices the highest value. The policy then acts
 sensibly before the critics know what is good, and stays near the demonstrations where they know little. This serves
-tasks that are too long to be found by exploration.
+tasks that are too long to be found by exploration. Once the critics know better, a filter drops what they value less.
 """
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from hilserl.agents.agent import Actor, Metrics
 from hilserl.agents.cloning import compare_actions
@@ -20,7 +20,10 @@ It is the cost of one step of delay at a discount of 0.95."""
 
 
 def imitation_loss(
-    actor: Actor, features: Float[Array, "batch features"], batch: Transitions
+    actor: Actor,
+    features: Float[Array, "batch features"],
+    batch: Transitions,
+    kept: Bool[Array, "batch"] | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
     """Average the imitation loss over a batch's demonstrated transitions.
 
@@ -31,11 +34,13 @@ def imitation_loss(
         actor: the actor whose policy and gripper head are compared with the demonstrated actions.
         features: the actor's encoding of the batch's observations.
         batch: transitions with one leading axis.
+        kept: True for the demonstrated transitions to imitate; by default all.
 
     Returns:
         The loss, 0 without demonstrated transitions, and metrics.
     """
-    weight = batch.demonstrated / jnp.maximum(1, batch.demonstrated.sum())
+    imitated = batch.demonstrated if kept is None else batch.demonstrated * kept
+    weight = imitated / jnp.maximum(1, batch.demonstrated.sum())
     log_prob, error, values, taken = compare_actions(actor, features, batch.action)
     loss = -(weight * log_prob).sum()
     metrics = {"continuous_error": jnp.sqrt((weight * jnp.mean(error**2, -1)).sum())}
@@ -44,4 +49,4 @@ def imitation_loss(
         shortfall = (values + GRIPPER_MARGIN * (1 - is_taken)).max(-1) - (values * is_taken).sum(-1)
         loss += (weight * shortfall).sum() / GRIPPER_MARGIN
         metrics["gripper_agreement"] = (weight * (values.argmax(-1) == taken)).sum()
-    return loss, metrics | {"imitation_loss": loss}
+    return loss, metrics | {"imitation_loss": loss, "imitated": weight.sum()}

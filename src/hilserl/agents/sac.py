@@ -3,7 +3,8 @@
 It is RLPD (arXiv 2302.02948) with the gripper's critic of HIL-SERL (arXiv 2410.21845). One class serves arms without a
 learned gripper, with one and with two: the action layout says which actions are grippers. An update step is `utd_ratio`
 updates of encoder, critics and gripper head, each on its own batch, then one update of policy and temperature. With a
-`cloning_weight` each critic update also moves encoder, policy and gripper head towards the demonstrated actions.
+`cloning_weight` each critic update also moves encoder, policy and gripper head towards the demonstrated actions, as far
+as the critics do not value them less than the policy's own.
 """
 
 import dataclasses
@@ -14,12 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 from typing_extensions import override
 
 from hilserl.agents.agent import (
     IMAGE_KEYS,
     NOISE_KEYS,
+    Actor,
     Agent,
     AgentConfig,
     Metrics,
@@ -70,6 +72,8 @@ class SACAgent(Agent):
     """Target networks."""
     log_temperature: Float[Array, ""]
     optimizers: Optimizers
+    filters_imitation: Bool[Array, ""] | None = None
+    """True once the critics decide what to imitate; None without a filter."""
 
     @property
     @override
@@ -120,6 +124,7 @@ def create_sac_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> SA
     values = Values(actor.encoder, critics, actor.gripper)
     log_temperature = jnp.log(jnp.array(config.initial_temperature, jnp.float32))
     trees = (actor.policy, values, log_temperature)
+    filters = config.cloning_filter and config.cloning_weight > 0
     return SACAgent(
         actor=actor,
         ema_actor=actor,
@@ -127,6 +132,7 @@ def create_sac_agent(spec: ExperienceSpec, config: AgentConfig, seed: int) -> SA
         targets=values,
         log_temperature=log_temperature,
         optimizers=Optimizers(*(make_optimizer(config).init(eqx.filter(tree, eqx.is_array)) for tree in trees)),
+        filters_imitation=jnp.array(False) if filters else None,
         config=config,
         frame_encoder=frame_encoder,
     )
@@ -194,7 +200,10 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
         metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": targets.critic.mean()}
         if clones:
             actor = dataclasses.replace(agent.actor, policy=policy, gripper=values.gripper)
-            imitation, imitation_metrics = imitation_loss(actor, features, batch)
+            kept = None
+            if agent.filters_imitation is not None:
+                kept = ~agent.filters_imitation | _is_no_worse(actor, values.critics, features, q.mean(0))
+            imitation, imitation_metrics = imitation_loss(actor, features, batch, kept)
             total += agent.cloning_weight * imitation
             metrics |= imitation_metrics
         if values.gripper is None or targets.gripper is None:
@@ -220,6 +229,15 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
         targets=polyak_update(agent.targets, values, config.tau),
         optimizers=optimizers,
     ), metrics
+
+
+def _is_no_worse(
+    actor: Actor, critics: Critic, features: Float[Array, "batch features"], q: Float[Array, "batch"]
+) -> Bool[Array, "batch"]:
+    """Find the transitions whose value is no less than that of the policy's action."""
+    continuous = jnp.tanh(jax.vmap(actor.policy)(features).mean)
+    own = ensemble_values(critics, features, jax.vmap(actor.with_grippers)(features, continuous)).mean(0)
+    return jax.lax.stop_gradient(q >= own)
 
 
 def _update_policy(

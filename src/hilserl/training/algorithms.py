@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal
 
+import jax.numpy as jnp
 import numpy as np
 from typing_extensions import override
 
@@ -111,8 +112,9 @@ class ActorCriticAlgorithm(Algorithm[SACAgent]):
 
     @override
     def after_pretraining(self, agent: SACAgent) -> SACAgent:
+        filters = None if agent.filters_imitation is None else jnp.ones_like(agent.filters_imitation)
         # The average still remembers how it began, and would for another thousand update steps.
-        return dataclasses.replace(agent, ema_actor=agent.actor)
+        return dataclasses.replace(agent, ema_actor=agent.actor, filters_imitation=filters)
 
 
 @dataclass(frozen=True)

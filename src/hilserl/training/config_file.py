@@ -47,6 +47,8 @@ _ABSENT_IN_EARLIER_VERSIONS: dict[tuple[str, ...], tuple[type, dict[str, Any]]] 
     ("agent", "vision"): (VisionConfig, {"frequencies": None}),
 }
 """Settings that a group has since then, with what earlier versions did. They wrote all others."""
+_ADDED_AS_BEFORE = {"cloning_filter"}
+"""Settings added since then whose defaults are what earlier versions did."""
 
 
 def to_json(config: TrainConfig) -> str:
@@ -138,7 +140,8 @@ def _complete(values: dict[str, Any]) -> None:
         for name in path:
             group = group.get(name) if isinstance(group, dict) else None
         names = {each.name for each in dataclasses.fields(kind)}
-        if isinstance(group, dict) and names - group.keys() == earlier.keys():
+        # A file that lacks any other setting is no file of an earlier version, and has the defaults of today.
+        if isinstance(group, dict) and names - group.keys() - _ADDED_AS_BEFORE == earlier.keys():
             group |= earlier
 
 
