@@ -69,7 +69,7 @@ class AgentConfig:
 
     The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
     cloning_filter: bool = False
-    """Imitate only actions that the critics value no less than the policy's own.
+    """Imitate only what the critics value like the policy's actions or more.
 
     It begins after the updates that come before acting. Slow and hesitant demonstrations are thus surpassed (Q-filter,
     arXiv 1709.10089); steady ones are better imitated without it."""

@@ -234,7 +234,7 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
 def _is_no_worse(
     actor: Actor, critics: Critic, features: Float[Array, "batch features"], q: Float[Array, "batch"]
 ) -> Bool[Array, "batch"]:
-    """Find the transitions whose value is no less than that of the policy's action."""
+    """Find the transitions worth no less than the policy's own action."""
     continuous = jnp.tanh(jax.vmap(actor.policy)(features).mean)
     own = ensemble_values(critics, features, jax.vmap(actor.with_grippers)(features, continuous)).mean(0)
     return jax.lax.stop_gradient(q >= own)
