@@ -69,10 +69,10 @@ class AgentConfig:
 
     The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
     cloning_filter: bool = False
-    """Imitate only what the critics value like the policy's actions or more.
+    """Imitate only actions that are worth no less than the policy's.
 
-    It begins after the updates that come before acting. Slow and hesitant demonstrations are thus surpassed (Q-filter,
-    arXiv 1709.10089); steady ones are better imitated without it."""
+    The critics judge once the cloning before acting has ended. Slow and hesitant demonstrations are thus surpassed
+    (Q-filter, arXiv 1709.10089); steady ones are better imitated without it."""
     return_floor: bool = True
     """Keep the critics' targets above the return that followed.
 

@@ -2,7 +2,7 @@
 
 It makes demonstrated actions likely and gives demonstrated gripper choices the highest value. The policy then acts
 sensibly before the critics know what is good, and stays near the demonstrations where they know little. This serves
-tasks that are too long to be found by exploration. Once the critics know better, a filter drops what they value less.
+tasks that are too long to be found by exploration. A `cloning_filter` drops what the critics value less.
 """
 
 import jax

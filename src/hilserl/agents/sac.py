@@ -3,8 +3,8 @@
 It is RLPD (arXiv 2302.02948) with the gripper's critic of HIL-SERL (arXiv 2410.21845). One class serves arms without a
 learned gripper, with one and with two: the action layout says which actions are grippers. An update step is `utd_ratio`
 updates of encoder, critics and gripper head, each on its own batch, then one update of policy and temperature. With a
-`cloning_weight` each critic update also moves encoder, policy and gripper head towards the demonstrated actions, as far
-as the critics do not value them less than the policy's own.
+`cloning_weight` each critic update also moves encoder, policy and gripper head towards the demonstrated actions. A
+`cloning_filter` then leaves out what the critics value less than the policy's own action.
 """
 
 import dataclasses
@@ -237,7 +237,7 @@ def _is_no_worse(
     """Find the transitions worth no less than the policy's own action."""
     continuous = jnp.tanh(jax.vmap(actor.policy)(features).mean)
     own = ensemble_values(critics, features, jax.vmap(actor.with_grippers)(features, continuous)).mean(0)
-    return jax.lax.stop_gradient(q >= own)
+    return q >= own
 
 
 def _update_policy(

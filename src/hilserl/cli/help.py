@@ -92,12 +92,12 @@ def _groups_of(form: Any, prefix: str = "--") -> dict[str, Any]:
     groups: dict[str, Any] = {}
     for name, hint in typing.get_type_hints(form, include_extras=True).items():
         kind: Any = getattr(hint, "__origin__", hint)
-        is_one_flag = any(isinstance(item, PrimitiveConstructorSpec) for item in getattr(hint, "__metadata__", ()))
-        if not dataclasses.is_dataclass(kind) or is_one_flag:
+        notes = getattr(hint, "__metadata__", ())
+        if not dataclasses.is_dataclass(kind) or any(isinstance(item, PrimitiveConstructorSpec) for item in notes):
             continue
-        names = [item.name for item in getattr(hint, "__metadata__", ()) if getattr(item, "name", None) is not None]
+        names = [item.name for item in notes if getattr(item, "name", None) is not None]
         flags = "".join(f"{part}." for part in (names or [name.replace("_", "-")]) if part)
-        is_short = any(getattr(item, "prefix_name", None) is False for item in getattr(hint, "__metadata__", ()))
+        is_short = any(getattr(item, "prefix_name", None) is False for item in notes)
         flags = f"{'--' if is_short else prefix}{flags}"
         if flags != prefix:
             groups[f"{flags}*"] = kind

@@ -63,11 +63,17 @@ class Hands(ABC):
 
     def __init__(self, task: Supervision, layout: ActionLayout, config: HandsConfig) -> None:
         self.task, self.layout, self.config = task, layout, config
-        self.rng = np.random.default_rng(0)
+        self.arms = arm_axes(layout)
+        self.begin_episode(np.random.default_rng(0))
 
     def begin_episode(self, rng: np.random.Generator) -> None:
         """Start an episode with random draws of its own."""
         self.rng = rng
+        self._restart()
+
+    @abstractmethod
+    def _restart(self) -> None:
+        """Forget the episode before."""
 
     @abstractmethod
     def watch(self) -> None:
@@ -85,22 +91,15 @@ class Hands(ABC):
 class FreeHands(Hands):
     """Hands that move the tool directly, with tremor."""
 
-    def __init__(self, task: Supervision, layout: ActionLayout, config: HandsConfig) -> None:
-        super().__init__(task, layout, config)
-        self._side = 1.0
-        self._steps = 0
-        self._astray: np.ndarray | None = None
-
     @override
-    def begin_episode(self, rng: np.random.Generator) -> None:
-        super().begin_episode(rng)
-        self._steps, self._astray = 0, None
-        if self.config.arcs:
-            self._side = rng.choice([-1.0, 1.0])
+    def _restart(self) -> None:
+        self._side = self.rng.choice([-1.0, 1.0]) if self.config.arcs else 0.0
+        self.watch()
 
     @override
     def watch(self) -> None:
-        self._steps, self._astray = 0, None
+        self._steps = 0
+        self._astray: np.ndarray | None = None
 
     @override
     def drive(self) -> tuple[np.ndarray, tuple[GripperRequest, ...]]:
@@ -120,7 +119,7 @@ class FreeHands(Hands):
         """Return the sideways part of an arc, horizontally across the way."""
         way = self.task.expert_way()[list(self.layout.continuous)]
         aside = np.zeros_like(way)
-        for arm in arm_axes(self.layout):
+        for arm in self.arms:
             if "x" not in arm.axes or "y" not in arm.axes:
                 continue
             x, y = arm.axes["x"], arm.axes["y"]

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
 from hilserl.envs.env import Supervision
-from hilserl.operators.action_axes import ActionKind, ArmAxes, arm_axes, parse_action_name
+from hilserl.operators.action_axes import ActionKind, ArmAxes, driven_axes, kinds_along
 from hilserl.operators.devices.key_map import KEYS, SPEED, key_motion
 from hilserl.operators.hands import FreeHands, Hands, HandsConfig
 from hilserl.operators.takeover import GripperRequest
@@ -44,27 +44,22 @@ class RemoteHands(Hands):
     """
 
     def __init__(self, task: Supervision, layout: ActionLayout, config: HandsConfig) -> None:
-        kinds = {_kind(layout.names[index]) for index in layout.continuous}
-        if kinds & {ActionKind.FORCE, ActionKind.TORQUE}:
+        kinds = {kind for axis in driven_axes(layout) for kind in kinds_along(axis, layout)}
+        self._moves_tool = not kinds & {ActionKind.FORCE, ActionKind.TORQUE}
+        if not self._moves_tool:
             # A throw is known by heart: nobody could steer it by what they saw a third of a second ago.
             steps = config.decision_steps
             errors = {"wrong": config.wrong / steps, "pause": config.pause / steps}
             config = replace(config, delay_steps=0, decision_steps=1, **errors)
         super().__init__(task, layout, config)
-        self._moves_tool = not kinds & {ActionKind.FORCE, ActionKind.TORQUE}
-        self._forget()
 
-    def _forget(self) -> None:
+    @override
+    def _restart(self) -> None:
         window = max(1, self.config.delay_steps)
         self._ways: deque[np.ndarray] = deque(maxlen=2 * window + 1)
         self._moves: deque[np.ndarray] = deque(maxlen=2 * window)
         self._due: list[tuple[GripperRequest, int] | None] = [None] * len(self.layout.grippers)
         self._rests = [0] * len(self.layout.grippers)
-
-    @override
-    def begin_episode(self, rng: np.random.Generator) -> None:
-        super().begin_episode(rng)
-        self._forget()
 
     @override
     def watch(self) -> None:
@@ -138,21 +133,13 @@ class RemoteHands(Hands):
 class KeyHands(RemoteHands):
     """Hands at the keys of the console. They drive one arm at a time."""
 
-    def __init__(self, task: Supervision, layout: ActionLayout, config: HandsConfig) -> None:
-        super().__init__(task, layout, config)
-        self._arms = arm_axes(layout)
-        self._restart()
-
+    @override
     def _restart(self) -> None:
-        self._arm = self._arms[0]
+        super()._restart()
+        self._arm = self.arms[0]
         self._held: dict[str, int] = {}
         self._speed = SPEED
         self._steps_left = 0
-
-    @override
-    def begin_episode(self, rng: np.random.Generator) -> None:
-        super().begin_episode(rng)
-        self._restart()
 
     @override
     def watch(self) -> None:
@@ -193,7 +180,7 @@ class KeyHands(RemoteHands):
             return any(abs(way[index]) > 2 * _LEAST_WAY for index in arm.axes.values())
 
         if not is_busy(self._arm):
-            self._arm = next((arm for arm in self._arms if is_busy(arm)), self._arm)
+            self._arm = next((arm for arm in self.arms if is_busy(arm)), self._arm)
 
     def _keys(self, ways: dict[str, float]) -> dict[str, int]:
         """Return how many steps to hold which keys, give or take one."""
@@ -217,18 +204,11 @@ class KeyHands(RemoteHands):
 class StickHands(RemoteHands):
     """Thumbs on a gamepad's sticks, whose rest position drifts."""
 
-    def __init__(self, task: Supervision, layout: ActionLayout, config: HandsConfig) -> None:
-        super().__init__(task, layout, config)
-        self._centre()
-
-    def _centre(self) -> None:
+    @override
+    def _restart(self) -> None:
+        super()._restart()
         self._deflection = np.zeros(len(self.layout.continuous))
         self._drift = np.zeros(len(self.layout.continuous))
-
-    @override
-    def begin_episode(self, rng: np.random.Generator) -> None:
-        super().begin_episode(rng)
-        self._centre()
 
     @override
     def watch(self) -> None:
@@ -244,11 +224,6 @@ class StickHands(RemoteHands):
         fresh = np.sqrt(1 - _DRIFT_KEEPS**2) * self.rng.standard_normal(way.shape)
         self._drift = _DRIFT_KEEPS * self._drift + config.noise * fresh
         return self._deflection + self._drift
-
-
-def _kind(name: str) -> ActionKind:
-    parsed = parse_action_name(name)
-    return ActionKind.NUMBER if parsed is None else parsed.kind
 
 
 _HANDS: dict[str, type[Hands]] = {"free": FreeHands, "keys": KeyHands, "stick": StickHands}

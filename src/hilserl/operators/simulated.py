@@ -147,7 +147,7 @@ class SimulatedOperator(Operator):
         return self._demonstrator.intent()
 
     def _overlooks(self) -> bool:
-        return bool(self._config.overlooked and self._attention.random() < self._config.overlooked)
+        return self._attention.random() < self._config.overlooked
 
     def _wants_to_change(self) -> bool:
         """Return True for a reason to take over or to hand back."""

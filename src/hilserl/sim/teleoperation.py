@@ -1,6 +1,6 @@
 """The kinematics of driving a task's arms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -35,11 +35,15 @@ class ArmTeleoperation:
 
         The result is at most one full step.
         """
-        own: list[float] = []
+        return tuple(number for arm, move in self._moves(motion) for number in arm.motion(move))
+
+    def _moves(self, motion: Sequence[float] | np.ndarray) -> Iterator[tuple[ArmView, np.ndarray]]:
+        """Yield each arm and its part of a motion, spread over the six axes."""
+        done = 0
         for arm in self._arms:
-            part = motion[len(own) : len(own) + len(arm.setup.axes)]
-            own.extend(arm.motion(arm.setup.move_of(part)))
-        return tuple(own)
+            size = len(arm.setup.axes)
+            yield arm, arm.setup.move_of(np.asarray(motion[done : done + size]))
+            done += size
 
     def motion_towards(self, goal_m: tuple[float, float, float], arm: str = "") -> tuple[float, ...]:
         """Compute an action's continuous part that leads to a point.
@@ -66,13 +70,9 @@ class ArmTeleoperation:
 
         Both are float64 [n]. The way may be longer than one step; the result is in [-1, 1], in the arms' frames.
         """
-        continuous, own, done = list(self._layout.continuous), np.clip(action, -1.0, 1.0), 0
-        moves: list[float] = []
-        for arm in self._arms:
-            part = tuple(action[continuous[done : done + len(arm.setup.axes)]])
-            moves.extend(arm.motion(at_most_one_step(arm.setup, arm.setup.move_of(part))))
-            done += len(part)
-        own[continuous] = moves
+        continuous, own = list(self._layout.continuous), np.clip(action, -1.0, 1.0)
+        steps = ((arm, at_most_one_step(arm.setup, move)) for arm, move in self._moves(action[continuous]))
+        own[continuous] = [number for arm, step in steps for number in arm.motion(step)]
         return own
 
 

@@ -43,12 +43,10 @@ RENAMED_SETTINGS: dict[str, str] = {
 _DEFAULTS_OF_EARLIER_VERSIONS: dict[str, Any] = {"obs": "pixels", "cameras": ["front", "wrist"], "frame": "world"}
 """Defaults of settings that are absent in a file without `env`."""
 _ABSENT_IN_EARLIER_VERSIONS: dict[tuple[str, ...], tuple[type, dict[str, Any]]] = {
-    ("agent",): (AgentConfig, {"return_floor": False}),
+    ("agent",): (AgentConfig, {"cloning_filter": False, "return_floor": False}),
     ("agent", "vision"): (VisionConfig, {"frequencies": None}),
 }
 """Settings that a group has since then, with what earlier versions did. They wrote all others."""
-_ADDED_AS_BEFORE = {"cloning_filter"}
-"""Settings added since then whose defaults are what earlier versions did."""
 
 
 def to_json(config: TrainConfig) -> str:
@@ -141,8 +139,8 @@ def _complete(values: dict[str, Any]) -> None:
             group = group.get(name) if isinstance(group, dict) else None
         names = {each.name for each in dataclasses.fields(kind)}
         # A file that lacks any other setting is no file of an earlier version, and has the defaults of today.
-        if isinstance(group, dict) and names - group.keys() - _ADDED_AS_BEFORE == earlier.keys():
-            group |= earlier
+        if isinstance(group, dict) and names - group.keys() <= earlier.keys():
+            group |= earlier | group
 
 
 def _check_names(kind: Any, values: Any, prefix: str) -> None:
