@@ -38,7 +38,7 @@ class ArmTeleoperation:
         return tuple(number for arm, move in self._moves(motion) for number in arm.motion(move))
 
     def _moves(self, motion: Sequence[float] | np.ndarray) -> Iterator[tuple[ArmView, np.ndarray]]:
-        """Yield each arm and its part of a motion, spread over the six axes."""
+        """Yield each arm and its part of a motion of all arms."""
         done = 0
         for arm in self._arms:
             size = len(arm.setup.axes)
