@@ -1,4 +1,4 @@
-# The two commands of the README are `make train` and `make test`; both set everything up by themselves.
+# The commands of the README are `make demo`, `make train` and `make test`; all set everything up by themselves.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,13 +7,16 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup train test test-browser test-ros test-slow test-nodes test-chaos check bench gym-hil lock gl browser ros
+.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos check bench gym-hil lock gl browser ros
 
 # Two processes with one XLA thread each.
 SIDE_BY_SIDE := NPROC=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 train: setup  ## train pick_cube from scratch; ends by itself with a curve and a video
 	$(BIN)/hilserl train pick_cube --seed $(SEED) --run-dir $(RUN_DIR)
+
+demo: setup  ## watch a trained policy at work, and take over
+	$(BIN)/hilserl demo
 
 test: setup  ## all tests except the learning runs, the browser, ROS and the killed processes
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not chaos and not gpu and not browser and not ros"
@@ -24,8 +27,8 @@ test-browser: setup browser  ## the console in headless Chromium and in a window
 test-ros: setup ros  ## the robot server's ros backend with a simulated Franka, a real ROS master and roslaunch
 	$(BIN)/python -m pytest -m ros
 
-test-slow: setup  ## the learning runs, one after the other: the number of threads decides how numbers are rounded
-	$(BIN)/python -m pytest -m "slow and not gpu"
+test-slow: setup  ## the learning runs; the number of threads decides how numbers are rounded
+	$(SIDE_BY_SIDE) -m "slow and not gpu"
 
 test-nodes: setup  ## processes that are killed, stopped, cut off or without disk space; a Ray cluster; a short soak
 	$(SIDE_BY_SIDE) -m "chaos and not long"

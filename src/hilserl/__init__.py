@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from hilserl.errors import HilserlError
     from hilserl.operators.operator import Operator
     from hilserl.operators.takeover import Intent as OperatorIntent
+    from hilserl.policies.loading import load_policy
     from hilserl.runs.run_dir import RunDir, read_episodes
     from hilserl.sim.task import Task, TaskPreset
     from hilserl.training.config import TrainConfig, preset
-    from hilserl.training.policy_loading import load_policy
     from hilserl.training.trainer import train
 
 __version__ = version("hilserl")
@@ -67,7 +67,7 @@ _SOURCES = {
     "TaskPreset": "sim.task:TaskPreset",
     "TrainConfig": "training.config:TrainConfig",
     "entry": "data.spec:entry",
-    "load_policy": "training.policy_loading:load_policy",
+    "load_policy": "policies.loading:load_policy",
     "make_env": "envs.make:make_env",
     "preset": "training.config:preset",
     "read_episodes": "runs.run_dir:read_episodes",

@@ -15,7 +15,8 @@ ENVS = MIDDLE | {"robot", "envs"}
 RUNS = ENVS | {"runs"}
 ROLLOUT = RUNS | {"rollout"}
 TRAINING = ROLLOUT | {"training"}
-DISTRIBUTED = TRAINING | {"distributed"}
+POLICIES = TRAINING | {"policies"}
+DISTRIBUTED = POLICIES | {"distributed"}
 FLOORS: Mapping[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
@@ -36,11 +37,12 @@ FLOORS: Mapping[str, set[str]] = {
     "runs": RUNS,
     "rollout": ROLLOUT,
     "training": TRAINING,
+    "policies": POLICIES,
     "distributed": DISTRIBUTED,
     "benchmarks": DISTRIBUTED | {"benchmarks"},
     "cli": DISTRIBUTED | {"benchmarks"},
     "__main__": {"cli"},
-    "__init__": TRAINING,
+    "__init__": POLICIES,
 }
 """Parts of the package with the parts that each may import.
 

@@ -6,11 +6,11 @@ import pytest
 
 from hilserl.cli.main import main
 from hilserl.errors import HilserlError
+from hilserl.policies.loading import load_policy
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import pick_cube
 from hilserl.training.algorithms import AlgorithmName
-from hilserl.training.policy_loading import load_policy
 from tests.support.runs import SMALL_AGENT, WRITE_VIDEO, config
 
 

@@ -65,7 +65,13 @@ def key_to_motion_s() -> np.ndarray:
     """
     env = make_sim_env("pick_cube", max_episode_steps=10**9)
     simulation, layout, finger = env.simulation, env.experience.action, _Finger()
-    scene = ConsoleScene(simulation.model, simulation.data, layout, lambda arm: env.teleoperation.tcp_positions_m[arm])
+    scene = ConsoleScene(
+        simulation.model,
+        simulation.data,
+        layout,
+        lambda arm: env.teleoperation.tcp_positions_m[arm],
+        simulation.workspace_centre_m,
+    )
     console = Console(scene, keys_for(layout), ConsoleConfig(view="web"), plugins=[finger])
     console.real_time = console.driven = True
     operator = HumanOperator([console], layout, Role(drives=True), env.teleoperation, console.idle)

@@ -25,7 +25,7 @@ class EvalArguments:
     """
 
     run_dir: Annotated[Path, tyro.conf.Positional]
-    """Run directory of the policy."""
+    """Run directory of the policy, or directory of an exported one."""
     episodes: AtLeastOne = 100
     """Episodes to run."""
     seed: Count = 10_000
@@ -48,13 +48,12 @@ def run(words: Sequence[str]) -> int:
     if arguments.video and arguments.backend.backend == "robot":
         raise HilserlError("Rendering a video takes longer than a control step in real time: --video needs --env sim.")
     from hilserl.envs.robot_env import RobotEnv
+    from hilserl.policies.loading import load_policy
     from hilserl.rollout.evaluation import evaluate
     from hilserl.rollout.video import VIDEO_EPISODES, write_video
-    from hilserl.runs.run_dir import RunDir
-    from hilserl.training.policy_loading import load_policy
 
     randomise = {"as-trained": None, "on": True, "off": False}[arguments.randomise]
-    trained = load_policy(RunDir(arguments.run_dir), arguments.checkpoint, arguments.backend, randomise=randomise)
+    trained = load_policy(arguments.run_dir, arguments.checkpoint, arguments.backend, randomise=randomise)
     with contextlib.closing(trained.env):
         with tqdm(total=arguments.episodes, desc="eval", unit="episode") as bar:
             result = evaluate(

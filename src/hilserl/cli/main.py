@@ -15,12 +15,16 @@ from hilserl.errors import HilserlError, unknown
 from hilserl.interrupt import leave, listen
 
 GROUPS = {
+    "Begin": {
+        "demo": "watch a trained policy at work, and take over",
+    },
     "Train a policy": {
         "tasks": "list the tasks",
         "train": "train a policy with demonstrations and interventions",
         "bc": "train by behaviour cloning of demonstrations",
         "eval": "count the successes of a policy without an operator",
         "play": "drive the robot, or watch a policy and take over",
+        "export": "write the policy of a run to a small directory",
     },
     "Collect data": {
         "record": "record demonstrations",
@@ -106,6 +110,4 @@ def _usage() -> str:
     lines = ["usage: hilserl COMMAND [ARGUMENTS]"]
     for purpose, verbs in GROUPS.items():
         lines += ["", f"{purpose}:", *(f"  {verb:<13} {summary}" for verb, summary in verbs.items())]
-    return "\n".join(
-        [*lines, "", "`hilserl COMMAND --help` explains a command. Try: hilserl train pick_cube --obs state"]
-    )
+    return "\n".join([*lines, "", "`hilserl COMMAND --help` explains a command. Try: hilserl demo"])

@@ -32,7 +32,7 @@ class PlayArguments:
     operator: DeviceName = "console"
     """Input device; the console's keys always work."""
     policy: Path | None = None
-    """Run directory of a policy that drives. By default the robot holds still until you drive."""
+    """Run directory or exported policy that drives. By default the robot holds still until you drive."""
     checkpoint: str = "best"
     """Checkpoint of that run: best, last, or its step."""
     seed: Count = 0
@@ -54,30 +54,41 @@ def run(words: Sequence[str]) -> int:
         policy = hold_still(env.experience.action.size)
     else:
         env, policy = _trained(task, arguments, arguments.policy, limit)
+    role = Role(drives=arguments.policy is None, real_time=True)
     with contextlib.closing(env):
-        _drive(env, policy, arguments)
+        drive(env, policy, role, arguments.console, arguments.operator, arguments.seed)
     return 0
 
 
-def _drive(env: InteractiveEnv, policy: Policy, arguments: PlayArguments) -> None:
+def drive(
+    env: InteractiveEnv, policy: Policy, role: Role, console: ConsoleConfig, device: DeviceName, seed: int
+) -> None:
+    """Open the console and act until it is closed.
+
+    Args:
+        env: the environment.
+        policy: acts while the operator does not drive.
+        role: task of the operator.
+        console: settings of the console and the devices.
+        device: input device beside the console.
+        seed: seed of the scenes.
+    """
     counters = RunCounters()
 
     def report() -> PanelReport:
         return PanelReport((("episodes", str(counters.episodes)), ("driven", f"{counters.human_seconds:.0f} s")))
 
-    role = Role(drives=arguments.policy is None, real_time=True)
-    session = ConsoleSession(env, role, console=arguments.console, device=arguments.operator, report=report)
-    rollout = Rollout(env, session.operator, [counters, session], EpisodeSeeds(arguments.seed, "play"))
+    session = ConsoleSession(env, role, console=console, device=device, report=report)
+    rollout = Rollout(env, session.operator, [counters, session], EpisodeSeeds(seed, "play"))
     with attended(session) as interrupt:
         while not session.operator.done and not interrupt.requested and session.is_open:
             rollout.step(policy)
 
 
 def _trained(task: str, arguments: PlayArguments, run: Path, limit: int) -> tuple[InteractiveEnv, Policy]:
-    from hilserl.runs.run_dir import RunDir
-    from hilserl.training.policy_loading import load_policy
+    from hilserl.policies.loading import load_policy
 
-    trained = load_policy(RunDir(run), arguments.checkpoint, arguments.env, max_episode_steps=limit)
+    trained = load_policy(run, arguments.checkpoint, arguments.env, max_episode_steps=limit)
     if trained.config.task != task:
-        raise HilserlError(f"The run in {run} learned {trained.config.task!r}, not {task!r}.")
+        raise HilserlError(f"The policy in {run} learned {trained.config.task!r}, not {task!r}.")
     return trained.env, lambda observation: (trained.policy.act(observation), 0)

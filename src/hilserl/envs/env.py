@@ -26,6 +26,11 @@ class SceneView(ABC):
         """MuJoCo's model and data for the console; None without a model."""
         return None
 
+    @property
+    def centre_m(self) -> np.ndarray:
+        """Centre of what happens in the scene (world frame), float64 [3]."""
+        return np.zeros(3)
+
     @abstractmethod
     def image(self, height: int, width: int) -> np.ndarray:
         """Render the scene for a video.

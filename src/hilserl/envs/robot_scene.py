@@ -45,6 +45,11 @@ class RobotScene(SceneView):
         """MuJoCo's model and data."""
         return self.simulation.model, self.simulation.data
 
+    @property
+    def centre_m(self) -> np.ndarray:
+        """Mean centre of the arms' workspaces (world frame), float64 [3]."""
+        return self.simulation.workspace_centre_m
+
     def image(self, height: int, width: int) -> np.ndarray:
         """Render the arm as it was measured last, uint8 [height, width, 3]."""
         return self._cameras.render(self.simulation.data, OVERVIEW.name, height, width, for_people=True)

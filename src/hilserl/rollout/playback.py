@@ -116,7 +116,14 @@ class PlaybackSession:
         simulation = self._envs[0].simulation
         self._model, self._data = simulation.model, mujoco.MjData(simulation.model)
         tool_m = np.zeros(3)  # no operator drives, so the console draws no marker
-        scene = ConsoleScene(self._model, self._data, spec.action, lambda arm: tool_m, spec.control_dt_s)  # noqa: ARG005
+        scene = ConsoleScene(
+            self._model,
+            self._data,
+            spec.action,
+            lambda arm: tool_m,  # noqa: ARG005
+            self._envs[0].scene.centre_m,
+            spec.control_dt_s,
+        )
         self._console = Console(scene, _KEYS, console, plugins=[Timeline(), self._requests])
         self._console.real_time = True
         self.announcement = self._console.announcement()

@@ -104,6 +104,15 @@ def _read_state(path: Path) -> tuple[RunState, str]:
         raise HilserlError(f"Cannot read the checkpoint {path}: {_STATE}: {error}. {_others(path)}") from error
 
 
+def read_state(path: Path) -> RunState:
+    """Read the run's counters at a checkpoint.
+
+    Raises:
+        HilserlError: the file is missing or damaged.
+    """
+    return _read_state(path)[0]
+
+
 def _renamed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     parts = ((*name.partition("."), array) for name, array in arrays.items())
     return {f"{RENAMED_ARRAYS.get(first, first)}{dot}{rest}": array for first, dot, rest, array in parts}
@@ -125,7 +134,7 @@ def best_in(directory: Path) -> int | None:
     """Return the step of the best evaluated checkpoint, the newest of equals."""
     scored = []
     for step in steps_in(directory):
-        evaluation = _read_state(directory / str(step))[0].evaluation
+        evaluation = read_state(directory / str(step)).evaluation
         if evaluation is not None:
             scored.append((evaluation["success_rate"], evaluation.get("mean_return") or 0.0, step))
     return max(scored)[-1] if scored else None

@@ -28,6 +28,11 @@ class SimulatedScene(SceneView):
         """MuJoCo's model and data."""
         return self.simulation.model, self.simulation.data
 
+    @property
+    def centre_m(self) -> np.ndarray:
+        """Mean centre of the arms' workspaces (world frame), float64 [3]."""
+        return self.simulation.workspace_centre_m
+
     def image(self, height: int, width: int, camera: str = OVERVIEW.name) -> np.ndarray:
         """Render a camera for people, uint8 [height, width, 3].
 

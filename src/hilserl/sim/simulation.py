@@ -43,6 +43,11 @@ class Simulation:
         """The first arm."""
         return self.arms[0]
 
+    @property
+    def workspace_centre_m(self) -> np.ndarray:
+        """Mean centre of the arms' workspaces (world frame), float64 [3]."""
+        return np.mean([[arm.setup.workspace_low_m, arm.setup.workspace_high_m] for arm in self.arms], axis=(0, 1))
+
     @contextmanager
     def watched(self, on_frame: Callable[[], object], frames: int) -> Iterator[None]:
         """Call `on_frame` at evenly spaced moments of every control step.

@@ -127,12 +127,12 @@ def test_key_l_toggles_the_gripper_once(loop: ConsoleLoop, driving: Page) -> Non
 def test_marker_drag_leads_the_tool(loop: ConsoleLoop, driving: Page) -> None:
     page = driving
     from hilserl.operators.console.marker import FreeCamera, project
-    from hilserl.operators.console.panel import AZIMUTH_DEG, DISTANCE_M, ELEVATION_DEG, LOOK_AT_M
+    from hilserl.operators.console.panel import AZIMUTH_DEG, DISTANCE_M, ELEVATION_DEG, look_at_m
 
     size = page.viewport_size
     assert size
     scene = (size["width"], size["height"] - STATUS_BAR_PX)
-    camera = FreeCamera(np.array(LOOK_AT_M), DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG, 45.0, scene)
+    camera = FreeCamera(look_at_m(loop.env.scene.centre_m), DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG, 45.0, scene)
     start = loop.tcp_m
     here, there = project(start, camera), project(start + np.array([0.06, -0.10, 0.0]), camera)
     assert here

@@ -82,6 +82,8 @@ class ConsoleScene:
     """Layout of the actions."""
     tcp_position_m: Callable[[str], np.ndarray]
     """Returns an arm's tool position by name, in metres (world frame)."""
+    centre_m: np.ndarray
+    """Centre of the arms' workspaces, float64 [3] (world frame)."""
     control_dt_s: float = 0.1
     """Length of a control step, in seconds."""
 
@@ -120,7 +122,7 @@ class Console:
         self.chosen_arm = arm_axes(scene.layout)[0].name
         """Name of the arm whose tool has the target marker."""
         self._due_s = self._synced_s = self._images_sent_s = time.monotonic()
-        all_plugins = [Panel(keys), self._inbox, *plugins]
+        all_plugins = [Panel(keys, scene.centre_m), self._inbox, *plugins]
         if config.view == "native" or (config.view == "auto" and viewers.has_display()):
             self._handle, self.url = viewers.open_native(scene.model, scene.data, all_plugins), None
         else:

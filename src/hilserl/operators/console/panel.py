@@ -3,6 +3,7 @@
 import time
 
 import mujoco
+import numpy as np
 from mujoco.studio import (
     messages,
     plugin,
@@ -20,14 +21,12 @@ from hilserl.operators.console.style import BAD, CONTROL_COLOURS, GOOD, KEY_COLO
 from hilserl.operators.devices.key_map import Command, Key
 
 _PLOT_PX = 110.0
-LOOK_AT_M = (0.30, 0.20, 0.10)
-"""Point that the initial view looks at (world frame).
+DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG = 1.5, 45.0, -45.0
+"""Position of the initial view relative to `look_at_m`.
 
-The operator looks over the robot's shoulder: W moves away from them and A to their left. The point lies left of the
-workspace, as the panel covers the left of the scene.
+The operator looks over the robot's shoulder: W moves away from them and A to their left.
 """
-DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG = 1.45, 30.0, -36.0
-"""Position of the initial view relative to `LOOK_AT_M`."""
+_LEFT_OF_CENTRE_M, _HEIGHT_M = (-0.15, 0.20), 0.14
 _BUTTONS = (
     (Command.TAKEOVER, Command.GRIPPER, Command.PAUSE),
     (Command.SWITCH_ARM,),
@@ -36,11 +35,25 @@ _BUTTONS = (
 )
 
 
-class Panel(plugin.ViewerPlugin):
-    """The panel at the left edge and the target marker."""
+def look_at_m(centre_m: np.ndarray) -> np.ndarray:
+    """Return the initial view's target point.
 
-    def __init__(self, keys: tuple[Key, ...]) -> None:
-        self._keys = keys
+    It is float64 [3] in the world frame, and lies left of the workspace's centre, as the panel covers the left of the
+    scene.
+    """
+    return np.array([*(centre_m[:2] + _LEFT_OF_CENTRE_M), _HEIGHT_M])
+
+
+class Panel(plugin.ViewerPlugin):
+    """The panel at the left edge and the target marker.
+
+    Args:
+        keys: the keys to list.
+        centre_m: centre of the arms' workspaces, float64 [3] (world frame).
+    """
+
+    def __init__(self, keys: tuple[Key, ...], centre_m: np.ndarray) -> None:
+        self._keys, self._look_at_m = keys, look_at_m(centre_m)
         self._commands = {key.command: key for key in keys if key.command is not None}
         self._status, self._drive = ConsoleStatus(), DriveState((0.0, 0.0, 0.0), driven=False, smooth=False)
         self._keyboard, self._marker, self._images = Keyboard(), MarkerWidget(), ImageView()
@@ -62,7 +75,7 @@ class Panel(plugin.ViewerPlugin):
     def _set_view(self) -> None:
         camera = self.viewer.camera
         mujoco.mjv_defaultFreeCamera(self.viewer.model, camera)
-        camera.lookat[:] = LOOK_AT_M
+        camera.lookat[:] = self._look_at_m
         camera.distance, camera.azimuth, camera.elevation = DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG
 
     @messages.handler

@@ -18,7 +18,7 @@ from hilserl.operators.console.console import TICKS_PER_STEP, Console, ConsoleSc
 from hilserl.operators.console.messages import ConsoleStatus, Curve
 from hilserl.operators.console.status import RolloutStatus
 from hilserl.operators.devices.device import InputDevice
-from hilserl.operators.devices.key_map import keys_for
+from hilserl.operators.devices.key_map import keys_for, takeover_hint
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import Control
 
@@ -84,6 +84,7 @@ class ConsoleSession(Subscriber):
             data,
             spec.action,
             lambda arm: teleoperation.tcp_positions_m[arm] if teleoperation else np.zeros(3),
+            self._env.scene.centre_m,
             spec.control_dt_s,
         )
         return Console(scene, keys_for(spec.action, labels=role.labels), config)
@@ -176,7 +177,7 @@ class ConsoleSession(Subscriber):
                 control=control,
                 title=self._title(control),
                 headline=status.headline(),
-                message=self._prompt or self._start_prompt() or self.operator.message,
+                message=self._prompt or self._start_prompt() or self.operator.message or self._takeover_prompt(control),
                 outcome=status.outcome,
                 success=status.success,
                 advice=status.advice(),
@@ -208,3 +209,6 @@ class ConsoleSession(Subscriber):
     def _start_prompt(self) -> str:
         waits = self.operator.waiting and self.operator.control is Control.HUMAN
         return "The episode begins with your first motion." if waits else ""
+
+    def _takeover_prompt(self, control: Literal["policy", "human", "paused"]) -> str:
+        return takeover_hint(self._env.experience.action) if control == "policy" else ""

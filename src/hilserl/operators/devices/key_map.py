@@ -106,6 +106,16 @@ def keys_for(layout: ActionLayout, *, labels: bool = False) -> tuple[Key, ...]:
     return (*shown, LABEL_KEY) if labels else shown
 
 
+def takeover_hint(layout: ActionLayout) -> str:
+    """Name the keys that take over, move and hand back."""
+    keys = keys_for(layout)
+    by_command = {key.command: key.label for key in keys if key.command}
+    moves = " ".join(key.label for key in keys if key.moves)
+    grips = f", {by_command[Command.GRIPPER]} grips" if Command.GRIPPER in by_command else ""
+    takeover = by_command[Command.TAKEOVER]
+    return f"{takeover} takes over, {moves} move{grips}, {takeover} hands back."
+
+
 def _with_meaning(key: Key, layout: ActionLayout) -> Key:
     """Return the key with its meaning in this layout.
 

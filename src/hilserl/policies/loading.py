@@ -1,4 +1,4 @@
-"""Loading of the policy of a run, finished or not."""
+"""Loading of a policy, of a run or exported."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +9,8 @@ from hilserl.data.step import Observation
 from hilserl.envs.config import BackendConfig
 from hilserl.envs.env import InteractiveEnv
 from hilserl.envs.make import make_env
+from hilserl.errors import HilserlError
+from hilserl.policies.exported import is_exported, read_policy
 from hilserl.rollout.evaluation import DeterministicPolicy
 from hilserl.runs.checkpoint import choose, load_checkpoint
 from hilserl.runs.run_dir import RunDir
@@ -19,12 +21,12 @@ from hilserl.training.config_file import load_config
 
 @dataclass(frozen=True)
 class LoadedPolicy:
-    """A run's policy with an environment of its task."""
+    """A policy with an environment of its task."""
 
     config: TrainConfig
     """Settings of the run."""
     checkpoint: Path
-    """Directory of the checkpoint."""
+    """Directory of the checkpoint, or of the exported policy."""
     policy: DeterministicPolicy
     """The policy."""
     env: InteractiveEnv
@@ -36,28 +38,33 @@ class LoadedPolicy:
 
 
 def load_policy(
-    run_dir: RunDir,
+    directory: RunDir | Path,
     checkpoint: str = "best",
     backend: BackendConfig | None = None,
     *,
     randomise: bool | None = None,
     max_episode_steps: int | None = None,
 ) -> LoadedPolicy:
-    """Load the policy of a run, with an environment of its task.
+    """Load a policy with an environment of its task.
 
     Args:
-        run_dir: The run's directory.
-        checkpoint: `best`, `last` or a step.
+        directory: A run, finished or not, or an exported policy.
+        checkpoint: `best`, `last` or a step of a run.
         backend: What the environment acts in, wherever the run acted; by default the simulation.
         randomise: Instead of the run's own setting; a robot's scene is not randomised by default.
         max_episode_steps: Instead of the task's own limit.
 
     Raises:
-        HilserlError: The run or the checkpoint does not exist; the message names what does.
+        HilserlError: The policy or the checkpoint does not exist; the message names what does.
     """
-    run_dir.require()
-    config, backend = load_config(run_dir.config), backend or BackendConfig()
-    path = choose(run_dir.checkpoints, checkpoint)
+    run_dir = directory if isinstance(directory, RunDir) else RunDir(directory)
+    exported = read_policy(run_dir.path) if is_exported(run_dir.path) else None
+    if exported is None:
+        run_dir.require()
+    elif checkpoint not in ("best", "last"):
+        raise HilserlError(f"{run_dir.path} is an exported policy, which has no checkpoint {checkpoint!r}.")
+    config, backend = exported.config if exported else load_config(run_dir.config), backend or BackendConfig()
+    path = run_dir.path if exported else choose(run_dir.checkpoints, checkpoint)
     if randomise is None:
         randomise = config.env.randomise and backend.backend == "sim"
     env = make_env(
@@ -69,5 +76,13 @@ def load_policy(
             max_episode_steps=max_episode_steps,
         )
     )
-    agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
-    return LoadedPolicy(config, path, DeterministicPolicy.of(agent), env)
+    if exported is None:
+        agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
+        return LoadedPolicy(config, path, DeterministicPolicy.of(agent), env)
+    if exported.spec != env.experience:
+        env.close()
+        raise HilserlError(
+            f"The policy {path} is of another version of the task {config.task!r}: the layout of its observations and "
+            "actions differs. Train it again, and export it with hilserl export."
+        )
+    return LoadedPolicy(config, path, exported.policy, env)
