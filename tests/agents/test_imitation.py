@@ -24,7 +24,7 @@ FILTERS = dataclasses.replace(CLONES, cloning_filter=True)
 def loss(actor: Actor, batch: Transitions) -> jax.Array:
     """Of an actor on what it sees itself."""
     batch = jax.tree.map(jnp.asarray, batch)
-    return imitation_loss(actor, actor.encoder(batch.observation), batch)[0]
+    return imitation_loss(actor, actor.encoder(batch.observation), batch, jnp.ones(8))[0]
 
 
 def one_batch(spec: ExperienceSpec, demonstrated: bool | np.ndarray) -> Transitions:
@@ -73,15 +73,15 @@ def test_gripper_loss_has_no_gradient_into_the_policy(state_spec: ExperienceSpec
     assert moved(gradients[0].gripper, gradients[1].gripper)
 
 
-def test_imitation_loss_leaves_out_what_is_not_kept(state_spec: ExperienceSpec) -> None:
+def test_imitation_loss_follows_the_weights(state_spec: ExperienceSpec) -> None:
     batch = one_batch(state_spec, demonstrated=True)
     actor = create_sac_agent(state_spec, SMALL, 0).actor
     features = actor.encoder(batch.observation)
-    kept = jnp.arange(8) < 3
-    whole, part, nothing = (imitation_loss(actor, features, batch, each)[0] for each in (None, kept, kept & ~kept))
+    part = jnp.where(jnp.arange(8) < 3, 1.0, 0.25)
+    weights = (jnp.ones(8), part, 1 - part, jnp.zeros(8))
+    whole, some, others, nothing = (float(imitation_loss(actor, features, batch, each)[0]) for each in weights)
     assert nothing == 0
-    others = imitation_loss(actor, features, batch, ~kept)[0]
-    assert part + others == pytest.approx(float(whole), rel=1e-4)
+    assert some + others == pytest.approx(whole, rel=1e-4)
 
 
 @pytest.mark.parametrize("filters", [False, True])
@@ -109,6 +109,38 @@ def test_filter_leaves_demonstrations_that_are_worth_less(state_spec: Experience
     action = act(agent.actor, {"state": batches.observation["state"][0, 0]}, jax.random.key(0), explore=False)
     assert metrics["imitated"] < 0.5 if filters else metrics["imitated"] == 1
     assert (np.abs(action - 0.5).max() < 0.5) != filters, "the policy stays at what is shown unless it is worth less"
+
+
+@pytest.mark.parametrize("imitates", [False, True])
+def test_stillness_is_imitated_if_asked_for(state_spec: ExperienceSpec, imitates: bool) -> None:
+    """Half of the steps are still; the policy learns the others' action, or hesitates between the two."""
+    spec, still = with_grippers(state_spec, 0), np.arange(8) < 4
+    batches = random_batches(spec, 2, 8)
+    shown = np.where(still[:, None], 0.0, 0.5) * np.ones(3)
+    state = batches.observation["state"] * 0
+    batches = batches._replace(
+        observation={"state": state},
+        action=np.broadcast_to(shown, (2, 8, 3)).astype(np.float32),
+        reward=np.zeros((2, 8), np.float32),
+        bootstrap=np.zeros((2, 8), np.float32),
+        demonstrated=np.ones((2, 8), bool),
+    )
+    settings = dataclasses.replace(CLONES, learning_rate=3e-3, imitate_stillness=imitates)
+    agent = create_sac_agent(spec, settings, 0)
+    for index in range(300):
+        agent, _ = update_step(agent, batches, jax.random.key(index))
+    action = act(agent.actor, {"state": state[0, 0]}, jax.random.key(0), explore=False)
+    np.testing.assert_allclose(action, 0.25 if imitates else 0.5, atol=0.1)
+
+
+def test_tolerance_of_the_filter_halves(state_spec: ExperienceSpec) -> None:
+    settings = dataclasses.replace(FILTERS, discount=0.9, cloning_half_life=4, utd_ratio=2)
+    agent = create_sac_agent(state_spec, settings, 0)
+    batches = random_batches(state_spec, 2, 8)
+    for updates in (0, 2, 4):
+        assert float(agent.cloning_tolerance) == pytest.approx(0.1 * 0.5 ** (updates / 4))
+        assert agent.cloning_weight == 1
+        agent, _ = update_step(agent, batches, jax.random.key(updates))
 
 
 def test_filter_begins_after_pretraining_if_switched_on(state_spec: ExperienceSpec) -> None:

@@ -65,14 +65,21 @@ class AgentConfig:
     cloning_weight: NotNegative = 0.0
     """Weight of the imitation loss in soft actor-critic; 0 omits it."""
     cloning_half_life: AtLeastOne | None = None
-    """Critic updates in which the cloning weight halves; None keeps it constant.
+    """Critic updates in which imitation fades by half; None keeps it constant.
 
-    The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
+    It is the weight that halves (as in DAPG, arXiv 1709.10087), or with a filter the filter's tolerance. Either lets
+    the critics decide in the end."""
     cloning_filter: bool = False
-    """Imitate only actions that are worth no less than the policy's.
+    """Weight each imitated action by what the critics expect it to lose.
 
-    The critics judge once the cloning before acting has ended. Slow and hesitant demonstrations are thus surpassed
-    (Q-filter, arXiv 1709.10089); steady ones are better imitated without it."""
+    The weight is exp(-loss / tolerance), where the loss is the policy's value minus the action's (CRR, arXiv
+    2006.15134). The tolerance begins at the value of one control step, (1 - discount) |Q|. The critics judge once the
+    cloning before acting has ended."""
+    imitate_stillness: bool = False
+    """Imitate also the steps in which the operator commanded nothing.
+
+    Hands at keys rest in a third of their steps, and a clone of that hesitates. A task that is about waiting needs
+    them."""
     return_floor: bool = True
     """Keep the critics' targets above the return that followed.
 

@@ -94,13 +94,21 @@ def compare_actions(
     return ActionComparison(log_prob, error, choices, choice_index(select(action, actor.action.grippers)))
 
 
-def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = None) -> tuple[Float[Array, ""], Metrics]:
+def imitable(config: AgentConfig, action: Float[Array, "batch action"]) -> Float[Array, "batch"]:
+    """Return 1 for each action to imitate, 0 for the others."""
+    return jnp.ones(len(action)) if config.imitate_stillness else (action != 0).any(-1).astype(jnp.float32)
+
+
+def cloning_loss(
+    actor: Actor, config: AgentConfig, batch: Transitions, key: PRNGKeyArray | None = None
+) -> tuple[Float[Array, ""], Metrics]:
     """Compute the negative log-likelihood of demonstrated actions, in nats.
 
     It is the mean of -log p(continuous action | s) - log p(gripper choice | s, the policy's mean action).
 
     Args:
         actor: the actor.
+        config: says what is imitated.
         batch: transitions with one leading axis, their images encoded.
         key: random key of the noise on camera features; None for no noise.
 
@@ -108,19 +116,21 @@ def cloning_loss(actor: Actor, batch: Transitions, key: PRNGKeyArray | None = No
         The loss and its parts as metrics.
     """
     log_prob, error, logits, taken = compare_actions(actor, actor.encoder(batch.observation, key), batch.action)
-    continuous_loss = -log_prob.mean()
-    metrics = {"continuous_loss": continuous_loss, "continuous_error": jnp.sqrt(jnp.mean(error**2))}
+    weight = imitable(config, batch.action)
+    weight /= jnp.maximum(1, weight.sum())
+    continuous_loss = -(weight * log_prob).sum()
+    metrics = {"continuous_loss": continuous_loss, "continuous_error": jnp.sqrt((weight @ error**2).mean())}
     if logits is None or taken is None:
         return continuous_loss, metrics | {"cloning_loss": continuous_loss}
-    gripper_loss = optax.softmax_cross_entropy_with_integer_labels(logits, taken).mean()
-    agreed = jnp.mean(logits.argmax(-1) == taken)
+    gripper_loss = (weight * optax.softmax_cross_entropy_with_integer_labels(logits, taken)).sum()
+    agreed = (weight * (logits.argmax(-1) == taken)).sum()
     loss = continuous_loss + gripper_loss
     return loss, metrics | {"gripper_loss": gripper_loss, "gripper_agreement": agreed, "cloning_loss": loss}
 
 
 def _update(agent: CloningAgent, batch: Transitions, key: PRNGKeyArray) -> tuple[CloningAgent, Metrics]:
     noise_key = jax.random.fold_in(key, NOISE_KEYS)
-    gradient, metrics = eqx.filter_grad(cloning_loss, has_aux=True)(agent.actor, batch, noise_key)
+    gradient, metrics = eqx.filter_grad(cloning_loss, has_aux=True)(agent.actor, agent.config, batch, noise_key)
     actor, optimizer = apply_gradients(agent.actor, gradient, agent.optimizer, agent.config)
     return dataclasses.replace(agent, actor=actor, optimizer=optimizer), metrics
 
@@ -129,4 +139,4 @@ def _update(agent: CloningAgent, batch: Transitions, key: PRNGKeyArray) -> tuple
 def negative_log_likelihood(agent: CloningAgent, batch: Transitions) -> Metrics:
     """Compute the averaged actor's cloning loss, with its parts, on held-out transitions."""
     encoded = batch._replace(observation=agent.frame_encoder.augment(batch.observation, jax.random.key(0)))
-    return cloning_loss(agent.ema_actor, encoded)[1]
+    return cloning_loss(agent.ema_actor, agent.config, encoded)[1]

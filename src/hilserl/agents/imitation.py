@@ -2,12 +2,12 @@
 
 It makes demonstrated actions likely and gives demonstrated gripper choices the highest value. The policy then acts
 sensibly before the critics know what is good, and stays near the demonstrations where they know little. This serves
-tasks that are too long to be found by exploration. A `cloning_filter` drops what the critics value less.
+tasks that are too long to be found by exploration. A `cloning_filter` weights it by what the critics think of it.
 """
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from hilserl.agents.agent import Actor, Metrics
 from hilserl.agents.cloning import compare_actions
@@ -23,7 +23,7 @@ def imitation_loss(
     actor: Actor,
     features: Float[Array, "batch features"],
     batch: Transitions,
-    kept: Bool[Array, "batch"] | None = None,
+    weight: Float[Array, "batch"],
 ) -> tuple[Float[Array, ""], Metrics]:
     """Average the imitation loss over a batch's demonstrated transitions.
 
@@ -34,13 +34,12 @@ def imitation_loss(
         actor: the actor whose policy and gripper head are compared with the demonstrated actions.
         features: the actor's encoding of the batch's observations.
         batch: transitions with one leading axis.
-        kept: True for the demonstrated transitions to imitate; by default all.
+        weight: weight of each transition, 0 to 1, if it is demonstrated.
 
     Returns:
         The loss, 0 without demonstrated transitions, and metrics.
     """
-    imitated = batch.demonstrated if kept is None else batch.demonstrated * kept
-    weight = imitated / jnp.maximum(1, batch.demonstrated.sum())
+    weight = batch.demonstrated * weight / jnp.maximum(1, batch.demonstrated.sum())
     log_prob, error, values, taken = compare_actions(actor, features, batch.action)
     loss = -(weight * log_prob).sum()
     metrics = {"continuous_error": jnp.sqrt((weight * jnp.mean(error**2, -1)).sum())}

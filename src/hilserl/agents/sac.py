@@ -4,7 +4,7 @@ It is RLPD (arXiv 2302.02948) with the gripper's critic of HIL-SERL (arXiv 2410.
 learned gripper, with one and with two: the action layout says which actions are grippers. An update step is `utd_ratio`
 updates of encoder, critics and gripper head, each on its own batch, then one update of policy and temperature. With a
 `cloning_weight` each critic update also moves encoder, policy and gripper head towards the demonstrated actions. A
-`cloning_filter` then leaves out what the critics value less than the policy's own action.
+`cloning_filter` then weights them by what the critics expect them to lose.
 """
 
 import dataclasses
@@ -32,6 +32,7 @@ from hilserl.agents.agent import (
     polyak_update,
     select,
 )
+from hilserl.agents.cloning import imitable
 from hilserl.agents.gripper import choice_index
 from hilserl.agents.imitation import imitation_loss
 from hilserl.agents.networks import Critic, GripperHead, Policy, critic_ensemble, ensemble_values, sample_squashed
@@ -39,6 +40,8 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Transitions
 from hilserl.vision.frame_encoder import FrameEncoder
 from hilserl.vision.heads import ObservationEncoder
+
+_LEAST_VALUE, _LEAST_TOLERANCE = 1e-6, 1e-6
 
 
 class Optimizers(eqx.Module):
@@ -83,11 +86,19 @@ class SACAgent(Agent):
     @property
     def cloning_weight(self) -> Array | float:
         """Current weight of the imitation loss."""
-        weight, half_life = self.config.cloning_weight, self.config.cloning_half_life
-        if half_life is None:
-            return weight
+        return self.config.cloning_weight * (1 if self.config.cloning_filter else self._fading)
+
+    @property
+    def cloning_tolerance(self) -> Array | float:
+        """Current tolerance of the filter, relative to the policy's value."""
+        return (1 - self.config.discount) * self._fading
+
+    @property
+    def _fading(self) -> Array | float:
+        """Part of imitation that is left, 1 at first."""
+        half_life = self.config.cloning_half_life
         updates = optax.tree.get(self.optimizers.values, "count")
-        return weight * 0.5 ** (updates / half_life)
+        return 1.0 if half_life is None else 0.5 ** (updates / half_life)
 
     def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple["SACAgent", Metrics]:
         """Update the critics on each batch, then the policy once.
@@ -200,10 +211,12 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
         metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": targets.critic.mean()}
         if clones:
             actor = dataclasses.replace(agent.actor, policy=policy, gripper=values.gripper)
-            kept = None
+            weight = imitable(config, batch.action)
             if agent.filters_imitation is not None:
-                kept = ~agent.filters_imitation | _is_no_worse(actor, values.critics, features, q.mean(0))
-            imitation, imitation_metrics = imitation_loss(actor, features, batch, kept)
+                lost = _expected_loss(actor, values.critics, features, q.mean(0))
+                approval = jnp.exp(-lost / jnp.maximum(agent.cloning_tolerance, _LEAST_TOLERANCE))
+                weight *= jnp.where(agent.filters_imitation, approval, 1.0)
+            imitation, imitation_metrics = imitation_loss(actor, features, batch, weight)
             total += agent.cloning_weight * imitation
             metrics |= imitation_metrics
         if values.gripper is None or targets.gripper is None:
@@ -231,13 +244,23 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
     ), metrics
 
 
-def _is_no_worse(
+def _expected_loss(
     actor: Actor, critics: Critic, features: Float[Array, "batch features"], q: Float[Array, "batch"]
-) -> Bool[Array, "batch"]:
-    """Find the transitions worth no less than the policy's own action."""
+) -> Float[Array, "batch"]:
+    """Compute what each action loses against the policy's own.
+
+    Args:
+        actor: the actor.
+        critics: the critic ensemble.
+        features: the actor's encoding of the observations.
+        q: value of the actions taken.
+
+    Returns:
+        A part of the own action's value, at least 0, without gradients.
+    """
     continuous = jnp.tanh(jax.vmap(actor.policy)(features).mean)
     own = ensemble_values(critics, features, jax.vmap(actor.with_grippers)(features, continuous)).mean(0)
-    return q >= own
+    return jax.lax.stop_gradient(jnp.maximum(own - q, 0) / jnp.maximum(jnp.abs(own), _LEAST_VALUE))
 
 
 def _update_policy(
