@@ -64,6 +64,9 @@ class InsertUsb(Task):
     preset = TaskPreset(
         {
             "agent.discount": 0.95,
+            "agent.cloning_filter": False,
+            "agent.cloning_half_life": 10_000,
+            "cloning_updates": 10_000,
             "max_env_steps": 4_000,
             "max_minutes": 90,
             "eval_every": 1_000,
