@@ -133,16 +133,6 @@ def test_stillness_is_imitated_if_asked_for(state_spec: ExperienceSpec, imitates
     np.testing.assert_allclose(action, 0.25 if imitates else 0.5, atol=0.1)
 
 
-def test_tolerance_of_the_filter_halves(state_spec: ExperienceSpec) -> None:
-    settings = dataclasses.replace(FILTERS, discount=0.9, cloning_half_life=4, utd_ratio=2)
-    agent = create_sac_agent(state_spec, settings, 0)
-    batches = random_batches(state_spec, 2, 8)
-    for updates in (0, 2, 4):
-        assert float(agent.cloning_tolerance) == pytest.approx(0.1 * 0.5 ** (updates / 4))
-        assert agent.cloning_weight == 1
-        agent, _ = update_step(agent, batches, jax.random.key(updates))
-
-
 def test_filter_begins_after_pretraining_if_switched_on(state_spec: ExperienceSpec) -> None:
     for settings, filters in (
         (FILTERS, False),

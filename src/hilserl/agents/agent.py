@@ -65,15 +65,14 @@ class AgentConfig:
     cloning_weight: NotNegative = 0.0
     """Weight of the imitation loss in soft actor-critic; 0 omits it."""
     cloning_half_life: AtLeastOne | None = None
-    """Critic updates in which imitation fades by half; None keeps it constant.
+    """Critic updates in which the cloning weight halves; None keeps it constant.
 
-    It is the weight that halves (as in DAPG, arXiv 1709.10087), or with a filter the filter's tolerance. Either lets
-    the critics decide in the end."""
+    The fading weight lets the critics decide in the end (as in DAPG, arXiv 1709.10087)."""
     cloning_filter: bool = False
     """Weight each imitated action by what the critics expect it to lose.
 
     The weight is exp(-loss / tolerance), where the loss is the policy's value minus the action's (CRR, arXiv
-    2006.15134). The tolerance begins at the value of one control step, (1 - discount) |Q|. The critics judge once the
+    2006.15134), and the tolerance is the value of one control step, (1 - discount) |Q|. The critics judge once the
     cloning before acting has ended."""
     imitate_stillness: bool = False
     """Imitate also the steps in which the operator commanded nothing.

@@ -41,7 +41,7 @@ from hilserl.data.step import Transitions
 from hilserl.vision.frame_encoder import FrameEncoder
 from hilserl.vision.heads import ObservationEncoder
 
-_LEAST_VALUE, _LEAST_TOLERANCE = 1e-6, 1e-6
+_LEAST_VALUE, _LEAST_TOLERANCE = 1e-6, 1e-3
 
 
 class Optimizers(eqx.Module):
@@ -86,19 +86,11 @@ class SACAgent(Agent):
     @property
     def cloning_weight(self) -> Array | float:
         """Current weight of the imitation loss."""
-        return self.config.cloning_weight * (1 if self.config.cloning_filter else self._fading)
-
-    @property
-    def cloning_tolerance(self) -> Array | float:
-        """Current tolerance of the filter, relative to the policy's value."""
-        return (1 - self.config.discount) * self._fading
-
-    @property
-    def _fading(self) -> Array | float:
-        """Part of imitation that is left, 1 at first."""
-        half_life = self.config.cloning_half_life
+        weight, half_life = self.config.cloning_weight, self.config.cloning_half_life
+        if half_life is None:
+            return weight
         updates = optax.tree.get(self.optimizers.values, "count")
-        return 1.0 if half_life is None else 0.5 ** (updates / half_life)
+        return weight * 0.5 ** (updates / half_life)
 
     def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple["SACAgent", Metrics]:
         """Update the critics on each batch, then the policy once.
@@ -214,7 +206,7 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
             weight = imitable(config, batch.action)
             if agent.filters_imitation is not None:
                 lost = _expected_loss(actor, values.critics, features, q.mean(0))
-                approval = jnp.exp(-lost / jnp.maximum(agent.cloning_tolerance, _LEAST_TOLERANCE))
+                approval = jnp.exp(-lost / max(1 - config.discount, _LEAST_TOLERANCE))
                 weight *= jnp.where(agent.filters_imitation, approval, 1.0)
             imitation, imitation_metrics = imitation_loss(actor, features, batch, weight)
             total += agent.cloning_weight * imitation
