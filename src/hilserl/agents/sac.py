@@ -36,7 +36,7 @@ from hilserl.agents.cloning import imitable
 from hilserl.agents.gripper import choice_index
 from hilserl.agents.imitation import imitation_loss
 from hilserl.agents.networks import Critic, GripperHead, Policy, critic_ensemble, ensemble_values, sample_squashed
-from hilserl.data.spec import ExperienceSpec
+from hilserl.data.spec import ActionLayout, ExperienceSpec
 from hilserl.data.step import Transitions
 from hilserl.vision.frame_encoder import FrameEncoder
 from hilserl.vision.heads import ObservationEncoder
@@ -205,19 +205,15 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
             actor = dataclasses.replace(agent.actor, policy=policy, gripper=values.gripper)
             weight = imitable(config, batch.action)
             if agent.filters_imitation is not None:
-                lost = _expected_loss(actor, values.critics, features, q.mean(0))
-                approval = jnp.exp(-lost / max(1 - config.discount, _LEAST_TOLERANCE))
+                approval = _approval(actor, values.critics, features, q.mean(0), config.discount)
                 weight *= jnp.where(agent.filters_imitation, approval, 1.0)
             imitation, imitation_metrics = imitation_loss(actor, features, batch, weight)
             total += agent.cloning_weight * imitation
             metrics |= imitation_metrics
         if values.gripper is None or targets.gripper is None:
             return total, metrics
-        taken = choice_index(select(batch.action, layout.grippers))[:, None]
-        choice_values = jax.vmap(values.gripper)(features, select(batch.action, layout.continuous))
-        gripper_q = jnp.take_along_axis(choice_values, taken, -1)[:, 0]
-        gripper_loss = jnp.mean((gripper_q - targets.gripper) ** 2)
-        return total + gripper_loss, metrics | {"gripper_loss": gripper_loss, "gripper_q": gripper_q.mean()}
+        gripper_loss, gripper_q = _gripper_loss(values.gripper, features, batch.action, targets.gripper, layout)
+        return total + gripper_loss, metrics | {"gripper_loss": gripper_loss, "gripper_q": gripper_q}
 
     values, policy = Values(agent.actor.encoder, agent.critics, agent.actor.gripper), agent.actor.policy
     (gradient, policy_gradient), metrics = eqx.filter_grad(loss, has_aux=True)((values, policy))
@@ -236,23 +232,41 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
     ), metrics
 
 
-def _expected_loss(
-    actor: Actor, critics: Critic, features: Float[Array, "batch features"], q: Float[Array, "batch"]
+def _gripper_loss(
+    head: GripperHead,
+    features: Float[Array, "batch features"],
+    action: Float[Array, "batch action"],
+    targets: Float[Array, "batch"],
+    layout: ActionLayout,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Compute the gripper head's loss with its mean value."""
+    taken = choice_index(select(action, layout.grippers))[:, None]
+    q = jnp.take_along_axis(jax.vmap(head)(features, select(action, layout.continuous)), taken, -1)[:, 0]
+    return jnp.mean((q - targets) ** 2), q.mean()
+
+
+def _approval(
+    actor: Actor,
+    critics: Critic,
+    features: Float[Array, "batch features"],
+    q: Float[Array, "batch"],
+    discount: float,
 ) -> Float[Array, "batch"]:
-    """Compute what each action loses against the policy's own.
+    """Weight actions by what the critics expect them to lose.
+
+    An action that loses one control step against the policy's own has the weight 1/e, one that loses nothing has 1.
 
     Args:
         actor: the actor.
         critics: the critic ensemble.
         features: the actor's encoding of the observations.
         q: value of the actions taken.
-
-    Returns:
-        A part of the own action's value, at least 0, without gradients.
+        discount: discount factor of one control step.
     """
     continuous = jnp.tanh(jax.vmap(actor.policy)(features).mean)
     own = ensemble_values(critics, features, jax.vmap(actor.with_grippers)(features, continuous)).mean(0)
-    return jax.lax.stop_gradient(jnp.maximum(own - q, 0) / jnp.maximum(jnp.abs(own), _LEAST_VALUE))
+    lost = jnp.maximum(own - q, 0) / jnp.maximum(jnp.abs(own), _LEAST_VALUE)
+    return jax.lax.stop_gradient(jnp.exp(-lost / max(1 - discount, _LEAST_TOLERANCE)))
 
 
 def _update_policy(

@@ -36,7 +36,9 @@ _FROM_DEMONSTRATIONS: dict[str, object] = {
     "agent.initial_temperature": 0.002,
     "agent.target_entropy_per_action": -2.5,
 }
-"""Default settings of a task: the run begins at a clone of the demonstrations, and the critics take over."""
+"""Default settings of a task.
+
+The run begins at a clone of the demonstrations, and the critics take over."""
 
 OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 """A simulated operator, a human operator by device, or no operator."""
