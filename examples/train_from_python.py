@@ -18,7 +18,6 @@ def main() -> None:
     parser.add_argument("--task", default="pick_cube")
     parser.add_argument("--max-env-steps", type=int, default=3_000)
     parser.add_argument("--demonstrations", type=int, default=20)
-    parser.add_argument("--cloning-updates", type=int, default=5_000)
     parser.add_argument("--eval-episodes", type=int, default=50)
     arguments = parser.parse_args()
 
@@ -29,7 +28,6 @@ def main() -> None:
         env=replace(preset.env, obs="state"),
         max_env_steps=arguments.max_env_steps,
         demonstrations=arguments.demonstrations,
-        cloning_updates=arguments.cloning_updates,
         eval_episodes=arguments.eval_episodes,
         final_eval_episodes=arguments.eval_episodes,
     )

@@ -44,16 +44,7 @@ def settings(arguments: argparse.Namespace) -> tuple[str, ...]:
     return (
         *("--obs", arguments.obs, "--env.image-size", str(arguments.image_size), "--seed", str(arguments.seed)),
         *("--agent.vision.encoder", arguments.encoder, *NETWORK),
-        *(
-            "--demonstrations",
-            "2",
-            "--cloning-updates",
-            "4",
-            "--training-starts",
-            "50",
-            "--update-steps-per-env-step",
-            "0",
-        ),
+        *("--demonstrations", "2", "--training-starts", "50", "--update-steps-per-env-step", "0"),
         *("--max-update-steps-per-env-step", "1"),
         *("--actor-hz", str(arguments.hz), "--replay-capacity", str(arguments.capacity)),
         *("--max-env-steps", "100000000", "--max-minutes", "1000000"),

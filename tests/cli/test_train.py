@@ -11,7 +11,6 @@ from tests.support.runs import WRITE_VIDEO
 TINY = {
     "--env.image-size": "32",
     "--demonstrations": "1",
-    "--cloning-updates": "4",
     "--max-env-steps": "6",
     "--training-starts": "1",
     "--eval-every": "4",

@@ -17,8 +17,7 @@ from hilserl.distributed.protocol import EPISODES_PER_ACTOR
 pytestmark = pytest.mark.chaos
 DEADLINE_S = 420.0
 SMALL = (
-    *("--obs", "state", "--demonstrations", "1", "--cloning-updates", "1"),
-    *("--training-starts", "1", "--eval-every", "100000"),
+    *("--obs", "state", "--demonstrations", "1", "--training-starts", "1", "--eval-every", "100000"),
     *("--final-eval-episodes", "1", "--agent.hidden", "16", "16", "--agent.batch-size", "8", "--agent.utd-ratio", "1"),
     *("--max-update-steps-per-env-step", "0.5"),
 )

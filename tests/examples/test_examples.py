@@ -41,7 +41,7 @@ def test_train_from_python_and_load_policy(
 ) -> None:
     monkeypatch.setattr(WRITE_VIDEO, lambda *_: None)
     run_dir = tmp_path / "run"
-    small = ("--max-env-steps", "20", "--demonstrations", "1", "--cloning-updates", "4", "--eval-episodes", "1")
+    small = ("--max-env-steps", "20", "--demonstrations", "1", "--eval-episodes", "1")
     assert "of 1 episodes succeed after 20 steps" in run_example("train_from_python", run_dir, *small)
     assert "episode 0:" in run_example("load_policy", run_dir, "--episodes", "1")
 

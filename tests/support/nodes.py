@@ -28,8 +28,7 @@ from tests.support.noting_node import fingerprint
 DEADLINE_S = 180.0
 """Of everything that is waited for; a machine may be slow."""
 SETTINGS = (
-    *("--obs", "state", "--demonstrations", "1", "--cloning-updates", "1"),
-    *("--training-starts", "1", "--actor-hz", "100"),
+    *("--obs", "state", "--demonstrations", "1", "--training-starts", "1", "--actor-hz", "100"),
     *("--agent.hidden", "16", "16", "--agent.batch-size", "8", "--agent.utd-ratio", "1"),
     *(
         "--agent.num-critics",

@@ -59,7 +59,7 @@ def test_own_task_is_about_fifty_lines() -> None:
 
 def test_own_task_is_listed_and_trains(installed: Path) -> None:
     assert "press_button" in hilserl(installed, "tasks")
-    tiny = ("--demonstrations", "1", "--cloning-updates", "4", "--max-env-steps", "4", "--training-starts", "1")
+    tiny = ("--demonstrations", "1", "--max-env-steps", "4", "--training-starts", "1")
     small = (
         "--final-eval-episodes",
         "1",

@@ -26,7 +26,7 @@ class BcArguments:
     """Demonstrations that the simulated operator records first, if --demos names none."""
     obs: Literal["state", "pixels"] = "pixels"
     """Observation beside proprioception: camera images, or the true state of the objects."""
-    updates: AtLeastOne = 5_000
+    updates: AtLeastOne = 10_000
     """Critic updates."""
     seed: Count = 0
     """Seed of everything random."""

@@ -91,11 +91,9 @@ class Handover(Task):
     preset = TaskPreset(
         {
             "agent.discount": 0.95,
+            "agent.initial_temperature": 0.002,
             "agent.target_entropy_per_action": -2.0,
             "agent.cloning_weight": 0.01,
-            "agent.cloning_filter": False,
-            "agent.cloning_half_life": None,
-            "cloning_updates": 10_000,
             "max_env_steps": 3_000,
             "max_minutes": 90,
             "eval_every": 1_000,

@@ -60,7 +60,8 @@ class InsertRam(Task):
     preset = TaskPreset(
         {
             "agent.discount": 0.97,
-            "max_env_steps": 4_000,
+            "max_env_steps": 20_000,
+            "max_minutes": 240,
             "demonstrations": 20,
         }
     )

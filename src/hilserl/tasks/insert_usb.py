@@ -64,9 +64,10 @@ class InsertUsb(Task):
     preset = TaskPreset(
         {
             "agent.discount": 0.95,
-            "agent.cloning_filter": False,
+            "agent.initial_temperature": 0.002,
+            "agent.target_entropy_per_action": -2.5,
+            "agent.cloning_weight": 0.1,
             "agent.cloning_half_life": 10_000,
-            "cloning_updates": 10_000,
             "max_env_steps": 4_000,
             "max_minutes": 90,
             "eval_every": 1_000,

@@ -29,7 +29,7 @@ class PickCube(Task):
     preset = TaskPreset(
         {
             "agent.discount": 0.92,
-            "max_env_steps": 4_000,
+            "max_env_steps": 8_000,
             "demonstrations": 20,
         }
     )

@@ -29,17 +29,6 @@ _FOREIGN: dict[str, object] = {
 }
 """Default settings of an environment of another package."""
 
-_FROM_DEMONSTRATIONS: dict[str, object] = {
-    "agent.cloning_weight": 0.1,
-    "agent.cloning_half_life": 8_000,
-    "agent.cloning_filter": True,
-    "agent.initial_temperature": 0.002,
-    "agent.target_entropy_per_action": -2.5,
-}
-"""Default settings of a task.
-
-The run begins at a clone of the demonstrations, and the critics take over."""
-
 OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "none"]
 """A simulated operator, a human operator by device, or no operator."""
 
@@ -66,7 +55,7 @@ class TrainConfig:
     """Directories of recorded demonstrations."""
     demonstrations: Count = 20
     """Successful episodes that the simulated operator records first, without --demos."""
-    cloning_updates: AtLeastOne = 5_000
+    cloning_updates: AtLeastOne = 10_000
     """Behaviour-cloning updates.
     hg-dagger and rlpd with a cloning weight do them before they act, bc does nothing else."""
     reward: Literal["success", "dense", "classifier", "human"] = "success"
@@ -244,7 +233,7 @@ def preset(task: str) -> TrainConfig:
         return with_settings(TrainConfig(env, operator="none", demonstrations=0), _FOREIGN)
     entry = tasks.find(task)
     env = EnvConfig(task=entry.name, obs="pixels", cameras=entry.cameras, frame=entry.frame)
-    return with_settings(TrainConfig(env), {**_FROM_DEMONSTRATIONS, **entry.preset.settings})
+    return with_settings(TrainConfig(env), entry.preset.settings)
 
 
 _Config = TypeVar("_Config")

@@ -104,7 +104,7 @@ def test_record_keeps_a_demonstration_by_keys_that_train_takes(tmp_path: Path) -
 
 TINY = (
     *("--training-starts", "4", "--eval-every", "100000", "--eval-episodes", "1", "--final-eval-episodes", "1"),
-    *("--agent.batch-size", "8", "--agent.hidden", "8", "8", "--cloning-updates", "4"),
+    *("--agent.batch-size", "8", "--agent.hidden", "8", "8"),
     *("--max-minutes", "5", "--update-steps-per-env-step", "0.1"),
 )
 
