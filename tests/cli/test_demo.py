@@ -34,13 +34,12 @@ def test_demo_opens_the_console_that_is_asked_for(
     driven: list[Any] = []
     monkeypatch.setattr(demo, "drive", lambda *given: driven.append(given))
     assert main(words) == 0
-    env, policy, role, *_ = driven[0]
+    env, _, role, *_ = driven[0]
     assert not role.drives
     assert role.real_time
     assert "; takes over" in capsys.readouterr().out
     assert env.experience.task == "pick_cube"
     assert not list(Path().iterdir())
-    del policy
 
 
 def test_demo_names_the_tasks_that_it_has(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,19 +59,8 @@ def test_own_task_is_about_fifty_lines() -> None:
 
 def test_own_task_is_listed_and_trains(installed: Path) -> None:
     assert "press_button" in hilserl(installed, "tasks")
-    tiny = ("--demonstrations", "1", "--max-env-steps", "4", "--training-starts", "1")
-    small = (
-        "--final-eval-episodes",
-        "1",
-        "--agent.hidden",
-        "16",
-        "--agent.num-critics",
-        "2",
-        "--agent.utd-ratio",
-        "2",
-        "--agent.batch-size",
-        "8",
-    )
+    tiny = ("--demonstrations", "1", "--max-env-steps", "4", "--training-starts", "1", "--final-eval-episodes", "1")
+    small = ("--agent.hidden", "16", "--agent.num-critics", "2", "--agent.utd-ratio", "2", "--agent.batch-size", "8")
     short = ("--obs", "state", "--env.max-episode-steps", "10")
     hilserl(installed, "train", "press_button", *short, "--run-dir", "run", *tiny, *small)
     assert (installed / "run" / "result.json").exists()

@@ -85,6 +85,8 @@ def test_run_of_an_earlier_version_goes_on_as_it_began() -> None:
     values = json.loads(to_json(train_config("pick_cube")))
     del values["agent"]["cloning_filter"]
     assert from_json(json.dumps(values)) == train_config("pick_cube")
+    del values["agent"]["imitate_stillness"]
+    assert from_json(json.dumps(values)).agent.imitate_stillness
     del values["agent"]["return_floor"], values["agent"]["vision"]["frequencies"]
     earlier = from_json(json.dumps(values)).agent
     assert (earlier.return_floor, earlier.vision.frequencies) == (False, None)

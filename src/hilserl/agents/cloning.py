@@ -104,7 +104,8 @@ def cloning_loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     """Compute the negative log-likelihood of demonstrated actions, in nats.
 
-    It is the mean of -log p(continuous action | s) - log p(gripper choice | s, the policy's mean action).
+    It is the mean of -log p(continuous action | s) - log p(gripper choice | s, the policy's mean action) over the
+    actions to imitate.
 
     Args:
         actor: the actor.

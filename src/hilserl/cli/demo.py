@@ -5,13 +5,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from hilserl.cli.parsing import TaskName, parse, require_task
 from hilserl.cli.play import drive
-from hilserl.data.step import Observation
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console.viewers import has_display
 from hilserl.operators.devices.key_map import takeover_hint
@@ -19,9 +15,6 @@ from hilserl.operators.human import Role
 from hilserl.policies.built_in import built_in_policy
 from hilserl.settings import Count
 from hilserl.sim.task_env import steps_of
-
-if TYPE_CHECKING:
-    from hilserl.policies.loading import LoadedPolicy
 
 _DEFAULT_TASK = "pick_cube"
 _EPISODE_SECONDS = 60.0
@@ -48,18 +41,17 @@ def run(words: Sequence[str]) -> int:
     """Open the console with a policy that drives, or write a video."""
     named = words if words and not words[0].startswith("-") else [_DEFAULT_TASK, *words]
     arguments = parse("demo", DemoArguments, require_task("demo", named))
-    video = arguments.video
+    policy_dir, video = built_in_policy(arguments.task), arguments.video
     if video is None and not _can_show(arguments.console):
         video = Path(f"demo-{arguments.task}.mp4")
         print("The demo becomes a video, as this machine has no display and no terminal to announce a page on.")
-    policy_dir = built_in_policy(arguments.task)
     from hilserl.policies.loading import load_policy
 
     trained = load_policy(policy_dir, max_episode_steps=None if video else steps_of(_EPISODE_SECONDS))
     with contextlib.closing(trained.env):
         if video is None:
             print(takeover_hint(trained.env.experience.action))
-            _show(trained, arguments)
+            drive(trained.env, trained.propose, Role(real_time=True), arguments.console, "console", arguments.seed)
         else:
             from hilserl.rollout.video import VIDEO_EPISODES, write_video
 
@@ -72,10 +64,3 @@ def run(words: Sequence[str]) -> int:
 def _can_show(console: ConsoleConfig) -> bool:
     """Return True if someone can see the console, or asks for it."""
     return console.view != "auto" or has_display() or sys.stdout.isatty()
-
-
-def _show(trained: "LoadedPolicy", arguments: DemoArguments) -> None:
-    def policy(observation: Observation) -> tuple[np.ndarray, int]:
-        return trained.act(observation), 0
-
-    drive(trained.env, policy, Role(real_time=True), arguments.console, "console", arguments.seed)

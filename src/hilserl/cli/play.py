@@ -91,4 +91,4 @@ def _trained(task: str, arguments: PlayArguments, run: Path, limit: int) -> tupl
     trained = load_policy(run, arguments.checkpoint, arguments.env, max_episode_steps=limit)
     if trained.config.task != task:
         raise HilserlError(f"The policy in {run} learned {trained.config.task!r}, not {task!r}.")
-    return trained.env, lambda observation: (trained.policy.act(observation), 0)
+    return trained.env, trained.propose

@@ -28,7 +28,7 @@ class SceneView(ABC):
 
     @property
     def centre_m(self) -> np.ndarray:
-        """Centre of what happens in the scene (world frame), float64 [3]."""
+        """Centre of the workspace (world frame), float64 [3]."""
         return np.zeros(3)
 
     @abstractmethod

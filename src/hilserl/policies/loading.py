@@ -1,5 +1,6 @@
 """Loading of a policy, of a run or exported."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +33,10 @@ class LoadedPolicy:
     env: InteractiveEnv
     """An environment in which it can act."""
 
+    def propose(self, observation: Observation) -> tuple[np.ndarray, int]:
+        """Return the deterministic action, with 0 as the weights' version."""
+        return self.act(observation), 0
+
     def act(self, observation: Observation) -> np.ndarray:
         """Return the deterministic action, float32 [n]."""
         return self.policy.act(observation)
@@ -57,32 +62,38 @@ def load_policy(
     Raises:
         HilserlError: The policy or the checkpoint does not exist; the message names what does.
     """
-    run_dir = directory if isinstance(directory, RunDir) else RunDir(directory)
-    exported = read_policy(run_dir.path) if is_exported(run_dir.path) else None
-    if exported is None:
-        run_dir.require()
-    elif checkpoint not in ("best", "last"):
-        raise HilserlError(f"{run_dir.path} is an exported policy, which has no checkpoint {checkpoint!r}.")
-    config, backend = exported.config if exported else load_config(run_dir.config), backend or BackendConfig()
-    path = run_dir.path if exported else choose(run_dir.checkpoints, checkpoint)
-    if randomise is None:
-        randomise = config.env.randomise and backend.backend == "sim"
-    env = make_env(
-        replace(
-            config.env,
-            backend=backend.backend,
-            robot=backend.robot,
-            randomise=randomise,
-            max_episode_steps=max_episode_steps,
+    run_dir, backend = directory if isinstance(directory, RunDir) else RunDir(directory), backend or BackendConfig()
+
+    def env_of(config: TrainConfig) -> InteractiveEnv:
+        as_trained = config.env.randomise and backend.backend == "sim"
+        return make_env(
+            replace(
+                config.env,
+                backend=backend.backend,
+                robot=backend.robot,
+                randomise=as_trained if randomise is None else randomise,
+                max_episode_steps=max_episode_steps,
+            )
         )
-    )
-    if exported is None:
-        agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
-        return LoadedPolicy(config, path, DeterministicPolicy.of(agent), env)
+
+    if is_exported(run_dir.path):
+        return _load_exported(run_dir.path, checkpoint, env_of)
+    run_dir.require()
+    config, path = load_config(run_dir.config), choose(run_dir.checkpoints, checkpoint)
+    env = env_of(config)
+    agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
+    return LoadedPolicy(config, path, DeterministicPolicy.of(agent), env)
+
+
+def _load_exported(path: Path, checkpoint: str, env_of: Callable[[TrainConfig], InteractiveEnv]) -> LoadedPolicy:
+    if checkpoint not in ("best", "last"):
+        raise HilserlError(f"{path} is an exported policy, which has no checkpoint {checkpoint!r}.")
+    exported = read_policy(path)
+    env = env_of(exported.config)
     if exported.spec != env.experience:
         env.close()
         raise HilserlError(
-            f"The policy {path} is of another version of the task {config.task!r}: the layout of its observations and "
-            "actions differs. Train it again, and export it with hilserl export."
+            f"The policy {path} is of another version of the task {exported.config.task!r}: the layout of its "
+            "observations and actions differs. Train it again, and export it with hilserl export."
         )
-    return LoadedPolicy(config, path, exported.policy, env)
+    return LoadedPolicy(exported.config, path, exported.policy, env)

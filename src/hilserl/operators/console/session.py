@@ -73,7 +73,7 @@ class ConsoleSession(Subscriber):
         self.operator = HumanOperator(devices, layout, role, env.teleoperation, self._idle)
         self._interrupt = Interrupt()
         self._shown_s = -_STATUS_S
-        self._prompt = ""
+        self._prompt, self._takeover_hint = "", takeover_hint(layout)
         self.announcement = self._console.announcement()
 
     def _open_console(self, config: ConsoleConfig, role: Role) -> Console:
@@ -177,7 +177,7 @@ class ConsoleSession(Subscriber):
                 control=control,
                 title=self._title(control),
                 headline=status.headline(),
-                message=self._prompt or self._start_prompt() or self.operator.message or self._takeover_prompt(control),
+                message=self._prompt or self._start_prompt() or self.operator.message or self._hint(control),
                 outcome=status.outcome,
                 success=status.success,
                 advice=status.advice(),
@@ -210,5 +210,5 @@ class ConsoleSession(Subscriber):
         waits = self.operator.waiting and self.operator.control is Control.HUMAN
         return "The episode begins with your first motion." if waits else ""
 
-    def _takeover_prompt(self, control: Literal["policy", "human", "paused"]) -> str:
-        return takeover_hint(self._env.experience.action) if control == "policy" else ""
+    def _hint(self, control: Literal["policy", "human", "paused"]) -> str:
+        return self._takeover_hint if control == "policy" else ""
