@@ -275,4 +275,4 @@ def _serve(directory: Path, kind: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), "state" if sys.argv[2] == "state" else "pixels")
+    _serve(Path(sys.argv[1]), sys.argv[2])
