@@ -15,10 +15,10 @@ Names are imported when they are first used, so that `import hilserl` takes mill
 """
 
 import importlib
-import os
-import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from hilserl import opengl
 
 if TYPE_CHECKING:
     from hilserl.data.spec import ExperienceSpec, entry
@@ -75,9 +75,7 @@ _SOURCES = {
 }
 """The module and the name there of each public name."""
 
-# MuJoCo chooses its OpenGL loader when it is first imported; without a display only EGL (or OSMesa) can work.
-if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-    os.environ.setdefault("MUJOCO_GL", "egl")
+opengl.choose()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Graceful shutdown on SIGINT and SIGTERM.
+"""Graceful shutdown on SIGINT, SIGTERM and SIGHUP.
 
 The first signal sets a flag, and exit does not wait for open connections.
 """
@@ -25,17 +25,20 @@ class Interrupt:
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM within the context."""
+        """Handle SIGINT, SIGTERM and SIGHUP within the context."""
+        terminals = [number for number in (1, 2) if os.isatty(number)]
 
         def handle(number: int, frame: object) -> None:
-            del number, frame
+            del frame
+            if number == _HANG_UP:
+                _silence(terminals)
             if self.requested:
                 raise KeyboardInterrupt
             self.requested = True
 
         self.requested |= _early.requested
         try:
-            before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+            before = {number: signal.signal(number, handle) for number in _handled()}
         except ValueError:  # only the main thread can handle signals
             before = {}
         try:
@@ -46,6 +49,20 @@ class Interrupt:
 
 
 _early = Interrupt()
+_HANG_UP: int | None = getattr(signal, "SIGHUP", None)
+"""Signal of a terminal that is gone; Windows has none."""
+
+
+def _handled() -> list[int]:
+    # Under nohup the hang-up is ignored, and stays so.
+    more = [] if _HANG_UP is None or signal.getsignal(_HANG_UP) is signal.SIG_IGN else [_HANG_UP]
+    return [signal.SIGINT, signal.SIGTERM, *more]
+
+
+def _silence(terminals: list[int]) -> None:
+    """Print nothing more: writing to a lost terminal is an error."""
+    for number in terminals:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def listen() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.source_code import PACKAGE, SourceFile, files_of_package, files_of_tests
 
-ROOT = {"errors", "files", "address", "interrupt", "settings"}
+ROOT = {"errors", "files", "address", "interrupt", "opengl", "settings"}
 BASE = ROOT | {"data", "vision", "envs.env", "envs.options", "sim"}
 MIDDLE = BASE | {"operators", "agents", "rewards", "tasks"}
 ENVS = MIDDLE | {"robot", "envs"}
@@ -22,6 +22,7 @@ FLOORS: Mapping[str, set[str]] = {
     "files": {"errors"},
     "address": {"errors"},
     "interrupt": {"errors"},
+    "opengl": set(),
     "settings": {"errors"},
     "data": ROOT,
     "vision": ROOT | {"data"},

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hilserl.cli.arguments import check_directory, parse_for_task, parse_run, run_dir_of
+from hilserl.cli.arguments import output_directory, parse_for_task, parse_run, run_dir_of
 from hilserl.cli.parsing import UsageError, require_task
 from hilserl.cli.train import TrainArguments
 from hilserl.errors import HilserlError
@@ -53,10 +53,22 @@ def test_run_directory_is_named_after_the_run(changes: dict[str, object], expect
 
 
 def test_directory_with_a_recording_needs_resume(tmp_path: Path) -> None:
-    check_directory(tmp_path, resume=False)
+    for _ in range(2):
+        with output_directory(tmp_path, resume=False):
+            pass
     (tmp_path / "000000.parquet").touch()
-    check_directory(tmp_path, resume=True)
-    with pytest.raises(HilserlError, match="not empty"):
-        check_directory(tmp_path, resume=False)
-    with pytest.raises(HilserlError, match="is a file"):
-        check_directory(tmp_path / "000000.parquet", resume=True)
+    with output_directory(tmp_path, resume=True):
+        pass
+    with pytest.raises(HilserlError, match="not empty"), output_directory(tmp_path, resume=False):
+        pass
+    with pytest.raises(HilserlError, match="is a file"), output_directory(tmp_path / "000000.parquet", resume=True):
+        pass
+
+
+def test_directory_is_used_by_one_process(tmp_path: Path) -> None:
+    with (
+        output_directory(tmp_path / "new", resume=True),
+        pytest.raises(HilserlError, match="Another process"),
+        output_directory(tmp_path / "new", resume=True),
+    ):
+        pass

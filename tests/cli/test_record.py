@@ -17,14 +17,14 @@ def test_record_keeps_successes_only_and_never_overwrites(
     out = tmp_path / "demos"
     words = ["record", "pick_cube", "--successes", "3", "--seed", "4", "--out", str(out)]
     assert main(words) == 0
-    episodes = [read_episode(path)[0] for path in sorted(out.iterdir())]
+    episodes = [read_episode(path)[0] for path in sorted(out.glob("*.parquet"))]
     assert len(episodes) == 3
     assert all(e[-1].success and e[-1].terminated for e in episodes)
     assert all(step.intervened for e in episodes for step in e[1:])
     assert main(words) == 1
     assert "not empty" in capsys.readouterr().err
     assert main([*words[:-1], str(tmp_path / "again")]) == 0
-    for path in out.iterdir():
+    for path in out.glob("*.parquet"):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), "one seed, same demonstrations"
 
 

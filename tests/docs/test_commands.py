@@ -20,7 +20,7 @@ from tests.support.source_code import REPOSITORY
 PAGES = [pytest.param(page, id=page.relative_to(REPOSITORY).as_posix()) for page in pages()]
 
 
-class Parsed(Exception):  # noqa: N818 - the sign that a command line is right
+class Parsed(BaseException):
     """The command line was parsed."""
 
 

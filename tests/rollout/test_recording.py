@@ -128,11 +128,11 @@ def test_foreign_directory_is_refused_and_left_as_it_is(
     elif fault == "text":
         last.write_text("hello")
     elif fault == "another task":
-        write_episode(last, make_episode(0, 3), spec)
+        write_episode(last, make_episode(0, 3), spec, replace=True)
     else:
         steps = [replace(step, observation={"state": step.observation["state"][:-3]}) for step in read_episode(last)[0]]
         layout = replace(hasty.experience.state, entries=hasty.experience.state.entries[:-1])
-        write_episode(last, steps, replace(hasty.experience, state=layout))
+        write_episode(last, steps, replace(hasty.experience, state=layout), replace=True)
     before = contents(tmp_path)
     with pytest.raises(HilserlError, match=re.escape(last.name)):
         recorder(tmp_path, hasty.experience)

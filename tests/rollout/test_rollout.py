@@ -179,7 +179,7 @@ def test_steps_carry_human_seconds_and_the_seed(act) -> None:
     assert {step.seed for step in first} == {seed_for(SEED, "test", 3)} == {stage.env.resets[0]}
     assert {step.seed for step in second} == {seed_for(SEED, "test", 4)} == {stage.env.resets[1]}
     for steps in (first, [replace(step, seed=2**32 - 1) for step in second]):
-        write_episode(stage.directory / f"{steps[0].episode:06d}.parquet", steps, stage.spec)
+        write_episode(stage.directory / f"{steps[0].episode:06d}.parquet", steps, stage.spec, replace=True)
         read, _ = read_episode(stage.directory / f"{steps[0].episode:06d}.parquet")
         assert [step.seed for step in read] == [step.seed for step in steps]
         assert [step.human_seconds for step in read] == pytest.approx([step.human_seconds for step in steps])

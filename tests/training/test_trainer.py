@@ -19,7 +19,7 @@ from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import pick_cube
 from hilserl.training import learner as learner_module
 from hilserl.training.config_file import load_config
-from hilserl.training.learner import DivergenceError
+from hilserl.training.divergence import DivergenceError
 from hilserl.training.lifecycle import open_run
 from hilserl.training.local_learner import ThreadedLearner
 from hilserl.training.trainer import Trainer, train

@@ -1,13 +1,15 @@
 """Arguments of commands that train: defaults by task, run directories, resumed runs."""
 
+import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from hilserl import tasks
 from hilserl.cli.parsing import parse, require_task
 from hilserl.errors import HilserlError
+from hilserl.files import LOCK, locked, tidy
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig, preset
 from hilserl.training.config_file import load_config
@@ -86,16 +88,21 @@ def print_outputs(run_dir: RunDir) -> None:
             print(f"{name}: {path}")
 
 
-def check_directory(path: Path, *, resume: bool) -> None:
-    """Check that a directory is absent or empty, unless recording resumes there.
+@contextlib.contextmanager
+def output_directory(path: Path, *, resume: bool) -> Iterator[None]:
+    """Make and lock a directory for the outputs of a command.
 
     Raises:
-        HilserlError: It is a file, or it holds a recording and `resume` is False.
+        HilserlError: It is a file, it cannot be written, another process uses it, or it holds something and `resume`
+            is False.
     """
     if path.exists() and not path.is_dir():
         raise HilserlError(f"{path} is a file; a directory was expected.")
-    if path.exists() and any(path.iterdir()) and not resume:
+    if path.exists() and any(each.name != LOCK for each in path.iterdir()) and not resume:
         raise HilserlError(
             f"The directory {path} is not empty. Go on with what is recorded there with --resume, "
             "or name another directory with --out."
         )
+    with locked(path):
+        tidy(path)
+        yield

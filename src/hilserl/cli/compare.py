@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from hilserl.cli.arguments import check_directory, parse_for_task
+from hilserl.cli.arguments import output_directory, parse_for_task
 from hilserl.cli.sweep import run_members
 from hilserl.training.config import TrainConfig, preset
 
@@ -36,9 +36,9 @@ def run(words: Sequence[str]) -> int:
     arguments = parse_for_task("compare", words, CompareArguments)
     task = arguments.config.task
     directory = arguments.out or Path("runs") / f"{task}-{arguments.config.env.obs}-comparison"
-    check_directory(directory, resume=arguments.resume)
     from hilserl.distributed.sweep import members, parse_seeds
     from hilserl.training.baselines import baseline_configs
 
     runs = members(directory, baseline_configs(arguments.config, preset(task)), parse_seeds(arguments.seeds))
-    return run_members(runs, directory, f"{task} from {arguments.config.env.obs}", arguments.ray, 0)
+    with output_directory(directory, resume=arguments.resume):
+        return run_members(runs, directory, f"{task} from {arguments.config.env.obs}", arguments.ray, 0)

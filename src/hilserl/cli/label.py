@@ -10,7 +10,7 @@ import tyro
 from tqdm import tqdm
 
 from hilserl import tasks
-from hilserl.cli.arguments import check_directory
+from hilserl.cli.arguments import output_directory
 from hilserl.cli.parsing import TaskName, parse, require_task
 from hilserl.cli.session import attended
 from hilserl.envs.config import BackendConfig, EnvConfig
@@ -59,23 +59,26 @@ class LabelArguments:
 def run(words: Sequence[str]) -> int:
     """Collect labelled images until enough show success."""
     arguments = parse("label", LabelArguments, require_task("label", words))
-    task = arguments.task
-    check_directory(arguments.out, resume=arguments.resume)
-    with tqdm(total=arguments.successes, desc="label", unit="success") as bar:
+    task, limit = arguments.task, steps_of(arguments.episode_seconds)
+    with (
+        output_directory(arguments.out, resume=arguments.resume),
+        tqdm(total=arguments.successes, desc="label", unit="success") as bar,
+    ):
 
         def show(recorder: LabelRecorder) -> None:
             bar.update(min(recorder.positives, arguments.successes) - bar.n)
 
-        recorder, interrupted = _collect(task, arguments, show)
+        recorder, interrupted = _collect(task, arguments, limit, show)
     print(f"{recorder.positives} images of success, {recorder.negatives} of everything else: {arguments.out}")
     return 130 if interrupted else 0
 
 
-def _collect(task: str, arguments: LabelArguments, show: Callable[[LabelRecorder], None]) -> tuple[LabelRecorder, bool]:
+def _collect(
+    task: str, arguments: LabelArguments, limit: int, show: Callable[[LabelRecorder], None]
+) -> tuple[LabelRecorder, bool]:
     """Return the labels, and True if an interrupt ended the labelling."""
     if arguments.source:
         return label_recorded(arguments.source, task, arguments.out, show=show), False
-    limit = steps_of(arguments.episode_seconds)
     cameras = arguments.cameras or tasks.find(task).reward_cameras
     env = make_env(
         EnvConfig(

@@ -5,10 +5,12 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
 from hilserl import __version__
+from hilserl.cli.failures import explain
 from hilserl.cli.parsing import UsageError
 from hilserl.cli.terminal import shown_on_terminal
 from hilserl.errors import HilserlError, unknown
@@ -29,6 +31,7 @@ GROUPS = {
     "Collect data": {
         "record": "record demonstrations",
         "replay": "show recorded episodes",
+        "runs": "check the files of a run, set an episode aside",
         "label": "collect labelled images for a reward classifier",
         "classifier": "train a reward classifier on labelled images",
     },
@@ -57,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line.
 
     Returns:
-        The exit status: 0 done, 1 failed, 2 misused, 130 interrupted.
+        The exit status: 0 done, 1 failed for a reason that a user can mend, 2 misused, 70 failed by a bug, 130
+        interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
@@ -82,11 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("hilserl: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
+        return explain(error)
 
 
 def command() -> NoReturn:
     """Run the command line of this process, then end the process."""
     listen()
+    threading.excepthook = lambda failed: explain(failed.exc_value or failed.exc_type())
     try:
         status = main()
         sys.stdout.flush()

@@ -9,7 +9,7 @@ from typing import Literal
 import tyro
 from tqdm import tqdm
 
-from hilserl.cli.arguments import check_directory
+from hilserl.cli.arguments import output_directory
 from hilserl.cli.parsing import parse, require_task
 from hilserl.envs.config import EnvConfig
 from hilserl.envs.env import InteractiveEnv
@@ -53,9 +53,10 @@ def run(words: Sequence[str]) -> int:
     """Record episodes until enough succeed."""
     defaults = RecordArguments(EnvConfig(task=tyro.MISSING, obs="pixels"), out=tyro.MISSING)
     arguments = parse("record", RecordArguments, require_task("record", words), defaults)
-    check_directory(arguments.out, resume=arguments.resume)
+    env_config = _limited(arguments)
     with (
-        contextlib.closing(make_env(_limited(arguments))) as env,
+        output_directory(arguments.out, resume=arguments.resume),
+        contextlib.closing(make_env(env_config)) as env,
         tqdm(total=arguments.successes, desc="record", unit="success") as bar,
     ):
         recorder = EpisodeRecorder(

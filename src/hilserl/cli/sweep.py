@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from hilserl.cli.arguments import check_directory, parse_for_task
+from hilserl.cli.arguments import output_directory, parse_for_task
 from hilserl.errors import HilserlError
 from hilserl.settings import Count
 from hilserl.training.config import TrainConfig
@@ -44,12 +44,12 @@ def run(words: Sequence[str]) -> int:
     arguments = parse_for_task("sweep", words, SweepArguments)
     task = arguments.config.task
     directory = arguments.out or Path("runs") / f"{task}-sweep"
-    check_directory(directory, resume=arguments.resume)
     from hilserl.distributed.sweep import combinations, members, parse_seeds, parse_settings
 
     configs = combinations(arguments.config, parse_settings(arguments.set))
     runs = members(directory, configs, parse_seeds(arguments.seeds))
-    return run_members(runs, directory, task, arguments.ray, arguments.actors)
+    with output_directory(directory, resume=arguments.resume):
+        return run_members(runs, directory, task, arguments.ray, arguments.actors)
 
 
 def run_members(runs: "Sequence[Member]", directory: Path, title: str, ray: str | None, actors: int) -> int:
@@ -65,7 +65,6 @@ def run_members(runs: "Sequence[Member]", directory: Path, title: str, ray: str 
     from hilserl.distributed.sweep import sweep, write_report
 
     with connected(ray) as cluster:
-        directory.mkdir(parents=True, exist_ok=True)
         failed, interrupted = sweep(cluster, runs, actors, lambda text: print(text, flush=True))
     print(f"\n{write_report(directory, runs, title)}\nIn {directory}: table.md, curves.png and the runs.")
     for path, error in failed.items():

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from hilserl.data.checks import NumberCheck
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
@@ -58,15 +59,15 @@ def to_table(steps: Sequence[Step], spec: ExperienceSpec) -> pa.Table:
         kind = schema.field(f"observation.{name}").type
         storage = pa.FixedSizeListArray.from_arrays(pa.array(images.reshape(-1)), int(np.prod(shape)))
         columns[f"observation.{name}"] = pa.ExtensionArray.from_storage(kind, storage)
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    table = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    _check_numbers(table, spec)
+    return table
 
 
 def _vectors(rows: Sequence[np.ndarray], size: int, column: str) -> pa.Array:
     values = np.stack(rows).astype(np.float32)
     if values.shape[1:] != (size,):
         raise HilserlError(f"The {column} has shape {values.shape[1:]}, expected ({size},).")
-    if not np.isfinite(values).all():
-        raise HilserlError(f"The {column} holds a number that is not finite: {values[~np.isfinite(values)][0]}.")
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), size)
 
 
@@ -83,7 +84,16 @@ def from_table(table: pa.Table) -> tuple[list[Step], ExperienceSpec]:
     if table.schema != arrow_schema(spec):
         expected = arrow_schema(spec).names
         raise HilserlError(f"This table's columns {table.schema.names} differ from those of its spec, {expected}.")
+    _check_numbers(table, spec)
     return rows_to_steps(table, spec), spec
+
+
+def _check_numbers(table: pa.Table, spec: ExperienceSpec) -> None:
+    """Raise HilserlError for a number that no step may have."""
+    numbers = {name: table[name].to_numpy() for name in ("reward", "human_seconds")}
+    numbers |= {"action": _matrix(table["action"], (spec.action.size,))}
+    numbers |= {"state": _matrix(table["observation.state"], (spec.state.size,))}
+    NumberCheck(spec)(numbers, "The episode")
 
 
 def rows_to_steps(table: pa.Table | pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:

@@ -15,10 +15,20 @@ from hilserl.files import atomically
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
 
 
-def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec) -> None:
-    """Write one episode to a file that is complete or absent."""
+def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec, *, replace: bool = False) -> None:
+    """Write one episode to a file that is complete or absent.
+
+    Args:
+        path: the file.
+        steps: the episode's steps, its reset first.
+        spec: layout of the experience.
+        replace: True to replace a file that exists; False to refuse it.
+
+    Raises:
+        HilserlError: the file exists, the disk refuses, or a step does not fit the spec.
+    """
     table = to_table(steps, spec)
-    atomically(path, lambda part: pq.write_table(table, part, compression="zstd"))
+    atomically(path, lambda part: pq.write_table(table, part, compression="zstd"), replace=replace)
 
 
 def episode_files(directory: Path) -> list[Path]:
@@ -45,4 +55,6 @@ def read_episode(path: Path) -> tuple[list[Step], ExperienceSpec]:
     expected = list(range(len(steps)))
     if not steps or [s.index for s in steps] != expected or len({s.episode for s in steps}) != 1:
         raise HilserlError(f"The episode file {path} does not hold one whole episode in order.")
+    if len(steps) < 2:
+        raise HilserlError(f"The episode file {path} holds a reset alone; expected at least one step after it.")
     return steps, spec

@@ -157,6 +157,7 @@ class Replay:
         self._storage = make_storage(Columns(observation, np.zeros((rows, spec.action.size), np.float32)))
         self._spec = spec
         self._returns = Returns(rows, discount)
+        self._episode = np.zeros(rows, np.int64)
         self._terminated = np.zeros(rows, bool)
         self._online = np.zeros(rows, bool)
         self._prior = np.zeros(rows, bool)
@@ -177,7 +178,7 @@ class Replay:
     @property
     def nbytes(self) -> int:
         """Memory of the full replay in bytes."""
-        links = (self._terminated, self._online, self._prior, self._before, self._after)
+        links = (self._episode, self._terminated, self._online, self._prior, self._before, self._after)
         return self._storage.nbytes + self._returns.nbytes + sum(column.nbytes for column in links)
 
     def add(self, step: Step) -> None:
@@ -206,7 +207,7 @@ class Replay:
         self._online[row], self._prior[row] = online and linked, prior and linked
         if linked:
             self._after[before] = row
-        self._terminated[row] = step.terminated
+        self._episode[row], self._terminated[row] = step.episode, step.terminated
         changes = count_changes(last.commands, step.action[list(self._spec.action.grippers)])
         self._returns.write(row, step.reward, changes)
         if step.terminated:
@@ -269,7 +270,18 @@ class Replay:
         return np.flatnonzero(self._prior[: self._used])
 
     def sample(self, rng: np.random.Generator, batches: int, size: int, source: ReplaySource = "both") -> Transitions:
-        """Draw batches of transitions, half online and half prior.
+        """Draw batches of transitions.
+
+        Returns:
+            Transitions of the rows of `draw`, with leading axes [batches, size].
+
+        Raises:
+            HilserlError: the source has no transition yet.
+        """
+        return self.transitions(self.draw(rng, batches, size, source))
+
+    def draw(self, rng: np.random.Generator, batches: int, size: int, source: ReplaySource = "both") -> np.ndarray:
+        """Draw the rows of batches, half online and half prior.
 
         If only one kind exists, or the source is one kind, the batches are of that kind alone.
 
@@ -280,7 +292,7 @@ class Replay:
             source: kinds of transitions to draw.
 
         Returns:
-            Transitions with leading axes [batches, size].
+            Rows that end a transition, int [batches, size].
 
         Raises:
             HilserlError: the source has no transition yet.
@@ -290,13 +302,11 @@ class Replay:
         prior = nothing if source == "online" else self.prior_rows()
         if not len(online) and not len(prior):
             raise HilserlError("The replay holds no transition to sample yet.")
-        half = size // 2 if len(online) and len(prior) else (size if len(prior) else 0)
-        parts = []
-        if half < size:
-            parts.append(rng.choice(online, (batches, size - half)))
-        if half:
-            parts.append(rng.choice(prior, (batches, half)))
-        return self.transitions(np.concatenate(parts, axis=1))
+        return _halves(rng, online, prior, (batches, size))
+
+    def episodes_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the episode of each row, int [...]; -1 for demonstrations."""
+        return np.where(rows < self._first, -1, self._episode[rows])
 
     def transitions(self, rows: np.ndarray) -> Transitions:
         """Gather the transitions that end in these rows.
@@ -316,3 +326,15 @@ class Replay:
             return_to_go=returns.return_to_go[rows],
             changes_to_go=returns.changes_to_go[rows],
         )
+
+
+def _halves(rng: np.random.Generator, online: np.ndarray, prior: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Draw one half of each batch from each kind of rows, or all from the only kind."""
+    batches, size = shape
+    half = size // 2 if len(online) and len(prior) else (size if len(prior) else 0)
+    parts = []
+    if half < size:
+        parts.append(rng.choice(online, (batches, size - half)))
+    if half:
+        parts.append(rng.choice(prior, (batches, half)))
+    return np.concatenate(parts, axis=1)

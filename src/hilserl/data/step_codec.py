@@ -12,11 +12,19 @@ import numpy as np
 import pyarrow as pa
 
 from hilserl.data.arrow import METADATA_KEY, arrow_schema, to_table
+from hilserl.data.checks import NumberCheck, NumberError
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 
 _CHECKSUM_BYTES = 4
+_CHECKED = {
+    "action": "action",
+    "state": "observation.state",
+    "reward": "reward",
+    "human_seconds": "human_seconds",
+}
+"""Columns of the numbers that are checked."""
 _LZ4 = pa.Codec("lz4_raw")
 
 
@@ -47,6 +55,7 @@ class StepCodec:
 
     def __init__(self, spec: ExperienceSpec, features: Mapping[str, tuple[int, ...]] | None = None) -> None:
         self.spec, self.features = spec, dict(features or {})
+        self._check_numbers = NumberCheck(spec)
         self.schema = arrow_schema(spec)
         for name, shape in self.features.items():
             kind = pa.fixed_shape_tensor(pa.float16(), shape)
@@ -96,7 +105,7 @@ class StepCodec:
         for name, shape in self.features.items():
             values = _checked(f"features {name!r}", step.observation.get(name), shape, np.float16)
             record[f"observation.{name}"] = values
-        _check_numbers(record)
+        self._check(record)
         packed = _LZ4.compress(message, asbytes=True)
         return zlib.crc32(packed).to_bytes(_CHECKSUM_BYTES) + packed
 
@@ -126,7 +135,7 @@ class StepCodec:
         if not message.slice(0, self._header.size).equals(self._header):
             raise StepCodecError("The step cannot be read: it is not one row with the expected columns.")
         record = np.frombuffer(message, self._record)
-        _check_numbers(record)
+        self._check(record)
         numbers = np.frombuffer(message, self._scalars).item()
         scalars: dict[str, Any] = dict(zip(self._scalars.names or (), numbers, strict=True))
         # Arrow packs flags into bits.
@@ -138,6 +147,14 @@ class StepCodec:
             if not np.isfinite(values).all():
                 raise StepCodecError(f"Invalid features {name!r}: every number must be finite.")
         return Step(action=record["action"][0], observation=observation, **scalars)
+
+    def _check(self, record: np.ndarray) -> None:
+        """Raise StepCodecError for a number that no step may have."""
+        numbers = {name: record[column] for name, column in _CHECKED.items()}
+        try:
+            self._check_numbers(numbers, f"Episode {record['episode'][0]}", int(record["index"][0]))
+        except NumberError as error:
+            raise StepCodecError(str(error)) from error
 
     def check_layout(self, layout: bytes | None) -> None:
         """Raise StepCodecError, showing both sides, unless the layout is this codec's."""
@@ -200,14 +217,3 @@ def _checked(what: str, values: np.ndarray | None, shape: tuple[int, ...], dtype
 
 def _vector(what: str, values: np.ndarray | None, size: int) -> np.ndarray:
     return _checked(what, None if values is None else values.astype(np.float32), (size,), np.float32)
-
-
-def _check_numbers(record: np.ndarray) -> None:
-    """Raise StepCodecError for a number that no step may have."""
-    for name in ("action", "observation.state", "reward", "human_seconds"):
-        values = record[name]
-        if not np.isfinite(values).all():
-            raise StepCodecError(f"{name} holds {values[~np.isfinite(values)][0]}; every number must be finite.")
-    action = record["action"]
-    if np.abs(action).max(initial=0) > 1:
-        raise StepCodecError(f"An action of {action.flat[np.abs(action).argmax()]}; actions lie in [-1, 1].")

@@ -23,11 +23,11 @@ from hilserl.distributed.durable_log import DurableLog
 from hilserl.distributed.flight_client import Backoff, LearnerClient
 from hilserl.distributed.protocol import Hello, UnreachableError, Welcome, encoder_of
 from hilserl.distributed.remote_learner import ActorSide, RemoteLearner
+from hilserl.files import locked
 from hilserl.interrupt import Interrupt
 from hilserl.robot.control.timing import RateLimiter
 from hilserl.rollout.timers import LapTimers
 from hilserl.runs.counters import RunCounters
-from hilserl.runs.run_dir import locked
 from hilserl.training.actor import ActorLoop, ExplorationKeys, open_actor
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig

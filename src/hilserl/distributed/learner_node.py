@@ -33,7 +33,8 @@ from hilserl.runs.run_dir import RunDir
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import to_json
-from hilserl.training.learner import DivergenceError, Learner
+from hilserl.training.divergence import DivergenceError, way_on
+from hilserl.training.learner import Learner
 from hilserl.training.lifecycle import INTERRUPTED, Process, open_run, resume_command, stop_reason
 from hilserl.training.pretraining import load_demonstrations, pretrain
 from hilserl.training.run import Run
@@ -180,7 +181,7 @@ class LearnerNode(Process):
                 self._take(0.0)
         except DivergenceError as error:
             self.exchange.stop = "training diverged"
-            raise DivergenceError(f"{error} {run.last_good_checkpoint()}") from error
+            raise DivergenceError(f"{error} {way_on(run.run_dir)}") from error
         except HilserlError:
             self._evaluating.submit(run.keep).result()
             raise
@@ -281,7 +282,8 @@ class _Archive:
     def _write(self, steps: Sequence[Step]) -> None:
         episode = steps[0].episode
         if len(steps) > 1:
-            write_episode(self._directory / f"{episode:06d}.parquet", steps, self._spec)
+            # A learner that was killed before it released the episode has written the same file.
+            write_episode(self._directory / f"{episode:06d}.parquet", steps, self._spec, replace=True)
         self._log.release(episode)
 
     def close(self) -> None:

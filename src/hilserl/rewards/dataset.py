@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hilserl.data.episodes import episode_files, read_episode
+from hilserl.data.fingerprint import fingerprint
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
@@ -77,13 +78,12 @@ def read_labels(
         HilserlError: a directory is empty, an episode is of another task or has no images, or cameras or image sizes
             differ.
     """
-    files = tuple(path for directory in directories for path in _episode_files(directory))
+    files: list[Path] = []
     inputs: dict[str, list[np.ndarray]] = {}
     states: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     spec, encoder = None, None
-    for number, path in enumerate(files):
-        steps, found = read_episode(path)
+    for path, steps, found in _distinct_episodes(directories, show):
         if spec is None or encoder is None:
             spec, encoder = _usable(found, task, path), FrameEncoder(found, vision)
         if (found.task, found.images, found.state) != (spec.task, spec.images, spec.state):
@@ -93,15 +93,29 @@ def read_labels(
         for name in encoder.inputs if encoded else ():
             inputs.setdefault(name, []).append(np.stack([observation[name] for observation in encoded]))
         states += [step.observation["state"] for step in labelled]
-        rows = [(_class_of(step, classes, path), number, step.index) for step in labelled]
+        rows = [(_class_of(step, classes, path), len(files), step.index) for step in labelled]
+        files.append(path)
         labels.append(np.array(rows, np.int32).reshape(-1, 3))
-        show(number + 1, len(files))
     assert spec is not None
     assert encoder is not None
     columns = np.concatenate(labels)
     stacked = {name: np.concatenate(parts) for name, parts in inputs.items()}
     measured = np.clip((np.stack(states) - spec.state.centre) / spec.state.scale, -STATE_CLIP, STATE_CLIP)
-    return LabelledImages(spec, encoder, stacked, measured, columns[:, 0], columns[:, 1], columns[:, 2], files)
+    return LabelledImages(spec, encoder, stacked, measured, columns[:, 0], columns[:, 1], columns[:, 2], tuple(files))
+
+
+def _distinct_episodes(
+    directories: Sequence[Path], show: Callable[[int, int], object]
+) -> Iterator[tuple[Path, list[Step], ExperienceSpec]]:
+    """Read each episode once, whatever names it has."""
+    files = [path for directory in directories for path in _episode_files(directory)]
+    known: set[str] = set()
+    for done, path in enumerate(files, 1):
+        steps, spec = read_episode(path)
+        if (identity := fingerprint(steps)) not in known:
+            known.add(identity)
+            yield path, steps, spec
+        show(done, len(files))
 
 
 def _episode_files(directory: Path) -> list[Path]:

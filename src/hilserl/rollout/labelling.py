@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.episodes import episode_files, read_episode
+from hilserl.data.fingerprint import fingerprint
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.data.subscriber import Subscriber
@@ -36,6 +37,8 @@ class LabelRecorder(Subscriber):
         self._writer, self.wanted = EpisodeWriter(directory, spec), wanted
         self.episodes = self.next_episode = self._kept_positives = self._kept_negatives = 0
         self._positives = self._negatives = 0
+        self.known: set[str] = set()
+        """Fingerprints of the labelled episodes."""
         if directory.exists():
             for steps in read_episodes(directory, spec):
                 self._count(steps)
@@ -63,6 +66,7 @@ class LabelRecorder(Subscriber):
 
     def _keep(self, steps: Sequence[Step]) -> None:
         self.episodes += 1
+        self.known.add(fingerprint(steps))
         self.next_episode = steps[0].episode + 1
         self._kept_positives, self._kept_negatives = self.positives, self.negatives
         self._positives = self._negatives = 0
@@ -154,7 +158,7 @@ def label_recorded(directory: Path, task: str, out: Path, *, show: Callable[[Lab
     Args:
         directory: recorded episodes, or a run.
         task: name of the task.
-        out: directory of the labelled episodes.
+        out: directory of the labelled episodes; an episode that it has already is passed over.
         show: called after every episode.
 
     Raises:
@@ -168,6 +172,8 @@ def label_recorded(directory: Path, task: str, out: Path, *, show: Callable[[Lab
                 f"{task!r} with images (record with --obs pixels)."
             )
         recorder = recorder or LabelRecorder(out, spec)
+        if fingerprint(steps) in recorder.known:
+            continue
         steps = [replace(step, episode=recorder.next_episode, success=step.truth) for step in steps]
         for step in steps:
             recorder.on_step(step)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hilserl.data.checks import NumberCheck
 from hilserl.data.episode_summary import summarise
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, RewardFn, Step
@@ -89,6 +90,7 @@ class Rollout:
         self._claim: tuple[Step, Step] | None = None
         """A step with a claimed success, and the same step denied. Time stands still until the operator answers."""
         self._takeover = Takeover()
+        self._check_numbers = NumberCheck(self._spec)
         self._steps: list[Step] = []
 
     @property
@@ -121,6 +123,7 @@ class Rollout:
         commands = last.observation["state"][self._spec.gripper_state]
         self._takeover, decision = self._takeover.advance(intent, proposed, commands, self._spec.action)
         observation, reward, terminated, truncated, info = self._env.step(decision.action)
+        self._check(last.index + 1, state=observation["state"], reward=reward)
         observation = self._encode(observation)
         claimed = success = bool(info["success"])
         if self._reward_fn is not None:
@@ -171,10 +174,16 @@ class Rollout:
     def _begin(self) -> None:
         seed = self._seeds.seed_of(self.episode)
         observation, _ = self._env.reset(seed=seed)
+        self._check(0, state=observation["state"])
         self._takeover = Takeover()
         self._operator.begin_episode(self.episode)
         nothing = np.zeros(self._spec.action.size, np.float32)
         self._tell(Step(self.episode, 0, self._encode(observation), nothing, seed=seed))
+
+    def _check(self, index: int, **numbers: Any) -> None:
+        """Refuse numbers of the environment that no step may have."""
+        rows = {name: np.asarray(value, np.float64)[None] for name, value in numbers.items()}
+        self._check_numbers(rows, f"{self._spec.task}, episode {self.episode}", index)
 
     def _discard(self) -> None:
         self._steps = []

@@ -5,11 +5,13 @@ A checkpoint is an agent's arrays as safetensors and the run's counters as JSON.
 
 import hashlib
 import json
-import shutil
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -17,9 +19,12 @@ from safetensors.numpy import load, save
 from hilserl.agents.agent import Agent
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.errors import HilserlError
-from hilserl.files import atomically
+from hilserl.files import atomically, remove_directory, write_directory
 
 _AGENT, _STATE = "agent.safetensors", "state.json"
+_STATE_DIGEST = "state_sha256"
+"""Key of the checksum of all other entries of `state.json`."""
+_log = logging.getLogger(__name__)
 RENAMED_STATE = {"rounds": "update_steps"}
 """Keys of `state.json` in earlier versions, with their names today."""
 RENAMED_ARRAYS: dict[str, str] = {"averaged": "ema_actor"}
@@ -59,20 +64,20 @@ def save_checkpoint(directory: Path, agent: Agent, state: RunState, step: int) -
         HilserlError: the disk refuses.
     """
     target = directory / str(step)
-    part = directory / f".{step}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(parents=True)
-    except OSError as error:
-        raise HilserlError(f"Cannot write the checkpoint {target}: {error}") from error
     weights = save({name: np.asarray(leaf) for name, leaf in named_arrays(agent).items()})
-    atomically(part / _AGENT, lambda file: file.write_bytes(weights))
-    summary = {**asdict(state), "sha256": hashlib.sha256(weights).hexdigest()}
-    atomically(part / _STATE, lambda file: file.write_text(json.dumps(summary, indent=2) + "\n"))
-    if target.exists():
-        shutil.rmtree(target)
-    part.rename(target)
+    counters = {**asdict(state), "sha256": hashlib.sha256(weights).hexdigest()}
+    text = json.dumps({**counters, _STATE_DIGEST: _digest(counters)}, indent=2) + "\n"
+
+    def fill(part: Path) -> None:
+        atomically(part / _AGENT, lambda file: file.write_bytes(weights))
+        atomically(part / _STATE, lambda file: file.write_text(text))
+
+    write_directory(target, fill, replace=True)
     return target
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def load_checkpoint(path: Path, like: Agent) -> tuple[Agent, RunState]:
@@ -81,26 +86,48 @@ def load_checkpoint(path: Path, like: Agent) -> tuple[Agent, RunState]:
     Raises:
         HilserlError: names the damaged file, or the array that does not fit.
     """
+    arrays, state = _read(path)
+    try:
+        return with_arrays(like, arrays), state
+    except HilserlError as error:
+        raise HilserlError(f"The checkpoint {path} is of another agent: {error}.") from error
+
+
+def check_checkpoint(path: Path) -> None:
+    """Check a checkpoint's checksums, and that its numbers are finite.
+
+    Raises:
+        HilserlError: names the damaged file, or the array with a number that is not finite.
+    """
+    arrays, _ = _read(path)
+    bad = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+    if bad:
+        raise HilserlError(f"The checkpoint {path} has numbers that are not finite: {bad[0]}. {_others(path)}")
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], RunState]:
     state, digest = _read_state(path)
     try:
         weights = (path / _AGENT).read_bytes()
         if hashlib.sha256(weights).hexdigest() != digest:
             raise HilserlError(f"{_AGENT} is damaged: its checksum is not the one in {_STATE}")
-        stored = load(weights)
+        return _renamed(load(weights)), state
     except (OSError, SafetensorError, HilserlError) as error:
         raise HilserlError(f"Cannot read the checkpoint {path}: {error}. {_others(path)}") from error
-    try:
-        return with_arrays(like, _renamed(stored)), state
-    except HilserlError as error:
-        raise HilserlError(f"The checkpoint {path} is of another agent: {error}.") from error
 
 
 def _read_state(path: Path) -> tuple[RunState, str]:
     try:
         values = json.loads((path / _STATE).read_text())
+        found = values.pop(_STATE_DIGEST, None)  # earlier versions wrote none
+        if found is not None and found != _digest(values):
+            raise HilserlError("it is damaged: its checksum is wrong")
         digest = values.pop("sha256")
-        return RunState(**{RENAMED_STATE.get(str(name), str(name)): value for name, value in values.items()}), digest
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        values = {RENAMED_STATE.get(str(name), str(name)): value for name, value in values.items()}
+        if more := values.keys() - {each.name for each in fields(RunState)}:
+            raise HilserlError(f"unknown entry {min(more)!r}")
+        return msgspec.convert(values, RunState), digest
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, HilserlError) as error:
         raise HilserlError(f"Cannot read the checkpoint {path}: {_STATE}: {error}. {_others(path)}") from error
 
 
@@ -131,10 +158,17 @@ def steps_in(directory: Path) -> list[int]:
 
 
 def best_in(directory: Path) -> int | None:
-    """Return the step of the best evaluated checkpoint, the newest of equals."""
+    """Return the step of the best evaluated checkpoint, the newest of equals.
+
+    A damaged checkpoint is passed over with a warning.
+    """
     scored = []
     for step in steps_in(directory):
-        evaluation = read_state(directory / str(step)).evaluation
+        try:
+            evaluation = read_state(directory / str(step)).evaluation
+        except HilserlError as error:
+            _log.warning("Passed over: %s", error)
+            continue
         if evaluation is not None:
             scored.append((evaluation["success_rate"], evaluation.get("mean_return") or 0.0, step))
     return max(scored)[-1] if scored else None
@@ -165,4 +199,4 @@ def prune(directory: Path, keep: int) -> None:
     best = best_in(directory)
     for step in steps_in(directory)[:-keep]:
         if step != best:
-            shutil.rmtree(directory / str(step))
+            remove_directory(directory / str(step))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from hilserl.data.episode_summary import EpisodeSummary
@@ -17,30 +16,7 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.data.subscriber import Subscriber
 from hilserl.errors import HilserlError
-
-LOCK = ".lock"
-
-
-@contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Keep other processes from using a directory.
-
-    A killed process no longer holds the lock.
-
-    Raises:
-        HilserlError: another process uses the directory.
-    """
-    lock = FileLock(directory / LOCK, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise HilserlError(
-            f"Another process is using {directory}; stop it first, or name another directory."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+from hilserl.files import LOCK, locked
 
 
 @dataclass(frozen=True)
@@ -90,6 +66,11 @@ class RunDir:
         return self.path / "mistakes"
 
     @property
+    def quarantine(self) -> Path:
+        """Directory of episodes that were set aside."""
+        return self.path / "quarantine"
+
+    @property
     def video(self) -> Path:
         """Video of the final policy."""
         return self.path / "policy.mp4"
@@ -102,7 +83,7 @@ class RunDir:
         """
         if self.path.exists() and not self.path.is_dir():
             raise HilserlError(f"{self.path} is a file; a run is kept in a directory.")
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and any(path.name != LOCK for path in self.path.iterdir()):
             raise HilserlError(
                 f"The run directory {self.path} exists already. Continue that run with --resume, "
                 "or name another directory with --run-dir."
@@ -112,10 +93,13 @@ class RunDir:
         """Make the directory.
 
         Raises:
-            HilserlError: the directory has something in it, or is a file.
+            HilserlError: the directory has something in it, is a file, or cannot be made.
         """
         self.check_new()
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HilserlError(f"Cannot make the run directory {self.path}: {error}") from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -186,13 +170,25 @@ def read_episodes(
             yield steps
             continue
         cameras = [name for name, _ in spec.images]
-        if (found.only(cameras) if more_cameras else found) != spec:
-            raise HilserlError(
-                f"{path} was recorded as task {found.task!r} with state {list(found.state.names)} and cameras "
-                f"{[name for name, _ in found.images]}; this run is task {spec.task!r} with state "
-                f"{list(spec.state.names)} and cameras {cameras}."
-            )
+        if (seen := found.only(cameras) if more_cameras else found) != spec:
+            raise HilserlError(f"{path} does not fit this run: {_differences(seen, spec)}.")
         yield steps if found == spec else [_with_cameras(cameras, step) for step in steps]
+
+
+def _differences(found: ExperienceSpec, spec: ExperienceSpec) -> str:
+    """Show what differs between an episode and a run, and nothing else."""
+
+    def shown(each: ExperienceSpec) -> dict[str, str]:
+        sizes = {entry.name: f"{entry.size}" for entry in each.state.entries}
+        parts = {"task": each.task, "control step": f"{each.control_dt_s} s"}
+        parts |= {f"state entry {name}": f"{size} numbers" for name, size in sizes.items()}
+        parts |= {f"camera {name}": f"{height} x {width}" for name, (height, width, _) in each.images}
+        return parts | {"action": ", ".join(each.action.names), "grippers": str(each.action.grippers)}
+
+    theirs, ours = shown(found), shown(spec)
+    pairs = [(name, theirs.get(name, "none"), ours.get(name, "none")) for name in theirs | ours]
+    different = [f"{name} is {its}, expected {our}" for name, its, our in pairs if its != our]
+    return "; ".join(different) or "its state has other nominal ranges, or its entries another order"
 
 
 def _with_cameras(cameras: Sequence[str], step: Step) -> Step:

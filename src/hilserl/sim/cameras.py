@@ -6,6 +6,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
+from hilserl import opengl
 from hilserl.errors import HilserlError, unknown
 
 _FOR_PEOPLE, _FOR_POLICY = (32, 16, 4), (12, 6, 0)
@@ -121,8 +122,8 @@ class Cameras:
                 renderer = mujoco.Renderer(self._model, height, width)
             except (AttributeError, ImportError, RuntimeError, mujoco.FatalError) as error:
                 raise HilserlError(
-                    f"OpenGL cannot draw {width}x{height} offscreen here ({error}). Without a display, set "
-                    "MUJOCO_GL=egl; on Debian and Ubuntu, software rendering is in libegl1 and libgl1-mesa-dri."
+                    f"OpenGL cannot draw {width}x{height} offscreen here. {opengl.trouble or error} Without a display, "
+                    "set MUJOCO_GL=egl; on Debian and Ubuntu, software rendering is in libegl1 and libgl1-mesa-dri."
                 ) from error
             flags = renderer.scene.flags
             flags[mujoco.mjtRndFlag.mjRND_SHADOW] = for_people

@@ -11,6 +11,7 @@ import msgspec
 
 from hilserl.agents.agent import AgentConfig
 from hilserl.errors import HilserlError, unknown
+from hilserl.files import atomically
 from hilserl.training.config import TrainConfig
 from hilserl.vision.frame_encoder import VisionConfig
 
@@ -81,8 +82,8 @@ def from_json(text: str | bytes) -> TrainConfig:
 
 
 def save_config(path: Path, config: TrainConfig) -> None:
-    """Write the settings of a run to a file."""
-    path.write_text(to_json(config))
+    """Write the settings of a run to a file. Raises HilserlError if the disk refuses."""
+    atomically(path, lambda part: part.write_text(to_json(config)))
 
 
 def load_config(path: Path) -> TrainConfig:

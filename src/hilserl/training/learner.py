@@ -12,19 +12,15 @@ from hilserl.agents.agent import Agent, AgentT, update_step
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, Step, Transitions
-from hilserl.errors import HilserlError
 from hilserl.rollout.timers import LapTimers
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.device_placement import Placement
+from hilserl.training.divergence import DivergenceError, named_suspects
 
 _DRAWN_KEYS = 1
 _STANDARDISED_ON = 512
 """Observations whose camera features give the mean and deviation to standardise with."""
-
-
-class DivergenceError(HilserlError):
-    """A loss that is no longer a finite number."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +192,13 @@ class Learner:
         if self._replay.holds(self.algorithm.replay_source):
             update_step(self.snapshot[0], self._batches(0), self._key)
 
+    def _rows(self, number: int) -> np.ndarray:
+        """Draw the rows of an update step, int [utd_ratio, batch_size]."""
+        rng, settings = np.random.default_rng([self._config.seed, number]), self._config.agent
+        return self._replay.draw(rng, settings.utd_ratio, settings.batch_size, self.algorithm.replay_source)
+
     def _batches(self, number: int) -> Transitions:
-        rng = np.random.default_rng([self._config.seed, number])
-        settings = self._config.agent
-        drawn = self._replay.sample(rng, settings.utd_ratio, settings.batch_size, self.algorithm.replay_source)
-        return self._placement.batches(drawn)
+        return self._placement.batches(self._replay.transitions(self._rows(number)))
 
     def learn(self) -> None:
         """Do one update step.
@@ -218,7 +216,11 @@ class Learner:
             metrics = {name: float(value) for name, value in values.items()}
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
         if bad:
-            raise DivergenceError(f"Training diverged in update step {number}: {', '.join(bad)} is not finite.")
+            rows = self._rows(number)
+            suspects = named_suspects(self.spec, self._replay.transitions(rows), self._replay.episodes_of(rows))
+            raise DivergenceError(
+                f"Training diverged in update step {number}: {', '.join(bad)} is not finite. {suspects}"
+            )
         if number + 1 == self.pretraining_update_steps:
             agent = self.algorithm.after_pretraining(agent)
         self.snapshot, self.metrics = (self._placement.agent(agent), number + 1), metrics

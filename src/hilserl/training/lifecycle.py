@@ -74,7 +74,8 @@ def open_run(config: TrainConfig, run_dir: RunDir, *, resume: bool) -> Iterator[
     else:
         run_dir.create()
     with run_dir.locked():
-        save_config(run_dir.config, config)
+        if not resume or load_config(run_dir.config) != config:
+            save_config(run_dir.config, config)
         try:
             yield
         except HilserlError:

@@ -1,13 +1,17 @@
 """Learning before the first environment step: demonstrations, and behaviour cloning of them."""
 
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+from hilserl.data.fingerprint import distinct
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
+from hilserl.files import write_directory
 from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.runs.progress import RunProgress
@@ -20,6 +24,7 @@ from hilserl.training.run import Run
 _EVALUATIONS = 4
 """Evaluations of a run that only clones."""
 _UPDATE_STEPS_PER_RECORD = 25
+_log = logging.getLogger("hilserl.training")
 
 
 def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSpec) -> list[Step]:
@@ -31,9 +36,12 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
         HilserlError: the given directories have no episode, or one of another task.
     """
     if config.demos:
-        recorded = [episode for given in config.demos for episode in read_episodes(given, spec, more_cameras=True)]
+        given = (episode for path in config.demos for episode in read_episodes(path, spec, more_cameras=True))
+        recorded, where = list(distinct(given)), ", ".join(map(str, config.demos))
         if not recorded:
-            raise HilserlError(f"There is no recorded episode in {', '.join(map(str, config.demos))}.")
+            raise HilserlError(f"There is no recorded episode in {where}.")
+        if not any(episode[-1].success for episode in recorded):
+            _log.warning("None of the %d recorded episodes in %s succeeds.", len(recorded), where)
     elif not config.demonstrations or not ALGORITHMS[config.algorithm].takes_demonstrations:
         return []
     else:
@@ -44,12 +52,14 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
 
 
 def _record(config: TrainConfig, run_dir: RunDir, spec: ExperienceSpec) -> None:
-    part = run_dir.demonstrations.with_name(".demonstrations.part")
     reward_fn = make_reward_fn(config.reward, config.classifier, spec) if config.reward == "classifier" else None
-    with contextlib.closing(make_env(replace(config.recorded_env, ends_on_success=reward_fn is None))) as env:
+
+    def fill(part: Path) -> None:
         recorder = EpisodeRecorder(part, env.experience, config.demonstrations, reward_fn=reward_fn)
         record_demonstrations(env, recorder, config.seed, config.simulated_operator)
-    part.rename(run_dir.demonstrations)
+
+    with contextlib.closing(make_env(replace(config.recorded_env, ends_on_success=reward_fn is None))) as env:
+        write_directory(run_dir.demonstrations, fill)
 
 
 def pretrain(learner: Learner, run: Run, go_on: Callable[[], bool], progress: RunProgress) -> None:

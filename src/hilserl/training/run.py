@@ -17,7 +17,7 @@ from hilserl.data.subscriber import Subscriber
 from hilserl.envs.env import InteractiveEnv
 from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
-from hilserl.files import atomically
+from hilserl.files import atomically, tidy
 from hilserl.rollout.evaluation import DeterministicPolicy, Evaluation, evaluate
 from hilserl.rollout.rollout import seed_for
 from hilserl.rollout.video import VIDEO_EPISODES, write_video
@@ -88,7 +88,7 @@ class Run(Subscriber):
         self._evaluator = Evaluator(config)
         self.restored: list[EpisodeSummary] = self._restore()
         """Episodes of the run before it was resumed."""
-        self.metrics = MetricsLog(run_dir.metrics)
+        self.metrics = MetricsLog(run_dir.metrics, self._clock)
         self._next_eval = self._eval_after(self.counters.env_steps)
 
     def close(self) -> None:
@@ -99,6 +99,8 @@ class Run(Subscriber):
 
     def _restore(self) -> list[EpisodeSummary]:
         run_dir, learner = self.run_dir, self._learner
+        for directory in (run_dir.path, run_dir.checkpoints, run_dir.episodes):
+            tidy(directory)
         drop_torn_line(run_dir.metrics)
         if steps_in(run_dir.checkpoints):
             agent, state = load_checkpoint(choose(run_dir.checkpoints, "last"), learner.snapshot[0])
@@ -142,11 +144,8 @@ class Run(Subscriber):
 
     def record_pretraining(self, losses: dict[str, float]) -> None:
         """Write the losses of the newest update step on demonstrations."""
-        self._write("cloning", self.state()[1], {"update_steps": self._learner.update_steps, **losses})
-
-    def _write(self, kind: str, state: RunState, values: dict[str, Any]) -> None:
-        """Write a record that TensorBoard shows at the run's clock."""
-        self.metrics.write(kind, state.env_steps, values, at=self._now(state))
+        values = {"update_steps": self._learner.update_steps, **losses}
+        self.metrics.write("cloning", self.counters.env_steps, values)
 
     def _now(self, state: RunState) -> int:
         return getattr(state, self._clock)
@@ -183,7 +182,7 @@ class Run(Subscriber):
         """Keep an episode with a false success for the next classifier."""
         labelled = [replace(step, success=step.truth) for step in steps]
         spec = self.config.classifier_spec(self._learner.spec)
-        write_episode(self.run_dir.mistakes / f"{steps[0].episode:06d}.parquet", labelled, spec)
+        write_episode(self.run_dir.mistakes / f"{steps[0].episode:06d}.parquet", labelled, spec, replace=True)
 
     @property
     def evaluation_is_due(self) -> bool:
@@ -214,7 +213,7 @@ class Run(Subscriber):
         self._solved = self._solved + 1 if result.is_solved else 0
         outcome = result.as_dict()
         counts = {"update_steps": state.update_steps, "human_steps": state.human_steps}
-        self._write("evaluation", state, {**counts, **outcome})
+        self.metrics.write("evaluation", state.env_steps, {**counts, **outcome})
         _log.info("%s: %s", state.describe(self._clock), result)
         save_checkpoint(self.run_dir.checkpoints, agent, replace(state, evaluation=outcome), self._now(state))
         prune(self.run_dir.checkpoints, self.config.keep_checkpoints)
@@ -247,13 +246,6 @@ class Run(Subscriber):
         atomically(self.run_dir.result, lambda part: part.write_text(json.dumps(result, indent=2) + "\n"))
         _log.info("Ended: %s. %s.\nMedian times: %s.", reason, evaluation, self._learner.timers)
         return result
-
-    def last_good_checkpoint(self) -> str:
-        """Say which checkpoint to go back to after a divergence."""
-        steps = steps_in(self.run_dir.checkpoints)
-        if not steps:
-            return "There is no checkpoint yet."
-        return f"The last good checkpoint is {self.run_dir.checkpoints / str(steps[-1])}."
 
     def _figures(self, reason: str, state: RunState) -> dict[str, Any]:
         config, counters = self.config, self.counters

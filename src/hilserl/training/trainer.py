@@ -16,7 +16,8 @@ from hilserl.training.actor import ActorLoop, ActorSetup, ExplorationKeys, open_
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.dashboard import Dashboard
-from hilserl.training.learner import DivergenceError, Learner
+from hilserl.training.divergence import DivergenceError, way_on
+from hilserl.training.learner import Learner
 from hilserl.training.lifecycle import INTERRUPTED, Process, open_run, resume_command, stop_reason
 from hilserl.training.local_learner import LearnerEndpoint, LockstepLearner, StepSender, ThreadedLearner
 from hilserl.training.pretraining import load_demonstrations, pretrain
@@ -156,7 +157,7 @@ class Trainer(Process):
                 self._actor.rollout.end_episode()
                 self._endpoint.close()
         except DivergenceError as error:
-            raise DivergenceError(f"{error} {run.last_good_checkpoint()}") from error
+            raise DivergenceError(f"{error} {way_on(run.run_dir)}") from error
         run.keep()
         if reason == INTERRUPTED:
             _log.info("Interrupted. Resume with: %s", resume_command("train", config.task, run.run_dir.path))
