@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 CONNECTION_CLOSER = "connection closer"
-"""Name of threads that close connections; `leave` does not wait for them."""
+"""Prefix of names of threads that `leave` does not wait for."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ def leave(status: int) -> NoReturn:
 
     All results are on disk by then.
     """
-    if any(thread.name == CONNECTION_CLOSER for thread in threading.enumerate()):
+    if any(thread.name.startswith(CONNECTION_CLOSER) for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

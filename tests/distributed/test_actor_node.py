@@ -8,7 +8,7 @@ import pytest
 
 from hilserl.distributed.actor_node import ActorNodeConfig, fetch_run_config
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.flight_client import LearnerClient
+from hilserl.distributed.learner_client import LearnerClient
 from hilserl.distributed.protocol import (
     Description,
 )

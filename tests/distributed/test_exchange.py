@@ -95,11 +95,11 @@ def test_messages_are_stored_in_order_and_acknowledged_as_they_are(learner: ToyL
     messages = [[entry] for entry in entries_of(codec, 1, steps)]
     with calling(learner) as line:
         line.hello(hello_of(learner.spec, A))
-        told = list(line.put(PutHeader(A, 1), codec, messages))
+        told = list(line.put(PutHeader(A, 1, codec.layout), messages))
         assert told == sorted(told)
         assert told[-1] == len(steps)
         assert len(told) < len(steps), "several with one answer"
-        again = list(line.put(PutHeader(A, 1), codec, messages))
+        again = list(line.put(PutHeader(A, 1, codec.layout), messages))
         assert set(again) == {len(steps)}
     assert learner.kept == keys([episode(n, 6) for n in range(12)])
     assert [key(step) for step in learner.drain()] == [key(step) for step in steps], "the learner is given them once"
@@ -151,8 +151,8 @@ def test_discard_and_steps_share_a_message(learner: ToyLearner) -> None:
         line.hello(hello_of(learner.spec, A))
         assert put(line, 1, 1, episode(0, ends=False), learner) == [4]
         message = [LogEntry(5, 0, None), *entries_of(codec, 6, episode(1))]
-        assert list(line.put(PutHeader(A, 1), codec, [message])) == [9]
-        assert list(line.put(PutHeader(A, 1), codec, [message])) == [9], "sent again it changes nothing"
+        assert list(line.put(PutHeader(A, 1, codec.layout), [message])) == [9]
+        assert list(line.put(PutHeader(A, 1, codec.layout), [message])) == [9], "sent again it changes nothing"
     assert learner.kept == keys([episode(1)])
 
 
@@ -308,7 +308,7 @@ def test_features_that_do_not_fit_the_encoder_are_refused(tmp_path: Path, spec: 
         line.hello(hello_of(spec, A))
         both_sides = r"(?s)another layout.*eye\.features.*\[4,2,2\].*eye\.features.*\[4,3,3\]"
         with pytest.raises(ProtocolError, match=both_sides):
-            list(line.put(PutHeader(A, 1), codec, [entries_of(codec, 1, [step])]))
+            list(line.put(PutHeader(A, 1, codec.layout), [entries_of(codec, 1, [step])]))
         assert learner.kept == []
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.flight_client import CALL_S, LearnerClient
+from hilserl.distributed.learner_client import CALL_S, LearnerClient
 from hilserl.runs.checkpoint import choose, steps_in
 from tests.support.nodes import Actor, Node, Proxy, Site, Spooled, until
 from tests.support.noting_node import OTHER_TASK

@@ -1,10 +1,10 @@
 """A message comes back as it was sent, or is refused with a reason."""
 
+import contextlib
 import dataclasses
 import json
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from hilserl.data.spec import ExperienceSpec
@@ -17,7 +17,6 @@ from hilserl.distributed.protocol import (
     Hello,
     LearnerStatus,
     LogEntry,
-    MessageHeader,
     ProtocolError,
     PutHeader,
     Stored,
@@ -27,9 +26,8 @@ from hilserl.distributed.protocol import (
     decode,
     differences,
     encode,
-    entries_in,
-    put_schema,
-    to_message,
+    pack_entries,
+    unpack_entries,
 )
 from hilserl.training.learner import LearnerFacts
 from tests.support.loopback import hello_of
@@ -38,8 +36,7 @@ STREAM = "0123456789abcdef" * 2
 MESSAGES = [
     Hello(STREAM, "bench", "{}", "none", "run"),
     Welcome("run", 3, 2, 17, 3_000_001, ((True, False), (False, True))),
-    PutHeader(STREAM, 4),
-    MessageHeader(more=True),
+    PutHeader(STREAM, 4, b"layout"),
     Stored(2**62),
     ActorReport(STREAM, numbers={"steps": 3.0, "late": 0.0}, leaving=True),
     LearnerStatus(LearnerFacts(5, 2.5, 3, 4, {"loss": -0.5}), 2, "solved"),
@@ -163,7 +160,7 @@ def test_decode_does_not_parse_what_is_too_long() -> None:
 def test_differences_show_both_sides(spec: ExperienceSpec, state_spec: ExperienceSpec) -> None:
     ours = hello_of(spec)
     assert differences(ours, hello_of(spec, STREAM, name="elsewhere", run="other")) == ""
-    assert differences(ours, hello_of(spec, protocol=7)) == "protocol: here 2, there 7"
+    assert differences(ours, hello_of(spec, protocol=7)) == "protocol: here 3, there 7"
     assert "version: here " in differences(ours, hello_of(spec, version="9.9"))
     assert differences(ours, hello_of(spec, encoder="resnet")) == "encoder: here 'none', there 'resnet'"
     different = differences(ours, hello_of(dataclasses.replace(state_spec, task="other", control_dt_s=0.05)))
@@ -184,28 +181,39 @@ def test_description_that_cannot_be_read_is_refused(spec: ExperienceSpec, experi
         differences(hello_of(spec), hello_of(spec, experience=experience))
 
 
-def test_entries_in_takes_at_most_so_many(spec: ExperienceSpec) -> None:
-    codec = StepCodec(spec)
+def test_message_has_at_most_so_many_entries() -> None:
     entries = [LogEntry(1 + n, 0, b"") for n in range(MAX_ROWS + 1)]
-    assert len(entries_in(to_message(entries[:MAX_ROWS], codec))) == MAX_ROWS
+    assert len(unpack_entries(pack_entries(entries[:MAX_ROWS]))) == MAX_ROWS
     with pytest.raises(ProtocolError, match=f"{MAX_ROWS + 1} steps.*{MAX_ROWS}"):
-        entries_in(to_message(entries, codec))
+        unpack_entries(pack_entries(entries))
 
 
-def test_entries_come_back_as_they_were(spec: ExperienceSpec) -> None:
-    codec = StepCodec(spec)
-    entries = [LogEntry(7, 3, b"one"), LogEntry(8, 3, None), LogEntry(9, 2**62, b"\0" * 1000)]
-    found = entries_in(to_message(entries, codec))
+def test_entries_come_back_as_they_were() -> None:
+    entries = [LogEntry(7, 3, b"one"), LogEntry(8, 3, None), LogEntry(9, 2**62, b"\0" * 1000), LogEntry(10, 4, b"")]
+    found = unpack_entries(pack_entries(entries))
     assert [(e.number, e.episode, e.payload and bytes(e.payload)) for e in found] == [
         (e.number, e.episode, e.payload) for e in entries
     ]
 
 
+def test_message_that_is_cut_or_turned_is_refused_or_has_the_same_sizes() -> None:
+    message = pack_entries([LogEntry(7, 3, b"one"), LogEntry(8, 3, None), LogEntry(9, 4, b"\0" * 40)])
+    for length in range(len(message)):
+        with pytest.raises(ProtocolError):
+            unpack_entries(message[:length])
+    for position in range(len(message)):
+        turned = bytearray(message)
+        turned[position] ^= 0x81
+        with contextlib.suppress(ProtocolError):
+            assert sum(len(entry.payload or b"") for entry in unpack_entries(bytes(turned))) == 43
+
+
 def test_codec_of_tells_steps_with_features_from_steps_without(spec: ExperienceSpec) -> None:
     with_features, plain = StepCodec(spec, {"eye.features": (4, 2, 2)}), StepCodec(spec)
     for codec in (with_features, plain):
-        assert codec_of(put_schema(codec), [with_features, plain]) is codec
+        assert codec_of(codec.layout, [with_features, plain]) is codec
     with pytest.raises(StepCodecError, match=r"(?s)eye\.features.*\[4,2,2\].*eye\.features.*\[4,3,3\]"):
-        codec_of(put_schema(StepCodec(spec, {"eye.features": (4, 3, 3)})), [with_features, plain])
-    with pytest.raises(ProtocolError, match=r"Invalid columns of a put: expected number: int64, .* got a: int64"):
-        codec_of(pa.schema([pa.field("a", pa.int64())]), [plain])
+        codec_of(StepCodec(spec, {"eye.features": (4, 3, 3)}).layout, [with_features, plain])
+    for junk in (b"", b"junk", plain.layout[:-9]):
+        with pytest.raises(StepCodecError, match="cannot be read"):
+            codec_of(junk, [plain])

@@ -1,15 +1,15 @@
 """Weights travel whole, and what is no actor's weights is refused."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from hilserl.data.arrays import named_arrays
 from hilserl.distributed.protocol import ProtocolError
-from hilserl.distributed.weights import SCHEMA, Weights, from_batches, to_table, weights_of, with_weights
+from hilserl.distributed.weights import Weights, from_parts, to_parts, weights_of, with_weights
 from tests.support.loopback import toy_actor, toy_weights
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -28,7 +28,7 @@ def poked(array: np.ndarray, value: float) -> np.ndarray:
 
 
 def test_weights_come_back_as_they_were() -> None:
-    found = from_batches(to_table(Weights(5, 7, toy_weights())).to_batches())
+    found = from_parts(to_parts(Weights(5, 7, toy_weights())))
     assert found is not None
     assert (found.life, found.version) == (5, 7)
     actor = with_weights(toy_actor(), found.arrays)
@@ -38,13 +38,12 @@ def test_weights_come_back_as_they_were() -> None:
 
 
 def test_absent_weights_come_back_as_none() -> None:
-    assert from_batches(to_table(None).to_batches()) is None
-    assert from_batches([]) is None
+    assert from_parts(to_parts(None)) is None
 
 
 def test_array_that_is_not_contiguous_comes_back_in_its_order() -> None:
     array = np.arange(12.0).reshape(3, 4).T
-    found = from_batches(to_table(Weights(1, 0, {"a": array, "scalar": np.array(3, np.float32)})).to_batches())
+    found = from_parts(to_parts(Weights(1, 0, {"a": array, "scalar": np.array(3, np.float32)})))
     assert found is not None
     np.testing.assert_array_equal(found.arrays["a"], array)
     assert found.arrays["scalar"].shape == ()
@@ -70,26 +69,41 @@ def test_weights_that_do_not_fit_are_refused(arrays: Callable[[], Mapping[str, n
         with_weights(toy_actor(), arrays())
 
 
-def row(**changes: Any) -> pa.RecordBatch:
-    usual = {"life": 1, "version": 0, "name": "a", "type": "float32", "shape": [2], "data": bytes(8)}
-    return pa.RecordBatch.from_pylist([usual | changes], SCHEMA)
+def part(data: bytes = bytes(8), **changes: Any) -> bytes:
+    """Make a message of one array."""
+    head = {"life": 1, "version": 0, "name": "a", "dtype": "float32", "shape": [2]} | changes
+    return json.dumps(head).encode() + b"\n" + data
+
+
+def test_part_is_read() -> None:
+    found = from_parts([part()])
+    assert found is not None
+    assert found.arrays["a"].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
-    "batch",
+    "junk",
     [
-        row(shape=[3]),
-        row(shape=[-1, -1]),
-        row(shape=[2**40, 2**40]),
-        row(data=bytes(7)),
-        row(data=None),
-        row(type="object"),
-        row(type="no such type"),
-        row(type=None),
-        pa.RecordBatch.from_pylist([{"version": 0, "weights": b""}]),
+        part(shape=[3]),
+        part(shape=[-1, -1]),
+        part(shape=[2**40, 2**40]),
+        part(shape=[1] * 100),
+        part(data=bytes(7)),
+        part(data=b""),
+        part(dtype="object"),
+        part(dtype="no such type"),
+        part(dtype=None),
+        part(dtype="<U2"),
+        part(name=None),
+        part(version=-1),
+        b"",
+        b"junk",
+        b"{}\n",
+        b"[" * 100_000 + b"\n",
+        b" " * 1_000_000 + part(),
     ],
-    ids=range(9),
+    ids=range(17),
 )
-def test_junk_is_refused(batch: pa.RecordBatch) -> None:
+def test_junk_is_refused(junk: bytes) -> None:
     with pytest.raises(ProtocolError, match="cannot be read"):
-        from_batches([batch])
+        from_parts([junk])

@@ -3,19 +3,18 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import grpc
 import numpy as np
-import pyarrow as pa
-from pyarrow import flight
 
 from hilserl.address import Address
 from hilserl.data.step import Step
 from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
-from hilserl.distributed.flight_client import LearnerClient
-from hilserl.distributed.protocol import ActorReport, LogEntry, PutHeader
+from hilserl.distributed.learner_client import LearnerClient
+from hilserl.distributed.protocol import SERVICE, ActorReport, LogEntry, PutHeader
 from hilserl.distributed.remote_learner import RemoteLearner
 from tests.support.loopback import ToyLearner, hello_of, toy_episode
 
@@ -34,12 +33,32 @@ def calling(
         yield line
 
 
+class RawCaller:
+    """A caller that keeps no rules: it sends bytes to any call, and raises the transport's errors."""
+
+    def __init__(self, learner: ToyLearner, compression: grpc.Compression | None = None) -> None:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
+        self.channel = grpc.insecure_channel(str(learner.address), options, compression=compression)
+
+    def ask(self, name: str, body: bytes, metadata: Sequence[tuple[str, str | bytes]] = ()) -> bytes:
+        """Call a method with one message and one answer."""
+        return self.channel.unary_unary(f"/{SERVICE}/{name}")(body, timeout=LONG_S, metadata=tuple(metadata))
+
+    def fetch(self, body: bytes) -> list[bytes]:
+        """Call `weights`."""
+        return list(self.channel.unary_stream(f"/{SERVICE}/weights")(body, timeout=LONG_S))
+
+    def put(self, messages: Iterable[bytes], timeout_s: float | None = LONG_S) -> Any:
+        """Begin a put; its answers come one by one."""
+        return self.channel.stream_stream(f"/{SERVICE}/put")(iter(messages), timeout=timeout_s)
+
+
 @contextlib.contextmanager
-def raw(learner: ToyLearner) -> Iterator[flight.FlightClient]:
+def raw(learner: ToyLearner, compression: grpc.Compression | None = None) -> Iterator[RawCaller]:
     """Open a caller that keeps no rules."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    with flight.FlightClient(f"grpc://{learner.address}", generic_options=options) as client:
-        yield client
+    caller = RawCaller(learner, compression)
+    with caller.channel:
+        yield caller
 
 
 def entries_of(codec: StepCodec, first: int, steps: Sequence[Step]) -> list[LogEntry]:
@@ -52,42 +71,7 @@ def put(
 ) -> list[int]:
     """Put steps as one message; return the acknowledged numbers."""
     codec = learner.codecs[0]
-    return list(line.put(PutHeader(stream, session), codec, [entries_of(codec, first, steps)]))
-
-
-def raw_put(
-    client: flight.FlightClient,
-    descriptor: flight.FlightDescriptor,
-    schema: pa.Schema,
-    messages: Sequence[tuple[pa.RecordBatch | None, bytes | None]],
-) -> None:
-    """Put messages as they are; raises the learner's error."""
-    writer, reader = client.do_put(descriptor, schema, flight.FlightCallOptions(timeout=LONG_S))
-    try:
-        for batch, metadata in messages:
-            if batch is None:
-                writer.write_metadata(metadata)
-            elif metadata is None:
-                writer.write_batch(batch)
-            else:
-                writer.write_with_metadata(batch, metadata)
-        writer.done_writing()
-        while reader.read() is not None:
-            pass
-    finally:
-        writer.close()
-
-
-def end_quietly(writer: Any) -> None:
-    """Close a writer whose call may have failed."""
-    with contextlib.suppress(pa.ArrowException):
-        writer.close()
-
-
-def fetch_quietly(client: flight.FlightClient, ticket: flight.Ticket) -> None:
-    """Fetch weights; the call may fail."""
-    with contextlib.suppress(pa.ArrowException):
-        client.do_get(ticket).read_all()
+    return list(line.put(PutHeader(stream, session, codec.layout), [entries_of(codec, first, steps)]))
 
 
 def all_calls(line: LearnerClient, learner: ToyLearner) -> dict[str, Callable[[], object]]:

@@ -21,8 +21,8 @@ from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.durable_log import DurableLog
 from hilserl.distributed.exchange import ALIVE_S, BACKLOG_STEPS, Exchange, LearnerHooks
-from hilserl.distributed.flight_client import CALL_S, Timing
-from hilserl.distributed.flight_server import LearnerServer
+from hilserl.distributed.learner_client import CALL_S, Timing
+from hilserl.distributed.learner_server import LearnerServer
 from hilserl.distributed.protocol import Hello
 from hilserl.distributed.remote_learner import ActorSide, RemoteLearner
 from hilserl.distributed.weights import Arrays, weights_of

@@ -1,4 +1,4 @@
-"""Transport between actor and learner, beside bare Flight and disk."""
+"""Transport between actor and learner, beside bare Flight puts and a disk."""
 
 import contextlib
 import dataclasses
@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -25,9 +26,9 @@ from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.durable_log import DurableLog
 from hilserl.distributed.exchange import Exchange, LearnerHooks
-from hilserl.distributed.flight_client import LearnerClient
-from hilserl.distributed.flight_server import LearnerServer
-from hilserl.distributed.protocol import Hello, LogEntry, MessageHeader, PutHeader, Stored, decode, encode
+from hilserl.distributed.learner_client import LearnerClient
+from hilserl.distributed.learner_server import LearnerServer
+from hilserl.distributed.protocol import Hello, LogEntry, PutHeader
 from hilserl.distributed.remote_learner import ActorSide, RemoteLearner
 from hilserl.distributed.weights import weights_of
 from hilserl.envs.options import ObsName
@@ -40,6 +41,8 @@ _BATCH = 20
 _SINGLES, _BATCHES, _FETCHES = 1_000, 200, 20
 _BLOCKS = 5
 _PUT = 100
+_TOGETHER = 8
+_BARE = pa.schema([("number", pa.int64()), ("payload", pa.large_binary())])
 _WEIGHTS_EVERY_S = 0.1
 _TICKS, _TICK_HZ = 400, 20.0
 _SETTLING_TICKS = 20
@@ -79,24 +82,44 @@ def _episode(env: ManipulationEnv, length: int) -> list[Step]:
 def _steps_per_s(
     addresses: Sequence[Address], codec: StepCodec, steps: list[Step], size: int, messages: int
 ) -> list[float]:
-    """Measure the steps a second that each server stores; medians of blocks."""
-    stream = f"{_STREAM}{1 if size == 1 else 2}"
-    with contextlib.ExitStack() as clients:
-        lines = [clients.enter_context(contextlib.closing(LearnerClient(a, Credentials()))) for a in addresses]
-        sessions = [line.hello(_hello(stream, codec.spec)) for line in lines]
-        sent, stored, rates = 0, 0, [[] for _ in addresses]
+    """Measure the steps a second of learner and bare server, in blocks."""
+    stream, (address, bare) = f"{_STREAM}{1 if size == 1 else 2}", addresses
+    with (
+        contextlib.closing(LearnerClient(address, Credentials())) as line,
+        flight.FlightClient(f"grpc://{bare}") as bare_line,
+    ):
+        welcome = line.hello(_hello(stream, codec.spec))
+        header, sent, rates = PutHeader(stream, welcome.session, codec.layout), 0, ([], [])
+        puts = (partial(line.put, header), partial(_bare_put, bare_line))
         for _ in range(_BLOCKS):
-            prepared = list(_messages(codec, steps, size, messages, sessions[0].next_episode, sent))
-            for line, welcome, found in zip(lines, sessions, rates, strict=True):
-                header = PutHeader(stream, welcome.session)
-                started = time.perf_counter()
+            prepared = list(_messages(codec, steps, size, messages, welcome.next_episode, sent))
+            for put, found in zip(puts, rates, strict=True):
+                stored, started = 0, time.perf_counter()
                 for begin in range(0, messages, _PUT):
-                    for upto in line.put(header, codec, prepared[begin : begin + _PUT]):
+                    for upto in put(prepared[begin : begin + _PUT]):
                         stored = upto
                 found.append(size * messages / (time.perf_counter() - started))
+                assert stored == sent + size * messages
             sent += size * messages
-            assert stored == sent
     return [float(np.median(found)) for found in rates]
+
+
+def _bare_put(client: flight.FlightClient, messages: Sequence[Sequence[LogEntry]]) -> Iterator[int]:
+    """Send messages with the acknowledgements of `LearnerClient.put`, and nothing else."""
+    writer, reader = client.do_put(flight.FlightDescriptor.for_command(b""), _BARE)
+    waiting = 0
+    for number, entries in enumerate(messages, 1):
+        columns = [pa.array([e.number for e in entries]), pa.array([e.payload for e in entries], pa.large_binary())]
+        more = number % _TOGETHER and number < len(messages)
+        writer.write_with_metadata(pa.RecordBatch.from_arrays(columns, schema=_BARE), b"more" if more else b"last")
+        waiting += not more
+        while waiting > 1:
+            yield int(reader.read().to_pybytes())
+            waiting -= 1
+    writer.done_writing()
+    for _ in range(waiting):
+        yield int(reader.read().to_pybytes())
+    writer.close()
 
 
 def _messages(
@@ -188,12 +211,6 @@ class _BareServer(flight.FlightServerBase):
         super().__init__(f"grpc://{_LOOPBACK}")
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
-    def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
-        """Answer a hello."""
-        del context, action
-        answer = {"run": "", "number": 0, "session": 1, "stored": 0, "next_episode": 0}
-        return iter([flight.Result(pa.py_buffer(encode(answer)))])
-
     def do_put(
         self,
         context: flight.ServerCallContext,
@@ -203,17 +220,13 @@ class _BareServer(flight.FlightServerBase):
     ) -> None:
         """Write the payloads of each group of messages, and acknowledge them."""
         del context, descriptor
-        number, unwritten = 0, []
+        unwritten: list[memoryview] = []
         for chunk in reader:
             unwritten += [memoryview(payload.as_buffer()) for payload in chunk.data.column("payload")]
-            number = chunk.data.column("number")[-1].as_py()
-            if not decode(memoryview(chunk.app_metadata), MessageHeader).more:
+            if chunk.app_metadata.to_pybytes() == b"last":
                 self._write(unwritten)
-                writer.write(pa.py_buffer(encode(Stored(number))))
+                writer.write(str(chunk.data.column("number")[-1].as_py()).encode())
                 unwritten = []
-        if unwritten:
-            self._write(unwritten)
-            writer.write(pa.py_buffer(encode(Stored(number))))
 
     def _write(self, payloads: list[memoryview]) -> None:
         os.writev(self._file, payloads)

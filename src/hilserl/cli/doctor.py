@@ -143,7 +143,7 @@ def _learner(address: str, credentials: Path | None) -> int:
     """Ask a learner for its description, as an actor does."""
     from hilserl.address import Address
     from hilserl.distributed.credentials import load_credentials
-    from hilserl.distributed.flight_client import LearnerClient
+    from hilserl.distributed.learner_client import LearnerClient
 
     line = LearnerClient(Address.parse(address), load_credentials(credentials))
     with contextlib.closing(line):

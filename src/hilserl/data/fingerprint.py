@@ -19,7 +19,7 @@ def fingerprint(steps: Sequence[Step]) -> str:
     digest = hashlib.sha256(str(steps[0].seed).encode())
     for step in steps:
         for values in (step.action, *(step.observation[name] for name in sorted(step.observation))):
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 
 

@@ -270,14 +270,7 @@ class Replay:
         return np.flatnonzero(self._prior[: self._used])
 
     def sample(self, rng: np.random.Generator, batches: int, size: int, source: ReplaySource = "both") -> Transitions:
-        """Draw batches of transitions.
-
-        Returns:
-            Transitions of the rows of `draw`, with leading axes [batches, size].
-
-        Raises:
-            HilserlError: the source has no transition yet.
-        """
+        """Gather the transitions of the rows that `draw` returns."""
         return self.transitions(self.draw(rng, batches, size, source))
 
     def draw(self, rng: np.random.Generator, batches: int, size: int, source: ReplaySource = "both") -> np.ndarray:
@@ -329,7 +322,7 @@ class Replay:
 
 
 def _halves(rng: np.random.Generator, online: np.ndarray, prior: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Draw one half of each batch from each kind of rows, or all from the only kind."""
+    """Draw half of each batch from each kind, or all from one."""
     batches, size = shape
     half = size // 2 if len(online) and len(prior) else (size if len(prior) else 0)
     parts = []

@@ -20,7 +20,7 @@ from hilserl.address import Address
 from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.durable_log import DurableLog
-from hilserl.distributed.flight_client import Backoff, LearnerClient
+from hilserl.distributed.learner_client import Backoff, LearnerClient
 from hilserl.distributed.protocol import Hello, UnreachableError, Welcome, encoder_of
 from hilserl.distributed.remote_learner import ActorSide, RemoteLearner
 from hilserl.files import locked

@@ -21,7 +21,7 @@ from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.durable_log import DurableLog
 from hilserl.distributed.exchange import Arrived, Exchange, LearnerHooks
-from hilserl.distributed.flight_server import LearnerServer, check_address
+from hilserl.distributed.learner_server import LearnerServer, check_address
 from hilserl.distributed.protocol import EPISODES_PER_ACTOR, Hello, encoder_of
 from hilserl.distributed.weights import Arrays, weights_of
 from hilserl.envs.make import make_env

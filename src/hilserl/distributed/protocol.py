@@ -1,6 +1,6 @@
 """Messages between actor and learner.
 
-Messages are JSON; steps and weights are Arrow. Nothing else is understood, and everything has a largest size.
+Messages are JSON; steps are Arrow. Nothing else is understood, and everything has a largest size.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-import pyarrow as pa
+import numpy as np
 from msgspec import Meta
 
 from hilserl import __version__
@@ -18,23 +18,25 @@ from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts, finite
 
-PROTOCOL = 2
+PROTOCOL = 3
+SERVICE = "hilserl.Learner"
+"""Name of the gRPC service."""
+METHODS = {"hello": "unary", "report": "unary", "describe": "unary", "weights": "answers", "put": "both"}
+"""Calls of the service: one answer, several, or several both ways."""
 MAX_ROWS = 256
 """Largest number of steps in one message."""
 MAX_MESSAGE_BYTES = 256 * 1024
 """Largest size of a message that holds neither steps nor weights."""
+TOGETHER_BYTES = 2_000_000
+"""Bytes that share an acknowledgement: few enough for a slow network."""
 MAX_EPISODE_STEPS = 100_000
 EPISODES_PER_ACTOR = 1_000_000
 """Episode numbers of each actor: actor n begins at n times this."""
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_LAYOUT_KEY = b"hilserl.layout"
-_PUT_SCHEMA = pa.schema(
-    [
-        pa.field("number", pa.int64(), nullable=False),
-        pa.field("episode", pa.int64(), nullable=False),
-        pa.field("payload", pa.large_binary()),
-    ]
-)
+_COUNT_BYTES = 4
+_ENTRY = np.dtype([("number", "<i8"), ("episode", "<i8"), ("bytes", "<i8")])
+_DISCARD = -1
+"""Size of an entry without a payload."""
 MAX_COUNT = 2**62
 """Largest number of an entry, an episode or a session."""
 _T = TypeVar("_T")
@@ -150,18 +152,12 @@ class Welcome:
 
 @dataclass(frozen=True)
 class PutHeader:
-    """The header of a put."""
+    """The first message of a put."""
 
     stream: Stream
     session: Count
-
-
-@dataclass(frozen=True)
-class MessageHeader:
-    """The header of each message of a put."""
-
-    more: bool
-    """True if the next message shares this one's acknowledgement."""
+    layout: Annotated[bytes, Meta(max_length=MAX_MESSAGE_BYTES // 2)] = b""
+    """`StepCodec.layout` of the steps."""
 
 
 @dataclass(frozen=True)
@@ -243,70 +239,56 @@ def decode(data: bytes | memoryview, kind: type[_T]) -> _T:
         raise ProtocolError(f"Not a {kind.__name__}: {error}") from error
 
 
-def to_message(entries: Sequence[LogEntry], codec: StepCodec) -> pa.RecordBatch:
-    """Build a message of a put; the payloads travel unchanged."""
-    numbers, episodes = (
-        pa.array([e.number for e in entries], pa.int64()),
-        pa.array([e.episode for e in entries], pa.int64()),
-    )
-    payloads = pa.array([e.payload for e in entries], pa.large_binary())
-    return pa.RecordBatch.from_arrays([numbers, episodes, payloads], schema=put_schema(codec))
+def pack_entries(entries: Sequence[LogEntry]) -> bytes:
+    """Build a message of a put; the payloads travel unchanged.
+
+    The message is the number of entries, uint32; a row of `_ENTRY` for each, and all payloads, one after the other.
+    """
+    rows = [(e.number, e.episode, _DISCARD if e.payload is None else len(e.payload)) for e in entries]
+    payloads = [entry.payload for entry in entries if entry.payload is not None]
+    return b"".join([len(rows).to_bytes(_COUNT_BYTES, "little"), np.array(rows, _ENTRY).tobytes(), *payloads])
 
 
-def put_schema(codec: StepCodec) -> pa.Schema:
-    """Return the schema of a put, with the layout of the steps."""
-    return _PUT_SCHEMA.with_metadata({_LAYOUT_KEY: codec.layout})
+def unpack_entries(message: bytes) -> list[LogEntry]:
+    """Read the entries of a put's message; payloads are views of it.
+
+    Raises:
+        ProtocolError: The message has no or too many entries, or a value that no entry has.
+    """
+    count = int.from_bytes(message[:_COUNT_BYTES], "little")
+    start = _COUNT_BYTES + count * _ENTRY.itemsize
+    if not 1 <= count <= MAX_ROWS:
+        raise ProtocolError(f"{count} steps came in one message; 1 to {MAX_ROWS} are taken.")
+    if start > len(message):
+        raise ProtocolError(f"A message of {count} steps has {len(message)} bytes; expected at least {start}.")
+    rows, view = np.frombuffer(message, _ENTRY, count, _COUNT_BYTES), memoryview(message)
+    sizes = np.where(rows["bytes"] == _DISCARD, 0, rows["bytes"])
+    if (sizes < 0).any() or (sizes > len(message)).any() or start + sizes.sum() != len(message):
+        raise ProtocolError(f"A message of {len(message)} bytes does not have the sizes that it tells.")
+    ends = (start + np.cumsum(sizes)).tolist()
+    entries = []
+    for (number, episode, size), end in zip(rows.tolist(), ends, strict=True):
+        if not (1 <= number <= MAX_COUNT and 0 <= episode <= MAX_COUNT):
+            raise ProtocolError(f"Invalid entry {number} of episode {episode}.")
+        entries.append(LogEntry(number, episode, None if size == _DISCARD else view[end - size : end]))
+    return entries
 
 
-def codec_of(schema: pa.Schema, codecs: Sequence[StepCodec]) -> StepCodec:
+def codec_of(layout: bytes, codecs: Sequence[StepCodec]) -> StepCodec:
     """Return the codec of the steps in a put.
 
     Args:
-        schema: Schema of the put's messages.
+        layout: Layout of the steps, from the put's header.
         codecs: Codecs that the learner can use, the one with encoded images first.
 
     Raises:
-        HilserlError: The put has other columns, or steps of another layout; both sides are shown.
+        StepCodecError: The steps have another layout; both sides are shown.
     """
-    if not schema.equals(_PUT_SCHEMA):
-        raise ProtocolError(f"Invalid columns of a put: expected {_columns(_PUT_SCHEMA)}, got {_columns(schema)}.")
-    layout = (schema.metadata or {}).get(_LAYOUT_KEY, b"")
     for codec in codecs:
         if codec.layout == layout:
             return codec
     codecs[0].check_layout(layout)
     raise ProtocolError("The layout of the steps is not known.")
-
-
-def _columns(schema: pa.Schema) -> str:
-    return ", ".join(f"{field.name}: {field.type}" for field in schema) or "none"
-
-
-def entries_in(batch: pa.RecordBatch) -> list[LogEntry]:
-    """Read the entries of a put's message.
-
-    Raises:
-        ProtocolError: The message has too many entries, or a value that no entry has.
-    """
-    if batch.num_rows > MAX_ROWS:
-        raise ProtocolError(f"{batch.num_rows} steps came in one message; at most {MAX_ROWS} are taken.")
-    try:
-        batch.validate(full=True)
-    except pa.ArrowException as error:
-        raise ProtocolError(f"The message cannot be read: {error}") from error
-    if not batch.num_rows:
-        raise ProtocolError("A message has no entries.")
-    numbers, episodes, payloads = batch.columns
-    if numbers.null_count or episodes.null_count:
-        raise ProtocolError("An entry has a missing number.")
-    entries = [
-        LogEntry(number, episode, payload.as_buffer())
-        for number, episode, payload in zip(numbers.to_pylist(), episodes.to_pylist(), payloads, strict=True)
-    ]
-    for entry in entries:
-        if not (1 <= entry.number <= MAX_COUNT and 0 <= entry.episode <= MAX_COUNT):
-            raise ProtocolError(f"Invalid entry {entry.number} of episode {entry.episode}.")
-    return entries
 
 
 def differences(ours: Hello, theirs: Hello) -> str:

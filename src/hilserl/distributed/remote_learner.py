@@ -11,7 +11,7 @@ from hilserl.agents.agent import Actor
 from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.durable_log import DurableLog, LogFullError
-from hilserl.distributed.flight_client import LearnerClient, Timing, messages_of
+from hilserl.distributed.learner_client import LearnerClient, Timing, messages_of
 from hilserl.distributed.protocol import (
     MAX_ROWS,
     ActorReport,
@@ -122,8 +122,8 @@ class _Sender:
         entries = self._log.peek(self._most)
         if not entries:
             return
-        header = PutHeader(self._log.id, self._session)
-        for upto in self._client.put(header, self._log.codecs[0], messages_of(entries)):
+        header = PutHeader(self._log.id, self._session, self._log.codecs[0].layout)
+        for upto in self._client.put(header, messages_of(entries)):
             yield self._log.acknowledge(upto)
         self._most = min(2 * self._most, MAX_ROWS)
 

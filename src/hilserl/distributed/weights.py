@@ -1,30 +1,32 @@
-"""Transport of weights: an Arrow stream with one array in each batch.
+"""Transport of weights: one array in each message.
 
 So no thread handles 20 MB at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
 import numpy as np
-import pyarrow as pa
+from msgspec import Meta
 
 from hilserl.agents.agent import Actor
 from hilserl.data.arrays import named_arrays, with_arrays
-from hilserl.distributed.protocol import ProtocolError
+from hilserl.distributed.protocol import MAX_MESSAGE_BYTES, Count, Name, ProtocolError
 from hilserl.errors import HilserlError
 
 Arrays = Mapping[str, np.ndarray]
-SCHEMA = pa.schema(
-    [
-        pa.field("life", pa.int64()),
-        pa.field("version", pa.int64()),
-        pa.field("name", pa.string()),
-        pa.field("type", pa.string()),
-        pa.field("shape", pa.list_(pa.int64())),
-        pa.field("data", pa.large_binary()),
-    ]
-)
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """Head of the message of one array."""
+
+    life: Count
+    version: Count
+    name: Name
+    dtype: Annotated[str, Meta(max_length=20)]
+    shape: Annotated[tuple[Count, ...], Meta(max_length=8)]
 
 
 @dataclass(frozen=True)
@@ -63,37 +65,35 @@ def with_weights(like: Actor, arrays: Arrays) -> Actor:
         raise ProtocolError(f"The learner's weights do not fit the actor: {error}") from error
 
 
-def to_table(weights: Weights | None) -> pa.Table:
-    """Build a table with one chunk for each array; empty without weights."""
+def to_parts(weights: Weights | None) -> Iterator[bytes]:
+    """Yield a message for each array; without weights there is none.
+
+    A message is its head as JSON, a line break and its numbers.
+    """
     if weights is None:
-        return SCHEMA.empty_table()
-    return pa.Table.from_batches([_batch(weights, name, array) for name, array in weights.arrays.items()], SCHEMA)
+        return
+    for name, array in weights.arrays.items():
+        head = _Head(weights.life, weights.version, name, array.dtype.name, array.shape)
+        yield msgspec.json.encode(head) + b"\n" + np.ascontiguousarray(array).tobytes()
 
 
-def _batch(weights: Weights, name: str, array: np.ndarray) -> pa.RecordBatch:
-    offsets = pa.array([0, array.nbytes], pa.int64()).buffers()[1]
-    buffer = pa.py_buffer(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-    values = [[weights.life], [weights.version], [name], [array.dtype.name], [list(array.shape)]]
-    columns = [pa.array(value, SCHEMA.field(i).type) for i, value in enumerate(values)]
-    data = pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, buffer])
-    return pa.RecordBatch.from_arrays([*columns, data], schema=SCHEMA)
-
-
-def from_batches(batches: Iterable[pa.RecordBatch]) -> Weights | None:
-    """Read the batches of `to_table`; the arrays are views of them.
+def from_parts(parts: Iterable[bytes]) -> Weights | None:
+    """Read the messages of `to_parts`; the arrays are views of them.
 
     Raises:
-        ProtocolError: The batches hold anything else.
+        ProtocolError: A message is anything else.
     """
     arrays: dict[str, np.ndarray] = {}
     life = version = 0
-    try:
-        for batch in batches:
-            if batch.schema != SCHEMA:
-                raise ValueError(f"columns {batch.schema.names}, expected {SCHEMA.names}")
-            for row in range(batch.num_rows):
-                life, version, name, kind, shape = (batch.column(i)[row].as_py() for i in range(5))
-                arrays[name] = np.frombuffer(batch.column(5)[row].as_buffer(), np.dtype(kind)).reshape(shape)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ProtocolError(f"The learner's weights cannot be read: {error}.") from error
+    for part in parts:
+        end = part.find(b"\n", 0, MAX_MESSAGE_BYTES)
+        try:
+            head = msgspec.json.decode(part[: max(end, 0)], type=_Head)
+            kind = np.dtype(head.dtype)
+            if kind.kind not in "fiub":
+                raise ValueError(f"numbers of type {head.dtype}")
+            arrays[head.name] = np.frombuffer(part, kind, offset=end + 1).reshape(head.shape)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, ValueError) as error:
+            raise ProtocolError(f"The learner's weights cannot be read: {error}.") from error
+        life, version = head.life, head.version
     return Weights(life, version, arrays) if arrays else None

@@ -17,7 +17,7 @@ _LOGS = ("incoming.sqlite", "spool.sqlite")
 
 
 def troubles(run_dir: RunDir, show: Callable[[Path], object] = lambda path: None) -> Iterator[str]:  # noqa: ARG005
-    """Read every file of a run; yield a sentence for each damaged one.
+    """Read all files; yield a sentence for each damaged one.
 
     Args:
         run_dir: the run.

@@ -81,7 +81,7 @@ class MetricsLog:
             raise HilserlError(f"Cannot write {self._path}: {error}") from error
 
     def _show(self, record: dict[str, Any]) -> None:
-        """Write a record's numbers as events, as long as the disk takes them."""
+        """Write a record's numbers as events, while the disk takes them."""
         if self._events is None:
             return
         try:
