@@ -28,16 +28,16 @@ from hilserl.distributed.protocol import (
     EPISODES_PER_ACTOR,
     MAX_MESSAGE_BYTES,
     MAX_ROWS,
-    SERVICE,
     LogEntry,
     ProtocolError,
     PutHeader,
     UnreachableError,
     encode,
     pack_entries,
+    pack_put,
 )
 from hilserl.errors import HilserlError
-from tests.support.calls import LONG_S, A, B, C, calling, entries_of, put, raw
+from tests.support.calls import LONG_S, A, C, calling, entries_of, put, raw
 from tests.support.loopback import ToyLearner, free_port, hello_of, keys, until
 from tests.support.loopback import toy_episode as episode
 from tests.support.steps import make_episode
@@ -128,18 +128,11 @@ def test_junk_on_the_port_disturbs_no_other_caller(learner: ToyLearner) -> None:
 
 def test_silent_callers_keep_no_other_caller_out(learner: ToyLearner) -> None:
     """Three callers filled LeRobot's service; here fifty connect, and thirty of them begin a put and fall silent."""
-    header, fallen_silent = encode(PutHeader(B, 1, learner.codecs[0].layout)), threading.Event()
-
-    def then_nothing() -> Iterator[bytes]:
-        yield header
-        fallen_silent.wait(LONG_S)
-
     with contextlib.ExitStack() as silent:
-        silent.callback(fallen_silent.set)
+        silent.enter_context(nothing := Waiting())
         for _ in range(20):
             silent.enter_context(socket.create_connection(learner.address, timeout=LONG_S))
-        # A call that is not kept is cancelled.
-        kept = [silent.enter_context(raw(learner)).put(then_nothing()) for _ in range(30)]
+        kept = [silent.enter_context(raw(learner)).begin("put", nothing.requests()) for _ in range(30)]
         with calling(learner) as line:
             line.hello(hello_of(learner.spec, A))
             assert put(line, 1, 1, episode(0), learner) == [4]
@@ -152,7 +145,7 @@ def test_calls_beyond_the_largest_number_are_refused_for_now(learner: ToyLearner
     with contextlib.ExitStack() as callers:
         callers.enter_context(stuck := Waiting())
         clients = [callers.enter_context(raw(learner)) for _ in range(MAX_CALLS // 12)]
-        kept = [client.put(stuck.requests()) for client in clients for _ in range(12)]
+        kept = [client.begin("put", stuck.requests()) for client in clients for _ in range(12)]
         with calling(learner) as line:
             until(lambda: refused_for_now(line), "a refusal")
             assert all(call.is_active() for call in kept)
@@ -199,7 +192,7 @@ def test_message_that_is_too_large_is_refused_before_it_is_unpacked(learner: Toy
     body, before = bytes(100_000_000), memory_mb()
     compression = {"plain": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}[bomb]
     with raw(learner, compression) as caller, pytest.raises(grpc.RpcError) as refused:
-        caller.ask("hello", body) if name == "hello" else list(caller.put([body]))
+        caller.ask(name, body)
     assert refused.value.code() in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED)
     # The sender, in this process too, has copies of its own.
     assert memory_mb() - before < 350
@@ -235,7 +228,7 @@ def test_junk_in_a_request_for_weights_is_refused_and_counted(learner: ToyLearne
     with raw(learner) as caller:
         for ticket in tickets:
             with refusal("Not a WeightsWanted"):
-                caller.fetch(ticket)
+                caller.ask("weights", ticket)
     assert learner.exchange.refused == len(tickets)
 
 
@@ -287,8 +280,8 @@ def spoiled(spec: ExperienceSpec, first: int, name: str, column: pa.Array) -> by
     return pack_entries([LogEntry(first, 1, sealed(row))])
 
 
-def bad_puts(spec: ExperienceSpec) -> dict[str, list[bytes]]:
-    """Return puts that must be refused; the stream expects entry 5 of episode 1."""
+def bad_puts(spec: ExperienceSpec) -> dict[str, tuple[bytes, bytes]]:
+    """Return headers and entries that must be refused; the stream expects entry 5 of episode 1."""
     layout = StepCodec(spec).layout
     good, header = message_of(spec, 5, episode(1)), encode(PutHeader(A, 1, layout))
     other = dataclasses.replace(spec, task="other")
@@ -307,41 +300,41 @@ def bad_puts(spec: ExperienceSpec) -> dict[str, list[bytes]]:
         return len(rows).to_bytes(4, "little") + np.array(rows, np.dtype("<i8")).tobytes() + bytes(10)
 
     return {
-        "nothing": [],
-        "junk header": [b"junk", good],
-        "no header": [b"", good],
-        "huge header": [b" " * (MAX_MESSAGE_BYTES + 1), good],
-        "unknown stream": [encode(PutHeader(C, 1, layout)), good],
-        "older session": [encode(PutHeader(A, 0, layout)), good],
-        "later session": [encode(PutHeader(A, 2, layout)), good],
-        "no layout": [encode(PutHeader(A, 1)), good],
-        "junk layout": [encode(PutHeader(A, 1, b"junk")), good],
-        "other task": [encode(PutHeader(A, 1, StepCodec(other).layout)), message_of(other, 5, episode(1))],
-        "a camera more": [encode(PutHeader(A, 1, StepCodec(camera).layout)), message_of(camera, 5, make_episode(1, 2))],
-        "an empty message": [header, b""],
-        "a junk message": [header, b"\xff" * 99],
-        "no entries": [header, bytes(4)],
-        "a table that is cut": [header, good[:30]],
-        "a step that is cut": [header, good[:-1]],
-        "a step that is longer": [header, good + b"x"],
-        "negative sizes": [header, sizes((5, 1, 30), (6, 1, -20))],
-        "sizes that overflow": [header, sizes((5, 1, 2**62), (6, 1, 2**62), (7, 1, 2**62), (8, 1, 2**62 + 10))],
-        "entry 0": [header, entries(LogEntry(0, 1, steps[0]))],
-        "a negative episode": [header, entries(LogEntry(5, -1, steps[0]))],
-        "a gap": [header, message_of(spec, 6, episode(1))],
-        "an episode again": [header, message_of(spec, 5, episode(0))],
-        "not in order": [header, message_of(spec, 5, episode(1)[::-1])],
-        "another's episode": [header, message_of(spec, 5, episode(EPISODES_PER_ACTOR))],
-        "another episode in the step": [header, entries(LogEntry(5, 2, steps[0]))],
-        "too many": [header, message_of(spec, 5, episode(1, MAX_ROWS))],
-        "NaN": [header, nan],
-        "a reward of 3e38": [header, huge],
-        "a missing action": [header, missing],
-        "a damaged step": [header, entries(LogEntry(5, 1, steps[0][:-1] + bytes([steps[0][-1] ^ 1])))],
-        "no step": [header, entries(LogEntry(5, 1, b""))],
-        "several rows": [header, entries(LogEntry(5, 1, sealed(row)))],
-        "no such discard": [header, entries(LogEntry(5, 1, None))],
-        "good and NaN": [header, entries(LogEntry(5, 1, steps[0]), LogEntry(6, 1, nan[28:]))],
+        "nothing": (b"", b""),
+        "junk header": (b"junk", good),
+        "no header": (b"", good),
+        "huge header": (b" " * (MAX_MESSAGE_BYTES + 1), good),
+        "unknown stream": (encode(PutHeader(C, 1, layout)), good),
+        "older session": (encode(PutHeader(A, 0, layout)), good),
+        "later session": (encode(PutHeader(A, 2, layout)), good),
+        "no layout": (encode(PutHeader(A, 1)), good),
+        "junk layout": (encode(PutHeader(A, 1, b"junk")), good),
+        "other task": (encode(PutHeader(A, 1, StepCodec(other).layout)), message_of(other, 5, episode(1))),
+        "a camera more": (encode(PutHeader(A, 1, StepCodec(camera).layout)), message_of(camera, 5, make_episode(1, 2))),
+        "an empty message": (header, b""),
+        "a junk message": (header, b"\xff" * 99),
+        "no entries": (header, bytes(4)),
+        "a table that is cut": (header, good[:30]),
+        "a step that is cut": (header, good[:-1]),
+        "a step that is longer": (header, good + b"x"),
+        "negative sizes": (header, sizes((5, 1, 30), (6, 1, -20))),
+        "sizes that overflow": (header, sizes((5, 1, 2**62), (6, 1, 2**62), (7, 1, 2**62), (8, 1, 2**62 + 10))),
+        "entry 0": (header, entries(LogEntry(0, 1, steps[0]))),
+        "a negative episode": (header, entries(LogEntry(5, -1, steps[0]))),
+        "a gap": (header, message_of(spec, 6, episode(1))),
+        "an episode again": (header, message_of(spec, 5, episode(0))),
+        "not in order": (header, message_of(spec, 5, episode(1)[::-1])),
+        "another's episode": (header, message_of(spec, 5, episode(EPISODES_PER_ACTOR))),
+        "another episode in the step": (header, entries(LogEntry(5, 2, steps[0]))),
+        "too many": (header, message_of(spec, 5, episode(1, MAX_ROWS))),
+        "NaN": (header, nan),
+        "a reward of 3e38": (header, huge),
+        "a missing action": (header, missing),
+        "a damaged step": (header, entries(LogEntry(5, 1, steps[0][:-1] + bytes([steps[0][-1] ^ 1])))),
+        "no step": (header, entries(LogEntry(5, 1, b""))),
+        "several rows": (header, entries(LogEntry(5, 1, sealed(row)))),
+        "no such discard": (header, entries(LogEntry(5, 1, None))),
+        "good and NaN": (header, entries(LogEntry(5, 1, steps[0]), LogEntry(6, 1, nan[28:]))),
     }
 
 
@@ -357,12 +350,13 @@ def test_bad_put_is_refused_and_counted_and_the_next_good_one_is_taken(learner: 
     with calling(learner) as line, raw(learner) as caller:
         line.hello(hello_of(learner.spec, A))
         assert put(line, 1, 1, episode(0), learner) == [4]
+        header, entries = bad_puts(learner.spec)[name]
         with refusal(""):
-            list(caller.put(bad_puts(learner.spec)[name]))
+            caller.ask("put", len(header).to_bytes(4, "little") + header + entries)
         assert learner.exchange.refused == 1
         assert learner.kept == keys([episode(0)])
-        good = [encode(PutHeader(A, 1, learner.codecs[0].layout)), message_of(learner.spec, 5, episode(1))]
-        assert len(list(caller.put(good))) == 1
+        good = pack_put(PutHeader(A, 1, learner.codecs[0].layout), entries_of(learner.codecs[0], 5, episode(1)))
+        assert caller.ask("put", good)
         assert put(line, 1, 9, episode(2), learner) == [12]
     assert learner.kept == keys([episode(n) for n in range(3)])
     assert learner.exchange.refused == 1
@@ -382,23 +376,15 @@ def test_refusal_among_many_messages_is_told(learner: ToyLearner) -> None:
 
 @pytest.mark.parametrize("caller", ["a silent one", "an open put", "a put with a deadline", "a fetch"])
 def test_server_stops_while_callers_are_connected(learner: ToyLearner, caller: str) -> None:
-    header = encode(PutHeader(A, 1, learner.codecs[0].layout))
     with contextlib.ExitStack() as callers:
-        waiting = callers.enter_context(Waiting())
-
-        def then_nothing() -> Iterator[bytes]:
-            yield header
-            yield from waiting.requests()
-
+        callers.enter_context(nothing := Waiting())
         if caller == "a silent one":
             callers.enter_context(socket.create_connection(learner.address, timeout=LONG_S))
-        elif caller == "a fetch":
-            client = callers.enter_context(raw(learner))
-            begun = client.channel.unary_stream(f"/{SERVICE}/weights")(b'{"life": 0, "newer_than": 5, "within_s": 1}')
-            assert begun.is_active()
         else:
             client = callers.enter_context(raw(learner))
-            begun = client.put(then_nothing(), timeout_s=1.0 if caller == "a put with a deadline" else None)
+            fetch = iter([b'{"life": 0, "newer_than": 5, "within_s": 1}'])
+            name, requests = ("weights", fetch) if caller == "a fetch" else ("put", nothing.requests())
+            begun = client.begin(name, requests, timeout_s=1.0 if caller == "a put with a deadline" else None)
             assert begun.is_active()
         with calling(learner) as line:
             line.describe()

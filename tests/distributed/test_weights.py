@@ -9,7 +9,7 @@ import pytest
 
 from hilserl.data.arrays import named_arrays
 from hilserl.distributed.protocol import ProtocolError
-from hilserl.distributed.weights import Weights, from_parts, to_parts, weights_of, with_weights
+from hilserl.distributed.weights import Weights, pack_weights, unpack_weights, weights_of, with_weights
 from tests.support.loopback import toy_actor, toy_weights
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -28,7 +28,7 @@ def poked(array: np.ndarray, value: float) -> np.ndarray:
 
 
 def test_weights_come_back_as_they_were() -> None:
-    found = from_parts(to_parts(Weights(5, 7, toy_weights())))
+    found = unpack_weights(pack_weights(Weights(5, 7, toy_weights())))
     assert found is not None
     assert (found.life, found.version) == (5, 7)
     actor = with_weights(toy_actor(), found.arrays)
@@ -38,12 +38,12 @@ def test_weights_come_back_as_they_were() -> None:
 
 
 def test_absent_weights_come_back_as_none() -> None:
-    assert from_parts(to_parts(None)) is None
+    assert unpack_weights(pack_weights(None)) is None
 
 
 def test_array_that_is_not_contiguous_comes_back_in_its_order() -> None:
     array = np.arange(12.0).reshape(3, 4).T
-    found = from_parts(to_parts(Weights(1, 0, {"a": array, "scalar": np.array(3, np.float32)})))
+    found = unpack_weights(pack_weights(Weights(1, 0, {"a": array, "scalar": np.array(3, np.float32)})))
     assert found is not None
     np.testing.assert_array_equal(found.arrays["a"], array)
     assert found.arrays["scalar"].shape == ()
@@ -69,14 +69,14 @@ def test_weights_that_do_not_fit_are_refused(arrays: Callable[[], Mapping[str, n
         with_weights(toy_actor(), arrays())
 
 
-def part(data: bytes = bytes(8), **changes: Any) -> bytes:
-    """Make a message of one array."""
-    head = {"life": 1, "version": 0, "name": "a", "dtype": "float32", "shape": [2]} | changes
-    return json.dumps(head).encode() + b"\n" + data
+def message(data: bytes = bytes(8), life: object = 1, **changes: Any) -> bytes:
+    """Make a message with one array."""
+    array = {"name": "a", "dtype": "float32", "shape": [2]} | changes
+    return json.dumps({"life": life, "version": 0, "arrays": [list(array.values())]}).encode() + b"\n" + data
 
 
-def test_part_is_read() -> None:
-    found = from_parts([part()])
+def test_message_is_read() -> None:
+    found = unpack_weights(message())
     assert found is not None
     assert found.arrays["a"].tolist() == [0.0, 0.0]
 
@@ -84,26 +84,27 @@ def test_part_is_read() -> None:
 @pytest.mark.parametrize(
     "junk",
     [
-        part(shape=[3]),
-        part(shape=[-1, -1]),
-        part(shape=[2**40, 2**40]),
-        part(shape=[1] * 100),
-        part(data=bytes(7)),
-        part(data=b""),
-        part(dtype="object"),
-        part(dtype="no such type"),
-        part(dtype=None),
-        part(dtype="<U2"),
-        part(name=None),
-        part(version=-1),
-        b"",
+        message(shape=[3]),
+        message(shape=[1]),
+        message(shape=[-1, -1]),
+        message(shape=[2**40, 2**40]),
+        message(shape=[1] * 100),
+        message(data=bytes(7)),
+        message(data=bytes(9)),
+        message(data=b""),
+        message(dtype="object"),
+        message(dtype="no such type"),
+        message(dtype=None),
+        message(dtype="<U2"),
+        message(name=None),
+        message(life=-1),
         b"junk",
         b"{}\n",
         b"[" * 100_000 + b"\n",
-        b" " * 1_000_000 + part(),
+        b" " * 1_000_000 + message(),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_junk_is_refused(junk: bytes) -> None:
     with pytest.raises(ProtocolError, match="cannot be read"):
-        from_parts([junk])
+        unpack_weights(junk)

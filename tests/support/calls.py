@@ -44,13 +44,9 @@ class RawCaller:
         """Call a method with one message and one answer."""
         return self.channel.unary_unary(f"/{SERVICE}/{name}")(body, timeout=LONG_S, metadata=tuple(metadata))
 
-    def fetch(self, body: bytes) -> list[bytes]:
-        """Call `weights`."""
-        return list(self.channel.unary_stream(f"/{SERVICE}/weights")(body, timeout=LONG_S))
-
-    def put(self, messages: Iterable[bytes], timeout_s: float | None = LONG_S) -> Any:
-        """Begin a put; its answers come one by one."""
-        return self.channel.stream_stream(f"/{SERVICE}/put")(iter(messages), timeout=timeout_s)
+    def begin(self, name: str, messages: Iterable[bytes], timeout_s: float | None = LONG_S) -> Any:
+        """Begin a call whose message may never come; a call that is not kept is cancelled."""
+        return self.channel.stream_stream(f"/{SERVICE}/{name}")(iter(messages), timeout=timeout_s)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,8 @@ from hilserl.training.learner import LearnerFacts
 
 ALIVE_S = 10.0
 """Silence, in seconds, after which an actor counts as gone."""
+MAX_SILENT_STREAMS = 1_000
+"""Limit of the streams that have no step; a learner remembers each."""
 BACKLOG_STEPS = 2_000
 """Limit of the steps that wait for the learner."""
 _WARN_EVERY_S = 5.0
@@ -143,6 +145,8 @@ class Exchange:
                 f"Actor {other.number} is another process, on {other.name}, which was heard of within "
                 f"{self.alive_s:.0f} s. Every actor needs its own --run-dir; a copy of one is not enough."
             )
+        if hello.stream not in self.log.cursors and self._silent_streams >= MAX_SILENT_STREAMS:
+            raise UnreachableError(f"{MAX_SILENT_STREAMS} other actors have said hello and sent no step.")
         cursor = self.log.open_session(hello.stream)
         self._actors[hello.stream] = ActorInfo(hello.name, cursor.number, time.monotonic(), hello.process)
         outcomes = self._learner.outcomes(cursor.number)
@@ -234,14 +238,24 @@ class Exchange:
         return Description(self.log.id, self._ours.name, self._config, self._learner.facts(), len(self.alive))
 
     @property
+    def _silent_streams(self) -> int:
+        return sum(not cursor.stored for cursor in list(self.log.cursors.values()))
+
+    @property
+    def _acting(self) -> list[ActorInfo]:
+        """Actors that have sent a step; a hello alone makes no actor."""
+        cursors = self.log.cursors
+        return [actor for stream, actor in list(self._actors.items()) if stream in cursors and cursors[stream].stored]
+
+    @property
     def alive(self) -> list[ActorInfo]:
-        """Actors that have been heard of lately."""
-        return [actor for actor in list(self._actors.values()) if actor.is_alive(self.alive_s)]
+        """Actors that act and have been heard of lately."""
+        return [actor for actor in self._acting if actor.is_alive(self.alive_s)]
 
     @property
     def left(self) -> bool:
         """True if all actors have said that they leave."""
-        actors = list(self._actors.values())
+        actors = self._acting
         return bool(actors) and all(actor.leaving for actor in actors)
 
     def refuse(self, error: Exception) -> None:

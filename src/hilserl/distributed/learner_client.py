@@ -1,6 +1,5 @@
 """Client of a learner, with deadlines and backoff."""
 
-import contextlib
 import os
 import random
 import threading
@@ -14,7 +13,6 @@ from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.protocol import (
     MAX_ROWS,
-    METHODS,
     SERVICE,
     TOGETHER_BYTES,
     ActorReport,
@@ -30,19 +28,19 @@ from hilserl.distributed.protocol import (
     Welcome,
     decode,
     encode,
-    pack_entries,
+    pack_put,
 )
-from hilserl.distributed.weights import Weights, from_parts
+from hilserl.distributed.weights import Weights, unpack_weights
+from hilserl.errors import HilserlError
 
 # Its library prints every failed handshake, which callers are told of by an error.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 CALL_S = 10.0
 """Deadline of every call, in seconds."""
-_TOGETHER = 8
+_FORGOTTEN_S = 2.0
+_TOGETHER = 32
 """Largest number of messages that share an acknowledgement."""
-_AHEAD = 2
-"""Messages that may be on their way without an acknowledgement."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 2.0
 _MAX_ANSWER_BYTES = 1_000_000_000
 _REFUSALS = (
@@ -56,28 +54,6 @@ _TOO_LARGE = "larger than max"
 _UNTRUSTED = ("certificate_verify_failed", "certificate verify failed", "wrong_version_number", "wrong version number")
 _UNTRUSTED += ("peer name", "hostname verification check failed")
 _T = TypeVar("_T")
-
-
-class _Connection:
-    """A channel with the calls of a learner."""
-
-    def __init__(self, address: Address, credentials: Credentials) -> None:
-        options = [
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.max_receive_message_length", _MAX_ANSWER_BYTES),
-            ("grpc.enable_http_proxy", 0),
-        ]
-        if credentials.certificate is None:
-            self.channel = grpc.insecure_channel(str(address), options)
-        else:
-            trusted = grpc.ssl_channel_credentials(credentials.certificate)
-            self.channel = grpc.secure_channel(str(address), trusted, options)
-        kinds = {
-            "unary": self.channel.unary_unary,
-            "answers": self.channel.unary_stream,
-            "both": self.channel.stream_stream,
-        }
-        self.calls: dict[str, Any] = {name: kinds[kind](f"/{SERVICE}/{name}") for name, kind in METHODS.items()}
 
 
 class LearnerClient:
@@ -95,33 +71,49 @@ class LearnerClient:
 
     def __init__(self, address: Address, credentials: Credentials, deadline_s: float = CALL_S) -> None:
         self._address, self._credentials, self._deadline_s = address, credentials, deadline_s
-        self._connection: _Connection | None = None
-        self._metadata = [("authorization", f"Bearer {credentials.token}")] if credentials.token else []
+        self._channel: grpc.Channel | None = None
+        self._metadata = (("authorization", f"Bearer {credentials.token}"),) if credentials.token else ()
 
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Turn errors of the transport into ours, and close the connection."""
+    def _call(self, name: str, request: bytes) -> bytes:
+        """Call a method; after an error the next call opens another connection."""
+        if self._channel is None:
+            self._channel = self._connected()
+        method = self._channel.unary_unary(f"/{SERVICE}/{name}")
+        call = method.future(request, timeout=self._deadline_s, metadata=self._metadata)
         try:
-            yield
+            # The transport ends a call at its deadline; an actor must go on even if it forgets to.
+            return call.result(timeout=self._deadline_s + _FORGOTTEN_S)
+        except grpc.FutureTimeoutError as error:
+            self.close()
+            raise UnreachableError(f"The learner at {self._address} does not answer: no end of a call.") from error
         except grpc.RpcError as error:
             self.close()
-            code, said = error.code(), error.details() or error.code().name.lower()  # pyright: ignore
-            if code in _REFUSALS or _TOO_LARGE in said:
-                raise ProtocolError(f"The learner at {self._address} refuses: {said}") from error
-            if any(sign in said.lower() for sign in _UNTRUSTED):
-                raise ProtocolError(f"The certificate of {self._address} is not to be trusted: {said}") from error
-            said = said.split("last error: ")[-1].rstrip(".")
-            hint = "" if self._address.is_loopback or self._credentials.certificate else " Are --credentials missing?"
-            raise UnreachableError(f"The learner at {self._address} does not answer: {said}.{hint}") from error
+            raise self._explained(error) from error
 
-    def _call(self, name: str, request: Any) -> Any:
-        if self._connection is None:
-            self._connection = _Connection(self._address, self._credentials)
-        return self._connection.calls[name](request, timeout=self._deadline_s, metadata=self._metadata)
+    def _connected(self) -> grpc.Channel:
+        options = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.max_receive_message_length", _MAX_ANSWER_BYTES),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        if self._credentials.certificate is None:
+            return grpc.insecure_channel(str(self._address), options)
+        trusted = grpc.ssl_channel_credentials(self._credentials.certificate)
+        return grpc.secure_channel(str(self._address), trusted, options)
+
+    def _explained(self, error: Any) -> HilserlError:
+        """Turn an error of the transport into ours."""
+        code, said = error.code(), error.details() or error.code().name.lower()
+        if code in _REFUSALS or _TOO_LARGE in said:
+            return ProtocolError(f"The learner at {self._address} refuses: {said}")
+        if any(sign in said.lower() for sign in _UNTRUSTED):
+            return ProtocolError(f"The certificate of {self._address} is not to be trusted: {said}")
+        said = said.split("last error: ")[-1].rstrip(".")
+        hint = "" if self._address.is_loopback or self._credentials.certificate else " Are --credentials missing?"
+        return UnreachableError(f"The learner at {self._address} does not answer: {said}.{hint}")
 
     def _ask(self, name: str, message: Any, answer: type[_T]) -> _T:
-        with self._telling():
-            return decode(self._call(name, encode(message)), answer)
+        return decode(self._call(name, encode(message)), answer)
 
     def describe(self) -> Description:
         """Ask for the run's task, settings and progress."""
@@ -146,55 +138,18 @@ class LearnerClient:
         Returns:
             Newest weights; None if none came within the time.
         """
-        with self._telling():
-            return from_parts(self._call("weights", encode(WeightsWanted(life, newer_than, within_s))))
+        return unpack_weights(self._call("weights", encode(WeightsWanted(life, newer_than, within_s))))
 
     def put(self, header: PutHeader, messages: Iterable[Sequence[LogEntry]]) -> Iterator[int]:
         """Send entries; yield the numbers up to which they are stored."""
-        requests = _Requests(header, messages)
-        with self._telling():
-            answers = self._call("put", iter(requests))
-            try:
-                for answer in answers:
-                    requests.acknowledged()
-                    yield decode(answer, Stored).upto
-            finally:
-                requests.end()
-                answers.cancel()
+        for entries in _together(messages):
+            yield decode(self._call("put", pack_put(header, entries)), Stored).upto
 
     def close(self) -> None:
         """Close the connection; the next call opens another one."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.channel.close()
-
-
-class _Requests:
-    """Messages of a put, at most `_AHEAD` of them without an acknowledgement.
-
-    The transport takes them in a thread of its own.
-    """
-
-    def __init__(self, header: PutHeader, messages: Iterable[Sequence[LogEntry]]) -> None:
-        self._header, self._messages = header, messages
-        self._room, self._ended = threading.Semaphore(_AHEAD), False
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield encode(self._header)
-        for entries in _together(self._messages):
-            self._room.acquire()
-            if self._ended:
-                return
-            yield pack_entries(entries)
-
-    def acknowledged(self) -> None:
-        """Let another message go."""
-        self._room.release()
-
-    def end(self) -> None:
-        """Let no other message go."""
-        self._ended = True
-        self._room.release()
+        if self._channel is not None:
+            channel, self._channel = self._channel, None
+            channel.close()
 
 
 def _together(messages: Iterable[Sequence[LogEntry]]) -> Iterator[list[LogEntry]]:

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -22,7 +22,7 @@ from typing_extensions import override
 from hilserl.address import Address
 from hilserl.distributed.credentials import Credentials, check_listening
 from hilserl.distributed.durable_log import LogError
-from hilserl.distributed.exchange import Batch, Exchange
+from hilserl.distributed.exchange import Exchange
 from hilserl.distributed.protocol import (
     METHODS,
     SERVICE,
@@ -30,15 +30,16 @@ from hilserl.distributed.protocol import (
     ActorReport,
     Hello,
     ProtocolError,
-    PutHeader,
+    Stored,
     TransientError,
     WeightsWanted,
     codec_of,
     decode,
     encode,
     unpack_entries,
+    unpack_put,
 )
-from hilserl.distributed.weights import to_parts
+from hilserl.distributed.weights import pack_weights
 from hilserl.errors import HilserlError
 from hilserl.interrupt import CONNECTION_CLOSER
 
@@ -150,30 +151,20 @@ class _Calls:
         del request
         return self._answer(context, self._exchange.describe)
 
-    def weights(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+    def weights(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Send newer weights, if they come in time."""
         with self._telling(context):
-            yield from to_parts(self._exchange.weights(decode(request, WeightsWanted)))
+            return pack_weights(self._exchange.weights(decode(request, WeightsWanted)))
+        return b""  # never reached: an error ends the call
 
-    def put(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        """Store the entries of each message and acknowledge them."""
-        with self._telling(context):
-            put = decode(next(requests, b""), PutHeader)
-            codec = codec_of(put.layout, self._exchange.log.codecs)
+    def put(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Store entries and acknowledge them."""
+        return self._answer(context, lambda: self._stored(request))
 
-            def store(batches: list[Batch]) -> bytes:
-                return encode(self._exchange.store(put, codec, batches))
-
-            # While one message waits for the disk the next one is read.
-            with ThreadPoolExecutor(1, "store") as storing:
-                stored: Future[bytes] | None = None
-                for message in requests:
-                    batches = self._exchange.read(codec, unpack_entries(message))
-                    if stored:
-                        yield stored.result()
-                    stored = storing.submit(store, batches)
-                if stored:
-                    yield stored.result()
+    def _stored(self, request: bytes) -> Stored:
+        put, rest = unpack_put(request)
+        codec = codec_of(put.layout, self._exchange.log.codecs)
+        return self._exchange.store(put, codec, self._exchange.read(codec, unpack_entries(rest)))
 
     def _answer(self, context: grpc.ServicerContext, answer: Callable[[], Any]) -> bytes:
         with self._telling(context):
@@ -190,21 +181,14 @@ class _Calls:
         except HilserlError as error:
             self._exchange.refuse(error)
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:_MAX_REASON])
-        except grpc.RpcError:
-            context.cancel()  # the caller has gone
         except Exception:  # noqa: BLE001 - it is logged, and the caller is told
             _log.exception("A call of an actor failed")
             context.abort(grpc.StatusCode.INTERNAL, "This is a bug in the learner; its log has the traceback.")
 
 
 def _handlers(calls: _Calls) -> grpc.GenericRpcHandler:
-    kinds = {
-        "unary": grpc.unary_unary_rpc_method_handler,
-        "answers": grpc.unary_stream_rpc_method_handler,
-        "both": grpc.stream_stream_rpc_method_handler,
-    }
     return grpc.method_handlers_generic_handler(
-        SERVICE, {name: kinds[kind](getattr(calls, name)) for name, kind in METHODS.items()}
+        SERVICE, {name: grpc.unary_unary_rpc_method_handler(getattr(calls, name)) for name in METHODS}
     )
 
 

@@ -21,8 +21,8 @@ from hilserl.training.learner import LearnerFacts, finite
 PROTOCOL = 3
 SERVICE = "hilserl.Learner"
 """Name of the gRPC service."""
-METHODS = {"hello": "unary", "report": "unary", "describe": "unary", "weights": "answers", "put": "both"}
-"""Calls of the service: one answer, several, or several both ways."""
+METHODS = ("hello", "report", "describe", "weights", "put")
+"""Calls of the service, each with one message and one answer."""
 MAX_ROWS = 256
 """Largest number of steps in one message."""
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -152,7 +152,7 @@ class Welcome:
 
 @dataclass(frozen=True)
 class PutHeader:
-    """The first message of a put."""
+    """The head of a put."""
 
     stream: Stream
     session: Count
@@ -239,18 +239,40 @@ def decode(data: bytes | memoryview, kind: type[_T]) -> _T:
         raise ProtocolError(f"Not a {kind.__name__}: {error}") from error
 
 
-def pack_entries(entries: Sequence[LogEntry]) -> bytes:
-    """Build a message of a put; the payloads travel unchanged.
+def pack_put(header: PutHeader, entries: Sequence[LogEntry]) -> bytes:
+    """Build the message of a put; the payloads travel unchanged."""
+    head = encode(header)
+    return len(head).to_bytes(_COUNT_BYTES, "little") + head + pack_entries(entries)
 
-    The message is the number of entries, uint32; a row of `_ENTRY` for each, and all payloads, one after the other.
+
+def unpack_put(message: bytes) -> tuple[PutHeader, memoryview]:
+    """Read the header of a put.
+
+    Returns:
+        The header, and the rest of the message, for `unpack_entries`.
+
+    Raises:
+        ProtocolError: The message has no header.
+    """
+    view = memoryview(message)
+    end = _COUNT_BYTES + int.from_bytes(view[:_COUNT_BYTES], "little")
+    if end > len(view):
+        raise ProtocolError(f"A put of {len(view)} bytes has no header.")
+    return decode(view[_COUNT_BYTES:end], PutHeader), view[end:]
+
+
+def pack_entries(entries: Sequence[LogEntry]) -> bytes:
+    """Pack entries; the payloads travel unchanged.
+
+    They become their number, uint32; a row of `_ENTRY` for each; and all payloads, one after the other.
     """
     rows = [(e.number, e.episode, _DISCARD if e.payload is None else len(e.payload)) for e in entries]
     payloads = [entry.payload for entry in entries if entry.payload is not None]
     return b"".join([len(rows).to_bytes(_COUNT_BYTES, "little"), np.array(rows, _ENTRY).tobytes(), *payloads])
 
 
-def unpack_entries(message: bytes) -> list[LogEntry]:
-    """Read the entries of a put's message; payloads are views of it.
+def unpack_entries(message: bytes | memoryview) -> list[LogEntry]:
+    """Read packed entries; payloads are views of them.
 
     Raises:
         ProtocolError: The message has no or too many entries, or a value that no entry has.

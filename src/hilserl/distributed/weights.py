@@ -1,11 +1,9 @@
-"""Transport of weights: one array in each message.
+"""Transport of weights in one message."""
 
-So no thread handles 20 MB at once.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,14 +17,20 @@ from hilserl.errors import HilserlError
 Arrays = Mapping[str, np.ndarray]
 
 
-class _Head(msgspec.Struct, frozen=True):
-    """Head of the message of one array."""
+class _Shape(NamedTuple):
+    """An array without its numbers."""
 
-    life: Count
-    version: Count
     name: Name
     dtype: Annotated[str, Meta(max_length=20)]
     shape: Annotated[tuple[Count, ...], Meta(max_length=8)]
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """Head of a message with weights."""
+
+    life: Count
+    version: Count
+    arrays: Annotated[tuple[_Shape, ...], Meta(max_length=10_000)]
 
 
 @dataclass(frozen=True)
@@ -65,35 +69,39 @@ def with_weights(like: Actor, arrays: Arrays) -> Actor:
         raise ProtocolError(f"The learner's weights do not fit the actor: {error}") from error
 
 
-def to_parts(weights: Weights | None) -> Iterator[bytes]:
-    """Yield a message for each array; without weights there is none.
+def pack_weights(weights: Weights | None) -> bytes:
+    """Pack weights: a head as JSON, a line break, all arrays.
 
-    A message is its head as JSON, a line break and its numbers.
+    Without weights the result is empty.
     """
     if weights is None:
-        return
-    for name, array in weights.arrays.items():
-        head = _Head(weights.life, weights.version, name, array.dtype.name, array.shape)
-        yield msgspec.json.encode(head) + b"\n" + np.ascontiguousarray(array).tobytes()
+        return b""
+    shapes = tuple(_Shape(name, array.dtype.name, array.shape) for name, array in weights.arrays.items())
+    numbers = [np.ascontiguousarray(array).reshape(-1) for array in weights.arrays.values()]
+    head = msgspec.json.encode(_Head(weights.life, weights.version, shapes))
+    return b"".join([head, b"\n", *(each.view(np.uint8).data for each in numbers)])
 
 
-def from_parts(parts: Iterable[bytes]) -> Weights | None:
-    """Read the messages of `to_parts`; the arrays are views of them.
+def unpack_weights(message: bytes) -> Weights | None:
+    """Read the result of `pack_weights`; the arrays are views of it.
 
     Raises:
-        ProtocolError: A message is anything else.
+        ProtocolError: The message is anything else.
     """
+    if not message:
+        return None
     arrays: dict[str, np.ndarray] = {}
-    life = version = 0
-    for part in parts:
-        end = part.find(b"\n", 0, MAX_MESSAGE_BYTES)
-        try:
-            head = msgspec.json.decode(part[: max(end, 0)], type=_Head)
-            kind = np.dtype(head.dtype)
+    try:
+        place = message.index(b"\n", 0, MAX_MESSAGE_BYTES) + 1
+        head = msgspec.json.decode(message[: place - 1], type=_Head)
+        for name, dtype, shape in head.arrays:
+            kind, count = np.dtype(dtype), math.prod(shape)
             if kind.kind not in "fiub":
-                raise ValueError(f"numbers of type {head.dtype}")
-            arrays[head.name] = np.frombuffer(part, kind, offset=end + 1).reshape(head.shape)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, ValueError) as error:
-            raise ProtocolError(f"The learner's weights cannot be read: {error}.") from error
-        life, version = head.life, head.version
-    return Weights(life, version, arrays) if arrays else None
+                raise ValueError(f"numbers of type {dtype}")
+            arrays[name] = np.frombuffer(message, kind, count, place).reshape(shape)
+            place += arrays[name].nbytes
+        if place != len(message):
+            raise ValueError(f"{len(message) - place} bytes are left")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError(f"The learner's weights cannot be read: {error}.") from error
+    return Weights(head.life, head.version, arrays)
