@@ -1,6 +1,7 @@
 """Serve an arm behind the HTTP interface of HIL-SERL's robot server."""
 
 import contextlib
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import tyro
 from hilserl import tasks
 from hilserl.address import Address
 from hilserl.cli.parsing import parse
-from hilserl.robot.control.backend import Backend, GripperKind
+from hilserl.errors import HilserlError
+from hilserl.robot.control.backend import Backend, GripperKind, LostError
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.launch import RosOptions
 from hilserl.settings import Port
@@ -53,8 +55,13 @@ class RobotServerArguments:
     limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
     ros: RosOptions = RosOptions()  # noqa: RUF009 (it is frozen)
     """Settings of --backend ros."""
+    stop_port: Port | None = None
+    """Port of POST /stop alone; by default the one after --port."""
     credentials: Path | None = None
     """Directory with a token, from `hilserl credentials`."""
+    token: bool = True
+    """Ask clients of a real arm for a token. One is made if there is none. HIL-SERL's own clients send none, so they need
+    --no-token, which works on loopback only."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -67,21 +74,36 @@ def run(words: Sequence[str]) -> int:
     task = tasks.find(arguments.task)()
     arm = task.arms[0]
     box = Box(arguments.box_low_m or arm.workspace_low_m, arguments.box_high_m or arm.workspace_high_m)
-    address, token = Address(arguments.host, arguments.port), load_credentials(arguments.credentials).token
+    address = Address(arguments.host, arguments.port)
+    token = _token(arguments, load_credentials(arguments.credentials).token)
     check_listening(address, token)
     interrupt = Interrupt()
     with (
         interrupt.armed(),
         contextlib.closing(_backend(arguments, box, task)) as backend,
-        RobotServer(backend, address, token) as server,
+        RobotServer(backend, address, token, stop_port=arguments.stop_port) as server,
     ):
         what = _SERVED[arguments.backend].format(task=task.name, robot_ip=arguments.robot_ip)
         print(f"The {what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
+        print(f"Stop it with POST http://{server.stop_address}/stop, which nothing delays.", flush=True)
         if halted_by := backend.snapshot().halted_by:
             print(f"It is halted: {halted_by} Correct this, then POST /recover.", flush=True)
-        while server.is_serving and not interrupt.requested:
+        while not interrupt.requested:
+            if backend.is_lost:
+                raise LostError("The arm's loop has ended, so the server ends too; start it again.")
+            if not server.is_serving:
+                raise HilserlError("The server has ended; start it again.")
             time.sleep(0.1)
     return 0
+
+
+def _token(arguments: RobotServerArguments, given: str | None) -> str | None:
+    """Return the token that clients need; make one for a real arm."""
+    if not arguments.token or arguments.backend == "sim" or given:
+        return given if arguments.token else None
+    token = secrets.token_urlsafe(24)
+    print(f"Clients need the token of this server: export HILSERL_TOKEN={token}", flush=True)
+    return token
 
 
 _SERVED = {"sim": "simulated arm of {task}", "ros": "arm at {robot_ip}, under ROS,", "libfranka": "arm at {robot_ip}"}

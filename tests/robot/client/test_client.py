@@ -56,7 +56,9 @@ def test_client_names_itself_and_shows_its_token() -> None:
     assert {request["Authorization"] for request in requests} == {"Bearer secret"}
     names = {request["X-Client"] for request in requests}
     assert len(names) == 1
-    assert names.pop().startswith("hilserl-")
+    assert names.pop().startswith("hilserl on ")
+    (secret,) = {request["X-Lease"] for request in requests}
+    assert len(secret) == 32
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,13 @@
 
 import contextlib
 import http.client
+import os
+import signal
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +20,8 @@ from hilserl.address import Address
 from hilserl.cli.main import main
 from hilserl.errors import HilserlError
 from hilserl.robot.drivers.sim.backend import SimBackend
-from hilserl.robot.http.server import RobotServer, check_listening, make_app
-from tests.support.loopback import until
+from hilserl.robot.http.server import MAX_CONNECTIONS_OF_AN_ADDRESS, RobotServer, check_listening, make_app
+from tests.support.loopback import free_port, until
 from tests.support.robot_rig import ANY_PORT, HOME, Rig, ask, running_robot_server, serving, sim_backend
 
 
@@ -177,13 +182,43 @@ def test_server_relies_on_names_that_waitress_has(backend: SimBackend) -> None:
         assert callable(server.task_dispatcher.shutdown)
         server.task_dispatcher.shutdown()
         server.close()
-    assert {"handle_read", "last_activity", "request"} <= set(dir(HTTPChannel))
+    assert {"handle_read", "handle_close", "will_close", "last_activity", "request"} <= set(dir(HTTPChannel))
+
+
+def test_connection_of_an_address_makes_room_for_its_next_one(sim_rig: Rig) -> None:
+    with contextlib.ExitStack() as lines:
+        for _ in range(2 * MAX_CONNECTIONS_OF_AN_ADDRESS):
+            lines.enter_context(socket.create_connection(("127.0.0.1", sim_rig.port))).sendall(b"P")
+        assert sim_rig.post("/getstate").status == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:5000", "127.0.0.1.evil.example", ""])
+def test_server_refuses_unknown_hosts(sim_rig: Rig, host: str) -> None:
+    """A web page can rebind its own name to this machine and read images."""
+    for method, path in (("GET", "/cameras/front.png"), ("GET", "/health"), ("POST", "/getstate")):
+        assert ask(sim_rig.port, method, path, Host=host).status == 403
+    for own in ("localhost", f"127.0.0.1:{sim_rig.port}", "[::1]:80", socket.gethostname()):
+        assert ask(sim_rig.port, "GET", "/health", Host=own).status == 200
 
 
 def test_robot_server_verb_serves_until_it_is_interrupted() -> None:
     with running_robot_server() as port:
         assert ask(port, "POST", "/pose", {"arr": HOME}).body == b"Moved"
     until(lambda: _is_free(port), "the port to be free")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+def test_robot_server_verb_ends_with_a_status_when_its_loop_is_lost() -> None:
+    """A supervisor starts it again; a server without an arm would answer 503 for ever."""
+    command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "sim", "--port", str(free_port())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        assert process.wait(60) == 1
+        assert "start it again" in process.stderr.read()
 
 
 def _is_free(port: int) -> bool:

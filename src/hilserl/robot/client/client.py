@@ -4,6 +4,7 @@ import io
 import json
 import os
 import secrets
+import socket
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +22,7 @@ _LONG_S = 60.0
 
 
 class RobotClient:
-    """Client of a robot server, under a unique name.
+    """Client of a robot server, with a secret that keeps its lease.
 
     It connects with the first request. All methods may be called from any thread. They raise `LostError` if no server
     answers, `ArmStateError` if the arm's state or another client forbids the command, and HilserlError if the server
@@ -41,7 +42,11 @@ class RobotClient:
             raise HilserlError(f"Invalid robot server {server!r}: expected http://HOST:PORT.")
         self.server = server.rstrip("/")
         token = token or os.environ.get("HILSERL_TOKEN", "")
-        headers = {"X-Client": f"hilserl-{secrets.token_hex(4)}", "Content-Type": "application/json"}
+        headers = {
+            "X-Client": f"hilserl on {socket.gethostname()}"[:64],
+            "X-Lease": secrets.token_hex(16),
+            "Content-Type": "application/json",
+        }
         if token:
             headers["Authorization"] = f"Bearer {token}"
         self._pool = urllib3.PoolManager(maxsize=8, headers=headers, retries=False)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -97,6 +97,19 @@ class Load:
     """Centre of mass from the flange, in the flange's frame."""
     inertia_kg_m2: tuple[float, ...]
     """Inertia, nine numbers, column by column."""
+
+
+class StopMemory(NamedTuple):
+    """Shared memory that a stop needs."""
+
+    line: Any
+    """Memory of `StopLine`."""
+    state: Any
+    """Memory of `SharedState`."""
+    layout: Mapping[str, int]
+    """Layout of the state."""
+    stale_s: float
+    """Time without a write after which the loop counts as lost."""
 
 
 class Backend(Protocol):
@@ -193,6 +206,16 @@ class Backend(Protocol):
         Returns:
             uint8 [height, width, 3] RGB, and its time on the clock of `Snapshot.time_s`.
         """
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the loop is gone for good."""
+        ...
+
+    @property
+    def stop_memory(self) -> StopMemory:
+        """Memory by which another process can stop the arm."""
         ...
 
     def metrics(self) -> Mapping[str, float]:

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -19,6 +20,7 @@ from hilserl.robot.control.backend import ArmStateError, Load
 from hilserl.robot.control.driver import MEASURED, ArmSettings, BaseArm
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.shared_state import SharedState
+from hilserl.robot.control.stop_line import StopLine
 from hilserl.robot.control.timing import WINDOW, LoopTimer
 
 _PRIORITY = 10
@@ -35,17 +37,23 @@ def state_layout(settings: ArmSettings) -> dict[str, int]:
     return dict.fromkeys(of_loop, 1) | MEASURED | dict(settings.extra_measurements)
 
 
-def run_loop(settings: ArmSettings, memory: Any, rings: Any, pipe: Connection) -> None:
+def run_loop(settings: ArmSettings, memory: Any, rings: Any, stop_memory: Any, pipe: Connection) -> None:
     """Tick the arm until the other end of the pipe is closed.
 
     Args:
         settings: makes the arm.
         memory: shared memory for the arm's state, in the layout of `state_layout`.
         rings: shared memory for the lateness and the load of the last ticks, `2 * WINDOW` numbers.
+        stop_memory: shared memory for a wish to stop, from `StopLine.allocate`.
         pipe: commands in, replies out.
     """
-    # The server handles Ctrl-C; it closes the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The server handles Ctrl-C and a hang-up; it closes the pipe. A SIGTERM to all processes ends the arm in order too.
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    stop_line = StopLine(stop_memory)
     try:
         arm = settings.make()
     except HilserlError as error:
@@ -61,7 +69,11 @@ def run_loop(settings: ArmSettings, memory: Any, rings: Any, pipe: Connection) -
         arm.tick()
         pipe.send_bytes(b"{}")
         timer = LoopTimer(settings.tick_s, lateness_s, busy_s)
-        while _answer_commands(pipe, arm):
+        while not ending.is_set():
+            if (reason := stop_line.taken()) is not None:
+                arm.halt(reason)
+            if not _answer_commands(pipe, arm):
+                break
             arm.tick()
             state.write(
                 {
@@ -80,14 +92,17 @@ def run_loop(settings: ArmSettings, memory: Any, rings: Any, pipe: Connection) -
                 timer.record_paced_tick(arm.waited_s)
 
 
-def request_real_time() -> bool:
+def request_real_time(priority: int = _PRIORITY) -> bool:
     """Ask for real-time priority for this thread and those that it starts.
+
+    Args:
+        priority: priority among real-time threads; the loop has the highest one.
 
     Returns:
         True if the system grants it; it takes root or CAP_SYS_NICE.
     """
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except (AttributeError, PermissionError):  # AttributeError: not Linux
         return False
     return True

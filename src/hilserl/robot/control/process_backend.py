@@ -22,6 +22,7 @@ from hilserl.robot.control.backend import (
     LostError,
     Mode,
     Snapshot,
+    StopMemory,
 )
 from hilserl.robot.control.driver import ArmSettings
 from hilserl.robot.control.impedance import Compliance
@@ -29,6 +30,7 @@ from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.loop import run_loop, state_layout
 from hilserl.robot.control.poses import Pose
 from hilserl.robot.control.shared_state import SharedState
+from hilserl.robot.control.stop_line import StopLine
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
 
 _START_S, _ANSWER_S, _RESET_S = 60.0, 5.0, 40.0
@@ -54,6 +56,9 @@ class LoopBackend(Backend):
         context = multiprocessing.get_context("spawn")
         sizes = state_layout(settings)
         memory, rings = SharedState.allocate(context, sizes), context.RawArray("d", 2 * WINDOW)
+        stop = StopLine.allocate(context)
+        self._stop_memory = StopMemory(stop, memory, sizes, settings.stale_after_s)
+        self._stop_line = StopLine(stop)
         self._state = SharedState(memory, sizes, settings.stale_after_s)
         self._answer_s = max(_ANSWER_S, settings.stale_after_s)
         self._lateness_s, self._busy_s = np.frombuffer(rings).reshape(2, WINDOW)
@@ -61,7 +66,7 @@ class LoopBackend(Backend):
         self._lock = threading.Lock()
         self._compliance = Compliance()
         self._answered_s = 0.0
-        self._process = context.Process(target=run_loop, args=(settings, memory, rings, theirs), daemon=True)
+        self._process = context.Process(target=run_loop, args=(settings, memory, rings, stop, theirs), daemon=True)
         self._process.start()
         theirs.close()
         self._await_start()
@@ -179,7 +184,18 @@ class LoopBackend(Backend):
 
     @override
     def halt(self, reason: str) -> None:
-        self.call("halt", reason=reason)
+        # Never through the pipe: another command may be waiting there.
+        self._stop_line.halt(self._state, reason, self._answer_s)
+
+    @property
+    @override
+    def stop_memory(self) -> StopMemory:
+        return self._stop_memory
+
+    @property
+    @override
+    def is_lost(self) -> bool:
+        return self._pipe.closed or not self._process.is_alive()
 
     @override
     def recover(self) -> None:

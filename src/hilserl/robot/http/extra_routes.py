@@ -1,11 +1,12 @@
 """Routes beyond HIL-SERL's: state of the server, stop, images and the simulation."""
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, current_app, jsonify, request
 
 from hilserl import __version__
 from hilserl.errors import HilserlError
@@ -13,11 +14,16 @@ from hilserl.robot.control.backend import Backend
 from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.http.hil_serl_routes import CONTROLLED
 from hilserl.robot.http.images import as_npy, as_png
-from hilserl.robot.http.lease import Lease
+from hilserl.robot.http.lease import Client, Lease
 from hilserl.robot.http.metrics import RequestMetrics
-from hilserl.robot.http.schemas import ReasonBody, SceneBody, decode
+from hilserl.robot.http.schemas import ReasonBody, SceneBody, decode, stop_reason
 
 TIME_HEADER = "X-Time-S"
+STOP_PORT = "HILSERL_STOP_PORT"
+"""Entry of the application's configuration: the port of the stop."""
+IMAGES_AT_ONCE = 4
+"""Requests for images at once; the other workers serve commands."""
+_IMAGES = threading.BoundedSemaphore(IMAGES_AT_ONCE)
 _IMAGE_PX = 128
 _FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
     "npy": (as_npy, "application/octet-stream"),
@@ -26,7 +32,7 @@ _FORMATS: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
 
 
 def add_extra_routes(
-    app: Flask, backend: Backend, lease: Lease, metrics: RequestMetrics, client: Callable[[], str]
+    app: Flask, backend: Backend, lease: Lease, metrics: RequestMetrics, client: Callable[[], Client]
 ) -> None:
     """Add the routes that every arm has.
 
@@ -35,7 +41,7 @@ def add_extra_routes(
         backend: the arm.
         lease: control over the arm.
         metrics: measurements of the requests.
-        client: returns the name of the client of the present request.
+        client: returns the client of the present request.
     """
     app.add_url_rule("/health", view_func=partial(_health, backend, lease), endpoint="health")
     app.add_url_rule("/limits", view_func=partial(_limits, backend), endpoint="limits")
@@ -66,6 +72,7 @@ def _health(backend: Backend, lease: Lease) -> Response:
         scene=backend.scene if isinstance(backend, SimBackend) else None,
         cameras=backend.cameras,
         set_point=now.set_point.tolist(),
+        stop_port=current_app.config[STOP_PORT],
     )
 
 
@@ -90,7 +97,12 @@ def _image(backend: Backend, name: str, extension: str) -> Response | tuple[Resp
         known = ", ".join(f"/cameras/{camera}.{{{','.join(_FORMATS)}}}" for camera in backend.cameras)
         return jsonify(error=f"Unknown image {f'{name}.{extension}'!r}. Available: {known or 'none'}."), 404
     height, width = (_pixels(side) for side in ("height", "width"))
-    image, time_s = backend.image(name, height, width)
+    if not _IMAGES.acquire(blocking=False):
+        return jsonify(error=f"More than {IMAGES_AT_ONCE} images are asked for at once; ask again."), 503
+    try:
+        image, time_s = backend.image(name, height, width)
+    finally:
+        _IMAGES.release()
     encode, content_type = _FORMATS[extension]
     return Response(encode(image), content_type=content_type, headers={TIME_HEADER: f"{time_s:.3f}"})
 
@@ -102,10 +114,8 @@ def _pixels(side: str) -> int:
     return int(text)
 
 
-def _stop(backend: Backend, client: Callable[[], str]) -> Response:
-    body = request.get_data()
-    reason = decode(body, ReasonBody).reason if body else "no reason given"
-    backend.halt(f"stopped by {client()}: {reason}")
+def _stop(backend: Backend, client: Callable[[], Client]) -> Response:
+    backend.halt(f"stopped by {client().name}: {stop_reason(request.get_data())}")
     return jsonify(stopped=True)
 
 
@@ -114,7 +124,7 @@ def _recover(backend: Backend) -> Response:
     return jsonify(mode=backend.snapshot().mode.name.lower())
 
 
-def _release(lease: Lease, client: Callable[[], str]) -> Response:
+def _release(lease: Lease, client: Callable[[], Client]) -> Response:
     lease.release(client())
     return jsonify(released=True)
 

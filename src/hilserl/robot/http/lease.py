@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hilserl.errors import HilserlError
 
@@ -12,6 +13,15 @@ SILENCE_S = 5.0
 
 class HeldError(HilserlError):
     """Command or release while another client holds the lease."""
+
+
+class Client(NamedTuple):
+    """A client of the server."""
+
+    identity: str
+    """Secret of the client, or its machine's address; never shown."""
+    name: str
+    """Name for people."""
 
 
 class Lease:
@@ -28,21 +38,21 @@ class Lease:
     def __init__(self, silence_s: float = SILENCE_S, now: Callable[[], float] = time.monotonic) -> None:
         self._silence_s, self._now = silence_s, now
         self._lock = threading.Lock()
-        self._holder: str | None = None
+        self._holder: Client | None = None
         self._used_s = 0.0
 
-    def claim(self, client: str) -> None:
+    def claim(self, client: Client) -> None:
         """Take or keep the lease. Raises `HeldError` if another client holds it."""
         with self._lock:
             holder, left_s = self._current()
-            if holder not in (None, client):
+            if holder is not None and holder.identity != client.identity:
                 raise HeldError(
-                    f"{holder} controls the arm. The arm is free after {left_s:.1f} s more without a command, or once "
-                    f"{holder} sends POST /release."
+                    f"{holder.name} controls the arm. The arm is free after {left_s:.1f} s more without a command, or "
+                    f"once {holder.name} sends POST /release."
                 )
             self._holder, self._used_s = client, self._now()
 
-    def release(self, client: str) -> None:
+    def release(self, client: Client) -> None:
         """Give the lease back. Raises `HeldError` if another client holds it."""
         self.claim(client)
         with self._lock:
@@ -50,10 +60,11 @@ class Lease:
 
     @property
     def holder(self) -> str | None:
-        """Client that holds the lease; None if the arm is free."""
+        """Name of the lease's holder; None if the arm is free."""
         with self._lock:
-            return self._current()[0]
+            current = self._current()[0]
+        return current.name if current else None
 
-    def _current(self) -> tuple[str | None, float]:
+    def _current(self) -> tuple[Client | None, float]:
         left_s = self._used_s + self._silence_s - self._now()
         return (self._holder, left_s) if left_s > 0 else (None, 0.0)

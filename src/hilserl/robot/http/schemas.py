@@ -92,6 +92,21 @@ def decode(body: bytes, schema: type[_T]) -> _T:
         raise HilserlError(f"Invalid body {_excerpt(body)}: {error}. Numbers must be finite.") from error
 
 
+def stop_reason(body: bytes) -> str:
+    """Read the reason of a stop; any body stops."""
+    if not body:
+        return "no reason given"
+    try:
+        return decode(body, ReasonBody).reason
+    except HilserlError:
+        return "no reason that can be read"
+
+
+def error_body(reason: str) -> bytes:
+    """Encode a refusal as the body of an answer."""
+    return msgspec.json.encode({"error": reason})
+
+
 def _excerpt(body: bytes) -> str:
     text = body[:80].decode(errors="replace")
     return repr(text if len(body) <= 80 else text + "...")

@@ -1,7 +1,6 @@
 """HTTP server in front of an arm: Flask's routes behind waitress."""
 
 import contextlib
-import hmac
 import logging
 import socket
 import threading
@@ -20,17 +19,22 @@ from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError, Backend, LostError
 from hilserl.robot.drivers.sim.backend import SimBackend
-from hilserl.robot.http.extra_routes import add_extra_routes, add_sim_routes
+from hilserl.robot.http.access import Access
+from hilserl.robot.http.extra_routes import STOP_PORT, add_extra_routes, add_sim_routes
 from hilserl.robot.http.hil_serl_routes import CONTROLLED, add_commands, add_reads
-from hilserl.robot.http.lease import HeldError, Lease
+from hilserl.robot.http.lease import Client, HeldError, Lease
 from hilserl.robot.http.metrics import RequestMetrics
+from hilserl.robot.http.stop_server import StopServer
 
 CLIENT_HEADER = "X-Client"
 """Header in which a client names itself."""
+LEASE_HEADER = "X-Lease"
+"""Header with a client's secret, by which it keeps the lease."""
 MAX_BODY_BYTES, _MAX_HEADER_BYTES = 16_384, 16_384
 REQUEST_TIMEOUT_S = 10
 """Time within which a request has to be complete."""
-_THREADS, _CONNECTIONS = 8, 200
+MAX_CONNECTIONS_OF_AN_ADDRESS = 100
+_THREADS, _CONNECTIONS = 8, 400
 _STATUS: dict[type[HilserlError], int] = {HilserlError: 400, ArmStateError: 409, HeldError: 409, LostError: 503}
 
 
@@ -43,16 +47,17 @@ def check_listening(address: Address, token: str | None) -> None:
         )
 
 
-def make_app(backend: Backend, token: str | None = None, lease: Lease | None = None) -> Flask:
+def make_app(backend: Backend, access: Access | None = None, lease: Lease | None = None, stop_port: int = 0) -> Flask:
     """Make the WSGI application with all routes."""
     app = Flask("hilserl.robot", static_folder=None)
     lease, metrics = lease or Lease(), RequestMetrics()
     add_reads(app, backend)
     add_commands(app, backend, metrics)
     add_extra_routes(app, backend, lease, metrics, _client)
+    app.config[STOP_PORT] = stop_port
     if isinstance(backend, SimBackend):
         add_sim_routes(app, backend)
-    _guard(app, token, lease)
+    _guard(app, access or Access(), lease)
     _measure(app, metrics)
     for kind, status in _STATUS.items():
         app.register_error_handler(kind, lambda error, status=status: (jsonify(error=str(error)), status))
@@ -60,25 +65,22 @@ def make_app(backend: Backend, token: str | None = None, lease: Lease | None = N
     return app
 
 
-def _client() -> str:
-    """Return the client's name, or else the address of its machine.
+def _client() -> Client:
+    """Return the client of the present request.
 
-    HIL-SERL's clients have no names.
+    HIL-SERL's clients have neither secret nor name: they are the address of their machine.
     """
-    return request.headers.get(CLIENT_HEADER, "")[:64] or request.remote_addr or "unknown"
+    address, headers = request.remote_addr or "unknown", request.headers
+    return Client(headers.get(LEASE_HEADER, "") or address, headers.get(CLIENT_HEADER, "")[:64] or address)
 
 
-def _guard(app: Flask, token: str | None, lease: Lease) -> None:
-    """Check browser, token and lease before every request."""
+def _guard(app: Flask, access: Access, lease: Lease) -> None:
+    """Check browser, host, token and lease before every request."""
 
     @app.before_request
     def check() -> tuple[Response, int] | None:
-        # Only browsers send it: a web page must not reach an arm through a browser on this machine.
-        if "Origin" in request.headers:
-            return jsonify(error="Requests of web pages are refused."), 403
-        shown = request.headers.get("Authorization", "")
-        if token and not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
-            return jsonify(error="Missing or wrong token: expected the header Authorization: Bearer TOKEN."), 401
+        if refused := access.refusal({name.lower(): value for name, value in request.headers.items()}):
+            return jsonify(error=refused[1]), refused[0]
         if request.endpoint and request.endpoint.startswith(CONTROLLED):
             lease.claim(_client())
         return None
@@ -105,11 +107,33 @@ def _explain(error: HTTPException) -> tuple[Response, int]:
     return jsonify(error=f"{request.method} {request.path}: {error.name}.{allowed}"), error.code or 500
 
 
-class _Channel(HTTPChannel):
-    """Connection that limits the time of a whole request.
+_OPEN: "dict[str, dict[_Channel, None]]" = {}
+"""Open connections by the address of the client, the oldest first."""
 
-    Bytes that keep coming do not prolong it.
+
+class _Channel(HTTPChannel):
+    """Connection with a limit on the time of a whole request.
+
+    Bytes that keep coming do not prolong it. An address has a limited number of connections.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        host = self.addr[0] if isinstance(self.addr, tuple) else str(self.addr)
+        of_host = _OPEN.setdefault(host, {})
+        of_host[self] = None
+        if len(of_host) > MAX_CONNECTIONS_OF_AN_ADDRESS:
+            # The oldest connection that waits for nothing makes room.
+            idle = next((each for each in of_host if not each.requests), None)
+            if idle is not None:
+                idle.will_close = True
+                of_host.pop(idle)
+
+    @override
+    def handle_close(self) -> None:
+        for of_host in _OPEN.values():
+            of_host.pop(self, None)
+        super().handle_close()
 
     @override
     def handle_read(self) -> None:
@@ -122,14 +146,17 @@ class _Channel(HTTPChannel):
 class RobotServer:
     """Server that listens at once and serves while it is entered.
 
+    POST /stop has a port and a process of its own beside it.
+
     Args:
         backend: the arm.
         address: address to listen on; port 0 takes a free one.
         token: token that clients have to send.
         request_timeout_s: time within which a request has to be complete.
+        stop_port: port of the stop; None takes the one after the server's, or any free one if that is taken.
 
     Raises:
-        HilserlError: the address is in use, or other machines could reach it without a token.
+        HilserlError: an address is in use, or other machines could reach it without a token.
     """
 
     def __init__(
@@ -138,21 +165,22 @@ class RobotServer:
         address: Address,
         token: str | None = None,
         request_timeout_s: int = REQUEST_TIMEOUT_S,
+        stop_port: int | None = None,
     ) -> None:
         check_listening(address, token)
         # It warns of busy moments, which /metrics shows as well.
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        try:
-            listening = socket.create_server(
-                (address.host, address.port), family=socket.AF_INET6 if ":" in address.host else socket.AF_INET
-            )
-        except OSError as error:
-            raise HilserlError(f"Cannot listen on {address}: {error}") from error
+        logging.getLogger("waitress").setLevel(logging.ERROR)
+        self._backend, self._access = backend, Access(token, (address.host.lower(),))
+        listening = _listen(address)
         self.address = Address(address.host, listening.getsockname()[1])
+        self._stop_socket = _listen_beside(self.address, stop_port)
+        self.stop_address = Address(address.host, self._stop_socket.getsockname()[1])
+        """Address of the stop."""
+        self._stop: StopServer | None = None
         self._sockets: dict[int, Any] = {}
         # Typeshed describes an older version.
         self._server: Any = create_server(
-            make_app(backend, token),
+            make_app(backend, self._access, stop_port=self.stop_address.port),
             map=self._sockets,
             sockets=[listening],
             threads=_THREADS,
@@ -173,19 +201,40 @@ class RobotServer:
 
     @property
     def is_serving(self) -> bool:
-        """True while the server answers requests."""
-        return self._thread.is_alive()
+        """True while the server, and the stop beside it, answer requests."""
+        return self._thread.is_alive() and self._stop is not None and self._stop.is_serving
 
     def __enter__(self) -> Self:
+        self._stop = StopServer(self._backend.stop_memory, self._stop_socket, self._access)
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.is_serving:
+        if self._stop is not None:
+            self._stop.close()
+        if self._thread.is_alive():
             # This runs in the server's own thread, between two rounds of its loop, which ends once it has no sockets.
             # If another event wakes the loop first, the trigger's socket may be closed already.
             with contextlib.suppress(OSError):
                 self._server.trigger.pull_trigger(lambda: close_all(self._sockets, ignore_all=True))
             self._thread.join()
+
+
+def _listen(address: Address) -> socket.socket:
+    try:
+        return socket.create_server(
+            (address.host, address.port), family=socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        )
+    except OSError as error:
+        raise HilserlError(f"Cannot listen on {address}: {error}") from error
+
+
+def _listen_beside(address: Address, port: int | None) -> socket.socket:
+    """Listen on a port, or on the next one if that is free."""
+    if port is not None:
+        return _listen(Address(address.host, port))
+    with contextlib.suppress(HilserlError, OverflowError):
+        return _listen(Address(address.host, address.port + 1))
+    return _listen(Address(address.host, 0))
