@@ -60,8 +60,10 @@ class RobotServerArguments:
     credentials: Path | None = None
     """Directory with a token, from `hilserl credentials`."""
     token: bool = True
-    """Ask clients of a real arm for a token. One is made if there is none. HIL-SERL's own clients send none, so they need
-    --no-token, which works on loopback only."""
+    """Ask clients of a real arm for a token.
+
+    One is made if there is none. HIL-SERL's own clients send none: they need --no-token, which works on loopback only.
+    """
 
 
 def run(words: Sequence[str]) -> int:

@@ -47,12 +47,7 @@ def run_loop(settings: ArmSettings, memory: Any, rings: Any, stop_memory: Any, p
         stop_memory: shared memory for a wish to stop, from `StopLine.allocate`.
         pipe: commands in, replies out.
     """
-    # The server handles Ctrl-C and a hang-up; it closes the pipe. A SIGTERM to all processes ends the arm in order too.
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    ending = _ending()
     stop_line = StopLine(stop_memory)
     try:
         arm = settings.make()
@@ -90,6 +85,19 @@ def run_loop(settings: ArmSettings, memory: Any, rings: Any, stop_memory: Any, p
                 timer.wait()
             else:
                 timer.record_paced_tick(arm.waited_s)
+
+
+def _ending() -> threading.Event:
+    """Let SIGTERM set an event, so that the arm ends in order.
+
+    The server handles Ctrl-C and a hang-up; it closes the pipe.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    return ending
 
 
 def request_real_time(priority: int = _PRIORITY) -> bool:

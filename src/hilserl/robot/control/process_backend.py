@@ -7,6 +7,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -73,25 +74,13 @@ class LoopBackend(Backend):
 
     def _await_start(self) -> None:
         try:
-            if not self._pipe.poll(_START_S):
-                raise HilserlError(f"The arm did not start within {_START_S:.0f} s.")
-            reply = json.loads(self._pipe.recv_bytes())
-            if "error" in reply:
-                raise HilserlError(reply["error"])
-        except EOFError as error:
-            self.close()
-            raise HilserlError("The arm's process ended while it was starting.") from error
+            _check_started(self._pipe)
         except HilserlError:
             self.close()
             raise
         until = time.monotonic() + _ANSWER_S
-        while not self._shows_state() and time.monotonic() < until:
+        while not _shows(self._state) and time.monotonic() < until:
             time.sleep(_POLL_S)
-
-    def _shows_state(self) -> bool:
-        with contextlib.suppress(LostError):
-            return bool(self._state.read()["time_s"])
-        return False
 
     @property
     @override
@@ -250,3 +239,22 @@ class LoopBackend(Backend):
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+def _check_started(pipe: Connection) -> None:
+    """Wait for the loop's first reply. Raises HilserlError if the arm did not start."""
+    try:
+        if not pipe.poll(_START_S):
+            raise HilserlError(f"The arm did not start within {_START_S:.0f} s.")
+        reply = json.loads(pipe.recv_bytes())
+    except EOFError as error:
+        raise HilserlError("The arm's process ended while it was starting.") from error
+    if "error" in reply:
+        raise HilserlError(reply["error"])
+
+
+def _shows(state: SharedState) -> bool:
+    """Return True if the loop has written its state."""
+    with contextlib.suppress(LostError):
+        return bool(state.read()["time_s"])
+    return False

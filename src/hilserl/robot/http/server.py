@@ -232,7 +232,7 @@ def _listen(address: Address) -> socket.socket:
 
 
 def _listen_beside(address: Address, port: int | None) -> socket.socket:
-    """Listen on a port, or on the next one if that is free."""
+    """Listen on a port, by default the next one."""
     if port is not None:
         return _listen(Address(address.host, port))
     with contextlib.suppress(HilserlError, OverflowError):
