@@ -31,6 +31,7 @@ GROUPS = {
         "replay": "show recorded episodes",
         "label": "collect labelled images for a reward classifier",
         "classifier": "train a reward classifier on labelled images",
+        "dataset": "describe, check and convert recordings, LeRobot's and HIL-SERL's too",
     },
     "Compare runs": {
         "plot": "plot runs in one image, print one table",

@@ -9,15 +9,15 @@ import zlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hilserl.data.arrow import METADATA_KEY, arrow_schema, from_table, to_table
 from hilserl.data.png import decode_image, encode_png
-from hilserl.data.spec import ExperienceSpec
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
@@ -27,6 +27,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _FORMAT_KEY, _CHECKSUM_KEY = b"hilserl.episode_format", b"hilserl.spec_crc32"
 _FORMAT = b"4"
 """Format of the files that are written. Format 3 has images as tensors of pixels and no key of its format."""
+_NO_CAMERAS = ExperienceSpec("", StateLayout(()), ActionLayout(()))
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
 
 
@@ -68,7 +69,7 @@ def image_array(images: Sequence[np.ndarray]) -> pa.StructArray:
 def _images(column: pa.ChunkedArray, camera: str, shape: tuple[int, int, int]) -> np.ndarray:
     """Decode a column of PNG files to uint8 [rows, height, width, 3]."""
     images = np.empty((len(column), *shape), np.uint8)
-    for row, data in enumerate(pc.struct_field(column, "bytes").to_pylist()):
+    for row, data in enumerate(column.combine_chunks().field("bytes").to_pylist()):
         image = decode_image(data)
         if image.shape != shape:
             raise HilserlError(f"Camera {camera!r} has an image of {image.shape} at step {row}, expected {shape}.")
@@ -83,7 +84,7 @@ def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec) -> No
         at = schema.get_field_index(name)
         table = table.set_column(at, schema.field(at), image_array([step.observation[camera] for step in steps]))
     table = table.cast(schema)
-    numbers = [name for name in schema.names if name not in image_columns(spec).values()]
+    numbers: Any = [name for name in schema.names if name not in image_columns(spec).values()]
 
     def write(part: Path) -> None:
         # Statistics of an image column would be two whole images, and a dictionary a second copy of all.
@@ -105,15 +106,21 @@ def episode_files(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.parquet"))
 
 
-def read_episode(path: Path) -> tuple[list[Step], ExperienceSpec]:
+def read_episode(path: Path, *, images: bool = True) -> tuple[list[Step], ExperienceSpec]:
     """Read one episode's steps and their spec.
+
+    Args:
+        path: the file.
+        images: with images; without them the spec has no cameras.
 
     Raises:
         HilserlError: the file is damaged, or is not a recorded episode.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            steps, spec = from_table(_with_pixels(file.read()))
+            names = [name for name in file.schema_arrow.names if images or name in arrow_schema(_NO_CAMERAS).names]
+            table = file.read(names)
+        steps, spec = from_table(_with_pixels(table) if images else _without_images(table))
     except (HilserlError, *_CORRUPT) as error:
         raise HilserlError(f"Cannot read the episode file {path}: {error}") from error
     expected = list(range(len(steps)))
@@ -143,6 +150,11 @@ def _spec_of(schema: pa.Schema) -> ExperienceSpec:
     if _CHECKSUM_KEY in metadata and metadata[_CHECKSUM_KEY] != b"%08x" % zlib.crc32(text):
         raise HilserlError("Its spec is damaged: the checksum is wrong.")
     return ExperienceSpec.from_json(text)
+
+
+def _without_images(table: pa.Table) -> pa.Table:
+    """Leave the cameras out of the spec of a table without images."""
+    return table.replace_schema_metadata(arrow_schema(_spec_of(table.schema).only(())).metadata)
 
 
 def _with_pixels(table: pa.Table) -> pa.Table:

@@ -1,9 +1,11 @@
 """Images as PNG, which is exact, and from PNG or JPEG."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from hilserl.errors import HilserlError
 
@@ -35,10 +37,10 @@ def decode_image(data: bytes) -> np.ndarray:
     if name is None:
         raise HilserlError(f"An image begins with {data[:4]!r}, which is neither PNG nor JPEG.")
     # A decoder is made for each image: one that is used again takes an image for a change of the one before.
-    codec = av.VideoCodecContext.create(name, "r")
+    codec = cast("av.VideoCodecContext", av.VideoCodecContext.create(name, "r"))
     codec.thread_count = 1
     try:
         (frame,) = codec.decode(av.Packet(data)) or codec.decode(None)
         return frame.to_ndarray(format="rgb24")
-    except (av.FFmpegError, ValueError) as error:
+    except (FFmpegError, ValueError) as error:
         raise HilserlError(f"An image is damaged: {error}") from error

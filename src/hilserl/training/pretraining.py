@@ -1,11 +1,13 @@
 """Learning before the first environment step: demonstrations, and behaviour cloning of them."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.datasets.demonstrations import foreign_demonstrations, is_recording
 from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
 from hilserl.rewards.reward_fn import make_reward_fn
@@ -31,7 +33,7 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
         HilserlError: the given directories have no episode, or one of another task.
     """
     if config.demos:
-        recorded = [episode for given in config.demos for episode in read_episodes(given, spec, more_cameras=True)]
+        recorded = [episode for given in config.demos for episode in _given_demonstrations(given, spec)]
         if not recorded:
             raise HilserlError(f"There is no recorded episode in {', '.join(map(str, config.demos))}.")
     elif not config.demonstrations or not ALGORITHMS[config.algorithm].takes_demonstrations:
@@ -41,6 +43,12 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
             _record(config, run_dir, spec)
         recorded = read_episodes(run_dir.demonstrations, spec)
     return [step for episode in recorded for step in episode]
+
+
+def _given_demonstrations(given: Path, spec: ExperienceSpec) -> Iterator[list[Step]]:
+    if not given.exists() or is_recording(given):
+        return read_episodes(given, spec, more_cameras=True)
+    return foreign_demonstrations(given, spec)
 
 
 def _record(config: TrainConfig, run_dir: RunDir, spec: ExperienceSpec) -> None:
