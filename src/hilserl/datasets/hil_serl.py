@@ -38,7 +38,25 @@ def transitions(path: Path) -> list[dict[str, Any]]:
         missing = _KEYS - set(transition) if isinstance(transition, dict) else _KEYS
         if missing:
             raise HilserlError(f"{path}: transition {row} lacks {', '.join(sorted(missing))}.")
+        if (layout := _layout(transition)) != (first := _layout(found[0])) or None in first.values():
+            raise HilserlError(f"{path}: transition {row} holds {layout}, and the first one {first}.")
     return found
+
+
+def _layout(transition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the shapes of a transition's arrays; None where there is no array."""
+
+    def shapes(observation: Any) -> Any:
+        if not isinstance(observation, dict) or not observation:
+            return None
+        return {name: np.shape(value) for name, value in observation.items()}
+
+    before, after = shapes(transition["observations"]), shapes(transition["next_observations"])
+    actions = transition["actions"]
+    return {
+        "observations": before if before == after else None,
+        "actions": actions.shape if isinstance(actions, np.ndarray) and actions.ndim == 1 else None,
+    }
 
 
 def pickled_episodes(path: Path) -> Iterator[Frames]:
