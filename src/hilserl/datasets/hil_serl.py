@@ -44,7 +44,7 @@ def transitions(path: Path) -> list[dict[str, Any]]:
 
 
 def _layout(transition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shapes of a transition's arrays; None where there is no array."""
+    """Return the shapes of a transition's arrays, None without arrays."""
 
     def shapes(observation: Any) -> Any:
         if not isinstance(observation, dict) or not observation:
