@@ -51,7 +51,7 @@ def test_demonstrations_come_back_from_the_reference_layout(
     write_demos(tmp_path / "demo_data" / "pick.pkl", episodes, spec, protocol)
     mapping = read_mapping(suggested(tmp_path / "demo_data", spec))
     assert mapping.spec == spec
-    found = list(mapped(HilSerl(tmp_path / "demo_data"), mapping))
+    found = [episode.decoded() for episode in mapped(HilSerl(tmp_path / "demo_data"), mapping)]
     assert [len(steps) for steps in found] == [len(steps) for steps in episodes]
     for step, expected in zip(itertools.chain(*found), itertools.chain(*episodes), strict=True):
         assert np.allclose(step.observation["state"], expected.observation["state"], atol=1e-5)
@@ -100,7 +100,7 @@ def test_interventions_of_a_demo_buffer_are_cut_where_they_stop(
     assert [frames.num_rows for frames in found] == [3, 2]
     assert set(found[0].columns["grasp_penalty"]) == {-0.02}
     mapping = read_mapping(suggested(tmp_path / "demo_buffer", spec))
-    steps = list(mapped(HilSerl(tmp_path / "demo_buffer"), mapping))
+    steps = [episode.decoded() for episode in mapped(HilSerl(tmp_path / "demo_buffer"), mapping)]
     assert [s[-1].truncated for s in steps] == [True, True]
     assert np.allclose(steps[0][-1].observation["state"][:7], episodes[0][5].observation["state"][:7], atol=1e-5)
 

@@ -12,7 +12,7 @@ from hilserl.datasets.overview import overview
 from hilserl.datasets.source import open_source
 from hilserl.errors import HilserlError
 from tests.support.foreign import write_foreign_lerobot
-from tests.support.recorded import SPEC, recorded_episode, write_recording
+from tests.support.recorded import SPEC, recorded_episode, stored, write_recording
 
 
 def run_directory(path: Path) -> None:
@@ -29,7 +29,7 @@ def pickles(path: Path) -> None:
 
 
 def exported(path: Path) -> None:
-    write_lerobot(path, [recorded_episode(0, 4)], SPEC, "", video=False, gripper="signed")
+    write_lerobot(path, stored([recorded_episode(0, 4)]), SPEC, "", video=False, gripper="signed")
 
 
 KINDS: dict[str, tuple[Callable[[Path], object], int, int]] = {

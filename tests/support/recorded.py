@@ -10,6 +10,7 @@ from hilserl.data.arrow import to_table
 from hilserl.data.episodes import write_episode
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
 from hilserl.data.step import Step
+from hilserl.data.stored_episode import StoredEpisode
 
 STATE = StateLayout((entry("tcp_position_m", 3), entry("gripper_command", 1)))
 ACTION = ActionLayout(("tcp_dx", "tcp_dy", "gripper"), (2,))
@@ -59,6 +60,11 @@ def write_recording(directory: Path, lengths: Sequence[int], spec: ExperienceSpe
     for steps in episodes:
         write_episode(directory / f"{steps[0].episode:06d}.parquet", steps, spec)
     return episodes
+
+
+def stored(episodes: Sequence[Sequence[Step]], spec: ExperienceSpec = SPEC) -> list[StoredEpisode]:
+    """Wrap episodes as the converters take them."""
+    return [StoredEpisode(steps, spec) for steps in episodes]
 
 
 def same_episodes(one: Sequence[Sequence[Step]], other: Sequence[Sequence[Step]], spec: ExperienceSpec) -> bool:

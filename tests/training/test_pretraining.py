@@ -16,6 +16,7 @@ from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import make_sim_env, pick_cube
 from hilserl.training.pretraining import load_demonstrations
 from hilserl.training.trainer import train
+from tests.support.recorded import stored
 from tests.support.runs import WRITE_VIDEO, config, same_weights, weights
 from tests.support.steps import make_episode
 
@@ -43,7 +44,9 @@ def test_lerobot_dataset_gives_the_demonstrations_that_it_was_made_of(tmp_path: 
     demos, env = tmp_path / "demos", make_sim_env("pick_cube", obs="state")
     record_demonstrations(env, EpisodeRecorder(demos, env.experience, 2), 0, config().simulated_operator)
     episodes = list(read_episodes(demos))
-    write_lerobot(tmp_path / "dataset", episodes, env.experience, "", video=False, gripper="signed")
+    write_lerobot(
+        tmp_path / "dataset", stored(episodes, env.experience), env.experience, "", video=False, gripper="signed"
+    )
     both = [
         load_demonstrations(config(demos=(given,)), RunDir(tmp_path / "run"), env.experience)
         for given in (demos, tmp_path / "dataset")

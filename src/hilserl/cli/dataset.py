@@ -155,7 +155,7 @@ def _convert(arguments: ConvertArguments) -> int:
     elif isinstance(source, Recording | Exported):
         if arguments.map:
             raise HilserlError(f"{arguments.path} is {source.kind}, which needs no --map.")
-        episodes, spec = source.steps(), source.spec
+        episodes, spec = source.stored(), source.spec
     else:
         raise HilserlError(f"{arguments.path} is {source.kind}, which cannot be converted.")
     with tqdm(total=source.length, desc="convert", unit="episode") as bar:
@@ -165,7 +165,7 @@ def _convert(arguments: ConvertArguments) -> int:
             is_video = arguments.images == "video"
             write_lerobot(arguments.out, counted, spec, task, video=is_video, gripper=arguments.gripper)
         else:
-            write_episodes(arguments.out, counted, spec)
+            write_episodes(arguments.out, counted)
         done = bar.n
     print(f"{done} episodes: {arguments.out}")
     return 0

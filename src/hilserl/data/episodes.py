@@ -11,19 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hilserl.data.arrow import METADATA_KEY, arrow_schema, from_table, to_table
-from hilserl.data.png import decode_image, encode_png
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout
 from hilserl.data.step import Step
+from hilserl.data.stored_episode import IMAGE, StoredEpisode
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 
-IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-"""Type of an image: bytes and name of a PNG file."""
 _FORMAT_KEY, _CHECKSUM_KEY = b"hilserl.episode_format", b"hilserl.spec_crc32"
 _FORMAT = b"4"
 """Format of the files that are written. Format 3 has images as tensors of pixels and no key of its format."""
@@ -60,31 +57,23 @@ def huggingface_metadata(columns: Iterable[str]) -> dict[bytes, bytes]:
     return {b"huggingface": json.dumps({"info": {"features": features}}).encode()} if features else {}
 
 
-def image_array(images: Sequence[np.ndarray]) -> pa.StructArray:
-    """Encode images, each uint8 [height, width, 3], as PNG files."""
-    names = pa.array([f"{index:06d}.png" for index in range(len(images))])
-    return pa.StructArray.from_arrays([pa.array(encode_png(images), pa.binary()), names], fields=list(IMAGE))
-
-
-def _images(column: pa.ChunkedArray, camera: str, shape: tuple[int, int, int]) -> np.ndarray:
-    """Decode a column of PNG files to uint8 [rows, height, width, 3]."""
-    images = np.empty((len(column), *shape), np.uint8)
-    for row, data in enumerate(column.combine_chunks().field("bytes").to_pylist()):
-        image = decode_image(data)
-        if image.shape != shape:
-            raise HilserlError(f"Camera {camera!r} has an image of {image.shape} at step {row}, expected {shape}.")
-        images[row] = image
-    return images
-
-
 def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec) -> None:
     """Write one episode to a file that is complete or absent."""
-    table, schema = to_table(steps, spec), episode_schema(spec)
-    for camera, name in image_columns(spec).items():
-        at = schema.get_field_index(name)
-        table = table.set_column(at, schema.field(at), image_array([step.observation[camera] for step in steps]))
-    table = table.cast(schema)
-    numbers: Any = [name for name in schema.names if name not in image_columns(spec).values()]
+    to_table(steps, spec)  # refuses what does not fit
+    write_stored_episode(path, StoredEpisode(steps, spec))
+
+
+def write_stored_episode(path: Path, episode: StoredEpisode) -> None:
+    """Write one episode to a file that is complete or absent.
+
+    PNG files go in as they are.
+    """
+    table, schema = to_table(episode.steps, episode.spec.only(())), episode_schema(episode.spec)
+    images = image_columns(episode.spec)
+    for camera, name in images.items():
+        table = table.append_column(schema.field(name), episode.encoded(camera))
+    table = table.select(schema.names).cast(schema)
+    numbers: Any = [name for name in schema.names if name not in images.values()]
 
     def write(part: Path) -> None:
         # Statistics of an image column would be two whole images, and a dictionary a second copy of all.
@@ -116,17 +105,35 @@ def read_episode(path: Path, *, images: bool = True) -> tuple[list[Step], Experi
     Raises:
         HilserlError: the file is damaged, or is not a recorded episode.
     """
+    episode = read_stored_episode(path, images=images)
+    try:
+        return episode.decoded(), episode.spec
+    except HilserlError as error:
+        raise HilserlError(f"Cannot read the episode file {path}: {error}") from error
+
+
+def read_stored_episode(path: Path, *, images: bool = True) -> StoredEpisode:
+    """Read one episode whose images stay as they are stored.
+
+    These are PNG files, or pixels in a file of format 3.
+
+    Args:
+        path: the file.
+        images: with images; without them the spec has no cameras.
+
+    Raises:
+        HilserlError: the file is damaged, or is not a recorded episode.
+    """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = [name for name in file.schema_arrow.names if images or name in arrow_schema(_NO_CAMERAS).names]
-            table = file.read(names)
-        steps, spec = from_table(_with_pixels(table) if images else _without_images(table))
+            episode = _stored(file.read(names), images=images)
     except (HilserlError, *_CORRUPT) as error:
         raise HilserlError(f"Cannot read the episode file {path}: {error}") from error
-    expected = list(range(len(steps)))
+    steps, expected = episode.steps, list(range(len(episode.steps)))
     if not steps or [s.index for s in steps] != expected or len({s.episode for s in steps}) != 1:
         raise HilserlError(f"The episode file {path} does not hold one whole episode in order.")
-    return steps, spec
+    return episode
 
 
 def read_episode_spec(path: Path) -> ExperienceSpec:
@@ -152,26 +159,23 @@ def _spec_of(schema: pa.Schema) -> ExperienceSpec:
     return ExperienceSpec.from_json(text)
 
 
-def _without_images(table: pa.Table) -> pa.Table:
-    """Leave the cameras out of the spec of a table without images."""
-    return table.replace_schema_metadata(arrow_schema(_spec_of(table.schema).only(())).metadata)
+def _stored(table: pa.Table, *, images: bool) -> StoredEpisode:
+    """Take the table of an episode file apart.
 
-
-def _with_pixels(table: pa.Table) -> pa.Table:
-    """Decode the images of an episode file, so that `from_table` takes it."""
+    Raises:
+        HilserlError: the columns are not those of its spec.
+    """
     spec = _spec_of(table.schema)
     found = (table.schema.metadata or {}).get(_FORMAT_KEY)
-    if found is None:
-        return table  # Format 3 stores the pixels.
-    if found != _FORMAT:
+    if found not in (None, _FORMAT):
         raise HilserlError(f"This episode has format {found.decode(errors='replace')}; this program reads 3 and 4.")
-    if table.schema != episode_schema(spec):
-        raise HilserlError(f"Its columns {table.schema.names} differ from those of its spec.")
-    schema = arrow_schema(spec)
-    for camera, shape in spec.images:
-        at = schema.get_field_index(f"observation.{camera}")
-        pixels = _images(table.column(at), camera, shape).reshape(-1)
-        storage = pa.FixedSizeListArray.from_arrays(pa.array(pixels), int(np.prod(shape)))
-        column = pa.ExtensionArray.from_storage(schema.field(at).type, storage)
-        table = table.set_column(at, schema.field(at), column)
-    return table.replace_schema_metadata(schema.metadata)
+    if found is None and images:
+        return StoredEpisode(*from_table(table))  # Format 3 stores the pixels.
+    if images and table.schema != episode_schema(spec):
+        raise HilserlError(f"This table's columns {table.schema.names} differ from those of its spec.")
+    spec = spec if images else spec.only(())
+    numbers = arrow_schema(spec.only(()))
+    steps, _ = from_table(table.select(numbers.names).replace_schema_metadata(numbers.metadata))
+    return StoredEpisode(
+        steps, spec, {camera: table[name].combine_chunks() for camera, name in image_columns(spec).items()}
+    )

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from hilserl.data.episodes import write_episode
+from hilserl.data.episodes import write_stored_episode
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Step
+from hilserl.data.stored_episode import StoredEpisode
 from hilserl.datasets.lerobot.format import GripperForm
 from hilserl.datasets.lerobot.writer import LeRobotWriter
 from hilserl.datasets.mapped import mapped_episodes
@@ -18,7 +18,7 @@ from hilserl.errors import HilserlError
 
 def write_lerobot(
     out: Path,
-    episodes: Iterable[list[Step]],
+    episodes: Iterable[StoredEpisode],
     spec: ExperienceSpec,
     task: str,
     *,
@@ -42,11 +42,11 @@ def write_lerobot(
         new_directory(out) as part,
         LeRobotWriter(part, spec, task, video=video, gripper=gripper) as writer,
     ):
-        for steps in episodes:
-            writer.write(steps)
+        for episode in episodes:
+            writer.write(episode)
 
 
-def write_episodes(out: Path, episodes: Iterable[list[Step]], spec: ExperienceSpec) -> None:
+def write_episodes(out: Path, episodes: Iterable[StoredEpisode]) -> None:
     """Write a directory of episodes that is complete or absent.
 
     Episodes keep their numbers where these ascend; otherwise each gets the number after the one before.
@@ -56,23 +56,23 @@ def write_episodes(out: Path, episodes: Iterable[list[Step]], spec: ExperienceSp
     """
     with new_directory(out) as part:
         last = -1
-        for steps in episodes:
-            number = max(steps[0].episode, last + 1)
-            if number != steps[0].episode:
-                steps = [replace(step, episode=number) for step in steps]
-            write_episode(part / f"{number:06d}.parquet", steps, spec)
+        for episode in episodes:
+            number = max(episode.steps[0].episode, last + 1)
+            steps = [replace(step, episode=number) for step in episode.steps]
+            write_stored_episode(part / f"{number:06d}.parquet", replace(episode, steps=steps))
             last = number
         if last < 0:
             raise HilserlError("There is no episode to convert.")
 
 
-def mapped(source: Foreign, mapping: DatasetMapping) -> Iterator[list[Step]]:
+def mapped(source: Foreign, mapping: DatasetMapping) -> Iterator[StoredEpisode]:
     """Yield a dataset's episodes by a mapping."""
-    return mapped_episodes(source.frames(images=bool(mapping.camera)), mapping)
+    for steps in mapped_episodes(source.frames(images=bool(mapping.camera)), mapping):
+        yield StoredEpisode(steps, mapping.spec)
 
 
-def told(episodes: Iterable[list[Step]], on_episode: Callable[[], object]) -> Iterator[list[Step]]:
+def told(episodes: Iterable[StoredEpisode], on_episode: Callable[[], object]) -> Iterator[StoredEpisode]:
     """Yield episodes and tell of each when the next is asked for."""
-    for steps in episodes:
-        yield steps
+    for episode in episodes:
+        yield episode
         on_episode()

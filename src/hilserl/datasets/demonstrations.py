@@ -31,7 +31,7 @@ def foreign_demonstrations(path: Path, spec: ExperienceSpec) -> Iterator[list[St
     source, cameras = open_source(path), [name for name, _ in spec.images]
     if isinstance(source, Exported):
         _require(path, source.spec.only(cameras), spec)
-        yield from restored_episodes(path, tuple(cameras))
+        yield from (episode.decoded() for episode in restored_episodes(path, tuple(cameras)))
         return
     if not isinstance(source, Foreign):
         raise HilserlError(f"{path} is one file of {source.kind}; name its directory.")
@@ -44,7 +44,7 @@ def foreign_demonstrations(path: Path, spec: ExperienceSpec) -> Iterator[list[St
     mapping = read_mapping(source.mapping_file)
     _require(source.mapping_file, mapping.spec.only(cameras), spec)
     wanted = tuple(camera for camera in mapping.camera if camera.name in cameras)
-    yield from mapped(source, replace(mapping, camera=wanted))
+    yield from (episode.decoded() for episode in mapped(source, replace(mapping, camera=wanted)))
 
 
 def _require(path: Path, found: ExperienceSpec, spec: ExperienceSpec) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 ImageStream = Callable[[], Iterator[np.ndarray]]
 """Function that decodes an episode's images in order.
@@ -26,6 +27,8 @@ class Frames:
     """Columns by name, each [rows] or [rows, n]."""
     images: Mapping[str, ImageStream] = field(default_factory=dict)
     """Images by name."""
+    encoded: Mapping[str, pa.StructArray] = field(default_factory=dict)
+    """The images that are stored as PNG files, by name."""
     last: Mapping[str, np.ndarray] = field(default_factory=dict)
     """State columns and images after the last action, by name.
 

@@ -111,7 +111,7 @@ def _frames(number: int, rows: Sequence[Mapping[str, Any]]) -> Frames:
     columns["dones"] = np.array([bool(row["dones"]) for row in rows])
     columns |= _infos(rows)
     ends = {name: _newest(np.asarray(value)) for name, value in last.items()}
-    return Frames(number, "", columns, {name: _stream(rows, name) for name in cameras}, ends)
+    return Frames(number, "", columns, {name: _stream(rows, name) for name in cameras}, last=ends)
 
 
 def _infos(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from hilserl.data.episodes import episode_files, read_episode, read_episode_spec
+from hilserl.data.episodes import episode_files, read_episode, read_episode_spec, read_stored_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.stored_episode import StoredEpisode
 from hilserl.datasets.frames import Frames, ImageStream
 from hilserl.datasets.hil_serl import pickle_files, pickled_episodes
 from hilserl.datasets.lerobot.format import INFO
@@ -123,18 +124,18 @@ class Recording(Source):
             name = str(file.relative_to(self.path)) if file != self.path else file.name
             yield view_of_steps(name, steps, spec)
 
-    def steps(self) -> Iterator[list[Step]]:
-        """Yield the episodes' steps.
+    def stored(self) -> Iterator[StoredEpisode]:
+        """Yield the episodes, images as they are stored.
 
         Raises:
             HilserlError: an episode is damaged, or of another layout than the first.
         """
         spec = self.spec
         for file in self.files:
-            steps, found = read_episode(file)
-            if found != spec:
+            episode = read_stored_episode(file)
+            if episode.spec != spec:
                 raise HilserlError(f"{file} has another layout than {self.files[0]}; convert them one by one.")
-            yield steps
+            yield episode
 
 
 class RunRecording(Recording):
@@ -166,11 +167,11 @@ class Exported(Source):
     @override
     def episodes(self, *, images: bool) -> Iterator[EpisodeView | HilserlError]:
         spec = self.spec if images else self.spec.only(())
-        for index, steps in enumerate(restored_episodes(self.path, tuple(dict(spec.images)))):
-            yield view_of_steps(f"episode {index}", steps, spec)
+        for index, episode in enumerate(restored_episodes(self.path, tuple(dict(spec.images)))):
+            yield view_of_steps(f"episode {index}", episode.decoded(), spec)
 
-    def steps(self) -> Iterator[list[Step]]:
-        """Yield the episodes' steps."""
+    def stored(self) -> Iterator[StoredEpisode]:
+        """Yield the episodes, images as they are stored."""
         return restored_episodes(self.path)
 
 

@@ -13,7 +13,7 @@ from hilserl.datasets.lerobot.reader import LeRobotDataset
 from hilserl.datasets.lerobot.restoration import restored_episodes
 from hilserl.errors import HilserlError
 from tests.support.foreign import write_foreign_lerobot
-from tests.support.recorded import SPEC, recorded_episode
+from tests.support.recorded import SPEC, recorded_episode, stored
 
 LENGTHS = (9, 1, 80)
 
@@ -77,7 +77,7 @@ def test_damaged_dataset_is_named(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize("damage", [remove_file, cut_file])
 def test_damaged_dataset_of_ours_is_named(tmp_path: Path, file: str, damage: Callable[[Path, str], None]) -> None:
     root = tmp_path / "d"
-    write_lerobot(root, [recorded_episode(0, 5)], SPEC, "", video=True, gripper="signed")
+    write_lerobot(root, stored([recorded_episode(0, 5)]), SPEC, "", video=True, gripper="signed")
     damage(root, file)
     with pytest.raises(HilserlError, match=str(root)):
         list(restored_episodes(root))

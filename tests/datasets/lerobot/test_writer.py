@@ -16,7 +16,7 @@ from hilserl.datasets.convert import write_lerobot
 from hilserl.datasets.lerobot import format as form
 from hilserl.datasets.lerobot.restoration import restored_episodes
 from hilserl.errors import HilserlError
-from tests.support.recorded import SPEC, recorded_episode, same_episodes
+from tests.support.recorded import SPEC, recorded_episode, same_episodes, stored
 
 LENGTHS = (5, 1, 12)
 PSNR_DB = 35.0
@@ -25,32 +25,35 @@ PSNR_DB = 35.0
 def written(root: Path, *, video: bool = False, gripper: form.GripperForm = "signed") -> list[list[Step]]:
     """Write a dataset; return its episodes."""
     episodes = [recorded_episode(number + 3, length) for number, length in enumerate(LENGTHS)]
-    write_lerobot(root, episodes, SPEC, "push the toy", video=video, gripper=gripper)
+    write_lerobot(root, stored(episodes), SPEC, "push the toy", video=video, gripper=gripper)
     return episodes
+
+
+def restored(root: Path, cameras: tuple[str, ...] | None = None) -> list[list[Step]]:
+    """Read a dataset's episodes with their images."""
+    return [episode.decoded() for episode in restored_episodes(root, cameras)]
 
 
 @pytest.mark.parametrize("gripper", ["signed", "classes"])
 def test_episodes_with_png_come_back_bit_for_bit(tmp_path: Path, gripper: form.GripperForm) -> None:
     episodes = written(tmp_path / "out", gripper=gripper)
-    assert same_episodes(episodes, list(restored_episodes(tmp_path / "out")), SPEC)
+    assert same_episodes(episodes, restored(tmp_path / "out"), SPEC)
 
 
 def test_episodes_with_video_come_back_with_their_numbers(tmp_path: Path) -> None:
     episodes = written(tmp_path / "out", video=True)
-    restored = list(restored_episodes(tmp_path / "out"))
-    assert same_episodes(episodes, restored, SPEC.only(()))
+    found = restored(tmp_path / "out")
+    assert same_episodes(episodes, found, SPEC.only(()))
     for camera, _ in SPEC.images:
-        pairs = zip(itertools.chain(*episodes), itertools.chain(*restored), strict=True)
+        pairs = zip(itertools.chain(*episodes), itertools.chain(*found), strict=True)
         errors = [np.mean((a.observation[camera].astype(float) - b.observation[camera]) ** 2) for a, b in pairs]
         assert 10 * np.log10(255**2 / np.mean(errors)) > PSNR_DB
 
 
 def test_selected_cameras_alone_are_read(tmp_path: Path) -> None:
     episodes = written(tmp_path / "out")
-    assert same_episodes(
-        episodes, list(restored_episodes(tmp_path / "out", ("left/wrist",))), SPEC.only(["left/wrist"])
-    )
-    assert same_episodes(episodes, list(restored_episodes(tmp_path / "out", ())), SPEC.only(()))
+    assert same_episodes(episodes, restored(tmp_path / "out", ("left/wrist",)), SPEC.only(["left/wrist"]))
+    assert same_episodes(episodes, restored(tmp_path / "out", ()), SPEC.only(()))
 
 
 def test_rows_are_numbered_as_lerobot_looks_them_up(tmp_path: Path) -> None:
@@ -169,7 +172,7 @@ def test_files_roll_over_at_their_size(tmp_path: Path, monkeypatch: pytest.Monke
     for video in (False, True):
         root = tmp_path / str(video)
         episodes = written(root, video=video)
-        assert same_episodes(episodes, list(restored_episodes(root)), SPEC if not video else SPEC.only(()))
+        assert same_episodes(episodes, restored(root), SPEC if not video else SPEC.only(()))
     data = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "False" / "data").glob("*/*"))
     assert data[-1] == "False/data/chunk-001/file-000.parquet"
     names = [path.name for path in (tmp_path / "True" / "videos" / "observation.images.front").glob("*/*.mp4")]
@@ -191,7 +194,7 @@ def test_dataset_without_an_episode_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("video", [False, True])
 def test_interrupted_conversion_leaves_nothing(tmp_path: Path, stop: type[BaseException], video: bool) -> None:
     def episodes() -> Any:
-        yield recorded_episode(0, 5)
+        yield from stored([recorded_episode(0, 5)])
         raise stop
 
     with pytest.raises(stop):

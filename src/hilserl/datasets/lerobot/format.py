@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from hilserl.data.episodes import IMAGE, huggingface_metadata
+from hilserl.data.episodes import huggingface_metadata
 from hilserl.data.spec import ExperienceSpec
+from hilserl.data.stored_episode import IMAGE
 from hilserl.datasets.lerobot.statistics import QUANTILES
 from hilserl.datasets.lerobot.video import video_info
 from hilserl.errors import HilserlError

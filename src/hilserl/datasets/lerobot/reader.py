@@ -114,12 +114,13 @@ class LeRobotDataset:
                 index, length = row["episode_index"], row["length"]
                 if table.num_rows != length or set(table["episode_index"].to_pylist()) != {index}:
                     raise HilserlError(f"Episode {index} of {self.root} has {table.num_rows} rows, expected {length}.")
-                streams: dict[str, ImageStream] = {name: partial(_decoded, table[name]) for name in stored}
+                encoded = {name: table[name].combine_chunks() for name in stored}
+                streams: dict[str, ImageStream] = {name: partial(_decoded, encoded[name]) for name in stored}
                 if images:
                     streams |= {name: videos.stream(name, row, self.fps) for name in videos.names}
                 columns = {name: _array(table[name]) for name in numbers if name in table.column_names}
                 task = self.tasks[int(columns["task_index"][0])] if "task_index" in columns else ""
-                yield Frames(index, task, columns, streams)
+                yield Frames(index, task, columns, streams, encoded)
         finally:
             videos.close()
 
@@ -220,11 +221,10 @@ def _array(column: pa.ChunkedArray) -> np.ndarray:
     return array.to_numpy(zero_copy_only=False)
 
 
-def _decoded(column: pa.ChunkedArray) -> Iterator[np.ndarray]:
+def _decoded(column: pa.StructArray) -> Iterator[np.ndarray]:
     """Decode a column of images, each uint8 [height, width, 3]."""
-    for chunk in column.chunks:
-        for data in chunk.field("bytes"):
-            yield decode_image(data.as_py())
+    for data in column.field("bytes"):
+        yield decode_image(data.as_py())
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

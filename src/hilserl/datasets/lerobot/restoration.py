@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from hilserl.data.png import decode_image
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.data.stored_episode import IMAGE, StoredEpisode
 from hilserl.datasets.frames import Frames
 from hilserl.datasets.lerobot.format import ENDS, PER_STEP, SIGNED_ACTION, SPEC, image_features
 from hilserl.datasets.lerobot.reader import LeRobotDataset
@@ -35,8 +36,10 @@ def read_spec(root: Path) -> ExperienceSpec:
         raise HilserlError(f"Cannot read {root / SPEC}: {error}") from error
 
 
-def restored_episodes(root: Path, cameras: tuple[str, ...] | None = None) -> Iterator[list[Step]]:
+def restored_episodes(root: Path, cameras: tuple[str, ...] | None = None) -> Iterator[StoredEpisode]:
     """Yield the episodes as they were recorded.
+
+    PNG files stay as they are.
 
     Args:
         root: the dataset.
@@ -51,7 +54,7 @@ def restored_episodes(root: Path, cameras: tuple[str, ...] | None = None) -> Ite
     dataset = LeRobotDataset(root)
     try:
         for frames, ends in zip(dataset.episodes(images=bool(spec.images)), _ends(root, spec), strict=True):
-            yield _steps(frames, ends, features)
+            yield _episode(frames, ends, features, spec)
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise HilserlError(f"Cannot read the dataset {root}: {error!r}.") from error
 
@@ -70,28 +73,25 @@ def _cameras(schema: pa.Schema) -> set[str]:
     return {name.removeprefix(prefix) for name in schema.names if name.startswith(prefix)} - {"state"}
 
 
-def _steps(frames: Frames, ends: dict[str, Any], features: dict[str, str]) -> list[Step]:
+def _episode(frames: Frames, ends: dict[str, Any], features: dict[str, str], spec: ExperienceSpec) -> StoredEpisode:
     columns, rows = frames.columns, frames.num_rows
     observations = [{"state": state} for state in columns["observation.state"].astype(np.float32)]
     observations.append({"state": np.array(ends["last.observation.state"], np.float32)})
+    png = {}
     for camera, name in features.items():
-        for observation, image in zip(observations[:-1], frames.images[name](), strict=True):
-            observation[camera] = image
-        observations[-1][camera] = decode_image(ends[f"last.observation.{camera}"]["bytes"])
+        last = ends[f"last.observation.{camera}"]
+        if name in frames.encoded:
+            png[camera] = pa.concat_arrays([frames.encoded[name], pa.array([last], IMAGE)])
+        else:
+            images = [*frames.images[name](), decode_image(last["bytes"])]
+            for observation, image in zip(observations, images, strict=True):
+                observation[camera] = image
     action = columns[SIGNED_ACTION if SIGNED_ACTION in columns else "action"]
     scalars = {attribute: columns[name].tolist() for name, (_, attribute) in PER_STEP.items()}
     reset = {name.removeprefix("reset."): value for name, value in ends.items() if name.startswith("reset.")}
     first = Step(**{**reset, "action": np.array(reset["action"], np.float32)}, observation=observations[0])
-    return [
-        first,
-        *(
-            Step(
-                first.episode,
-                row + 1,
-                observations[row + 1],
-                action[row],
-                **{name: values[row] for name, values in scalars.items()},
-            )
-            for row in range(rows)
-        ),
-    ]
+    steps = [first]
+    for row in range(rows):
+        numbers = {name: values[row] for name, values in scalars.items()}
+        steps.append(Step(first.episode, row + 1, observations[row + 1], action[row], **numbers))
+    return StoredEpisode(steps, spec, png)

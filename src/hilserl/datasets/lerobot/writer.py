@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hilserl.data.arrow import arrow_schema, to_table
-from hilserl.data.episodes import IMAGE, image_array
 from hilserl.data.spec import ExperienceSpec, count_changes
 from hilserl.data.step import Step
+from hilserl.data.stored_episode import IMAGE, StoredEpisode
 from hilserl.datasets.lerobot import format as form
 from hilserl.datasets.lerobot.rolling import RollingParquet, RollingVideo
 from hilserl.datasets.lerobot.statistics import (
@@ -69,12 +69,13 @@ class LeRobotWriter:
         """Return the columns that are not images."""
         return [name for name, feature in self._features.items() if feature["dtype"] not in ("image", "video")]
 
-    def write(self, steps: Sequence[Step]) -> None:
+    def write(self, episode: StoredEpisode) -> None:
         """Append an episode, its reset first.
 
         Raises:
             HilserlError: it has no action, or a number that is not finite.
         """
+        steps = episode.steps
         if len(steps) < 2:
             raise HilserlError(f"Episode {steps[0].episode} has no action; a dataset of LeRobot cannot hold it.")
         columns = self._columns(steps)
@@ -82,16 +83,18 @@ class LeRobotWriter:
         row: dict[str, Any] = {"episode_index": self._episodes, "tasks": [self._task], "length": len(steps) - 1}
         arrays: dict[str, Any] = dict(columns)
         for camera, name in self._cameras.items():
-            images = [step.observation[camera] for step in steps[:-1]]
-            statistics[name] = image_statistics([images[i] for i in sampled_rows(len(images))])
+            sampled = sampled_rows(len(steps) - 1).tolist()
             if name in self._videos:
+                images = episode.images(camera, range(len(steps) - 1))
+                statistics[name] = image_statistics([images[i] for i in sampled])
                 row |= {f"videos/{name}/{key}": value for key, value in self._videos[name].write(images).items()}
             else:
-                arrays[name] = image_array(images)
+                statistics[name] = image_statistics(episode.images(camera, sampled))
+                arrays[name] = episode.encoded(camera)[:-1]
         chunk, file = self._data.write(self._table(arrays))
         row |= {"data/chunk_index": chunk, "data/file_index": file, "dataset_from_index": self._rows}
         row["dataset_to_index"] = self._rows + len(steps) - 1
-        self._keep(row, statistics, _ends(steps, self._spec))
+        self._keep(row, statistics, _ends(episode))
         self._rows += len(steps) - 1
         self._episodes += 1
 
@@ -196,15 +199,15 @@ def ends_schema(spec: ExperienceSpec) -> pa.Schema:
     return pa.schema([*fields, *(pa.field(f"last.observation.{camera}", IMAGE) for camera, _ in spec.images)])
 
 
-def _ends(steps: Sequence[Step], spec: ExperienceSpec) -> pa.Table:
+def _ends(episode: StoredEpisode) -> pa.Table:
     """Make the row of the reset's numbers and the last observation."""
-    numbers = to_table([steps[0], steps[-1]], spec.only(()))
-    schema = ends_schema(spec)
+    steps, spec = episode.steps, episode.spec
+    numbers, schema = to_table([steps[0], steps[-1]], spec.only(())), ends_schema(spec)
     columns = [
         numbers[name.removeprefix("reset.")].slice(0, 1).combine_chunks()
         for name in schema.names
         if name.startswith("reset.")
     ]
     columns.append(numbers["observation.state"].slice(1, 1).combine_chunks())
-    columns += [image_array([steps[-1].observation[camera]]) for camera, _ in spec.images]
+    columns += [episode.encoded(camera)[-1:] for camera, _ in spec.images]
     return pa.Table.from_arrays(columns, schema=schema)
