@@ -29,12 +29,12 @@ def test_image_statistics_equal_those_of_the_pixels() -> None:
 
 
 def test_large_images_count_with_fewer_pixels() -> None:
-    image = np.zeros((600, 600, 3), np.uint8)
+    image = np.zeros((256, 256, 3), np.uint8)
     image[1::4] = 255  # rows that a stride of four never meets
     assert image_statistics([image])["max"].max() == 0
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(1, 1), (99, 99), (5000, 594), (10**6, 10_000)])
+@pytest.mark.parametrize(("rows", "expected"), [(1, 1), (9, 9), (19, 10), (5000, 594), (10**6, 10_000)])
 def test_samples_are_spread_over_all_rows(rows: int, expected: int) -> None:
     found = sampled_rows(rows)
     assert len(found) == expected
