@@ -1,13 +1,14 @@
 # The commands of the README are `make demo`, `make train` and `make test`; all set everything up by themselves.
 
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 VENV := .venv
 BIN := $(VENV)/bin
 SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos check bench gym-hil lock gl browser ros
+.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos test-lerobot check bench gym-hil lock gl browser ros
 
 # Two processes with one XLA thread each.
 SIDE_BY_SIDE := NPROC=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -35,6 +36,15 @@ test-nodes: setup  ## processes that are killed, stopped, cut off or without dis
 
 test-chaos: setup  ## the tests of test-nodes and more ways to break processes
 	$(SIDE_BY_SIDE) -m chaos
+
+test-lerobot: .venv-lerobot/.installed gl  ## datasets and environments with LeRobot itself: Python 3.12, several GB
+	.venv-lerobot/bin/python scripts/test_lerobot.py
+
+.venv-lerobot/.installed: pyproject.toml packages/lerobot_env_hilserl/pyproject.toml
+	@sh scripts/python_venv.sh $(PYTHON312) .venv-lerobot
+	.venv-lerobot/bin/python -m pip install --quiet --disable-pip-version-check "lerobot[dataset]>=0.6.1,<0.7" \
+	  --editable . --editable packages/lerobot_env_hilserl
+	@touch $@
 
 check: setup  ## check format, lint and types
 	$(BIN)/ruff format --check .

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hilserl.errors import HilserlError
-from hilserl.files import LOCK, atomically, locked, remove_directory, tidy, write_directory
+from hilserl.files import LOCK, atomically, locked, new_directory, remove_directory, tidy
 
 
 def test_atomic_write_is_all_or_nothing(tmp_path: Path) -> None:
@@ -39,8 +39,8 @@ def test_full_disk_is_a_clear_error(tmp_path: Path) -> None:
 
     with pytest.raises(HilserlError, match="No space left"):
         atomically(tmp_path / "file", full)
-    with pytest.raises(HilserlError, match="No space left"):
-        write_directory(tmp_path / "directory", full)
+    with pytest.raises(HilserlError, match="No space left"), new_directory(tmp_path / "directory") as part:
+        full(part)
     assert not list(tmp_path.iterdir())
 
 
@@ -54,23 +54,22 @@ def test_file_in_place_of_a_directory_is_a_clear_error(tmp_path: Path) -> None:
 def test_directory_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "directory"
 
-    def fill(part: Path) -> None:
-        (part / "new").touch()
-
-    def half_way(part: Path) -> None:
-        fill(part)
-        raise RuntimeError("power cut")
+    def write(name: str, *, whole: bool = True, replace: bool = False) -> None:
+        with new_directory(target, replace=replace) as part:
+            (part / name).touch()
+            if not whole:
+                raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        write_directory(target, half_way)
+        write("new", whole=False)
     assert not list(tmp_path.iterdir())
-    write_directory(target, lambda part: (part / "old").touch())
+    write("old")
     with pytest.raises(HilserlError, match="exists already"):
-        write_directory(target, fill)
+        write("new")
     with pytest.raises(RuntimeError):
-        write_directory(target, half_way, replace=True)
+        write("new", whole=False, replace=True)
     assert [path.name for path in target.iterdir()] == ["old"]
-    write_directory(target, fill, replace=True)
+    write("new", replace=True)
     assert [path.name for path in target.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [target]
 

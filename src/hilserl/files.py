@@ -44,25 +44,27 @@ def atomically(path: Path, write: Callable[[Path], object], *, replace: bool = T
         raise HilserlError(f"Cannot write {path}: {error}") from error
 
 
-def write_directory(path: Path, write: Callable[[Path], object], *, replace: bool = False) -> None:
-    """Write a directory that appears when it is complete.
+@contextlib.contextmanager
+def new_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty directory that becomes `path` at the end.
+
+    An exception, Ctrl-C included, removes it, and the directory at `path` is unchanged.
 
     Args:
         path: the directory.
-        write: function that fills an empty directory beside `path`; each file is written by `atomically`.
         replace: True to replace a directory that exists; False to refuse it.
 
     Raises:
-        HilserlError: the disk refuses, or the directory exists; the directory at `path` is unchanged.
+        HilserlError: the disk refuses, or the directory exists.
     """
     part, old = _beside(path, _PART), _beside(path, _OLD)
     if not replace and path.exists():
-        raise HilserlError(f"{path} exists already and is not replaced.")
+        raise HilserlError(f"{path} exists already and is not replaced; name another directory.")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
-            write(part)
+            yield part
             sync_directory(part)
             if path.exists():
                 shutil.rmtree(old, ignore_errors=True)

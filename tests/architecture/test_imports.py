@@ -14,7 +14,7 @@ MIDDLE = BASE | {"operators", "agents", "rewards", "tasks"}
 ENVS = MIDDLE | {"robot", "envs"}
 RUNS = ENVS | {"runs"}
 ROLLOUT = RUNS | {"rollout"}
-TRAINING = ROLLOUT | {"training"}
+TRAINING = ROLLOUT | {"datasets", "training"}
 POLICIES = TRAINING | {"policies"}
 DISTRIBUTED = POLICIES | {"distributed"}
 FLOORS: Mapping[str, set[str]] = {
@@ -35,6 +35,7 @@ FLOORS: Mapping[str, set[str]] = {
     "tasks": ROOT | {"data", "sim", "envs.env", "envs.options"},
     "robot": ROOT | {"data", "sim", "envs.env", "envs.options", "tasks"},
     "envs": ROOT | {"data", "sim", "envs.env", "envs.options", "tasks", "robot"},
+    "datasets": ENVS,
     "runs": RUNS,
     "rollout": ROLLOUT,
     "training": TRAINING,

@@ -77,7 +77,7 @@ def test_episode_begins_like_a_simulated_one(rig: Rig) -> None:
         for seed in (3, 4):
             expected, _ = simulated.reset(seed=seed)
             observation, info = env.reset(seed=seed)
-            assert info == {"success": False}
+            assert info == {"success": False, "is_success": False}
             assert env.observation_space.contains(observation)
             for name, tolerance in near.items():
                 where = layout.slice(name)
@@ -97,7 +97,7 @@ def test_script_lifts_the_cube_and_close_releases_the_arm(rig: Rig) -> None:
                 break
         assert terminated
         assert reward == 1.0
-        assert info == {"success": True}
+        assert info == {"success": True, "is_success": True}
         assert require_supervision(env).progress() > 0.9
         assert env.observation_space.contains(observation)
         assert env.timing()["steps"] > 5

@@ -262,7 +262,7 @@ def test_script_opens_a_gripper_that_closed_beside_the_bar(env: ManipulationEnv)
 def test_bar_released_in_the_right_tray_is_a_success(env: ManipulationEnv) -> None:
     env.reset(seed=0)
     put(env, (TRAY_X_M, 0.02, RESTING_M), 0.2)
-    assert env.step(STILL)[2:] == (True, False, {"success": True})
+    assert env.step(STILL)[2:] == (True, False, {"success": True, "is_success": True})
 
 
 def test_held_bar_is_no_success(env: ManipulationEnv) -> None:

@@ -27,12 +27,15 @@ def test_task_steps_and_describes_itself(name: str) -> None:
     observation, _ = env.reset(seed=0)
     assert observation["state"].shape == (env.experience.state.size,)
     assert env.experience.task == name
-    assert tasks.find(name).summary
+    assert env.task_description == tasks.find(name).summary
+    spec = gymnasium.spec(tasks.gymnasium_id(name))
+    assert spec.max_episode_steps == tasks.find(name).max_episode_steps
     rng = np.random.default_rng(0)
     for _ in range(10):
         observation, _, _, _, info = env.step(rng.uniform(-1, 1, env.action_space.shape))
         assert np.isfinite(observation["state"]).all()
         assert isinstance(info["success"], bool)
+        assert info["is_success"] == info["success"]
         assert 0 <= env.supervision.progress() <= 1
         assert np.abs(env.supervision.expert_action()).max() <= 1
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from hilserl.data.arrow import to_table
 from hilserl.data.episodes import write_episode
 from hilserl.data.spec import ExperienceSpec
+from hilserl.datasets.convert import write_lerobot
 from hilserl.errors import HilserlError
 from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
-from hilserl.runs.run_dir import RunDir
+from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import make_sim_env, pick_cube
+from hilserl.training.pretraining import load_demonstrations
 from hilserl.training.trainer import train
+from tests.support.recorded import stored
 from tests.support.runs import WRITE_VIDEO, config, same_weights, weights
 from tests.support.steps import make_episode
 
@@ -34,6 +38,20 @@ def test_resumed_run_equals_a_whole_one(tmp_path: Path, monkeypatch: pytest.Monk
     assert same_weights(weights(whole, 4), weights(halves, 4))
     state = json.loads((halves.checkpoints / "4" / "state.json").read_text())
     assert (state["env_steps"], state["update_steps"]) == (4, 3 + 4)
+
+
+def test_lerobot_dataset_gives_the_demonstrations_that_it_was_made_of(tmp_path: Path) -> None:
+    demos, env = tmp_path / "demos", make_sim_env("pick_cube", obs="state")
+    record_demonstrations(env, EpisodeRecorder(demos, env.experience, 2), 0, config().simulated_operator)
+    episodes = list(read_episodes(demos))
+    write_lerobot(
+        tmp_path / "dataset", stored(episodes, env.experience), env.experience, "", video=False, gripper="signed"
+    )
+    both = [
+        load_demonstrations(config(demos=(given,)), RunDir(tmp_path / "run"), env.experience)
+        for given in (demos, tmp_path / "dataset")
+    ]
+    assert to_table(both[0], env.experience).equals(to_table(both[1], env.experience))
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ GROUPS = {
         "runs": "check the files of a run, set an episode aside",
         "label": "collect labelled images for a reward classifier",
         "classifier": "train a reward classifier on labelled images",
+        "dataset": "describe, check and convert recordings, LeRobot's and HIL-SERL's too",
     },
     "Compare runs": {
         "plot": "plot runs in one image, print one table",

@@ -1,18 +1,60 @@
-"""Episodes on disk, one Parquet file for each."""
+"""Episodes on disk, one Parquet file for each.
 
-from collections.abc import Sequence
+Images are PNG files in a struct of bytes and path, as the library `datasets` of Hugging Face stores them, so that its
+tools show them as images.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hilserl.data.arrow import from_table, to_table
-from hilserl.data.spec import ExperienceSpec
+from hilserl.data.arrow import METADATA_KEY, arrow_schema, from_table, to_table
+from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout
 from hilserl.data.step import Step
+from hilserl.data.stored_episode import IMAGE, StoredEpisode
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 
+_FORMAT_KEY, _CHECKSUM_KEY = b"hilserl.episode_format", b"hilserl.spec_crc32"
+_FORMAT = b"4"
+"""Format of the files that are written. Format 3 has images as tensors of pixels and no key of its format."""
+_NO_CAMERAS = ExperienceSpec("", StateLayout(()), ActionLayout(()))
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError)
+
+
+@lru_cache(maxsize=16)
+def episode_schema(spec: ExperienceSpec) -> pa.Schema:
+    """Make the schema of a spec's episode files."""
+    schema = arrow_schema(spec)
+    columns = image_columns(spec)
+    for name in columns.values():
+        schema = schema.set(schema.get_field_index(name), pa.field(name, IMAGE))
+    text = spec.to_json().encode()
+    return schema.with_metadata(
+        {
+            METADATA_KEY: text,
+            _FORMAT_KEY: _FORMAT,
+            _CHECKSUM_KEY: b"%08x" % zlib.crc32(text),
+            **huggingface_metadata(columns.values()),
+        }
+    )
+
+
+def image_columns(spec: ExperienceSpec) -> dict[str, str]:
+    """Return the column of each camera."""
+    return {camera: f"observation.{camera}" for camera, _ in spec.images}
+
+
+def huggingface_metadata(columns: Iterable[str]) -> dict[bytes, bytes]:
+    """Make the schema metadata by which `datasets` shows columns as images."""
+    features = {name: {"_type": "Image"} for name in columns}
+    return {b"huggingface": json.dumps({"info": {"features": features}}).encode()} if features else {}
 
 
 def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec, *, replace: bool = False) -> None:
@@ -27,8 +69,32 @@ def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec, *, re
     Raises:
         HilserlError: the file exists, the disk refuses, or a step does not fit the spec.
     """
-    table = to_table(steps, spec)
-    atomically(path, lambda part: pq.write_table(table, part, compression="zstd"), replace=replace)
+    to_table(steps, spec)  # refuses what does not fit
+    write_stored_episode(path, StoredEpisode(steps, spec), replace=replace)
+
+
+def write_stored_episode(path: Path, episode: StoredEpisode, *, replace: bool = False) -> None:
+    """Write one episode whose images stay as they are stored.
+
+    Args:
+        path: the file.
+        episode: the episode; PNG files go in as they are.
+        replace: True to replace a file that exists; False to refuse it.
+    """
+    table, schema = to_table(episode.steps, episode.spec.only(())), episode_schema(episode.spec)
+    images = image_columns(episode.spec)
+    for camera, name in images.items():
+        table = table.append_column(schema.field(name), episode.encoded(camera))
+    table = table.select(schema.names).cast(schema)
+    numbers: Any = [name for name in schema.names if name not in images.values()]
+
+    def write(part: Path) -> None:
+        # Statistics of an image column would be two whole images, and a dictionary a second copy of all.
+        pq.write_table(
+            table, part, compression="zstd", use_dictionary=numbers, write_statistics=numbers, write_page_checksum=True
+        )
+
+    atomically(path, write, replace=replace)
 
 
 def episode_files(directory: Path) -> list[Path]:
@@ -42,19 +108,89 @@ def episode_files(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.parquet"))
 
 
-def read_episode(path: Path) -> tuple[list[Step], ExperienceSpec]:
+def read_episode(path: Path, *, images: bool = True) -> tuple[list[Step], ExperienceSpec]:
     """Read one episode's steps and their spec.
+
+    Args:
+        path: the file.
+        images: with images; without them the spec has no cameras.
+
+    Raises:
+        HilserlError: the file is damaged, or is not a recorded episode.
+    """
+    episode = read_stored_episode(path, images=images)
+    try:
+        return episode.decoded(), episode.spec
+    except HilserlError as error:
+        raise HilserlError(f"Cannot read the episode file {path}: {error}") from error
+
+
+def read_stored_episode(path: Path, *, images: bool = True) -> StoredEpisode:
+    """Read one episode whose images stay as they are stored.
+
+    These are PNG files, or pixels in a file of format 3.
+
+    Args:
+        path: the file.
+        images: with images; without them the spec has no cameras.
 
     Raises:
         HilserlError: the file is damaged, or is not a recorded episode.
     """
     try:
-        steps, spec = from_table(pq.read_table(path))
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = [name for name in file.schema_arrow.names if images or name in arrow_schema(_NO_CAMERAS).names]
+            episode = _stored(file.read(names), images=images)
     except (HilserlError, *_CORRUPT) as error:
         raise HilserlError(f"Cannot read the episode file {path}: {error}") from error
-    expected = list(range(len(steps)))
+    steps, expected = episode.steps, list(range(len(episode.steps)))
     if not steps or [s.index for s in steps] != expected or len({s.episode for s in steps}) != 1:
         raise HilserlError(f"The episode file {path} does not hold one whole episode in order.")
     if len(steps) < 2:
         raise HilserlError(f"The episode file {path} holds a reset alone; expected at least one step after it.")
-    return steps, spec
+    return episode
+
+
+def read_episode_spec(path: Path) -> ExperienceSpec:
+    """Read the spec of an episode file alone.
+
+    Raises:
+        HilserlError: the file is damaged, or is not a recorded episode.
+    """
+    try:
+        return _spec_of(pq.read_schema(path))
+    except (HilserlError, *_CORRUPT) as error:
+        raise HilserlError(f"Cannot read the episode file {path}: {error}") from error
+
+
+def _spec_of(schema: pa.Schema) -> ExperienceSpec:
+    """Read the spec in a schema's metadata."""
+    metadata = schema.metadata or {}
+    if METADATA_KEY not in metadata:
+        raise HilserlError(f"This table is not hilserl experience; its columns are {', '.join(schema.names)}.")
+    text = metadata[METADATA_KEY]
+    if _CHECKSUM_KEY in metadata and metadata[_CHECKSUM_KEY] != b"%08x" % zlib.crc32(text):
+        raise HilserlError("Its spec is damaged: the checksum is wrong.")
+    return ExperienceSpec.from_json(text)
+
+
+def _stored(table: pa.Table, *, images: bool) -> StoredEpisode:
+    """Take the table of an episode file apart.
+
+    Raises:
+        HilserlError: the columns are not those of its spec.
+    """
+    spec = _spec_of(table.schema)
+    found = (table.schema.metadata or {}).get(_FORMAT_KEY)
+    if found not in (None, _FORMAT):
+        raise HilserlError(f"This episode has format {found.decode(errors='replace')}; this program reads 3 and 4.")
+    if found is None and images:
+        return StoredEpisode(*from_table(table))  # Format 3 stores the pixels.
+    if images and table.schema != episode_schema(spec):
+        raise HilserlError(f"This table's columns {table.schema.names} differ from those of its spec.")
+    spec = spec if images else spec.only(())
+    numbers = arrow_schema(spec.only(()))
+    steps, _ = from_table(table.select(numbers.names).replace_schema_metadata(numbers.metadata))
+    return StoredEpisode(
+        steps, spec, {camera: table[name].combine_chunks() for camera, name in image_columns(spec).items()}
+    )

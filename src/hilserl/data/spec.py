@@ -195,3 +195,24 @@ class ExperienceSpec:
             tuple((name, (shape[0], shape[1], shape[2])) for name, shape in raw["images"]),
             raw["control_dt_s"],
         )
+
+
+def differences(found: ExperienceSpec, spec: ExperienceSpec) -> str:
+    """Show what differs between two specs, and nothing else.
+
+    Args:
+        found: spec of what was read.
+        spec: spec that was expected.
+    """
+
+    def shown(each: ExperienceSpec) -> dict[str, str]:
+        sizes = {entry.name: f"{entry.size}" for entry in each.state.entries}
+        parts = {"task": each.task, "control step": f"{each.control_dt_s} s"}
+        parts |= {f"state entry {name}": f"{size} numbers" for name, size in sizes.items()}
+        parts |= {f"camera {name}": f"{height} x {width}" for name, (height, width, _) in each.images}
+        return parts | {"action": ", ".join(each.action.names), "grippers": str(each.action.grippers)}
+
+    theirs, ours = shown(found), shown(spec)
+    pairs = [(name, theirs.get(name, "none"), ours.get(name, "none")) for name in theirs | ours]
+    different = [f"{name} is {its}, expected {our}" for name, its, our in pairs if its != our]
+    return "; ".join(different) or "its state has other nominal ranges, or its entries another order"

@@ -148,14 +148,21 @@ class SceneSetup:
             self._wait = before
 
 
+def success_info(success: bool) -> dict[str, Any]:
+    """Make the `info` of a step, the success under both usual names."""
+    return {"success": success, "is_success": success}
+
+
 class InteractiveEnv(gymnasium.Env[Any, np.ndarray], ABC):
     """A Gymnasium environment that policies learn in and operators drive.
 
-    Observations and actions are those of `experience`. Every step's `info` has `success`, a bool.
+    Observations and actions are those of `experience`. Every step's `info` is `success_info`.
     """
 
     experience: ExperienceSpec
     """Layout of observations and actions."""
+    task_description: str = ""
+    """The task in words, for policies that follow language."""
     in_real_time: bool = False
     """True if a step always lasts as long as its control time."""
     tells_success: bool = True

@@ -14,7 +14,7 @@ from gymnasium.envs.registration import load_env_creator
 from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateEntry, StateLayout
-from hilserl.envs.env import InteractiveEnv, SceneView
+from hilserl.envs.env import InteractiveEnv, SceneView, success_info
 from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves
 from hilserl.envs.images import letterboxed, resized
 from hilserl.envs.options import EnvOptions
@@ -118,7 +118,7 @@ class GymnasiumEnv(InteractiveEnv):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed)
         self._see(self._env.reset(seed=seed, options=options)[0])
-        return self._observe(), {"success": False}
+        return self._observe(), success_info(False)
 
     @override
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
@@ -130,7 +130,7 @@ class GymnasiumEnv(InteractiveEnv):
             reward, terminated = float(success), terminated or success
         self._scene.show_step()
         terminated = bool(terminated) and self._ends_on_success
-        return self._observe(), float(reward), terminated, bool(truncated), {"success": success}
+        return self._observe(), float(reward), terminated, bool(truncated), success_info(success)
 
     def _see(self, observation: Any) -> None:
         self._seen = observation

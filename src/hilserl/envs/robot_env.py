@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from hilserl.envs.env import SceneSetup
+from hilserl.envs.env import SceneSetup, success_info
 from hilserl.envs.options import EnvOptions
 from hilserl.envs.robot_cameras import RobotCameras
 from hilserl.envs.robot_measurements import StepTiming, measured
@@ -127,7 +127,7 @@ class RobotEnv(TaskEnv):
             self._client.post("sim/reset", {"seed": drawn, "home": False})
         time.sleep(_SETTLE_S)
         self._pace.begin()
-        return self._observe(), {"success": False}
+        return self._observe(), success_info(False)
 
     def _go_home(self) -> None:
         if self._config.precision:
@@ -157,7 +157,7 @@ class RobotEnv(TaskEnv):
         success = self._truth is not None and self._supervision.succeeded()
         terminated, truncated = self._ends(success=success)
         reward = self._supervision.progress() if self._dense else float(success)
-        return observation, reward, terminated, truncated, {"success": success}
+        return observation, reward, terminated, truncated, success_info(success)
 
     def _command(self, move: np.ndarray, gripper: float) -> None:
         begun_s = time.monotonic()

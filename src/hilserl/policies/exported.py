@@ -20,7 +20,7 @@ from hilserl.agents.agent import create_actor
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
-from hilserl.files import atomically, write_directory
+from hilserl.files import atomically, new_directory
 from hilserl.rollout.evaluation import DeterministicPolicy
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import from_json, to_json
@@ -68,12 +68,9 @@ def export_policy(directory: Path, exported: ExportedPolicy, precision: Precisio
         {name: leaf.astype(precision) if leaf.dtype == np.float32 else leaf for name, leaf in arrays.items()}
     )
     text = json.dumps(_description(exported, precision, hashlib.sha256(weights).hexdigest()), indent=2)
-
-    def fill(part: Path) -> None:
+    with new_directory(directory) as part:
         atomically(part / _WEIGHTS, lambda file: file.write_bytes(weights))
         atomically(part / _DESCRIPTION, lambda file: file.write_text(text + "\n"))
-
-    write_directory(directory, fill)
 
 
 def _description(exported: ExportedPolicy, precision: Precision, digest: str) -> dict[str, Any]:

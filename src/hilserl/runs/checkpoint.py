@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 from hilserl.agents.agent import Agent
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.errors import HilserlError
-from hilserl.files import atomically, remove_directory, write_directory
+from hilserl.files import atomically, new_directory, remove_directory
 
 _AGENT, _STATE = "agent.safetensors", "state.json"
 _STATE_DIGEST = "state_sha256"
@@ -67,12 +67,9 @@ def save_checkpoint(directory: Path, agent: Agent, state: RunState, step: int) -
     weights = save({name: np.asarray(leaf) for name, leaf in named_arrays(agent).items()})
     counters = {**asdict(state), "sha256": hashlib.sha256(weights).hexdigest()}
     text = json.dumps({**counters, _STATE_DIGEST: _digest(counters)}, indent=2) + "\n"
-
-    def fill(part: Path) -> None:
+    with new_directory(target, replace=True) as part:
         atomically(part / _AGENT, lambda file: file.write_bytes(weights))
         atomically(part / _STATE, lambda file: file.write_text(text))
-
-    write_directory(target, fill, replace=True)
     return target
 
 

@@ -15,7 +15,7 @@ from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttribut
 from tensorboardX.summary import scalar
 
 from hilserl.errors import HilserlError
-from hilserl.files import write_directory
+from hilserl.files import new_directory
 
 _log = logging.getLogger(__name__)
 
@@ -96,15 +96,12 @@ class MetricsLog:
         records = _records(self._path) if self._path.exists() else []
         directory, now = self._path.parent / "tensorboard", time.time()
         last_s = max(map(_seconds, records), default=0.0)
-
-        def fill(part: Path) -> None:
-            past = EventsWriter(str(part / "events"), ".past")
-            for record in records:
-                _write_events(past, record, self._clock, now - last_s + _seconds(record))
-            past.close()
-
         try:
-            write_directory(directory, fill, replace=True)
+            with new_directory(directory, replace=True) as part:
+                past = EventsWriter(str(part / "events"), ".past")
+                for record in records:
+                    _write_events(past, record, self._clock, now - last_s + _seconds(record))
+                past.close()
             return EventsWriter(str(directory / "events"), ".new")
         except (HilserlError, OSError) as error:
             _log.warning("There are no TensorBoard files: %s", error)

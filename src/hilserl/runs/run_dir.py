@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from hilserl.data.episode_summary import EpisodeSummary
 from hilserl.data.episodes import episode_files, read_episode, write_episode
-from hilserl.data.spec import ExperienceSpec
+from hilserl.data.spec import ExperienceSpec, differences
 from hilserl.data.step import Step
 from hilserl.data.subscriber import Subscriber
 from hilserl.errors import HilserlError
@@ -171,24 +171,8 @@ def read_episodes(
             continue
         cameras = [name for name, _ in spec.images]
         if (seen := found.only(cameras) if more_cameras else found) != spec:
-            raise HilserlError(f"{path} does not fit this run: {_differences(seen, spec)}.")
+            raise HilserlError(f"{path} does not fit this run: {differences(seen, spec)}.")
         yield steps if found == spec else [_with_cameras(cameras, step) for step in steps]
-
-
-def _differences(found: ExperienceSpec, spec: ExperienceSpec) -> str:
-    """Show what differs between an episode and a run, and nothing else."""
-
-    def shown(each: ExperienceSpec) -> dict[str, str]:
-        sizes = {entry.name: f"{entry.size}" for entry in each.state.entries}
-        parts = {"task": each.task, "control step": f"{each.control_dt_s} s"}
-        parts |= {f"state entry {name}": f"{size} numbers" for name, size in sizes.items()}
-        parts |= {f"camera {name}": f"{height} x {width}" for name, (height, width, _) in each.images}
-        return parts | {"action": ", ".join(each.action.names), "grippers": str(each.action.grippers)}
-
-    theirs, ours = shown(found), shown(spec)
-    pairs = [(name, theirs.get(name, "none"), ours.get(name, "none")) for name in theirs | ours]
-    different = [f"{name} is {its}, expected {our}" for name, its, our in pairs if its != our]
-    return "; ".join(different) or "its state has other nominal ranges, or its entries another order"
 
 
 def _with_cameras(cameras: Sequence[str], step: Step) -> Step:

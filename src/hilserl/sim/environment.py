@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
+from hilserl.envs.env import success_info
 from hilserl.envs.options import EnvOptions
 from hilserl.sim.arm import Arm
 from hilserl.sim.cameras import Cameras, checked_crops
@@ -54,7 +55,7 @@ class ManipulationEnv(TaskEnv):
         self.simulation.restart()
         self.task.reset(self.simulation, self.np_random)
         self.simulation.settle()
-        return self._observe(), {"success": False}
+        return self._observe(), success_info(False)
 
     @override
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
@@ -65,7 +66,7 @@ class ManipulationEnv(TaskEnv):
         success = self._supervision.succeeded()
         terminated, truncated = self._ends(success=success)
         reward = self.task.dense_reward(self.simulation) if self._dense else float(success)
-        return self._observe(), reward, terminated, truncated, {"success": success}
+        return self._observe(), reward, terminated, truncated, success_info(success)
 
     def _observe(self) -> dict[str, np.ndarray]:
         values: dict[str, np.ndarray] = {}

@@ -56,7 +56,7 @@ class TaskEnv(InteractiveEnv):
         self.task, self.options, self.render_mode = task, options, render_mode
         self._render_size, self._dense = render_size, options.reward == "dense"
         self._max_steps = task.max_episode_steps if options.max_episode_steps is None else options.max_episode_steps
-        self._steps = 0
+        self._steps, self.task_description = 0, task.summary
         self._arms = tuple(ArmView(arm, options.frame or task.frame) for arm in task.arms)
         entries = tuple(entry for arm in self._arms for entry in arm.entries)
         layout = StateLayout(entries + (task.state if options.obs == "state" else ()))

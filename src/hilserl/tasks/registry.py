@@ -27,20 +27,24 @@ def register(task: type[Task]) -> type[Task]:
     if task.name in _TASKS:
         raise HilserlError(f"A task named {task.name!r} exists already: {_TASKS[task.name].__qualname__}.")
     _TASKS[task.name] = task
-    announce(task.name)
+    announce(task.name, task.max_episode_steps)
     # The entry point is a text, since tasks do not import robots.
     gymnasium.register(
         gymnasium_id(task.name, "Franka"),
         entry_point="hilserl.envs.robot_env:make_robot_env",
         kwargs={"task": task},
+        max_episode_steps=task.max_episode_steps,
     )
     return task
 
 
-def announce(name: str) -> None:
+def announce(name: str, max_episode_steps: int | None = None) -> None:
     """Register a name with Gymnasium; its task may be loaded later."""
-    if gymnasium_id(name) not in gymnasium.registry:
-        gymnasium.register(gymnasium_id(name), entry_point="hilserl.tasks.registry:make_sim_env", kwargs={"name": name})
+    env_id = gymnasium_id(name)
+    if env_id not in gymnasium.registry:
+        gymnasium.register(env_id, entry_point="hilserl.tasks.registry:make_sim_env", kwargs={"name": name})
+    if max_episode_steps is not None:
+        gymnasium.registry[env_id].max_episode_steps = max_episode_steps
 
 
 @functools.cache

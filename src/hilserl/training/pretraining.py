@@ -2,16 +2,17 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from hilserl.data.fingerprint import distinct
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.datasets.demonstrations import foreign_demonstrations, is_recording
 from hilserl.envs.make import make_env
 from hilserl.errors import HilserlError
-from hilserl.files import write_directory
+from hilserl.files import new_directory
 from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.runs.progress import RunProgress
@@ -36,7 +37,7 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
         HilserlError: the given directories have no episode, or one of another task.
     """
     if config.demos:
-        given = (episode for path in config.demos for episode in read_episodes(path, spec, more_cameras=True))
+        given = (episode for path in config.demos for episode in _given_demonstrations(path, spec))
         recorded, where = list(distinct(given)), ", ".join(map(str, config.demos))
         if not recorded:
             raise HilserlError(f"There is no recorded episode in {where}.")
@@ -51,15 +52,20 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
     return [step for episode in recorded for step in episode]
 
 
+def _given_demonstrations(given: Path, spec: ExperienceSpec) -> Iterator[list[Step]]:
+    if not given.exists() or is_recording(given):
+        return read_episodes(given, spec, more_cameras=True)
+    return foreign_demonstrations(given, spec)
+
+
 def _record(config: TrainConfig, run_dir: RunDir, spec: ExperienceSpec) -> None:
     reward_fn = make_reward_fn(config.reward, config.classifier, spec) if config.reward == "classifier" else None
-
-    def fill(part: Path) -> None:
+    with (
+        contextlib.closing(make_env(replace(config.recorded_env, ends_on_success=reward_fn is None))) as env,
+        new_directory(run_dir.demonstrations) as part,
+    ):
         recorder = EpisodeRecorder(part, env.experience, config.demonstrations, reward_fn=reward_fn)
         record_demonstrations(env, recorder, config.seed, config.simulated_operator)
-
-    with contextlib.closing(make_env(replace(config.recorded_env, ends_on_success=reward_fn is None))) as env:
-        write_directory(run_dir.demonstrations, fill)
 
 
 def pretrain(learner: Learner, run: Run, go_on: Callable[[], bool], progress: RunProgress) -> None:

@@ -6,8 +6,9 @@ loopback). JPEG would change the policy's input. PNG is for people.
 
 import io
 
-import av
 import numpy as np
+
+from hilserl.data.png import encode_png
 
 
 def as_npy(image: np.ndarray) -> bytes:
@@ -19,7 +20,4 @@ def as_npy(image: np.ndarray) -> bytes:
 
 def as_png(image: np.ndarray) -> bytes:
     """Encode an image, uint8 [height, width, 3], as PNG."""
-    codec = av.VideoCodecContext.create("png", "w")
-    codec.height, codec.width, codec.pix_fmt = image.shape[0], image.shape[1], "rgb24"
-    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
+    return encode_png([image])[0]

@@ -1,0 +1,1 @@
+"""Datasets of other programs, read as episodes or written from them."""

@@ -1,0 +1,103 @@
+"""Statistics of a dataset's columns, in LeRobot's form."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
+Statistics = dict[str, np.ndarray]
+"""Statistics of a column by name.
+
+min, max, mean, std and the quantiles are float64 [n], and [3, 1, 1] of images; count is [1]."""
+_MIN_SAMPLES, _MAX_SAMPLES = 10, 10_000
+_TARGET_PX = 64
+
+
+def column_statistics(values: np.ndarray) -> Statistics:
+    """Compute the statistics of one episode's column.
+
+    Args:
+        values: [rows] or [rows, n].
+    """
+    rows = np.asarray(values, np.float64).reshape(len(values), -1)
+    quantiles = np.quantile(rows, list(QUANTILES.values()), axis=0)
+    return {
+        "min": rows.min(0),
+        "max": rows.max(0),
+        "mean": rows.mean(0),
+        "std": rows.std(0),
+        "count": np.array([len(rows)]),
+        **dict(zip(QUANTILES, quantiles, strict=True)),
+    }
+
+
+def sampled_rows(rows: int) -> np.ndarray:
+    """Return the rows whose images enter the statistics.
+
+    Their number grows as in LeRobot, from 10 instead of 100: to decode every image would take most of a conversion.
+    """
+    samples = min(rows, max(_MIN_SAMPLES, min(_MAX_SAMPLES, int(rows**0.75))))
+    return np.round(np.linspace(0, rows - 1, samples)).astype(int)
+
+
+def image_statistics(images: list[np.ndarray]) -> Statistics:
+    """Compute the statistics of sampled images by channel, in 0 to 1.
+
+    Args:
+        images: each uint8 [height, width, 3]; a large one counts with every n-th pixel.
+    """
+    stride = max(1, max(images[0].shape[:2]) // _TARGET_PX)
+    pixels = np.concatenate([image[::stride, ::stride].reshape(-1, 3) for image in images])
+    # A histogram of 256 values is exact for bytes, and faster than sorting all pixels.
+    counts = np.stack([np.bincount(pixels[:, channel], minlength=256) for channel in range(3)]).astype(np.float64)
+    values, total = np.arange(256) / 255.0, len(pixels)
+    mean = counts @ values / total
+    found = {
+        "min": np.array([values[np.flatnonzero(row)[0]] for row in counts]),
+        "max": np.array([values[np.flatnonzero(row)[-1]] for row in counts]),
+        "mean": mean,
+        "std": np.sqrt(np.maximum(counts @ values**2 / total - mean**2, 0.0)),
+    }
+    cumulative = counts.cumsum(1)
+    for name, quantile in QUANTILES.items():
+        found[name] = np.array([values[np.searchsorted(row, quantile * (total - 1), "right")] for row in cumulative])
+    shaped = {name: value.reshape(3, 1, 1) for name, value in found.items()}
+    return {**shaped, "count": np.array([len(images)])}
+
+
+class RunningStatistics:
+    """Statistics of a whole dataset, from those of its episodes.
+
+    Means and deviations are exact (Chan's formula). A quantile is the mean of the episodes' quantiles, weighted by
+    their lengths, as in LeRobot 0.6.
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, Statistics] = {}
+
+    def add(self, episode: Mapping[str, Statistics]) -> None:
+        """Add the statistics of an episode."""
+        for name, found in episode.items():
+            before = self._columns.get(name)
+            self._columns[name] = dict(found) if before is None else _merged(before, found)
+
+    def as_dict(self) -> dict[str, dict[str, object]]:
+        """Return the statistics for JSON."""
+        return {
+            name: {key: value.tolist() for key, value in found.items()} for name, found in sorted(self._columns.items())
+        }
+
+
+def _merged(one: Statistics, other: Statistics) -> Statistics:
+    count, more = float(one["count"][0]), float(other["count"][0])
+    total = count + more
+    difference = other["mean"] - one["mean"]
+    variance = (one["std"] ** 2 * count + other["std"] ** 2 * more + difference**2 * count * more / total) / total
+    return {
+        "min": np.minimum(one["min"], other["min"]),
+        "max": np.maximum(one["max"], other["max"]),
+        "mean": one["mean"] + difference * more / total,
+        "std": np.sqrt(variance),
+        "count": one["count"] + other["count"],
+        **{name: (one[name] * count + other[name] * more) / total for name in QUANTILES},
+    }

@@ -1,0 +1,83 @@
+"""Datasets of LeRobot are read in either version, and damaged ones are refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilserl.datasets.convert import write_lerobot
+from hilserl.datasets.lerobot.reader import LeRobotDataset
+from hilserl.datasets.lerobot.restoration import restored_episodes
+from hilserl.errors import HilserlError
+from tests.support.foreign import write_foreign_lerobot
+from tests.support.recorded import SPEC, recorded_episode, stored
+
+LENGTHS = (9, 1, 80)
+
+
+@pytest.mark.parametrize("version", ["v3.0", "v2.1"])
+def test_episodes_are_whole_in_either_version(tmp_path: Path, version: str) -> None:
+    write_foreign_lerobot(tmp_path / "d", LENGTHS, version)
+    found = list(LeRobotDataset(tmp_path / "d").episodes())
+    assert [frames.num_rows for frames in found] == list(LENGTHS)
+    assert all(frames.task == "push" for frames in found)
+    for number, frames in enumerate(found):
+        expected = np.random.default_rng(number).uniform(-300, 300, (LENGTHS[number], 3)).astype(np.float32)
+        assert np.array_equal(frames.columns["observation.state"][:, :3], expected)
+        assert frames.columns["observation.state"].dtype == np.float32
+
+
+def test_versions_hold_the_same(tmp_path: Path) -> None:
+    both = []
+    for version in ("v2.1", "v3.0"):
+        write_foreign_lerobot(tmp_path / version, LENGTHS, version)
+        both.append(list(LeRobotDataset(tmp_path / version).episodes()))
+    for one, other in zip(*both, strict=True):
+        assert one.columns.keys() == other.columns.keys()
+        assert all(np.array_equal(one.columns[name], other.columns[name]) for name in one.columns)
+
+
+def remove_file(root: Path, name: str) -> None:
+    next(root.glob(name)).unlink()
+
+
+def cut_file(root: Path, name: str) -> None:
+    path = next(root.glob(name))
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def change_info(root: Path, **values: object) -> None:
+    info = json.loads((root / "meta/info.json").read_text())
+    (root / "meta/info.json").write_text(json.dumps(info | values))
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "no data": lambda root: remove_file(root, "data/*/*"),
+    "cut data": lambda root: cut_file(root, "data/*/*"),
+    "no episodes": lambda root: shutil.rmtree(root / "meta/episodes"),
+    "no tasks": lambda root: remove_file(root, "meta/tasks.parquet"),
+    "later version": lambda root: change_info(root, codebase_version="v4.0"),
+    "no rate": lambda root: change_info(root, fps=0),
+    "no features": lambda root: change_info(root, features=None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_dataset_is_named(tmp_path: Path, damage: str) -> None:
+    write_foreign_lerobot(tmp_path / "d", (3, 4))
+    DAMAGES[damage](tmp_path / "d")
+    with pytest.raises(HilserlError, match=str(tmp_path)):
+        list(LeRobotDataset(tmp_path / "d").episodes())
+
+
+@pytest.mark.parametrize("file", ["videos/*front/*/*.mp4", "hilserl/*.parquet", "meta/hilserl.json"])
+@pytest.mark.parametrize("damage", [remove_file, cut_file])
+def test_damaged_dataset_of_ours_is_named(tmp_path: Path, file: str, damage: Callable[[Path, str], None]) -> None:
+    root = tmp_path / "d"
+    write_lerobot(root, stored([recorded_episode(0, 5)]), SPEC, "", video=True, gripper="signed")
+    damage(root, file)
+    with pytest.raises(HilserlError, match=str(root)):
+        list(restored_episodes(root))
