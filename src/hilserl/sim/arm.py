@@ -5,59 +5,63 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.sim.control import ArmSetup, WrenchControl
-from hilserl.sim.panda import (
-    ARM_JOINTS,
-    FINGER_JOINTS,
-    FINGER_RANGE_M,
-    FULL_GRIP_M,
-    GRIPPER_ACTUATOR,
-    LEFT_PAD,
-    RIGHT_PAD,
+from hilserl.sim.drives import ImpedanceDrive, ServoDrive
+from hilserl.sim.quaternions import from_matrix, turn_between, with_sign_of
+from hilserl.sim.robot_models.model import (
+    HAND_BODY,
     TCP_SITE,
     WRIST_FORCE_SENSOR,
     WRIST_SITE,
     WRIST_TORQUE_SENSOR,
 )
-from hilserl.sim.quaternions import from_matrix, rotation_matrix, turn_between, with_sign_of
-from hilserl.sim.scene import impedance_of, prefix_of, target_of
 
 GRIPPER_OPEN = 1.0
 GRIPPER_CLOSED = -1.0
-_POSTURE_STIFFNESS_NM_PER_RAD = 4.0
 _PLACING_STEPS, _PLACED_M, _PLACED_RAD = 100, 1e-5, 1e-4
 
 
 class Arm:
-    """A Panda in a compiled model.
+    """A robot's arm and gripper in a compiled model.
 
     Positions (m), velocities and forces are in the world frame; quaternions are wxyz.
     """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, setup: ArmSetup) -> None:
         self._model, self._data, self.setup = model, data, setup
-        prefix = prefix_of(setup.name)
-        joints = [model.joint(prefix + name) for name in ARM_JOINTS]
-        fingers = [model.joint(prefix + name) for name in FINGER_JOINTS]
+        prefix, robot = setup.prefix, setup.robot
+        self._gripper = robot.gripper
+        joints = [model.joint(prefix + name) for name in robot.joints]
+        fingers = [model.joint(prefix + name) for name in self._gripper.joints]
         self._qpos = np.array([j.qposadr[0] for j in joints])
         self._dofs = np.array([j.dofadr[0] for j in joints])
         self._finger_qpos = np.array([j.qposadr[0] for j in fingers])
+        self._followers = [(model.joint(prefix + name).qposadr[0], at) for name, at in self._gripper.followers]
         self._tcp = model.site(prefix + TCP_SITE).id
         self._wrist = model.site(prefix + WRIST_SITE).id
-        self._hand = model.body(prefix + "hand").id
-        self._pads = tuple(model.geom(prefix + name).id for name in (LEFT_PAD, RIGHT_PAD))
-        self._force = model.sensor(prefix + WRIST_FORCE_SENSOR).adr[0]
-        self._torque = model.sensor(prefix + WRIST_TORQUE_SENSOR).adr[0]
-        self._gripper = model.actuator(prefix + GRIPPER_ACTUATOR).id
-        self._target = model.body(target_of(setup.name)).mocapid[0]
-        self._impedance = np.array([model.actuator(name).id for name in impedance_of(setup.name)])
-        self._low, self._high = np.array([j.range for j in joints]).T
-        self._home = np.array(setup.home_joints_rad)
+        self._hand = model.body(prefix + HAND_BODY).id
+        self._measured_body = model.site_bodyid[self._wrist]
+        self._pads = [[model.geom(prefix + name).id for name in side] for side in self._gripper.pads]
+        self._finger_drive = model.actuator(prefix + self._gripper.drive).id
+        self._open, self._closed, self._full_grip = self._gripper.signals
+        sensors = (WRIST_FORCE_SENSOR, WRIST_TORQUE_SENSOR) if robot.senses_wrench else ()
+        self._sensors = [model.sensor(prefix + name).adr[0] for name in sensors]
+        limited = np.array([bool(model.jnt_limited[j.id]) for j in joints])
+        ranges = np.where(limited[:, None], [j.range for j in joints], [[-np.inf, np.inf]])
+        self._low, self._high = ranges.T
+        self._home = np.array(setup.home_joints_rad or robot.home_joints_rad)
+        self._drive = (
+            ServoDrive(model, data, setup, robot.servo)
+            if robot.servo
+            else ImpedanceDrive(model, data, setup, self._dofs)
+        )
 
     def reset(self) -> None:
         """Put the arm home, at rest; open gripper, target at the tool."""
         self._data.qpos[self._qpos] = self._home
-        self._data.qpos[self._finger_qpos] = FINGER_RANGE_M
-        self._data.ctrl[self._gripper] = FINGER_RANGE_M
+        self._data.qpos[self._finger_qpos] = self._gripper.opened
+        for address, position in self._followers:
+            self._data.qpos[address] = position
+        self._data.ctrl[self._finger_drive] = self._open
         mujoco.mj_kinematics(self._model, self._data)
         home_m = self.tcp_position_m if self.setup.home_m is None else np.array(self.setup.home_m)
         self.place(home_m, np.array(self.setup.tool_wxyz))
@@ -92,15 +96,15 @@ class Arm:
             step = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-6 * np.eye(6), error)
             data.qpos[self._qpos] = np.clip(data.qpos[self._qpos] + step, self._low, self._high)
         data.qvel[self._dofs] = 0.0
-        self.command(position_m, quaternion_wxyz)
+        self._drive.rest(position_m, quaternion_wxyz, self._jacobian())
 
     def grip(self, width_m: float) -> None:
         """Put the fingers at a gap and close them with full force.
 
         An object can then be put between them.
         """
-        self._data.qpos[self._finger_qpos] = width_m / 2
-        self._data.ctrl[self._gripper] = FULL_GRIP_M
+        self._data.qpos[self._finger_qpos] = self._gripper.position(width_m)
+        self._data.ctrl[self._finger_drive] = self._full_grip
 
     def act(self, move: np.ndarray) -> None:
         """Follow a move until the next one.
@@ -120,35 +124,30 @@ class Arm:
 
         Args:
             wrench: Force (N) and torque (N m) along and about the world's axes, float [6].
+
+        Raises:
+            HilserlError: The arm takes positions.
         """
-        axes = rotation_matrix(self._data.mocap_quat[self._target])
-        self._data.ctrl[self._impedance] = np.concatenate([wrench[:3] @ axes, wrench[3:] @ axes])
+        self._drive.feed_forward(wrench)
 
     def command(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
-        """Set the pose that the impedance pulls the tool to (world frame)."""
-        self._data.mocap_pos[self._target] = position_m
-        self._data.mocap_quat[self._target] = quaternion_wxyz
-        self.hold_posture()
+        """Set the pose that the drive pulls the tool to (world frame)."""
+        self._drive.follow(position_m, quaternion_wxyz, self._jacobian())
 
     def command_gripper(self, action: float) -> None:
         """Command the gripper: below -0.5 it closes, above +0.5 it opens."""
         if action < -0.5:
-            self._data.ctrl[self._gripper] = 0.0
+            self._data.ctrl[self._finger_drive] = self._closed
         elif action > 0.5:
-            self._data.ctrl[self._gripper] = FINGER_RANGE_M
+            self._data.ctrl[self._finger_drive] = self._open
 
     def hold_posture(self) -> None:
-        """Pull the elbow towards home.
-
-        The torque acts in the null space of the tool's Jacobian, the arm's one free motion, so the tool does not feel
-        it.
-        """
-        free = np.linalg.svd(self._jacobian())[2][-1]
-        error = self._home - self._data.qpos[self._qpos]
-        self._data.qfrc_applied[self._dofs] = _POSTURE_STIFFNESS_NM_PER_RAD * free * (free @ error)
+        """Pull the elbow of an arm under impedance towards home."""
+        if isinstance(self._drive, ImpedanceDrive):
+            self._drive.hold_posture(self._jacobian())
 
     def _jacobian(self) -> np.ndarray:
-        """Compute the tool's Jacobian, float64 [6, 7]: linear, then angular."""
+        """Compute the tool's Jacobian, float64 [6, n]: linear, then angular."""
         jacobian = np.zeros((6, self._model.nv))
         mujoco.mj_jacSite(self._model, self._data, jacobian[:3], jacobian[3:], self._tcp)
         return jacobian[:, self._dofs]
@@ -164,8 +163,9 @@ class Arm:
             return False
         axis = self.finger_axis
         for pad in self._pads:
-            mine = (contact.geom == pad).any(axis=1)
-            other = np.where(contact.geom[:, 0] == pad, contact.geom[:, 1], contact.geom[:, 0])
+            first = np.isin(contact.geom[:, 0], pad)
+            mine = first | np.isin(contact.geom[:, 1], pad)
+            other = np.where(first, contact.geom[:, 1], contact.geom[:, 0])
             sideways = np.abs(contact.frame[:, :3] @ axis) > 0.7
             if not (mine & (self._model.geom_bodyid[other] == body) & sideways & (contact.dist < 0)).any():
                 return False
@@ -202,26 +202,32 @@ class Arm:
     @property
     def gripper_width_m(self) -> float:
         """Measured gap between the fingers."""
-        return float(self._data.qpos[self._finger_qpos].sum())
+        return self._gripper.gap_m(self._data.qpos[self._finger_qpos])
 
     @property
     def gripper_command(self) -> float:
         """Command of the gripper: +1 open, -1 closed."""
-        return GRIPPER_OPEN if self._data.ctrl[self._gripper] > FINGER_RANGE_M / 2 else GRIPPER_CLOSED
+        return GRIPPER_OPEN if self._is_told_to_open else GRIPPER_CLOSED
+
+    @property
+    def _is_told_to_open(self) -> bool:
+        """True if the drive's command is nearer to open than to closed."""
+        return bool((self._data.ctrl[self._finger_drive] - self._closed) / (self._open - self._closed) > 0.5)
 
     @property
     def wrist_wrench(self) -> tuple[np.ndarray, np.ndarray]:
         """Force and torque of the world on the hand (world frame).
 
         They are in N and N m, float64 [3] each. The torque is about the wrist. The hand's weight is tared away. Like a
-        real sensor, it also feels the hand's inertia while the hand accelerates.
+        real sensor, it also feels the hand's inertia while the hand accelerates. Only an arm that senses it has it.
         """
+        force_at, torque_at = self._sensors
         rotation = self._data.site_xmat[self._wrist].reshape(3, 3)
         # MuJoCo reports what the arm exerts on the hand; the world and gravity exert the opposite.
-        force = -rotation @ self._data.sensordata[self._force : self._force + 3]
-        torque = -rotation @ self._data.sensordata[self._torque : self._torque + 3]
-        weight = self._model.body_subtreemass[self._hand] * self._model.opt.gravity
-        lever = self._data.subtree_com[self._hand] - self._data.site_xpos[self._wrist]
+        force = -rotation @ self._data.sensordata[force_at : force_at + 3]
+        torque = -rotation @ self._data.sensordata[torque_at : torque_at + 3]
+        weight = self._model.body_subtreemass[self._measured_body] * self._model.opt.gravity
+        lever = self._data.subtree_com[self._measured_body] - self._data.site_xpos[self._wrist]
         moment = np.zeros(3)
         mujoco.mju_cross(moment, lever, weight)
         return force - weight, torque - moment

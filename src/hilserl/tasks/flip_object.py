@@ -8,9 +8,10 @@ from typing_extensions import override
 
 from hilserl.data.spec import entry
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, Impedance, WrenchControl
-from hilserl.sim.panda import FINGER_RANGE_M, GRIPPER_ACTUATOR, TCP_FROM_WRIST_M
 from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.robot_models.model import GRIPPER_ACTUATOR
+from hilserl.sim.robot_models.panda import FINGER_RANGE_M, TCP_FROM_WRIST_M
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset

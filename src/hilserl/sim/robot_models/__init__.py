@@ -1,0 +1,1 @@
+"""Robots as data: kinematics, inertias, limits, fingers and capabilities."""
