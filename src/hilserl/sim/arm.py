@@ -10,6 +10,7 @@ from hilserl.sim.quaternions import from_matrix, turn_between, with_sign_of
 from hilserl.sim.robot_models.model import (
     HAND_BODY,
     TCP_SITE,
+    TURNS,
     WRIST_FORCE_SENSOR,
     WRIST_SITE,
     WRIST_TORQUE_SENSOR,
@@ -18,6 +19,7 @@ from hilserl.sim.robot_models.model import (
 GRIPPER_OPEN = 1.0
 GRIPPER_CLOSED = -1.0
 _PLACING_STEPS, _PLACED_M, _PLACED_RAD = 100, 1e-5, 1e-4
+_SERVO_PLACINGS, _SERVO_PLACED_M, _SERVO_PLACED_RAD = 4, 2e-3, 0.01
 
 
 class Arm:
@@ -69,7 +71,8 @@ class Arm:
     def place(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
         """Put the tool and its target at a pose, at rest.
 
-        Inverse kinematics by damped least squares find the posture nearest to the present one.
+        Inverse kinematics find a posture near the present one. An arm that cannot follow every turn takes the nearest
+        orientation.
 
         Args:
             position_m: The tool's position (world frame), [3].
@@ -78,25 +81,47 @@ class Arm:
         Raises:
             HilserlError: The arm does not reach the pose.
         """
+        if isinstance(self._drive, ServoDrive):
+            self._place_with_servos(self._drive, position_m, quaternion_wxyz)
+        else:
+            self._place_by_least_squares(position_m, quaternion_wxyz)
+        self._data.qvel[self._dofs] = 0.0
+        self._drive.rest(position_m, quaternion_wxyz, self._jacobian())
+
+    def _place_with_servos(self, drive: ServoDrive, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
+        for _ in range(_SERVO_PLACINGS):
+            self._data.qpos[self._qpos] = drive.joints_at(position_m, quaternion_wxyz)
+        error = self._error(position_m, quaternion_wxyz)
+        turn_rad = np.linalg.norm(error[3:]) if self.setup.robot.turns == TURNS else 0.0
+        if np.linalg.norm(error[:3]) > _SERVO_PLACED_M or turn_rad > _SERVO_PLACED_RAD:
+            raise self._out_of_reach(position_m, quaternion_wxyz, error)
+
+    def _error(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> np.ndarray:
+        """Compute what is missing to a pose: m, then rad, float64 [6]."""
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+        turn_rad = turn_between(self.tcp_quaternion_wxyz, quaternion_wxyz)
+        return np.concatenate([position_m - self.tcp_position_m, turn_rad])
+
+    def _out_of_reach(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray, error: np.ndarray) -> HilserlError:
+        return HilserlError(
+            f"The arm {self.setup.name or self.setup.robot.name!r} does not reach {position_m} m, {quaternion_wxyz} "
+            f"(wxyz): {1000 * np.linalg.norm(error[:3]):.2f} mm and {np.linalg.norm(error[3:]):.4f} rad are left."
+        )
+
+    def _place_by_least_squares(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> None:
+        """Find the joints by damped least squares on the scene's own Jacobian."""
         data, tried = self._data, 0
         while True:
-            mujoco.mj_kinematics(self._model, data)
-            mujoco.mj_comPos(self._model, data)
-            turn_rad = turn_between(self.tcp_quaternion_wxyz, quaternion_wxyz)
-            error = np.concatenate([position_m - self.tcp_position_m, turn_rad])
+            error = self._error(position_m, quaternion_wxyz)
             if np.linalg.norm(error[:3]) < _PLACED_M and np.linalg.norm(error[3:]) < _PLACED_RAD:
-                break
+                return
             if tried == _PLACING_STEPS:
-                raise HilserlError(
-                    f"The arm {self.setup.name!r} does not reach {position_m} m, {quaternion_wxyz} (wxyz): "
-                    f"{1000 * np.linalg.norm(error[:3]):.2f} mm and {np.linalg.norm(error[3:]):.4f} rad are left."
-                )
+                raise self._out_of_reach(position_m, quaternion_wxyz, error)
             tried += 1
             jacobian = self._jacobian()
             step = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-6 * np.eye(6), error)
             data.qpos[self._qpos] = np.clip(data.qpos[self._qpos] + step, self._low, self._high)
-        data.qvel[self._dofs] = 0.0
-        self._drive.rest(position_m, quaternion_wxyz, self._jacobian())
 
     def grip(self, width_m: float) -> None:
         """Put the fingers at a gap and close them with full force.

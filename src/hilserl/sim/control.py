@@ -180,8 +180,8 @@ class ArmSetup:
 
     @cached_property
     def tool_wxyz(self) -> tuple[float, float, float, float]:
-        """Nominal orientation: straight down, the tool's x axis away from the base."""
-        w, x, y, z = rotate(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, self.base_yaw_rad])).tolist()
+        """Nominal orientation: the robot's, the tool's x axis away from the base."""
+        w, x, y, z = rotate(np.array(self.robot.tool_wxyz), np.array([0.0, 0.0, self.base_yaw_rad])).tolist()
         return w, x, y, z
 
     @property

@@ -104,13 +104,17 @@ class ServoDrive(ArmDrive):
 
     @override
     def follow(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray, jacobian: np.ndarray) -> None:
+        present = self._data.qpos[self._qpos]
+        way = self.joints_at(position_m, quaternion_wxyz) - present
+        # Too long a way is shortened, not bent.
+        self._data.ctrl[self._servos] = present + way / max(1.0, float(np.abs(way / self._most_rad).max()))
+
+    def joints_at(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> np.ndarray:
+        """Find joints near the present ones at which the tool has a pose (world frame), float64 [n]."""
         orientation = np.zeros(4)
         mujoco.mju_mulQuat(orientation, self._to_base_wxyz, quaternion_wxyz)
         position = rotate_vector(self._to_base_wxyz, position_m - self._base_m)
-        present = self._data.qpos[self._qpos]
-        way = self._kinematics.solve(present, position, orientation) - present
-        # Too long a way is shortened, not bent.
-        self._data.ctrl[self._servos] = present + way / max(1.0, float(np.abs(way / self._most_rad).max()))
+        return self._kinematics.solve(self._data.qpos[self._qpos], position, orientation)
 
     @override
     def rest(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray, jacobian: np.ndarray) -> None:

@@ -15,7 +15,7 @@ _TURN_COST, _TURN_COST_OF_FEW_JOINTS = 0.3, 0.02
 An arm that cannot follow every turn keeps its position.
 """
 _POSTURE_COST = 1e-3
-_DAMPING = 1e-3
+_DAMPING = 1e-6
 
 
 def arm_alone(robot: RobotModel) -> mujoco.MjSpec:

@@ -1,5 +1,6 @@
 """The description of a robot: an arm with its gripper."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -120,11 +121,11 @@ class RobotModel:
     gripper: Gripper
     """Fingers."""
     home_joints_rad: tuple[float, ...]
-    """Joints at home, where the tool points down and the fingers open along y."""
+    """Joints at home, near which the tool has its nominal orientation."""
     workspace_low_m: Vec3
-    """Lowest coordinates of a tool that points down."""
+    """Lowest coordinates of a tool in its nominal orientation."""
     workspace_high_m: Vec3
-    """Highest coordinates of a tool that points down."""
+    """Highest coordinates of a tool in its nominal orientation."""
     tcp_from_hand_m: float
     """Distance of the tool's point from the hand, along z."""
     control: ControlName = "position"
@@ -132,9 +133,11 @@ class RobotModel:
     senses_wrench: bool = False
     """True if the arm measures the force and torque at its wrist."""
     turns: tuple[str, ...] = TURNS
-    """Turns of the tool that the arm can follow while it points down."""
+    """Turns from the nominal orientation that the arm can follow."""
     servo: Servo | None = None
     """Servos of an arm that takes positions."""
+    tool_pitch_rad: float = 0.0
+    """Lean of the nominal tool from straight down, away from the base."""
 
     def __post_init__(self) -> None:
         sizes = {"home_joints_rad": len(self.home_joints_rad)}
@@ -160,6 +163,11 @@ class RobotModel:
         model = self.spec().compile()
         limits = [model.joint(name).actfrcrange[1] for name in self.joints]
         return tuple(float(limit) or float("inf") for limit in limits)
+
+    @property
+    def tool_wxyz(self) -> tuple[float, float, float, float]:
+        """Nominal orientation of the tool: down but for its pitch, its fingers along y."""
+        return 0.0, math.cos(self.tool_pitch_rad / 2), 0.0, math.sin(self.tool_pitch_rad / 2)
 
     @property
     def moves(self) -> tuple[str, ...]:
