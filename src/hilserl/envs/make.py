@@ -40,7 +40,7 @@ def make_env(config: EnvConfig) -> InteractiveEnv:
 
         _check_foreign(config)
         return GymnasiumEnv(config.task, config)
-    task = tasks.find(config.task)()
+    task = tasks.make_task(config.task, config)
     if config.backend == "sim":
         return ManipulationEnv(task, config)
     if config.randomise:
@@ -54,7 +54,7 @@ def _check_foreign(config: EnvConfig) -> None:
     """Raise HilserlError for settings that only a task has."""
     if config.backend != "sim":
         raise HilserlError(f"{config.task} has no arm behind a robot server; choose --env sim.")
-    neutral = {"frame": ("world", None), "crop": ({},), "randomise": (False,)}
+    neutral = {"arm": ("panda",), "frame": ("world", None), "crop": ({},), "randomise": (False,)}
     for option, values in neutral.items():
         if (value := getattr(config, option)) not in values:
             raise HilserlError(

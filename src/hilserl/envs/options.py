@@ -20,6 +20,8 @@ class EnvOptions:
 
     obs: Annotated[ObsName, tyro.conf.arg(prefix_name=False)] = "state"
     """Observation beside proprioception: true object state, or camera images."""
+    arm: Annotated[str, tyro.conf.arg(name="robot", metavar="ROBOT", prefix_name=False)] = "panda"
+    """Robot in simulation: a name that `hilserl robots` lists."""
     cameras: Annotated[tuple[str, ...], tyro.conf.arg(prefix_name=False)] = ()
     """Cameras of the policy; by default the task's.
 
@@ -61,6 +63,7 @@ class EnvOptionValues(TypedDict, total=False):
     """`EnvOptions` as keyword arguments, for `gymnasium.make`."""
 
     obs: ObsName
+    arm: str
     cameras: tuple[str, ...]
     image_size: int
     crop: dict[str, CropFractions]

@@ -18,6 +18,7 @@ from hilserl.sim.robot_models.model import (
 
 GRIPPER_OPEN = 1.0
 GRIPPER_CLOSED = -1.0
+_OPEN_M = 0.005
 _PLACING_STEPS, _PLACED_M, _PLACED_RAD = 100, 1e-5, 1e-4
 _SERVO_PLACINGS, _SERVO_PLACED_M, _SERVO_PLACED_RAD = 4, 2e-3, 0.01
 
@@ -228,6 +229,11 @@ class Arm:
     def gripper_width_m(self) -> float:
         """Measured gap between the fingers."""
         return self._gripper.gap_m(self._data.qpos[self._finger_qpos])
+
+    @property
+    def is_open(self) -> bool:
+        """True if the fingers are open but for 5 mm."""
+        return self.gripper_width_m > self._gripper.opening_m - _OPEN_M
 
     @property
     def gripper_command(self) -> float:

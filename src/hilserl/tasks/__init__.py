@@ -21,11 +21,12 @@ from hilserl.tasks.registry import (
     gymnasium_id,
     image_of,
     make_sim_env,
+    make_task,
     names,
     register,
 )
 
-__all__ = ["PLUG_INS", "find", "gymnasium_id", "image_of", "make_sim_env", "names", "register"]
+__all__ = ["PLUG_INS", "find", "gymnasium_id", "image_of", "make_sim_env", "make_task", "names", "register"]
 
 for _task in (
     *(PickCube, InsertRam, InsertRamTight, InsertRamLoose),

@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from hilserl.envs.options import EnvOptions, EnvOptionValues
 from hilserl.errors import HilserlError, unknown
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.robot_models.registry import find_robot
 from hilserl.sim.task import Task
 
 PLUG_INS = "hilserl.tasks"
@@ -83,6 +84,15 @@ def find(name: str) -> type[Task]:
     return task
 
 
+def make_task(name: str, options: EnvOptions) -> Task:
+    """Make a task with the robot that the options name.
+
+    Raises:
+        HilserlError: Task or robot does not exist, or the robot cannot do the task.
+    """
+    return find(name)(find_robot(options.arm))
+
+
 def make_sim_env(
     name: str,
     *,
@@ -100,7 +110,8 @@ def make_sim_env(
         height: Height of what `render` returns, in pixels.
         options: Those of `EnvOptions`.
     """
-    return ManipulationEnv(find(name)(), EnvOptions(**options), render_mode=render_mode, render_size=(height, width))
+    settings = EnvOptions(**options)
+    return ManipulationEnv(make_task(name, settings), settings, render_mode=render_mode, render_size=(height, width))
 
 
 def image_of(task: type[Task]) -> Path | None:

@@ -11,9 +11,7 @@ from hilserl.sim.robot_models.ur5e import UR5E
 from hilserl.sim.robot_models.vx300s import VX300S
 from hilserl.sim.robot_models.xarm7 import XARM7
 
-ROBOTS: dict[str, RobotModel] = {
-    robot.name: robot for robot in (PANDA, FR3, UR5E, XARM7, GEN3, VX300S, OPENARM, SO101)
-}
+ROBOTS: dict[str, RobotModel] = {robot.name: robot for robot in (PANDA, FR3, UR5E, XARM7, GEN3, VX300S, OPENARM, SO101)}
 """Robots that are in the package."""
 
 

@@ -24,7 +24,7 @@ from hilserl.sim.robot_models.model import Gripper, RobotModel, Servo
 
 _JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 _TORQUE_NM = 2.94
-_OPEN_RAD, _CLOSED_RAD = 0.9, -0.174533
+_OPEN_RAD, _CLOSED_RAD = 1.0, -0.174533
 
 _YELLOW: Rgba = (0.98, 0.76, 0.12, 1.0)
 _BLACK: Rgba = (0.12, 0.12, 0.13, 1.0)
@@ -116,7 +116,7 @@ SO101 = RobotModel(
         opened=_OPEN_RAD,
         closed=_CLOSED_RAD,
         full_grip=_CLOSED_RAD - 0.05,
-        opening_m=0.083,
+        opening_m=0.0902,
         gaps=_GAPS,
         stiffness=60.0,
         force=_TORQUE_NM,
