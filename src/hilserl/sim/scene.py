@@ -6,7 +6,7 @@ target's site. So it runs compiled, at every physics step, as joint torques J^T(
 positions has a position servo at each joint, with a filter that smooths its commands.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from hilserl.sim.control import ROBOT_PREFIX, ArmSetup
 from hilserl.sim.quaternions import from_matrix
 from hilserl.sim.robot_models.model import HAND_BODY, TCP_SITE, Servo
+from hilserl.sim.robot_models.panda import PANDA
 
 PHYSICS_DT_S = 0.002
 TARGET_BODY = "target"
@@ -27,7 +28,8 @@ _HORIZON_RGB, _ZENITH_RGB = (0.93, 0.94, 0.96), (0.62, 0.70, 0.80)
 class CameraView:
     """A camera by its position and the point that it looks at.
 
-    Both are in metres in the frame of the body that the camera is mounted on.
+    Both are in metres in the frame of the body that the camera is mounted on. On a hand they are those of a Panda; on
+    another robot the camera keeps its place relative to the tool's point.
     """
 
     name: str
@@ -94,7 +96,7 @@ def world(arms: tuple[ArmSetup, ...] = (ArmSetup(),), views: tuple[CameraView, .
         else:
             _add_servos(spec, arm, arm.robot.servo)
     for view in views:
-        _add_camera(spec, view)
+        _add_camera(spec, _at_tool(view, arms))
     return spec
 
 
@@ -159,6 +161,16 @@ def _add_servos(spec: mujoco.MjSpec, arm: ArmSetup, servo: Servo) -> None:
         kp, kv = servo.stiffness[number], servo.damping[number]
         actuator.set_to_position(kp=kp, kv=kv, timeconst=servo.time_constant_s)
         actuator.forcelimited, actuator.forcerange = True, [-servo.torque[number], servo.torque[number]]
+
+
+def _at_tool(view: CameraView, arms: tuple[ArmSetup, ...]) -> CameraView:
+    """Move a camera on a hand with the tool's point."""
+    for arm in arms:
+        if view.body == arm.prefix + HAND_BODY:
+            offset = (0.0, 0.0, arm.robot.tcp_from_hand_m - PANDA.tcp_from_hand_m)
+            position, look_at = (tuple(np.add(point, offset).tolist()) for point in (view.position_m, view.look_at_m))
+            return replace(view, position_m=position, look_at_m=look_at)
+    return view
 
 
 def _add_camera(spec: mujoco.MjSpec, view: CameraView) -> None:

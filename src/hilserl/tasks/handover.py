@@ -15,6 +15,7 @@ from hilserl.sim.environment import towards
 from hilserl.sim.quaternions import rotate
 from hilserl.sim.randomisation import Randomisation
 from hilserl.sim.scene import WRIST, CameraView
+from hilserl.sim.robot_models.placement import Needs
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
 from hilserl.tasks.handover_trays import PLATE_M, RIDGE_M, RIM_M, TRAY_HALF_M, TRAY_X_M, add_trays
@@ -102,6 +103,7 @@ class Handover(Task):
     )
     max_episode_steps = 150
     arms = (_LEFT, _RIGHT)
+    needs = Needs(opening_m=0.06, upright=True)
     views = (
         CameraView("front", (0.0, -0.88, 0.62), (0.0, 0.0, 0.11), 47.0),
         CameraView("side", (0.0, 0.72, 0.85), (0.0, 0.0, 0.08), 46.0),

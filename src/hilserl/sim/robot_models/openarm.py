@@ -1,8 +1,8 @@
 """The left arm of Enactic's OpenArm v2, with its gripper, on a pillar.
 
 Joint origins, limits, torques, masses and inertias are those of openarm-mujoco 2.3 (Apache-2.0), the stiffness of the
-servos as well; their damping is the largest that the motors' own controller takes. At zero the arm hangs down beside the
-pillar. Fingers swing about hinges. Shells are fitted by eye.
+servos as well; their damping is the largest that the motors' own controller takes. At zero the arm hangs down beside
+the pillar. Fingers swing about hinges. Shells are fitted by eye.
 """
 
 from hilserl.sim.robot_models.drawing import (
@@ -53,11 +53,14 @@ _LINKS = (
     Link("link2", "link1", (0, 0.06, 0), IDENTITY, _joint(2, -3.3161, 0.17453, (-1, 0, 0)),
          0.277509, (-0.0247185, 0, -0.0312643), (0.000153589, 0.000113062, 8.23e-5, 0, 5.21e-6, 0)),
     Link("link3", "link2", (0, 0, -0.06625), IDENTITY, _joint(3, -1.5708, 1.5708, (0, 0, -1)),
-         1.07386, (-0.00300862, -0.000514813, -0.109368), (0.00128939, 0.00114019, 0.000559766, -2.3e-7, -6.762e-5, -1.063e-5)),
+         1.07386, (-0.00300862, -0.000514813, -0.109368),
+         (0.00128939, 0.00114019, 0.000559766, -2.3e-7, -6.762e-5, -1.063e-5)),
     Link("link4", "link3", (0, 0, -0.15375), IDENTITY, _joint(4, 0, 2.4435, (0, -1, 0)),
-         0.634853, (-0.00310326, -0.00136539, -0.0574601), (0.000469004, 0.000433926, 0.000245212, 5.636e-6, -1.779e-6, 3.418e-6)),
+         0.634853, (-0.00310326, -0.00136539, -0.0574601),
+         (0.000469004, 0.000433926, 0.000245212, 5.636e-6, -1.779e-6, 3.418e-6)),
     Link("link5", "link4", (0, 0, -0.0955), IDENTITY, _joint(5, -1.5708, 1.5708, (0, 0, -1)),
-         0.615659, (-0.000737189, 0.000412407, -0.0470938), (0.000279654, 0.000334599, 0.000176663, -3.317e-6, 7.7e-7, 1.5e-7)),
+         0.615659, (-0.000737189, 0.000412407, -0.0470938),
+         (0.000279654, 0.000334599, 0.000176663, -3.317e-6, 7.7e-7, 1.5e-7)),
     Link("link6", "link5", (0, 0, -0.1205), IDENTITY, _joint(6, -0.7854, 0.7854, (0, -1, 0)),
          0.475203, (2.27e-5, -0.000686496, 5.44e-5), (0.000179276, 0.000136248, 0.00013534, 0, 0, 0)),
     Link("link7", "link6", (0, 0, 0), IDENTITY, _joint(7, -1.5708, 1.5708, X_AXIS),
@@ -65,15 +68,17 @@ _LINKS = (
     Link("hand", "link7", (0, 0, 0), _X_180, None,
          0.42832, (0.0137902, 0.0084073, 0.064), (0.00019, 0.00013, 0.00015, -4.168e-6, -1.404e-6, 1.512e-6)),
     Link("left_finger", "hand", (-0.00143, 0.018, 0.068), IDENTITY, _finger("finger_joint1", (-1, 0, 0)),
-         0.125979, (-0.0124991, 0.00176593, 0.0241663), (3.61105e-5, 3.62138e-5, 1.74959e-5, 1.359e-6, -7.139e-6, 3.603e-6)),
+         0.125979, (-0.0124991, 0.00176593, 0.0241663),
+         (3.61105e-5, 3.62138e-5, 1.74959e-5, 1.359e-6, -7.139e-6, 3.603e-6)),
     Link("right_finger", "hand", (-0.00143, -0.018, 0.068), IDENTITY, _finger("finger_joint2", X_AXIS),
-         0.11372, (-0.012796, -0.0020183, 0.026792), (3.4565e-5, 3.5306e-5, 1.6571e-5, -1.339e-6, -7.158e-6, -3.717e-6)),
+         0.11372, (-0.012796, -0.0020183, 0.026792),
+         (3.4565e-5, 3.5306e-5, 1.6571e-5, -1.339e-6, -7.158e-6, -3.717e-6)),
 )
 
 _SHAPES = (
     # Pillar, and the block that carries the shoulder.
     Shape("base_link", BOX, (0.11, 0.11, 0.006), (0, -0.03, 0.006 - _SHOULDER_M), None, _GREY),
-    Shape("base_link", BOX, (0.03, 0.03, (_SHOULDER_M + 0.05) / 2), (0, -0.03, (0.05 - _SHOULDER_M) / 2), None, _SILVER),
+    Shape("base_link", BOX, (0.03, 0.03, _SHOULDER_M / 2 + 0.025), (0, -0.03, 0.025 - _SHOULDER_M / 2), None, _SILVER),
     Shape("base_link", BOX, (0.045, 0.03, 0.048), (0, 0.03, 0), None, _BLACK),
     Shape("base_link", CYLINDER, (0.049,), (0, 0.0, 0), (0, 0.06, 0), _BLACK),
     Shape("link1", CYLINDER, (0.031,), (0, -0.004, 0), (0, 0.012, 0), _SILVER),
@@ -137,5 +142,6 @@ OPENARM = RobotModel(
         damping=(5, 5, 5, 5, 1.5, 1.5, 1.5),
         torque=_EFFORT,
         speed_rad_per_s=(5.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0),
+        time_constant_s=0.05,
     ),
 )

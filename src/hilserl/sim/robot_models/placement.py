@@ -32,6 +32,8 @@ class Needs:
     """True if the task fits into a smaller workspace."""
     least_workspace_m: Vec3 = (0.1, 0.2, 0.15)
     """Smallest workspace of a task that shrinks."""
+    yields: bool = False
+    """True if the arm has to yield to contact, which takes torques."""
     parallel_fingers: bool = False
     """True if the fingers have to stay parallel."""
 
@@ -43,6 +45,8 @@ def obstacle(arm: ArmSetup, needs: Needs, robot: RobotModel) -> str | None:
     gripper = robot.gripper
     if isinstance(arm.control, WrenchControl) and robot.control != "torque":
         return "it takes positions, and the task commands forces"
+    if needs.yields and robot.control != "torque":
+        return "it takes positions and does not yield, and the task presses parts together"
     if gripper.opening_m < needs.opening_m:
         return f"its gripper opens {1000 * gripper.opening_m:.0f} mm, and the task needs {1000 * needs.opening_m:.0f}"
     if needs.parallel_fingers and gripper.gaps:

@@ -21,7 +21,8 @@ from hilserl.sim.robot_models.drawing import (
 )
 from hilserl.sim.robot_models.model import Gripper
 
-TCP_FROM_FLANGE_M = 0.1558
+TCP_FROM_FLANGE_M = 0.1638
+"""Distance of the tool's point, 1 cm above the fingertips."""
 TRAVEL_M = 0.0425
 _FORCE_N, _STIFFNESS_N_PER_M = 120.0, 8000.0
 

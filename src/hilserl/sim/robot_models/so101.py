@@ -1,8 +1,8 @@
 """The SO-101 follower arm of The Robot Studio and Hugging Face, with five joints and one moving jaw.
 
 Zero is the middle of each joint's range, as LeRobot calibrates it. Joint origins, limits, masses and inertias are those
-of SO-ARM100's `so101_new_calib` (Apache-2.0); stiffness, damping and torque of the STS3215 servos follow its model of the
-motor. The tool's point is 3 cm from the fixed jaw, so that a part in any turn fits between the jaws. The gap by jaw
+of SO-ARM100's `so101_new_calib` (Apache-2.0); stiffness, damping and torque of the STS3215 servos follow its model of
+the motor. The tool's point is 3 cm from the fixed jaw, so that a part in any turn fits between the jaws. The gap by jaw
 angle is measured between the jaws' tips. Shells are fitted by eye.
 """
 
@@ -40,15 +40,21 @@ _LINKS = (
     Link("base", "world", (0, 0, 0), IDENTITY, None,
          0.147, (0.0137179, -5.2e-5, 0.0334843), (0.000114686, 0.000136117, 0.000130364, -4.6e-7, 4.97e-6, 9.8e-8)),
     Link("shoulder", "base", (0.0388353, 0, 0.0624), (0, 0, -1, 0), _joint("shoulder_pan", -1.91986, 1.91986),
-         0.100006, (-0.0307604, -1.67e-5, -0.0252713), (8.3759e-5, 8.10403e-5, 2.39783e-5, 7.6e-8, -1.16342e-6, 1.5e-7)),
-    Link("upper_arm", "shoulder", (-0.0303992, -0.0182778, -0.0542), (1, -1, -1, -1), _joint("shoulder_lift", -1.74533, 1.74533),
-         0.103, (-0.0898471, -0.00838224, 0.0184089), (4.08002e-5, 0.000147318, 0.000142487, -1.97819e-5, -4.0e-8, 9.0e-9)),
+         0.100006, (-0.0307604, -1.67e-5, -0.0252713),
+         (8.3759e-5, 8.10403e-5, 2.39783e-5, 7.6e-8, -1.16342e-6, 1.5e-7)),
+    Link("upper_arm", "shoulder", (-0.0303992, -0.0182778, -0.0542), (1, -1, -1, -1),
+         _joint("shoulder_lift", -1.74533, 1.74533),
+         0.103, (-0.0898471, -0.00838224, 0.0184089),
+         (4.08002e-5, 0.000147318, 0.000142487, -1.97819e-5, -4.0e-8, 9.0e-9)),
     Link("lower_arm", "upper_arm", (-0.11257, -0.028, 0), (1, 0, 0, 1), _joint("elbow_flex", -1.69, 1.69),
-         0.104, (-0.0980701, 0.00324376, 0.0182831), (2.87438e-5, 0.000159844, 0.00014529, 7.41152e-6, 1.26409e-6, -4.9e-8)),
+         0.104, (-0.0980701, 0.00324376, 0.0182831),
+         (2.87438e-5, 0.000159844, 0.00014529, 7.41152e-6, 1.26409e-6, -4.9e-8)),
     Link("wrist", "lower_arm", (-0.1349, 0.0052, 0), (1, 0, 0, -1), _joint("wrist_flex", -1.65806, 1.65806),
          0.079, (-0.000103312, -0.0386143, 0.0281156), (3.68263e-5, 2.5391e-5, 2.1e-5, 1.8e-8, -5.3e-8, 3.6412e-6)),
-    Link("gripper", "wrist", (0, -0.0611, 0.0181), (0.0172091, -0.0172091, 0.706897, 0.706897), _joint("wrist_roll", -2.74385, 2.84121),
-         0.087, (0.000213627, 0.000245138, -0.025187), (2.75087e-5, 4.33657e-5, 3.45059e-5, -3.35e-7, -5.7352e-6, -5.2e-8)),
+    Link("gripper", "wrist", (0, -0.0611, 0.0181), (0.0172091, -0.0172091, 0.706897, 0.706897),
+         _joint("wrist_roll", -2.74385, 2.84121),
+         0.087, (0.000213627, 0.000245138, -0.025187),
+         (2.75087e-5, 4.33657e-5, 3.45059e-5, -3.35e-7, -5.7352e-6, -5.2e-8)),
     Link("hand", "gripper", (0.0285, 0, 0), (0, 1, 1, 0), None,
          1e-4, (0, 0, 0), (1e-8, 1e-8, 1e-8, 0, 0, 0)),
     Link("moving_jaw", "gripper", (0.0202, 0.0188, -0.0234), X_POS_90, _joint("jaw", -0.174533, 1.74533),

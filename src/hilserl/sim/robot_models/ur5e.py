@@ -1,7 +1,8 @@
 """The Universal Robots UR5e arm with the Robotiq 2F-85 gripper.
 
-Joint origins, masses, inertias and the gains of the position servos are those published with the MuJoCo Menagerie UR5e
-(BSD-3-Clause). The flange has a sensor of force and torque. Shells are fitted by eye.
+Joint origins, masses, inertias and the stiffness of the position servos are those published with the MuJoCo Menagerie
+UR5e (BSD-3-Clause). Their damping is about critical, so that a command is reached in a control step. The flange has a
+sensor of force and torque. Shells are fitted by eye.
 """
 
 from hilserl.sim.robot_models import robotiq
@@ -97,14 +98,14 @@ UR5E = RobotModel(
     body=Drawing(_LINKS, _SHAPES, robotiq.PADS, robotiq.GUARDS),
     joints=_JOINTS,
     gripper=robotiq.GRIPPER,
-    home_joints_rad=(0.31314, -1.39536, -1.88875, -1.42828, 1.5708, -1.25766),
+    home_joints_rad=(0.31314, -1.39276, -1.87026, -1.44937, 1.5708, -1.25766),
     workspace_low_m=(0.25, -0.3, 0.0),
     workspace_high_m=(0.62, 0.3, 0.45),
     tcp_from_hand_m=robotiq.TCP_FROM_FLANGE_M,
     senses_wrench=True,
     servo=Servo(
         stiffness=(2000, 2000, 2000, 500, 500, 500),
-        damping=(400, 400, 400, 100, 100, 100),
+        damping=(150, 150, 150, 30, 30, 30),
         torque=(150, 150, 150, 28, 28, 28),
         speed_rad_per_s=(3.14,) * 6,
     ),

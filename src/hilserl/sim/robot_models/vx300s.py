@@ -130,7 +130,7 @@ VX300S = RobotModel(
     tcp_from_hand_m=_TCP_FROM_HAND_M,
     servo=Servo(
         stiffness=(600, 1200, 800, 200, 200, 100),
-        damping=(60, 100, 60, 15, 15, 8),
+        damping=(30, 50, 30, 8, 8, 4),
         torque=_TORQUE_NM,
         speed_rad_per_s=(3.14,) * 6,
     ),

@@ -1,8 +1,8 @@
 """The UFACTORY xArm7 arm with the xArm Gripper.
 
-Joint origins, limits, masses, inertias and the gains of the position servos are those published with the MuJoCo
-Menagerie xArm7 (BSD-3-Clause). The gripper's linkage keeps its pads parallel and is reduced to two slides of 42.5 mm.
-Shells are fitted by eye.
+Joint origins, limits, masses, inertias and the stiffness of the position servos are those published with the MuJoCo
+Menagerie xArm7 (BSD-3-Clause). The servos' damping is about critical. The gripper's linkage keeps its pads parallel and
+is reduced to two slides of 42.5 mm. Shells are fitted by eye.
 """
 
 from hilserl.sim.robot_models.drawing import (
@@ -27,7 +27,9 @@ from hilserl.sim.robot_models.drawing import (
 from hilserl.sim.robot_models.model import Gripper, RobotModel, Servo
 
 _TURN = 6.28319
-_TCP_FROM_HAND_M, _TRAVEL_M = 0.172, 0.0425
+_TCP_FROM_HAND_M = 0.18
+"""Distance of the tool's point, 1 cm above the fingertips."""
+_TRAVEL_M = 0.0425
 _FORCE_N, _STIFFNESS_N_PER_M = 60.0, 8000.0
 _EFFORT = (50.0, 50.0, 30.0, 30.0, 30.0, 20.0, 20.0)
 _DAMPING = (10.0, 10.0, 5.0, 5.0, 5.0, 2.0, 2.0)
@@ -49,13 +51,15 @@ def _finger(name: str) -> Joint:
 _FINGER = (0.105, (0.0, 0.02, 0.01), (6.0e-5, 5.0e-5, 2.0e-5, 0.0, 0.0, 0.0))
 _LINKS = (
     Link("link_base", "world", (0, 0, 0), IDENTITY, None,
-         0.88556, (-0.021131, -0.0016302, 0.056488), (0.0030595, 0.0037783, 0.0020125, 0.00012259, -0.000627047, 0.000270229)),
+         0.88556, (-0.021131, -0.0016302, 0.056488),
+         (0.0030595, 0.0037783, 0.0020125, 0.00012259, -0.000627047, 0.000270229)),
     Link("link1", "link_base", (0, 0, 0.267), IDENTITY, _joint(1),
          2.382, (-0.0002, 0.02905, -0.01233), (0.0056905, 0.0049566, 0.00331666, -1.579e-5, 5.125e-6, -0.000873381)),
     Link("link2", "link1", (0, 0, 0), X_NEG_90, _joint(2, -2.059, 2.0944),
          1.869, (0.00022, -0.12856, 0.01735), (0.0095989, 0.00382472, 0.00756567, 1.541e-6, 5.56e-6, -0.00317156)),
     Link("link3", "link2", (0, -0.293, 0), X_POS_90, _joint(3),
-         1.6383, (0.0466, -0.02463, -0.00768), (0.00310955, 0.00264483, 0.0026624, 0.000308371, -0.000584528, 0.000338895)),
+         1.6383, (0.0466, -0.02463, -0.00768),
+         (0.00310955, 0.00264483, 0.0026624, 0.000308371, -0.000584528, 0.000338895)),
     Link("link4", "link3", (0.0525, 0, 0), X_POS_90, _joint(4, -0.19198, 3.927),
          1.7269, (0.07047, -0.11575, 0.012), (0.005889, 0.00359703, 0.00543245, 0.00137112, 0.00088143, -0.00176215)),
     Link("link5", "link4", (0.0775, -0.3425, 0), X_POS_90, _joint(5),
@@ -65,7 +69,8 @@ _LINKS = (
     Link("link7", "link6", (0.076, 0.097, 0), X_NEG_90, _joint(7),
          0.17, (0, -0.00677, -0.01098), (9.3e-5, 5.87e-5, 0.000132, 0, 0, -3.6e-6)),
     Link("hand", "link7", (0, 0, 0), IDENTITY, None,
-         0.54156, (0.00065489, 0.0018497, 0.048028), (0.00047106, 0.00033072, 0.00025642, 3.93e-7, -2.6537e-6, 1.0975e-5)),
+         0.54156, (0.00065489, 0.0018497, 0.048028),
+         (0.00047106, 0.00033072, 0.00025642, 3.93e-7, -2.6537e-6, 1.0975e-5)),
     Link("left_finger", "hand", (0, 0, 0.11), IDENTITY, _finger("finger_joint1"), *_FINGER),
     Link("right_finger", "hand", (0, 0, 0.11), Z_180, _finger("finger_joint2"), *_FINGER),
 )
@@ -131,13 +136,13 @@ XARM7 = RobotModel(
         stiffness=_STIFFNESS_N_PER_M,
         force=_FORCE_N,
     ),
-    home_joints_rad=(0, -0.23332, 0, 0.86988, 0, 1.1032, 0),
+    home_joints_rad=(0, -0.24032, 0, 0.88672, 0, 1.12704, 0),
     workspace_low_m=(0.25, -0.25, 0.0),
     workspace_high_m=(0.55, 0.25, 0.35),
     tcp_from_hand_m=_TCP_FROM_HAND_M,
     servo=Servo(
         stiffness=(1500, 1500, 1000, 1000, 1000, 800, 800),
-        damping=(150, 150, 100, 100, 100, 80, 80),
+        damping=(80, 80, 50, 50, 40, 20, 20),
         torque=_EFFORT,
         speed_rad_per_s=(3.14,) * 7,
     ),
