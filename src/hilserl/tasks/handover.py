@@ -14,8 +14,8 @@ from hilserl.sim.control import POSE_MOVES, ArmSetup, PoseControl
 from hilserl.sim.environment import towards
 from hilserl.sim.quaternions import rotate
 from hilserl.sim.randomisation import Randomisation
-from hilserl.sim.scene import WRIST, CameraView
 from hilserl.sim.robot_models.placement import Needs
+from hilserl.sim.scene import WRIST, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
 from hilserl.tasks.handover_trays import PLATE_M, RIDGE_M, RIM_M, TRAY_HALF_M, TRAY_X_M, add_trays

@@ -11,8 +11,8 @@ from hilserl.sim.control import POSE_MOVES, TOOL_DOWN_WXYZ, ArmSetup, PoseContro
 from hilserl.sim.environment import towards
 from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate, rotate_vector, turn_between
 from hilserl.sim.randomisation import Randomisation
-from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.robot_models.placement import Needs
+from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
 from hilserl.tasks.fixtures import Latch, Slot, add_solid

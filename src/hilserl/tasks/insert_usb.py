@@ -12,8 +12,8 @@ from hilserl.sim.control import POSE_MOVES, ArmSetup, Impedance, PoseControl
 from hilserl.sim.environment import towards
 from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate, turn_between
 from hilserl.sim.randomisation import Randomisation
-from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.robot_models.placement import Needs
+from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
 from hilserl.tasks.fixtures import Slot, add_solid

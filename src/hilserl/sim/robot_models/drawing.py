@@ -137,7 +137,7 @@ class Drawing(Body):
             _add_shape(bodies[shape.body], shape)
         self._add_contact_geoms(bodies)
         _add_wrist_sensing(spec, bodies[HAND_BODY], robot)
-        _add_gripper(spec, robot.gripper, [pad.body for pad in self.pads])
+        add_gripper(spec, robot.gripper, [pad.body for pad in self.pads])
         return spec
 
     def _add_contact_geoms(self, bodies: dict[str, mujoco.MjsBody]) -> None:
@@ -207,7 +207,7 @@ def add_wrench_sensor(spec: mujoco.MjSpec) -> None:
         spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=WRIST_SITE)
 
 
-def _add_gripper(spec: mujoco.MjSpec, gripper: Gripper, fingers: list[str]) -> None:
+def add_gripper(spec: mujoco.MjSpec, gripper: Gripper, fingers: list[str]) -> None:
     """Add a position servo on the mean finger travel.
 
     The equality is the rack that keeps both fingers level.
@@ -225,5 +225,5 @@ def _add_gripper(spec: mujoco.MjSpec, gripper: Gripper, fingers: list[str]) -> N
     servo = spec.add_actuator(name=GRIPPER_ACTUATOR, trntype=mujoco.mjtTrn.mjTRN_TENDON, target="fingers")
     servo.set_to_position(kp=gripper.stiffness)
     opened, closed, full_grip = gripper.signals
-    servo.ctrlrange = (min(full_grip, closed), opened)
+    servo.ctrlrange = (min(full_grip, closed, opened), max(full_grip, opened))
     servo.forcerange = (-gripper.force, gripper.force)

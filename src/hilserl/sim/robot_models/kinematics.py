@@ -27,6 +27,13 @@ def arm_alone(robot: RobotModel) -> mujoco.MjSpec:
     for joint in list(spec.joints):
         if joint.name not in robot.joints:
             spec.delete(joint)
+    # Kinematics need neither masses nor looks, and a file's meshes take long to compile.
+    for body in spec.bodies[1:]:
+        body.explicitinertial, body.mass, body.inertia = True, 1.0, (1.0, 1.0, 1.0)
+        body.fullinertia = np.full(6, np.nan)
+    for elements in (spec.geoms, spec.meshes):
+        for element in list(elements):
+            spec.delete(element)
     return spec
 
 
@@ -74,6 +81,17 @@ class ArmKinematics:
         self._configuration.update(self._in_model_order(joints_rad))
         pose = self._configuration.get_transform_frame_to_world(TCP_SITE, "site")
         return pose.translation(), pose.rotation().wxyz
+
+    def heights_m(self, joints_rad: np.ndarray) -> np.ndarray:
+        """Compute the heights of all bodies that joints move, float64 [bodies]."""
+        self._configuration.update(self._in_model_order(joints_rad))
+        moving = self.model.body_dofnum.cumsum() > 1
+        return self._configuration.data.xpos[moving & (self.model.body_weldid != 0), 2].copy()
+
+    def margin_rad(self, joints_rad: np.ndarray) -> float:
+        """Compute the smallest distance of a joint from its limits."""
+        low, high = self._range()
+        return float(np.minimum(joints_rad - low, high - joints_rad).min())
 
     def _in_model_order(self, joints_rad: np.ndarray) -> np.ndarray:
         ordered = np.zeros(self.model.nq)

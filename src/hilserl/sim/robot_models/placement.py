@@ -125,12 +125,12 @@ def _base_shift_m(arm: ArmSetup, needs: Needs, robot: RobotModel) -> Vec3 | None
         return 0.0, 0.0, 0.0
     for shift_m in _SHIFTS_M:
         shift = centring + np.array([shift_m, 0.0, 0.0])
-        if _reaches(robot, low - shift, high - shift):
+        if reaches(robot, low - shift, high - shift):
             return _vector(shift)
     return None
 
 
-def _reaches(robot: RobotModel, low_m: np.ndarray, high_m: np.ndarray) -> bool:
+def reaches(robot: RobotModel, low_m: np.ndarray, high_m: np.ndarray) -> bool:
     """True if the tool comes from home to every corner of a box (base frame)."""
     home, orientation = np.array(robot.home_joints_rad, float), np.array(robot.tool_wxyz)
     kinematics = ArmKinematics(robot, home)
