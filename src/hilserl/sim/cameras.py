@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 
 from hilserl.errors import HilserlError, unknown
+from hilserl.sim.robot_files.meshes import FITTED_GROUP, MESH_GROUP
 
 _FOR_PEOPLE, _FOR_POLICY = (32, 16, 4), (12, 6, 0)
 """Slices and stacks of round shapes, and samples a pixel.
@@ -102,7 +103,7 @@ class Cameras:
             uint8 [height, width, 3].
         """
         renderer = self._renderer(height, width, for_people)
-        renderer.update_scene(data, camera)
+        renderer.update_scene(data, camera, _visible(for_people=for_people))
         if crop:
             _narrow(renderer.scene, width / height, crop)
         return renderer.render()
@@ -136,6 +137,14 @@ class Cameras:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+
+
+def _visible(*, for_people: bool) -> mujoco.MjvOption:
+    """Say what is drawn: people see a file's meshes, a policy the primitives that stand for them."""
+    option = mujoco.MjvOption()
+    if for_people:
+        option.geomgroup[FITTED_GROUP], option.geomgroup[MESH_GROUP] = 0, 1
+    return option
 
 
 def _narrow(scene: mujoco.MjvScene, aspect: float, crop: Crop) -> None:

@@ -7,13 +7,16 @@ import mujoco
 import numpy as np
 
 from hilserl.errors import HilserlError
+from hilserl.sim.quaternions import turn_between
 from hilserl.sim.robot_files.body import PREFIX, TCP_FROM_HAND_M, FileBody, colliding_geoms, finger_bodies
 from hilserl.sim.robot_files.description import RobotDescription, read_description
 from hilserl.sim.robot_files.source import compile_spec, read_spec, refused
+from hilserl.sim.robot_models.kinematics import ArmKinematics
 from hilserl.sim.robot_models.model import TURNS, Gripper, RobotModel, Servo
 
 _SAMPLES = 12
 _FAR_M = 1.0
+_HOME_TURN_RAD, _REACHED_M, _REACH_STEPS = 0.6, 0.01, 11
 _GRIP = {mujoco.mjtJoint.mjJNT_SLIDE: (8000.0, 60.0), mujoco.mjtJoint.mjJNT_HINGE: (60.0, 4.0)}
 """Stiffness and force of a finger's drive, in N and m or in N m and rad."""
 _SERVO_ERROR_RAD = 0.03
@@ -26,7 +29,9 @@ def load_robot(path: Path) -> RobotModel:
     Raises:
         HilserlError: A file is missing or broken, or they do not fit together; the message says what to do.
     """
-    return make_robot(path, read_description(path))
+    robot = make_robot(path, read_description(path))
+    require_reach(path, robot)
+    return robot
 
 
 def make_robot(path: Path, description: RobotDescription) -> RobotModel:
@@ -66,6 +71,32 @@ def make_robot(path: Path, description: RobotDescription) -> RobotModel:
     return replace(robot, gripper=_with_gaps(path, robot))
 
 
+def require_reach(path: Path, robot: RobotModel) -> None:
+    """Check that the tool comes from home to the middle of its workspace.
+
+    Raises:
+        HilserlError: It does not.
+    """
+    joints = np.array(robot.home_joints_rad)
+    kinematics = ArmKinematics(robot, joints)
+    middle = (np.array(robot.workspace_low_m) + robot.workspace_high_m) / 2
+    home, quaternion = kinematics.tool_pose(joints)
+    lean_rad = np.linalg.norm(turn_between(quaternion, np.array(robot.tool_wxyz)))
+    if lean_rad > _HOME_TURN_RAD:
+        raise HilserlError(
+            f"{path}: at home.joints_rad the tool is turned by {np.rad2deg(lean_rad):.0f} degrees from pointing down "
+            f"(arm.tool_pitch_deg from it) with the fingers along y. `hilserl robots check {path}` proposes a home."
+        )
+    for part in np.linspace(0.0, 1.0, _REACH_STEPS):
+        joints = kinematics.solve(joints, home + part * (middle - home), np.array(robot.tool_wxyz))
+    missed_m = float(np.linalg.norm(kinematics.tool_pose(joints)[0] - middle))
+    if missed_m > _REACHED_M:
+        raise HilserlError(
+            f"{path}: the workspace is out of reach: the tool stays {100 * missed_m:.0f} cm away from its middle, "
+            f"{np.round(middle, 2).tolist()} m. `hilserl robots check {path}` proposes a workspace."
+        )
+
+
 def arm_joints(model: mujoco.MjModel, tool: str) -> tuple[str, ...]:
     """Return the joints between the base and a body, from the base."""
     names: list[str] = []
@@ -80,7 +111,8 @@ def arm_joints(model: mujoco.MjModel, tool: str) -> tuple[str, ...]:
 
 def _gripper(path: Path, description: RobotDescription, model: mujoco.MjModel) -> Gripper:
     fingers = description.fingers
-    stiffness, force = _GRIP[mujoco.mjtJoint(model.joint(fingers.joints[0]).type[0])]
+    kind = mujoco.mjtJoint(model.joint(fingers.joints[0]).type[0])
+    stiffness, force = _GRIP[kind]
     force = fingers.force or force
     inwards = np.sign(fingers.closed - fingers.open)
     return Gripper(
@@ -89,6 +121,7 @@ def _gripper(path: Path, description: RobotDescription, model: mujoco.MjModel) -
         closed=fingers.closed,
         full_grip=float(fingers.closed + inwards * force / stiffness),
         pads=colliding_geoms(path, description, path.stat().st_mtime),
+        swings=kind == mujoco.mjtJoint.mjJNT_HINGE,
         stiffness=stiffness,
         force=force,
     )

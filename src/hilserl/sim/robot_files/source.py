@@ -8,9 +8,10 @@ import mujoco
 
 from hilserl.errors import HilserlError
 
-MAX_FACES = 200_000
+MAX_FACES = 500_000
 """Most faces of all meshes together; more take minutes to fit primitives to, and seconds to draw."""
 SUFFIXES = (".xml", ".mjcf", ".urdf")
+_DECODABLE = (".stl", ".obj", ".msh")
 
 
 def is_file_name(name: str) -> bool:
@@ -71,6 +72,7 @@ def refused(path: Path, error: ValueError) -> HilserlError:
 
 def _read_urdf(path: Path, root: ET.Element) -> mujoco.MjSpec:
     """Read a URDF with its visual meshes and its fixed links."""
+    _drop_undecodable(root)
     for mesh in root.iter("mesh"):
         name = mesh.get("filename", "")
         mesh.set("filename", str(_find_mesh(path, name)))
@@ -82,6 +84,15 @@ def _read_urdf(path: Path, root: ET.Element) -> mujoco.MjSpec:
         compiler = ET.SubElement(extension, "compiler")
     compiler.attrib |= {"strippath": "false", "discardvisual": "false", "fusestatic": "false", "meshdir": ""}
     return mujoco.MjSpec.from_string(ET.tostring(root, "unicode"))
+
+
+def _drop_undecodable(root: ET.Element) -> None:
+    """Drop visual meshes in formats that MuJoCo does not read, such as COLLADA."""
+    for link in root.iter("link"):
+        for visual in link.findall("visual"):
+            mesh = visual.find("geometry/mesh")
+            if mesh is not None and Path(mesh.get("filename", "")).suffix.lower() not in _DECODABLE:
+                link.remove(visual)
 
 
 def _find_mesh(path: Path, name: str) -> Path:

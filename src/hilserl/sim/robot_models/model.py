@@ -49,6 +49,8 @@ class Gripper:
     """Geoms of either side that hold an object."""
     gaps: tuple[tuple[float, float], ...] = ()
     """Gaps (m) by finger position, rising. Without them the gap is the sum of two slides."""
+    swings: bool = False
+    """True if the fingers swing about hinges, so that they are parallel at one gap only."""
     stiffness: float = 8000.0
     """Stiffness of the drive, in N/m or N m/rad."""
     force: float = 80.0

@@ -129,6 +129,7 @@ OPENARM = RobotModel(
         full_grip=-0.13,
         opening_m=0.084,
         gaps=((0.0, 0.0), (0.146, 0.0245), (0.291, 0.0492), (0.437, 0.0737), (_OPEN_RAD, 0.084)),
+        swings=True,
         stiffness=60.0,
         force=8.0,
     ),

@@ -49,7 +49,7 @@ def obstacle(arm: ArmSetup, needs: Needs, robot: RobotModel) -> str | None:
         return "it takes positions and does not yield, and the task presses parts together"
     if gripper.opening_m < needs.opening_m:
         return f"its gripper opens {1000 * gripper.opening_m:.0f} mm, and the task needs {1000 * needs.opening_m:.0f}"
-    if needs.parallel_fingers and gripper.gaps:
+    if needs.parallel_fingers and gripper.swings:
         return "its fingers swing, and the task needs parallel ones"
     if needs.upright and robot.tool_pitch_rad:
         return f"its tool leans by {np.rad2deg(robot.tool_pitch_rad):.0f} degrees, and the task needs it upright"

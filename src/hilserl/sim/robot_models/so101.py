@@ -124,6 +124,7 @@ SO101 = RobotModel(
         full_grip=_CLOSED_RAD - 0.05,
         opening_m=0.0902,
         gaps=_GAPS,
+        swings=True,
         stiffness=60.0,
         force=_TORQUE_NM,
     ),
