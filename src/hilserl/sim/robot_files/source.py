@@ -122,6 +122,11 @@ def _resolve_meshes(path: Path, spec: mujoco.MjSpec) -> None:
                 f"{path}: the mesh {mesh.name or mesh.file} is not there: {file}. "
                 "Correct its file or the compiler's meshdir, or copy the mesh there."
             )
+        if file.suffix.lower() not in _DECODABLE:
+            raise HilserlError(
+                f"{path}: the mesh {file.name} is in a format that MuJoCo does not read; expected "
+                f"{', '.join(_DECODABLE)}. Convert it, for example with MeshLab or Blender, and name the new file."
+            )
         mesh.file = str(file)
         faces[str(file)] = count_faces(file)
     spec.meshdir = ""

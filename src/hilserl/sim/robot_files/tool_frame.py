@@ -16,6 +16,8 @@ _FROM_TIP_M = 0.01
 _SNAP = 0.96
 """Cosine from which a direction is that of an axis."""
 _FAR_M = 1.0
+_WIDE_M, _PARALLEL_PART = 0.1, 0.4
+"""Widest useful gap of swinging fingers, and the part of their travel at which they are about parallel."""
 
 
 class ToolFrame(NamedTuple):
@@ -32,6 +34,9 @@ def find_tool_frame(path: Path, structure: Structure) -> ToolFrame:
         HilserlError: Nothing of the fingers touches an object.
     """
     spec, sides = touching_spec(path, structure.tool, structure.fingers, ())
+    pads = _pads(sides)
+    if pads:
+        spec, sides = touching_spec(path, structure.tool, structure.fingers, pads)
     spec.compiler.fusestatic = False
     model = compile_spec(path, spec)
     data = mujoco.MjData(model)
@@ -44,14 +49,18 @@ def find_tool_frame(path: Path, structure: Structure) -> ToolFrame:
             f"{path}: the joints {', '.join(structure.fingers)} hardly change the gap between the fingers; write the "
             "tables [tool] and [fingers] of the TOML file yourself."
         )
-    _gap_m(model, data, structure, geoms, (opened + closed) / 2)
+    swings = model.joint(structure.fingers[0]).type[0] == mujoco.mjtJoint.mjJNT_HINGE
+    if swings:
+        opened = _usual_opening(model, data, structure, geoms, (closed, opened))
+    _gap_m(model, data, structure, geoms, closed + (opened - closed) * (_PARALLEL_PART if swings else 0.5))
     body = model.body(structure.tool).id
     across = _opening(model, data, structure, geoms[0], body)
     points = [np.concatenate([_corners(model, data, geom, body) for geom in side]) for side in geoms]
-    moving = np.concatenate(points[: len(structure.fingers)])
+    shown = points if pads else points[: len(structure.fingers)]
+    moving = np.concatenate(shown)
     approach = moving.mean(axis=0)
     approach = _snapped(approach - across * (approach @ across))
-    tip = min(float((side @ approach).max()) for side in points[: len(structure.fingers)])
+    tip = min(float((side @ approach).max()) for side in shown)
     third = np.cross(approach, across)
     distal = moving[moving @ approach > tip - 0.02]
     inner = [side[side @ approach > tip - 0.03] @ across for side in points]
@@ -64,8 +73,28 @@ def find_tool_frame(path: Path, structure: Structure) -> ToolFrame:
             approach=_vector(approach),
             fingers_open=_vector(across),
         ),
-        Fingers(joints=structure.fingers, open=opened, closed=closed),
+        Fingers(joints=structure.fingers, open=opened, closed=closed, geoms=pads),
     )
+
+
+def _pads(sides: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the two geoms that are named as pads, if either side has one."""
+    named = [[name for name in side if "pad" in name.lower()] for side in sides]
+    return (named[0][0], named[1][0]) if all(len(names) == 1 for names in named) else ()
+
+
+def _usual_opening(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    structure: Structure,
+    geoms: list[list[int]],
+    ends: tuple[float, float],
+) -> float:
+    """Return where swinging fingers are open enough; further open they only spread."""
+    for position in np.linspace(*ends, 40):
+        if _gap_m(model, data, structure, geoms, position) > _WIDE_M:
+            return float(np.round(position, 3))
+    return ends[1]
 
 
 def _gap_m(

@@ -1,9 +1,10 @@
 """The SO-101 follower arm of The Robot Studio and Hugging Face, with five joints and one moving jaw.
 
 Zero is the middle of each joint's range, as LeRobot calibrates it. Joint origins, limits, masses and inertias are those
-of SO-ARM100's `so101_new_calib` (Apache-2.0); stiffness, damping and torque of the STS3215 servos follow its model of
-the motor. The tool's point is 3 cm from the fixed jaw, so that a part in any turn fits between the jaws. The gap by jaw
-angle is measured between the jaws' tips. Shells are fitted by eye.
+of SO-ARM100's `so101_new_calib` (Apache-2.0); stiffness and torque of the STS3215 servos follow its model of the motor.
+Their damping stands for the gears' friction as well, so that they do not ring. The tool's point is 3.4 cm from the fixed
+jaw, so that a part in any turn fits between the jaws. The gap by jaw angle is measured between the jaws' tips. Shells
+are fitted by eye.
 """
 
 from hilserl.sim.robot_models.drawing import (
@@ -24,7 +25,7 @@ from hilserl.sim.robot_models.model import Gripper, RobotModel, Servo
 
 _JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 _TORQUE_NM = 2.94
-_OPEN_RAD, _CLOSED_RAD = 1.0, -0.174533
+_OPEN_RAD, _CLOSED_RAD = 1.3, -0.174533
 
 _YELLOW: Rgba = (0.98, 0.76, 0.12, 1.0)
 _BLACK: Rgba = (0.12, 0.12, 0.13, 1.0)
@@ -55,7 +56,7 @@ _LINKS = (
          _joint("wrist_roll", -2.74385, 2.84121),
          0.087, (0.000213627, 0.000245138, -0.025187),
          (2.75087e-5, 4.33657e-5, 3.45059e-5, -3.35e-7, -5.7352e-6, -5.2e-8)),
-    Link("hand", "gripper", (0.0285, 0, 0), (0, 1, 1, 0), None,
+    Link("hand", "gripper", (0.032, 0, 0), (0, 1, 1, 0), None,
          1e-4, (0, 0, 0), (1e-8, 1e-8, 1e-8, 0, 0, 0)),
     Link("moving_jaw", "gripper", (0.0202, 0.0188, -0.0234), X_POS_90, _joint("jaw", -0.174533, 1.74533),
          0.012, (-0.00157495, -0.0300244, 0.0192755), (6.61427e-6, 1.89032e-6, 5.28738e-6, -3.2e-7, -5.9e-9, -1.1e-7)),
@@ -109,7 +110,7 @@ _PADS = (
     Pad("left_pad", "moving_jaw", (-0.01233, -0.07625, 0.0189), (0.0045, 0.0115, 0.009)),
     Pad("right_pad", "gripper", (-0.00675, -0.0002, -0.0972), (0.00525, 0.009, 0.0115)),
 )
-_PERCENT_GAP_M = ((0, 0.004), (9, 0.016), (18, 0.030), (27, 0.044), (36, 0.057), (46, 0.070), (64, 0.094))
+_PERCENT_GAP_M = ((0, 0.004), (9, 0.016), (18, 0.030), (27, 0.044), (36, 0.057), (46, 0.070), (64, 0.094), (82, 0.116))
 _GAPS = tuple((_CLOSED_RAD + percent / 100 * 1.919862, gap_m) for percent, gap_m in _PERCENT_GAP_M)
 
 SO101 = RobotModel(
@@ -122,7 +123,7 @@ SO101 = RobotModel(
         opened=_OPEN_RAD,
         closed=_CLOSED_RAD,
         full_grip=_CLOSED_RAD - 0.05,
-        opening_m=0.0902,
+        opening_m=0.1096,
         gaps=_GAPS,
         swings=True,
         stiffness=60.0,
@@ -136,7 +137,7 @@ SO101 = RobotModel(
     turns=("tcp_dry", "tcp_drz"),
     servo=Servo(
         stiffness=(998.22,) * 5,
-        damping=(2.731,) * 5,
+        damping=(12.0,) * 5,
         torque=(_TORQUE_NM,) * 5,
         speed_rad_per_s=(4.7,) * 5,
     ),
