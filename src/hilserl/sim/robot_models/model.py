@@ -3,7 +3,6 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal
 
 import mujoco
@@ -156,15 +155,6 @@ class RobotModel:
     def spec(self) -> mujoco.MjSpec:
         """Build the robot with its base at the origin; attach it with a prefix."""
         return self.body.build(self)
-
-    @cached_property
-    def torque_nm(self) -> tuple[float, ...]:
-        """Largest torques of the joints; infinite where none is declared."""
-        if self.servo:
-            return self.servo.torque
-        model = self.spec().compile()
-        limits = [model.joint(name).actfrcrange[1] for name in self.joints]
-        return tuple(float(limit) or float("inf") for limit in limits)
 
     @property
     def tool_wxyz(self) -> tuple[float, float, float, float]:

@@ -2,9 +2,9 @@
 
 Zero is the middle of each joint's range, as LeRobot calibrates it. Joint origins, limits, masses and inertias are those
 of SO-ARM100's `so101_new_calib` (Apache-2.0); stiffness and torque of the STS3215 servos follow its model of the motor.
-Their damping stands for the gears' friction as well, so that they do not ring. The tool's point is 3.4 cm from the fixed
-jaw, so that a part in any turn fits between the jaws. The gap by jaw angle is measured between the jaws' tips. Shells
-are fitted by eye.
+Their damping stands for the gears' friction as well, so that they do not ring. The tool's point is 3.4 cm from the
+fixed jaw, so that a part in any turn fits between the jaws. The gap by jaw angle is measured between the jaws' tips.
+Shells are fitted by eye.
 """
 
 from hilserl.sim.robot_models.drawing import (
