@@ -43,9 +43,9 @@ class RobotsArguments:
     file: Annotated[Path | None, tyro.conf.Positional] = None
     """File to check, MJCF or URDF."""
     write: bool = False
-    """Write the proposed TOML file beside the robot's file, if there is none."""
+    """Write the proposed TOML file, if there is none."""
     draw: Path | None = None
-    """Directory for images: of every robot, or of the checked one; by default beside the checked file."""
+    """Directory for images; by default beside the checked file."""
 
 
 def run(words: Sequence[str]) -> int:

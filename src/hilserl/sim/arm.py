@@ -8,6 +8,7 @@ from hilserl.sim.control import ArmSetup, WrenchControl
 from hilserl.sim.drives import ImpedanceDrive, ServoDrive
 from hilserl.sim.quaternions import from_matrix, turn_between, with_sign_of
 from hilserl.sim.robot_models.model import (
+    GRIPPER_ACTUATOR,
     HAND_BODY,
     TCP_SITE,
     TURNS,
@@ -23,31 +24,118 @@ _PLACING_STEPS, _PLACED_M, _PLACED_RAD = 100, 1e-5, 1e-4
 _SERVO_PLACINGS, _SERVO_PLACED_M, _SERVO_PLACED_RAD = 4, 2e-3, 0.01
 
 
-class Arm:
-    """A robot's arm and gripper in a compiled model.
+class ToolSensing:
+    """Measurements of an arm's tool and gripper in a compiled model.
 
     Positions (m), velocities and forces are in the world frame; quaternions are wxyz.
     """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, setup: ArmSetup) -> None:
         self._model, self._data, self.setup = model, data, setup
-        prefix, robot = setup.prefix, setup.robot
-        self._gripper = robot.gripper
-        joints = [model.joint(prefix + name) for name in robot.joints]
+        prefix, self._gripper = setup.prefix, setup.robot.gripper
         fingers = [model.joint(prefix + name) for name in self._gripper.joints]
-        self._qpos = np.array([j.qposadr[0] for j in joints])
-        self._dofs = np.array([j.dofadr[0] for j in joints])
         self._finger_qpos = np.array([j.qposadr[0] for j in fingers])
-        self._followers = [(model.joint(prefix + name).qposadr[0], at) for name, at in self._gripper.followers]
         self._tcp = model.site(prefix + TCP_SITE).id
         self._wrist = model.site(prefix + WRIST_SITE).id
         self._hand = model.body(prefix + HAND_BODY).id
         self._measured_body = model.site_bodyid[self._wrist]
         self._pads = [[model.geom(prefix + name).id for name in side] for side in self._gripper.pads]
-        self._finger_drive = model.actuator(prefix + self._gripper.drive).id
-        self._open, self._closed, self._full_grip = self._gripper.signals
-        sensors = (WRIST_FORCE_SENSOR, WRIST_TORQUE_SENSOR) if robot.senses_wrench else ()
+        self._finger_drive = model.actuator(prefix + GRIPPER_ACTUATOR).id
+        sensors = (WRIST_FORCE_SENSOR, WRIST_TORQUE_SENSOR) if setup.robot.senses_wrench else ()
         self._sensors = [model.sensor(prefix + name).adr[0] for name in sensors]
+
+    def holds(self, body: int) -> bool:
+        """True if both fingers press on a body from their two sides.
+
+        Args:
+            body: The body's number in the model.
+        """
+        contact = self._data.contact
+        if not len(contact.geom):
+            return False
+        axis = self.finger_axis
+        for pad in self._pads:
+            first = np.isin(contact.geom[:, 0], pad)
+            mine = first | np.isin(contact.geom[:, 1], pad)
+            other = np.where(first, contact.geom[:, 1], contact.geom[:, 0])
+            sideways = np.abs(contact.frame[:, :3] @ axis) > 0.7
+            if not (mine & (self._model.geom_bodyid[other] == body) & sideways & (contact.dist < 0)).any():
+                return False
+        return True
+
+    @property
+    def tcp_position_m(self) -> np.ndarray:
+        """Tool position (world frame), float64 [3]."""
+        return self._data.site_xpos[self._tcp].copy()
+
+    @property
+    def tcp_quaternion_wxyz(self) -> np.ndarray:
+        """Tool orientation (world frame), float64 [4].
+
+        Its sign is the one nearer to the nominal orientation.
+        """
+        return with_sign_of(from_matrix(self._data.site_xmat[self._tcp]), self.setup.tool_wxyz)
+
+    @property
+    def finger_axis(self) -> np.ndarray:
+        """Unit vector along which the fingers open (world frame), float64 [3]."""
+        return self._data.xmat[self._hand].reshape(3, 3)[:, 1].copy()
+
+    @property
+    def tcp_velocity(self) -> tuple[np.ndarray, np.ndarray]:
+        """Linear and angular velocity of the tool (world frame).
+
+        They are in m/s and rad/s, float64 [3] each.
+        """
+        twist = np.zeros(6)
+        mujoco.mj_objectVelocity(self._model, self._data, mujoco.mjtObj.mjOBJ_SITE, self._tcp, twist, 0)
+        return twist[3:], twist[:3]
+
+    @property
+    def gripper_width_m(self) -> float:
+        """Measured gap between the fingers."""
+        return self._gripper.gap_m(self._data.qpos[self._finger_qpos])
+
+    @property
+    def is_open(self) -> bool:
+        """True if the fingers are open but for 5 mm."""
+        return self.gripper_width_m > self._gripper.opening_m - _OPEN_M
+
+    @property
+    def gripper_command(self) -> float:
+        """Command of the gripper: +1 open, -1 closed."""
+        travelled = self._data.ctrl[self._finger_drive] - self._gripper.closed
+        is_nearer_open = travelled / (self._gripper.opened - self._gripper.closed) > 0.5
+        return GRIPPER_OPEN if is_nearer_open else GRIPPER_CLOSED
+
+    @property
+    def wrist_wrench(self) -> tuple[np.ndarray, np.ndarray]:
+        """Force and torque of the world on the hand (world frame).
+
+        They are in N and N m, float64 [3] each. The torque is about the wrist. The hand's weight is tared away. Like a
+        real sensor, it also feels the hand's inertia while the hand accelerates. Only an arm that senses it has it.
+        """
+        force_at, torque_at = self._sensors
+        rotation = self._data.site_xmat[self._wrist].reshape(3, 3)
+        # MuJoCo reports what the arm exerts on the hand; the world and gravity exert the opposite.
+        force = -rotation @ self._data.sensordata[force_at : force_at + 3]
+        torque = -rotation @ self._data.sensordata[torque_at : torque_at + 3]
+        weight = self._model.body_subtreemass[self._measured_body] * self._model.opt.gravity
+        lever = self._data.subtree_com[self._measured_body] - self._data.site_xpos[self._wrist]
+        moment = np.zeros(3)
+        mujoco.mju_cross(moment, lever, weight)
+        return force - weight, torque - moment
+
+
+class Arm(ToolSensing):
+    """A robot's arm and gripper in a compiled model, with its commands."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, setup: ArmSetup) -> None:
+        super().__init__(model, data, setup)
+        robot = setup.robot
+        joints = [model.joint(setup.prefix + name) for name in robot.joints]
+        self._qpos = np.array([j.qposadr[0] for j in joints])
+        self._dofs = np.array([j.dofadr[0] for j in joints])
         limited = np.array([bool(model.jnt_limited[j.id]) for j in joints])
         ranges = np.where(limited[:, None], [j.range for j in joints], [[-np.inf, np.inf]])
         self._low, self._high = ranges.T
@@ -62,9 +150,7 @@ class Arm:
         """Put the arm home, at rest; open gripper, target at the tool."""
         self._data.qpos[self._qpos] = self._home
         self._data.qpos[self._finger_qpos] = self._gripper.opened
-        for address, position in self._followers:
-            self._data.qpos[address] = position
-        self._data.ctrl[self._finger_drive] = self._open
+        self._data.ctrl[self._finger_drive] = self._gripper.opened
         mujoco.mj_kinematics(self._model, self._data)
         home_m = self.tcp_position_m if self.setup.home_m is None else np.array(self.setup.home_m)
         self.place(home_m, np.array(self.setup.tool_wxyz))
@@ -130,7 +216,7 @@ class Arm:
         An object can then be put between them.
         """
         self._data.qpos[self._finger_qpos] = self._gripper.position(width_m)
-        self._data.ctrl[self._finger_drive] = self._full_grip
+        self._data.ctrl[self._finger_drive] = self._gripper.full_grip
 
     def act(self, move: np.ndarray) -> None:
         """Follow a move until the next one.
@@ -163,9 +249,9 @@ class Arm:
     def command_gripper(self, action: float) -> None:
         """Command the gripper: below -0.5 it closes, above +0.5 it opens."""
         if action < -0.5:
-            self._data.ctrl[self._finger_drive] = self._closed
+            self._data.ctrl[self._finger_drive] = self._gripper.closed
         elif action > 0.5:
-            self._data.ctrl[self._finger_drive] = self._open
+            self._data.ctrl[self._finger_drive] = self._gripper.opened
 
     def hold_posture(self) -> None:
         """Pull the elbow of an arm under impedance towards home."""
@@ -177,88 +263,3 @@ class Arm:
         jacobian = np.zeros((6, self._model.nv))
         mujoco.mj_jacSite(self._model, self._data, jacobian[:3], jacobian[3:], self._tcp)
         return jacobian[:, self._dofs]
-
-    def holds(self, body: int) -> bool:
-        """True if both fingers press on a body from their two sides.
-
-        Args:
-            body: The body's number in the model.
-        """
-        contact = self._data.contact
-        if not len(contact.geom):
-            return False
-        axis = self.finger_axis
-        for pad in self._pads:
-            first = np.isin(contact.geom[:, 0], pad)
-            mine = first | np.isin(contact.geom[:, 1], pad)
-            other = np.where(first, contact.geom[:, 1], contact.geom[:, 0])
-            sideways = np.abs(contact.frame[:, :3] @ axis) > 0.7
-            if not (mine & (self._model.geom_bodyid[other] == body) & sideways & (contact.dist < 0)).any():
-                return False
-        return True
-
-    @property
-    def tcp_position_m(self) -> np.ndarray:
-        """Tool position (world frame), float64 [3]."""
-        return self._data.site_xpos[self._tcp].copy()
-
-    @property
-    def tcp_quaternion_wxyz(self) -> np.ndarray:
-        """Tool orientation (world frame), float64 [4].
-
-        Its sign is the one nearer to the nominal orientation.
-        """
-        return with_sign_of(from_matrix(self._data.site_xmat[self._tcp]), self.setup.tool_wxyz)
-
-    @property
-    def finger_axis(self) -> np.ndarray:
-        """Unit vector along which the fingers open (world frame), float64 [3]."""
-        return self._data.xmat[self._hand].reshape(3, 3)[:, 1].copy()
-
-    @property
-    def tcp_velocity(self) -> tuple[np.ndarray, np.ndarray]:
-        """Linear and angular velocity of the tool (world frame).
-
-        They are in m/s and rad/s, float64 [3] each.
-        """
-        twist = np.zeros(6)
-        mujoco.mj_objectVelocity(self._model, self._data, mujoco.mjtObj.mjOBJ_SITE, self._tcp, twist, 0)
-        return twist[3:], twist[:3]
-
-    @property
-    def gripper_width_m(self) -> float:
-        """Measured gap between the fingers."""
-        return self._gripper.gap_m(self._data.qpos[self._finger_qpos])
-
-    @property
-    def is_open(self) -> bool:
-        """True if the fingers are open but for 5 mm."""
-        return self.gripper_width_m > self._gripper.opening_m - _OPEN_M
-
-    @property
-    def gripper_command(self) -> float:
-        """Command of the gripper: +1 open, -1 closed."""
-        return GRIPPER_OPEN if self._is_told_to_open else GRIPPER_CLOSED
-
-    @property
-    def _is_told_to_open(self) -> bool:
-        """True if the drive's command is nearer to open than to closed."""
-        return bool((self._data.ctrl[self._finger_drive] - self._closed) / (self._open - self._closed) > 0.5)
-
-    @property
-    def wrist_wrench(self) -> tuple[np.ndarray, np.ndarray]:
-        """Force and torque of the world on the hand (world frame).
-
-        They are in N and N m, float64 [3] each. The torque is about the wrist. The hand's weight is tared away. Like a
-        real sensor, it also feels the hand's inertia while the hand accelerates. Only an arm that senses it has it.
-        """
-        force_at, torque_at = self._sensors
-        rotation = self._data.site_xmat[self._wrist].reshape(3, 3)
-        # MuJoCo reports what the arm exerts on the hand; the world and gravity exert the opposite.
-        force = -rotation @ self._data.sensordata[force_at : force_at + 3]
-        torque = -rotation @ self._data.sensordata[torque_at : torque_at + 3]
-        weight = self._model.body_subtreemass[self._measured_body] * self._model.opt.gravity
-        lever = self._data.subtree_com[self._measured_body] - self._data.site_xpos[self._wrist]
-        moment = np.zeros(3)
-        mujoco.mju_cross(moment, lever, weight)
-        return force - weight, torque - moment

@@ -140,7 +140,7 @@ class Cameras:
 
 
 def _visible(*, for_people: bool) -> mujoco.MjvOption:
-    """Say what is drawn: people see a file's meshes, a policy the primitives that stand for them."""
+    """Choose meshes for people, and the primitives fitted to them for policies."""
     option = mujoco.MjvOption()
     if for_people:
         option.geomgroup[FITTED_GROUP], option.geomgroup[MESH_GROUP] = 0, 1

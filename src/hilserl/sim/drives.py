@@ -19,7 +19,7 @@ _CONJUGATE = (1.0, -1.0, -1.0, -1.0)
 
 
 class ArmDrive(ABC):
-    """The way in which an arm follows poses of its tool (world frame)."""
+    """Drive that follows poses of the tool (world frame)."""
 
     @abstractmethod
     def follow(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray, jacobian: np.ndarray) -> None:
@@ -110,7 +110,11 @@ class ServoDrive(ArmDrive):
         self._data.ctrl[self._servos] = present + way / max(1.0, float(np.abs(way / self._most_rad).max()))
 
     def joints_at(self, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> np.ndarray:
-        """Find joints near the present ones at which the tool has a pose (world frame), float64 [n]."""
+        """Find joints near the present ones for a pose (world frame).
+
+        Returns:
+            float64 [n].
+        """
         orientation = np.zeros(4)
         mujoco.mju_mulQuat(orientation, self._to_base_wxyz, quaternion_wxyz)
         position = rotate_vector(self._to_base_wxyz, position_m - self._base_m)

@@ -10,6 +10,7 @@ from hilserl.data.spec import entry
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, Impedance, WrenchControl
 from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.robot_models.model import GRIPPER_ACTUATOR
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
@@ -163,7 +164,7 @@ class FlipObject(Task):
         _add_patty(world)
         # Told to close, the fingers stop at the handle.
         gripper = self.arms[0].robot.gripper
-        world.actuator(ROBOT_PREFIX + gripper.drive).ctrlrange = (_HANDLE_RADIUS_M, gripper.opened)
+        world.actuator(ROBOT_PREFIX + GRIPPER_ACTUATOR).ctrlrange = (_HANDLE_RADIUS_M, gripper.opened)
 
     @override
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:

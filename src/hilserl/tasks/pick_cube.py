@@ -20,7 +20,7 @@ LIFT_M = 0.1
 _HOVER_M = 0.06
 _ALIGNED_M = 0.008
 _EDGE_M = 0.03
-"""Smallest distance of the cube from the edge of the workspace at the start."""
+"""Smallest distance of the cube from the workspace's edge."""
 
 
 class PickCube(Task):

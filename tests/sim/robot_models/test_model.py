@@ -26,7 +26,7 @@ def simulated(robot: RobotModel) -> Simulation:
     return simulation
 
 
-def test_the_eight_arms_are_built_in() -> None:
+def test_eight_arms_are_built_in() -> None:
     assert set(ROBOTS) == {"panda", "fr3", "ur5e", "xarm7", "gen3", "vx300s", "openarm", "so101"}
 
 
@@ -36,7 +36,7 @@ def test_unknown_robot_is_told_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("robot", ALL)
-def test_every_moving_body_has_mass_and_inertia(robot: RobotModel) -> None:
+def test_moving_bodies_have_mass_and_inertia(robot: RobotModel) -> None:
     model = robot.spec().compile()
     moving = [body for body in range(1, model.nbody) if model.body_weldid[body]]
     assert all(model.body_mass[body] > 0 and (model.body_inertia[body] > 0).all() for body in moving)

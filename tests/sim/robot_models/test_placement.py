@@ -27,7 +27,7 @@ def test_pandas_place_does_not_change() -> None:
 
 
 @pytest.mark.parametrize("name", list(ROBOTS))
-def test_every_robot_can_pick_a_cube(name: str) -> None:
+def test_robots_can_all_pick_a_cube(name: str) -> None:
     assert PickCube.obstacle(ROBOTS[name]) is None
 
 
@@ -116,7 +116,7 @@ def test_script_inserts_and_hands_over_with_arms_that_take_positions(task: str, 
         assert any(env.step(env.supervision.expert_action())[2] for _ in range(150)), f"{name}, seed {seed}"
 
 
-def test_one_seed_is_one_episode_with_servos() -> None:
+def test_seed_decides_the_episode_with_servos() -> None:
     runs = []
     for _ in range(2):
         env = make_sim_env("pick_cube", arm="so101")

@@ -1,1 +1,1 @@
-"""Robots from MJCF or URDF files."""
+"""Robots that users bring as MJCF or URDF files."""

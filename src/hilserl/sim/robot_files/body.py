@@ -17,12 +17,12 @@ from hilserl.sim.robot_models.drawing import add_gripper, add_wrench_sensor, hol
 from hilserl.sim.robot_models.model import HAND_BODY, TCP_SITE, WRIST_SITE, Body, RobotModel
 
 PREFIX = "file/"
-"""Prefix of all names of a file, so that they do not meet the scene's own."""
+"""Prefix of a file's names, which keeps them from the scene's."""
 TCP_FROM_HAND_M = 0.1
 """Distance of the tool's point from the hand's origin, along the approach."""
 _HAND_GROUP = 3
 _FINGER_ARMATURE = {mujoco.mjtJoint.mjJNT_SLIDE: (2.0, 200.0), mujoco.mjtJoint.mjJNT_HINGE: (0.02, 1.0)}
-"""Armature and damping that keep a light finger calm at an object, and its speed usual."""
+"""Armature and damping of a finger that stays calm at an object."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FileBody(Body):
     path: Path
     """File of the robot."""
     description: RobotDescription
-    """What the TOML file beside it says."""
+    """Content of the TOML file beside it."""
     arm_joints: tuple[str, ...]
     """Joints of the arm as the file names them."""
 
@@ -60,7 +60,7 @@ class FileBody(Body):
         return spec
 
     def _add_hand(self, spec: mujoco.MjSpec, robot: RobotModel) -> None:
-        """Add the hand's frame, the tool's point and the wrist to the tool's body."""
+        """Add the hand's frame, the tool's point and the wrist."""
         tool = self.description.tool
         body = spec.body(PREFIX + tool.body)
         approach = np.array(tool.approach) / np.linalg.norm(tool.approach)
@@ -76,7 +76,7 @@ class FileBody(Body):
 
 
 def adopt_options(read: mujoco.MjSpec, spec: mujoco.MjSpec) -> None:
-    """Give what is attached the physics options of what it is attached to."""
+    """Give a part the physics options of the whole."""
     for name in dir(spec.option):
         value = getattr(spec.option, name)
         if name.startswith("_") or callable(value):
@@ -88,7 +88,7 @@ def adopt_options(read: mujoco.MjSpec, spec: mujoco.MjSpec) -> None:
 
 
 def keep_robot(spec: mujoco.MjSpec, tool: str) -> None:
-    """Keep only the tree of bodies that carries the tool, without drives, and weightless to its controller."""
+    """Keep only the bodies of the tool's arm, without drives and weight."""
     root = spec.body(tool)
     while root.parent is not None and root.parent != spec.worldbody:
         root = root.parent
@@ -110,7 +110,7 @@ def keep_robot(spec: mujoco.MjSpec, tool: str) -> None:
 def finger_bodies(
     path: Path, spec: mujoco.MjSpec, tool: str, fingers: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the bodies on either side of an object, the finger's own first.
+    """Return the bodies on either side of an object, fingers first.
 
     Raises:
         HilserlError: A body or joint that the description names does not exist.
@@ -129,7 +129,7 @@ def finger_bodies(
 
 
 def _subtree(body: mujoco.MjsBody) -> tuple[str, ...]:
-    """Return the names of a body and of all bodies that it carries."""
+    """Return the names of a body and of all below it."""
     return (body.name, *(name for child in body.bodies for name in _subtree(child)))
 
 
@@ -155,7 +155,7 @@ def _calm(joint: mujoco.MjsJoint) -> None:
 def colliding_geoms(
     path: Path, description: RobotDescription, modified_s: float
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the geoms of either side that hold objects, with the file's prefix.
+    """Return the geoms that hold objects, with the file's prefix.
 
     Args:
         path: The robot's file.
@@ -174,7 +174,7 @@ def colliding_geoms(
 def touching_spec(
     path: Path, tool: str, fingers: tuple[str, ...], geoms: tuple[str, ...]
 ) -> tuple[mujoco.MjSpec, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Read a robot and find the geoms of either side that hold objects.
+    """Read a robot and find the geoms that hold objects.
 
     Args:
         path: The robot's file.

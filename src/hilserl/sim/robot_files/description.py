@@ -13,7 +13,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A table of the file: unknown keys are errors."""
 
 
-class Tool(_Table, frozen=True, kw_only=True):
+class ToolTable(_Table, frozen=True, kw_only=True):
     """The tool's point and axes, in the frame of a body."""
 
     body: str
@@ -26,7 +26,7 @@ class Tool(_Table, frozen=True, kw_only=True):
     """Direction along which the fingers open."""
 
 
-class Fingers(_Table, frozen=True, kw_only=True):
+class FingersTable(_Table, frozen=True, kw_only=True):
     """The fingers and their drive."""
 
     joints: tuple[str, ...]
@@ -36,19 +36,19 @@ class Fingers(_Table, frozen=True, kw_only=True):
     closed: float
     """Position of a closed finger."""
     force: float = 0.0
-    """Largest force (N) or torque (N m) of the drive; 0 is a usual one."""
+    """Largest force (N) or torque (N m); 0 is a usual one."""
     geoms: tuple[str, ...] = ()
-    """Two geoms that hold objects; by default all that collide on either side."""
+    """Two geoms that hold objects; by default all that collide."""
 
 
-class Home(_Table, frozen=True, kw_only=True):
+class HomeTable(_Table, frozen=True, kw_only=True):
     """The posture at the start of an episode."""
 
     joints_rad: tuple[float, ...]
     """Joints of the arm, from the base."""
 
 
-class Workspace(_Table, frozen=True, kw_only=True):
+class WorkspaceTable(_Table, frozen=True, kw_only=True):
     """The box in which the tool moves, in the base's frame."""
 
     low_m: Vec3
@@ -58,7 +58,7 @@ class Workspace(_Table, frozen=True, kw_only=True):
 
 
 class ArmTable(_Table, frozen=True, kw_only=True):
-    """What a file may not say about its arm; each empty entry is taken from the file."""
+    """The arm; empty entries are taken from the robot's file."""
 
     control: ControlName = "position"
     """Commands of the joints."""
@@ -81,10 +81,10 @@ class RobotDescription(_Table, frozen=True, kw_only=True):
 
     title: str = ""
     """Name for people; by default the file's."""
-    tool: Tool
-    fingers: Fingers
-    home: Home
-    workspace: Workspace
+    tool: ToolTable
+    fingers: FingersTable
+    home: HomeTable
+    workspace: WorkspaceTable
     arm: ArmTable = ArmTable()
 
 

@@ -51,7 +51,7 @@ def drive_through(robot: RobotModel) -> list[Miss]:
 
 
 def _drive_to(simulation: Simulation, goal_m: np.ndarray) -> tuple[float, float]:
-    """Drive the tool to a point in steps; return the distance (m) and turn (rad) that are left."""
+    """Drive the tool to a point; return the missing m and rad."""
     arm = simulation.arm
     nominal = np.array(arm.setup.tool_wxyz)
     steps = int(np.linalg.norm(goal_m - arm.tcp_position_m) / _STEP_M) + _SETTLING_STEPS

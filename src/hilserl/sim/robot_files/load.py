@@ -10,7 +10,7 @@ from hilserl.errors import HilserlError
 from hilserl.sim.quaternions import turn_between
 from hilserl.sim.robot_files.body import PREFIX, TCP_FROM_HAND_M, FileBody, colliding_geoms, finger_bodies
 from hilserl.sim.robot_files.description import RobotDescription, read_description
-from hilserl.sim.robot_files.source import compile_spec, read_spec, refused
+from hilserl.sim.robot_files.source import check_name, compile_spec, read_spec, refused
 from hilserl.sim.robot_models.kinematics import ArmKinematics
 from hilserl.sim.robot_models.model import TURNS, Gripper, RobotModel, Servo
 
@@ -18,7 +18,7 @@ _SAMPLES = 12
 _FAR_M = 1.0
 _HOME_TURN_RAD, _REACHED_M, _REACH_STEPS = 0.6, 0.01, 11
 _GRIP = {mujoco.mjtJoint.mjJNT_SLIDE: (8000.0, 60.0), mujoco.mjtJoint.mjJNT_HINGE: (60.0, 4.0)}
-"""Stiffness and force of a finger's drive, in N and m or in N m and rad."""
+"""Stiffness and force of a finger's drive, in SI units."""
 _SERVO_ERROR_RAD = 0.03
 """Error at which a servo of unknown stiffness gives its full torque."""
 
@@ -29,6 +29,7 @@ def load_robot(path: Path) -> RobotModel:
     Raises:
         HilserlError: A file is missing or broken, or they do not fit together; the message says what to do.
     """
+    check_name(path)
     robot = make_robot(path, read_description(path))
     require_reach(path, robot)
     return robot
@@ -72,7 +73,7 @@ def make_robot(path: Path, description: RobotDescription) -> RobotModel:
 
 
 def require_reach(path: Path, robot: RobotModel) -> None:
-    """Check that the tool comes from home to the middle of its workspace.
+    """Check that the tool comes to the middle of its workspace.
 
     Raises:
         HilserlError: It does not.
@@ -153,7 +154,7 @@ def _with_gaps(path: Path, robot: RobotModel) -> Gripper:
 
 
 def _servo(path: Path, description: RobotDescription, model: mujoco.MjModel, joints: tuple[str, ...]) -> Servo:
-    """Take the servos' gains from the description, else from the file, else from the arm's inertia."""
+    """Take the gains from the description, the file or the inertia."""
     table = description.arm
     torque = table.torque_nm or tuple(_torque_nm(path, model, name) for name in joints)
     stiffness = table.stiffness or tuple(
@@ -178,7 +179,7 @@ def _actuator(model: mujoco.MjModel, joint: str) -> int | None:
 
 
 def _gain(model: mujoco.MjModel, joint: str, term: int) -> float:
-    """Return a gain of the file's position servo: stiffness 1, damping 2; 0 without one."""
+    """Return stiffness (1) or damping (2) of the file's servo."""
     actuator = _actuator(model, joint)
     return 0.0 if actuator is None else -float(model.actuator_biasprm[actuator, term])
 

@@ -12,7 +12,7 @@ _LARGEST_VISIBLE_GROUP = 2
 
 
 def fit_primitives(spec: mujoco.MjSpec, boxed: set[str]) -> None:
-    """Put a primitive beside every mesh, and take the meshes out of the policy's sight.
+    """Put a primitive beside every mesh, for the policy's cameras.
 
     MuJoCo fits the primitive when it compiles. Meshes never collide.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from hilserl.errors import HilserlError
-from hilserl.sim.robot_files.description import ArmTable, Home, RobotDescription, Workspace
+from hilserl.sim.robot_files.description import ArmTable, HomeTable, RobotDescription, ToolTable, WorkspaceTable
 from hilserl.sim.robot_files.load import make_robot
 from hilserl.sim.robot_files.reach import find_reach
 from hilserl.sim.robot_files.source import compile_spec, read_spec
@@ -27,10 +27,13 @@ def propose(path: Path) -> RobotDescription:
         title=path.stem,
         tool=tool,
         fingers=fingers,
-        home=Home(joints_rad=(0.0,) * len(structure.arm)),
-        workspace=Workspace(low_m=(0.1, -0.1, 0.0), high_m=(0.3, 0.1, 0.2)),
+        home=HomeTable(joints_rad=(0.0,) * len(structure.arm)),
+        workspace=WorkspaceTable(low_m=(0.1, -0.1, 0.0), high_m=(0.3, 0.1, 0.2)),
     )
-    reach = find_reach(make_robot(path, draft))
+    # Fingers open to both sides, so that a tool turned by half a turn is as good: one may suit the wrist better.
+    drafts = (draft, msgspec.structs.replace(draft, tool=_turned(tool)))
+    found = find_reach(tuple(make_robot(path, each) for each in drafts))
+    reach, draft = max(zip(found, drafts, strict=True), key=lambda each: each[0].score if each[0] else -1.0)
     if reach is None:
         raise HilserlError(
             f"{path}: the tool reaches nothing ahead of the base (+x, above z = 0), pointing down or leaning by up to "
@@ -38,7 +41,13 @@ def propose(path: Path) -> RobotDescription:
         )
     return msgspec.structs.replace(
         draft,
-        home=Home(joints_rad=reach.home_joints_rad),
-        workspace=Workspace(low_m=reach.low_m, high_m=reach.high_m),
+        home=HomeTable(joints_rad=reach.home_joints_rad),
+        workspace=WorkspaceTable(low_m=reach.low_m, high_m=reach.high_m),
         arm=ArmTable(tool_pitch_deg=reach.tool_pitch_deg),
     )
+
+
+def _turned(tool: ToolTable) -> ToolTable:
+    """Turn a tool by half a turn about its approach."""
+    x, y, z = tool.fingers_open
+    return msgspec.structs.replace(tool, fingers_open=(-x, -y, -z))

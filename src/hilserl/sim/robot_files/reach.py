@@ -12,12 +12,12 @@ from hilserl.sim.robot_models.placement import reaches
 
 PITCHES_DEG = (0.0, 30.0, 45.0)
 """Leans of the tool that are tried, from the most useful."""
-_SAMPLES, _STARTS = 60_000, 60
+_SAMPLES, _STARTS = 40_000, 40
 _TURN_RAD, _NEAR_M = 0.6, 2e-3
 _LARGEST_M = (0.4, 0.6, 0.4)
 _SMALLEST_M = (0.08, 0.2, 0.12)
 """Smallest workspace in which a task has room."""
-_STEP_M, _CLEAR_M, _TABLE_M = 0.02, 0.03, 0.0
+_STEP_M, _CLEAR_M, _TABLE_M = 0.03, 0.03, 0.0
 _NEAREST_M = 0.12
 """Smallest distance of the workspace ahead of the base."""
 _FULL_TURN_RAD = 3.1
@@ -42,23 +42,35 @@ class Reach:
         return float(np.prod(np.subtract(self.high_m, self.low_m)))
 
     @property
+    def score(self) -> float:
+        """Figure of merit: room first, then volume and a calm home."""
+        return 10.0 * self.is_roomy + 10.0 * self.volume_m3 - 0.1 * float(np.linalg.norm(self.home_joints_rad))
+
+    @property
     def is_roomy(self) -> bool:
         """True if a task has room."""
         return bool((np.subtract(self.high_m, self.low_m) >= np.array(_SMALLEST_M) - 1e-9).all())
 
 
-def find_reach(robot: RobotModel, seed: int = 0) -> Reach | None:
-    """Find a home and a workspace ahead of the base, above the table at z = 0.
+def find_reach(robots: tuple[RobotModel, RobotModel], seed: int = 0) -> tuple[Reach | None, Reach | None]:
+    """Find home and workspace ahead of the base, above z = 0.
 
     Args:
-        robot: The robot; its own home and workspace do not count.
+        robots: The robot, and the same with its tool turned by half a turn; their homes and workspaces do not count.
         seed: Seed of the joints that are tried.
 
     Returns:
-        The first lean's workspace that is large enough, else the largest; None if the tool comes nowhere.
+        For each the first lean's workspace that is large enough, else the largest; None if the tool comes nowhere.
     """
+    joints, poses = _sampled(robots[0], np.random.default_rng(seed))
+    turned = poses.copy()
+    turned[:, [3, 4, 6, 7, 9, 10]] *= -1.0
+    return _best(robots[0], joints, poses), _best(robots[1], joints, turned)
+
+
+def _best(robot: RobotModel, joints: np.ndarray, poses: np.ndarray) -> Reach | None:
+    """Find the best home and workspace over the leans of the tool."""
     found: list[Reach] = []
-    joints, poses = _sampled(robot, np.random.default_rng(seed))
     for pitch_deg in PITCHES_DEG:
         leaning = replace(robot, tool_pitch_rad=float(np.deg2rad(pitch_deg)))
         reach = _try(leaning, pitch_deg, joints, poses)
@@ -89,7 +101,7 @@ def _sampled(robot: RobotModel, rng: np.random.Generator) -> tuple[np.ndarray, n
 
 
 def _try(robot: RobotModel, pitch_deg: float, joints: np.ndarray, poses: np.ndarray) -> Reach | None:
-    """Find a home near which the tool reaches most, for one lean of the tool."""
+    """Find home and workspace for one lean of the tool."""
     axes = np.zeros(9)
     mujoco.mju_quat2Mat(axes, np.array(robot.tool_wxyz))
     turn = np.arccos(np.clip((poses[:, 3:] @ axes - 1.0) / 2.0, -1.0, 1.0))
@@ -111,7 +123,7 @@ def _try(robot: RobotModel, pitch_deg: float, joints: np.ndarray, poses: np.ndar
 
 
 def _solve(robot: RobotModel, start: np.ndarray, position_m: np.ndarray) -> tuple[float, np.ndarray] | None:
-    """Bring the tool to a point from a start; return how good the posture is, and the joints."""
+    """Bring the tool to a point; return the posture's score and joints."""
     kinematics, orientation = ArmKinematics(robot, start), np.array(robot.tool_wxyz)
     joints = start
     for _ in range(4):
@@ -128,7 +140,7 @@ def _solve(robot: RobotModel, start: np.ndarray, position_m: np.ndarray) -> tupl
 
 
 def _grown(robot: RobotModel, middle_m: np.ndarray, pitch_deg: float) -> Reach | None:
-    """Grow a box around the home, face by face, as far as the tool follows."""
+    """Grow a box around the home as far as the tool follows."""
     low = np.array([middle_m[0] - _STEP_M, -_STEP_M, _TABLE_M])
     high = np.array([middle_m[0] + _STEP_M, _STEP_M, middle_m[2] + _STEP_M])
     margin = np.array([0.0, 0.0, 0.015])

@@ -9,7 +9,7 @@ import mujoco
 from hilserl.errors import HilserlError
 
 MAX_FACES = 500_000
-"""Most faces of all meshes together; more take minutes to fit primitives to, and seconds to draw."""
+"""Most faces of all meshes together; more take minutes to compile."""
 SUFFIXES = (".xml", ".mjcf", ".urdf")
 _DECODABLE = (".stl", ".obj", ".msh")
 
@@ -19,18 +19,23 @@ def is_file_name(name: str) -> bool:
     return Path(name).suffix.lower() in (*SUFFIXES, ".xacro")
 
 
-def read_spec(path: Path) -> mujoco.MjSpec:
-    """Read a robot's or a scene's file; its meshes have absolute paths.
-
-    Raises:
-        HilserlError: The file is missing or broken, or a mesh is; the message says what to do.
-    """
+def check_name(path: Path) -> None:
+    """Raise HilserlError for a file that is not there, or neither MJCF nor URDF."""
     if path.suffix == ".xacro":
         raise HilserlError(f"{path} is a xacro; expand it first: xacro {path.name} > {path.stem}.urdf")
     if path.suffix.lower() not in SUFFIXES:
         raise HilserlError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}.")
     if not path.is_file():
         raise HilserlError(f"There is no file {path}.")
+
+
+def read_spec(path: Path) -> mujoco.MjSpec:
+    """Read a robot's or a scene's file; its meshes have absolute paths.
+
+    Raises:
+        HilserlError: The file is missing or broken, or a mesh is; the message says what to do.
+    """
+    check_name(path)
     try:
         root = ET.parse(path).getroot()  # noqa: S314 - a file of the user's own
     except ET.ParseError as error:
@@ -87,7 +92,7 @@ def _read_urdf(path: Path, root: ET.Element) -> mujoco.MjSpec:
 
 
 def _drop_undecodable(root: ET.Element) -> None:
-    """Drop visual meshes in formats that MuJoCo does not read, such as COLLADA."""
+    """Drop visual meshes that MuJoCo does not read, such as COLLADA."""
     for link in root.iter("link"):
         for visual in link.findall("visual"):
             mesh = visual.find("geometry/mesh")
@@ -96,7 +101,7 @@ def _drop_undecodable(root: ET.Element) -> None:
 
 
 def _find_mesh(path: Path, name: str) -> Path:
-    """Find a mesh that a URDF names, with `package://` or relative to it."""
+    """Find a mesh that a URDF names by path or package."""
     plain = re.sub(r"^(package|file|model)://", "", name)
     shorter = "/".join(plain.split("/")[1:]) if name.startswith(("package", "model")) else plain
     for directory in path.resolve().parents:
@@ -110,7 +115,7 @@ def _find_mesh(path: Path, name: str) -> Path:
 
 
 def _resolve_meshes(path: Path, spec: mujoco.MjSpec) -> None:
-    """Make the paths of meshes absolute, and check that they are there and small enough."""
+    """Make the paths of meshes absolute; check existence and size."""
     directory = path.resolve().parent / (spec.meshdir or "")
     faces: dict[str, int] = {}
     for mesh in spec.meshes:
@@ -140,7 +145,7 @@ def _resolve_meshes(path: Path, spec: mujoco.MjSpec) -> None:
 
 
 def count_faces(path: Path) -> int:
-    """Count the faces of an STL or OBJ file; 0 for other formats."""
+    """Count the faces of an STL or OBJ file."""
     if path.suffix.lower() == ".stl":
         with path.open("rb") as file:
             head = file.read(84)

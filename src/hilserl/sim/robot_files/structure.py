@@ -1,4 +1,4 @@
-"""The structure of a robot: which joints are the arm's, which the fingers'."""
+"""The structure of a robot: joints of the arm and the fingers."""
 
 import re
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from hilserl.errors import HilserlError
 _FINGER_NAME = re.compile(r"finger|jaw|grip|knuckle|driver|carriage|claw", re.IGNORECASE)
 _FINGER_TRAVEL_M = 0.2
 _FINGER_DEPTH = 3
-"""Most joints in a row that a finger has; a longer chain is an arm."""
+"""Most joints in a row of a finger."""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """The joints of a robot by their work, and the body between them."""
+    """Joints of arm and fingers, and the body between them."""
 
     arm: tuple[str, ...]
     """Joints of the arm, from the base."""
@@ -77,7 +77,7 @@ def _jointed(model: mujoco.MjModel, body: int) -> list[int]:
 
 
 def _depth(model: mujoco.MjModel, body: int) -> int:
-    """Return the length of the longest chain of joints that begins at a body."""
+    """Return the length of the longest chain of jointed bodies."""
     return 1 + max((_depth(model, kid) for kid in _jointed(model, body)), default=0)
 
 

@@ -1,4 +1,4 @@
-"""The tool's point and axes, from the shape and motion of the fingers."""
+"""The tool's point and axes, from the fingers' shape and motion."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.sim.robot_files.body import touching_spec
-from hilserl.sim.robot_files.description import Fingers, Tool
+from hilserl.sim.robot_files.description import FingersTable, ToolTable
 from hilserl.sim.robot_files.source import compile_spec
 from hilserl.sim.robot_files.structure import Structure
 
@@ -17,14 +17,14 @@ _SNAP = 0.96
 """Cosine from which a direction is that of an axis."""
 _FAR_M = 1.0
 _WIDE_M, _PARALLEL_PART = 0.1, 0.4
-"""Widest useful gap of swinging fingers, and the part of their travel at which they are about parallel."""
+"""Widest useful gap of swinging fingers; their travel when about parallel."""
 
 
 class ToolFrame(NamedTuple):
     """A proposal for the tool and the fingers."""
 
-    tool: Tool
-    fingers: Fingers
+    tool: ToolTable
+    fingers: FingersTable
 
 
 def find_tool_frame(path: Path, structure: Structure) -> ToolFrame:
@@ -67,18 +67,18 @@ def find_tool_frame(path: Path, structure: Structure) -> ToolFrame:
     middle = _between(inner[0], inner[1])
     position = approach * (tip - _FROM_TIP_M) + third * float((distal @ third).mean()) + across * middle
     return ToolFrame(
-        Tool(
+        ToolTable(
             body=structure.tool,
             position_m=_vector(position),
             approach=_vector(approach),
             fingers_open=_vector(across),
         ),
-        Fingers(joints=structure.fingers, open=opened, closed=closed, geoms=pads),
+        FingersTable(joints=structure.fingers, open=opened, closed=closed, geoms=pads),
     )
 
 
 def _pads(sides: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the two geoms that are named as pads, if either side has one."""
+    """Return the two geoms that are named as pads, if any."""
     named = [[name for name in side if "pad" in name.lower()] for side in sides]
     return (named[0][0], named[1][0]) if all(len(names) == 1 for names in named) else ()
 
@@ -110,7 +110,7 @@ def _gap_m(
 def _opening(
     model: mujoco.MjModel, data: mujoco.MjData, structure: Structure, finger: list[int], body: int
 ) -> np.ndarray:
-    """Return the direction in which the first finger moves, in the tool body's frame."""
+    """Return the first finger's direction of motion, in the tool body's frame."""
     joint = model.joint(structure.fingers[0]).id
     direction = data.xaxis[joint]
     if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE:
@@ -120,7 +120,7 @@ def _opening(
 
 
 def _corners(model: mujoco.MjModel, data: mujoco.MjData, geom: int, body: int) -> np.ndarray:
-    """Return the corners of a geom's box in a body's frame, float64 [8, 3]."""
+    """Return the corners of a geom's box, float64 [8, 3]."""
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
     box = model.geom_aabb[geom, :3] + signs * model.geom_aabb[geom, 3:]
     world = data.geom_xpos[geom] + box @ data.geom_xmat[geom].reshape(3, 3).T

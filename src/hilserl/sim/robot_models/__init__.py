@@ -1,1 +1,1 @@
-"""Robots as data: kinematics, inertias, limits, fingers and capabilities."""
+"""Robots as data, from their joints to their fingers."""

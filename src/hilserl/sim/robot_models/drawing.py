@@ -50,7 +50,7 @@ _COLLISION_GROUP = 3
 
 
 class Joint(NamedTuple):
-    """One degree of freedom: a hinge (rad, N m) or a slide (m, N)."""
+    """One degree of freedom: a hinge or a slide, in SI units."""
 
     name: str
     kind: mujoco.mjtJoint
@@ -224,6 +224,5 @@ def add_gripper(spec: mujoco.MjSpec, gripper: Gripper, fingers: list[str]) -> No
     spec.add_exclude(bodyname1=fingers[0], bodyname2=fingers[1])
     servo = spec.add_actuator(name=GRIPPER_ACTUATOR, trntype=mujoco.mjtTrn.mjTRN_TENDON, target="fingers")
     servo.set_to_position(kp=gripper.stiffness)
-    opened, closed, full_grip = gripper.signals
-    servo.ctrlrange = (min(full_grip, closed, opened), max(full_grip, opened))
+    servo.ctrlrange = (min(gripper.full_grip, gripper.opened), max(gripper.full_grip, gripper.opened))
     servo.forcerange = (-gripper.force, gripper.force)

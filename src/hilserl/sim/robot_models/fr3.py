@@ -14,7 +14,7 @@ _COLOURS = {panda.SHELL: _BODY, panda.SHELL_SHADE: _DARK, panda.RING: _DARK}
 
 
 def _joint(index: int, low: float, high: float) -> Joint:
-    """Return a joint of the arm, with the drive's reflected inertia and torque limit."""
+    """Return a joint with its drive's inertia and torque limit."""
     big = index <= 4
     return Joint(f"joint{index}", HINGE, (low, high), 0.195 if big else 0.074, 1.0, 87.0 if big else 12.0)
 

@@ -55,7 +55,7 @@ class ArmKinematics:
         self._limits = [mink.ConfigurationLimit(self.model)]
 
     def solve(self, joints_rad: np.ndarray, position_m: np.ndarray, quaternion_wxyz: np.ndarray) -> np.ndarray:
-        """Find joints near the present ones that bring the tool to a pose.
+        """Find joints near the present ones for a pose.
 
         Args:
             joints_rad: The present joints, float64 [n].

@@ -14,7 +14,7 @@ Vec3 = tuple[float, float, float]
 ControlName = Literal["torque", "position"]
 
 HAND_BODY = "hand"
-"""Body whose frame a tool has: its z axis is the approach, the fingers open along y."""
+"""Body of the tool: z is the approach, fingers open along y."""
 TCP_SITE = "tcp"
 """Site of the tool's point, in the hand's frame."""
 WRIST_SITE = "wrist"
@@ -49,22 +49,11 @@ class Gripper:
     gaps: tuple[tuple[float, float], ...] = ()
     """Gaps (m) by finger position, rising. Without them the gap is the sum of two slides."""
     swings: bool = False
-    """True if the fingers swing about hinges, so that they are parallel at one gap only."""
+    """True if the fingers swing, so that one gap only is parallel."""
     stiffness: float = 8000.0
     """Stiffness of the drive, in N/m or N m/rad."""
     force: float = 80.0
-    """Largest force (N) or torque (N m) of the drive, which its fingers share."""
-    drive: str = GRIPPER_ACTUATOR
-    """Actuator of the fingers."""
-    commands: tuple[float, float, float] | None = None
-    """Commands of the drive that open, close and grip; by default the fingers' positions."""
-    followers: tuple[tuple[str, float], ...] = ()
-    """Positions of other joints of an open gripper, by name."""
-
-    @property
-    def signals(self) -> tuple[float, float, float]:
-        """Commands of the drive that open, close and grip with full force."""
-        return self.commands or (self.opened, self.closed, self.full_grip)
+    """Largest force (N) or torque (N m), shared by the fingers."""
 
     def gap_m(self, positions: np.ndarray) -> float:
         """Compute the gap of measured finger positions."""
@@ -153,12 +142,12 @@ class RobotModel:
             raise HilserlError(f"Robot {self.name!r}: an arm has servos if, and only if, it takes positions.")
 
     def spec(self) -> mujoco.MjSpec:
-        """Build the robot with its base at the origin; attach it with a prefix."""
+        """Build the robot at the origin; attach it with a prefix."""
         return self.body.build(self)
 
     @property
     def tool_wxyz(self) -> tuple[float, float, float, float]:
-        """Nominal orientation of the tool: down but for its pitch, its fingers along y."""
+        """Nominal orientation: down but for its pitch, fingers along y."""
         return 0.0, math.cos(self.tool_pitch_rad / 2), 0.0, math.sin(self.tool_pitch_rad / 2)
 
     @property

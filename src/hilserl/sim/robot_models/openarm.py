@@ -1,4 +1,4 @@
-"""The left arm of Enactic's OpenArm v2, with its gripper, on a pillar.
+"""The left arm of Enactic's OpenArm v2, on a pillar.
 
 Joint origins, limits, torques, masses and inertias are those of openarm-mujoco 2.3 (Apache-2.0), the stiffness of the
 servos as well; their damping is the largest that the motors' own controller takes. At zero the arm hangs down beside

@@ -1,4 +1,4 @@
-"""Placing a task's arms: another robot, its base where it reaches the task."""
+"""Placement of robots where they reach a task."""
 
 import functools
 import itertools
@@ -20,7 +20,7 @@ _EPSILON_M = 1e-9
 
 @dataclass(frozen=True)
 class Needs:
-    """Demands of a task on each of its robots, beside those of its control."""
+    """Demands of a task on its robots, beside its control's."""
 
     opening_m: float = 0.05
     """Smallest gap of an open gripper."""
@@ -113,7 +113,10 @@ def _home_m(arm: ArmSetup) -> Vec3:
 
 @functools.cache
 def _base_shift_m(arm: ArmSetup, needs: Needs, robot: RobotModel) -> Vec3 | None:
-    """Return how far the base moves, in its own frame; None if the robot does not reach the task."""
+    """Return the motion of the base, in its own frame.
+
+    None if the robot does not reach the task.
+    """
     low, high = _in_base(arm, np.array(arm.workspace_low_m), np.array(arm.workspace_high_m))
     own_low, own_high = np.array(robot.workspace_low_m), np.array(robot.workspace_high_m)
     centring = (low + high - own_low - own_high) / 2 * (1.0, 1.0, 0.0)
@@ -131,7 +134,7 @@ def _base_shift_m(arm: ArmSetup, needs: Needs, robot: RobotModel) -> Vec3 | None
 
 
 def reaches(robot: RobotModel, low_m: np.ndarray, high_m: np.ndarray) -> bool:
-    """True if the tool comes from home to every corner of a box (base frame)."""
+    """True if the tool comes from home to a box's corners."""
     home, orientation = np.array(robot.home_joints_rad, float), np.array(robot.tool_wxyz)
     kinematics = ArmKinematics(robot, home)
     start, _ = kinematics.tool_pose(home)
@@ -157,14 +160,14 @@ def _too_small(arm: ArmSetup, needs: Needs, robot: RobotModel) -> str:
 
 
 def _in_base(arm: ArmSetup, low_m: np.ndarray, high_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Express a box of the world in the base's frame, as a box around it."""
+    """Return the base's box around a box of the world."""
     inverse = np.array(arm.base_wxyz) * (1.0, -1.0, -1.0, -1.0)
     ends = [rotate_vector(inverse, end - np.array(arm.base_m)) for end in (low_m, high_m)]
     return np.min(ends, axis=0), np.max(ends, axis=0)
 
 
 def _in_world(arm: ArmSetup, low_m: np.ndarray, high_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Express a box of the base's frame in the world, as a box around it."""
+    """Return the world's box around a box of the base."""
     ends = [np.array(arm.base_m) + rotate_vector(np.array(arm.base_wxyz), end) for end in (low_m, high_m)]
     return np.min(ends, axis=0), np.max(ends, axis=0)
 

@@ -1,4 +1,4 @@
-"""The Robotiq 2F-85 gripper, in the frame of the flange that carries it.
+"""The Robotiq 2F-85 gripper, in its flange's frame.
 
 Its linkage keeps the pads parallel. Here it is reduced to that: two slides of 42.5 mm. Masses are those published with
 the MuJoCo Menagerie model (BSD-2-Clause), sizes of the pads as well.
@@ -41,7 +41,7 @@ def links(parent: str, pos: tuple[float, float, float], quat: tuple[float, float
 
 
 def _joint(name: str) -> Joint:
-    """Return a finger's slide, which closes at about 0.13 m/s as the Panda's."""
+    """Return a finger's slide, which closes at about 0.15 m/s."""
     return Joint(name, SLIDE, (0.0, TRAVEL_M), 2.0, 400.0, None, Y_AXIS)
 
 

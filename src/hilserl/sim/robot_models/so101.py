@@ -1,4 +1,4 @@
-"""The SO-101 follower arm of The Robot Studio and Hugging Face, with five joints and one moving jaw.
+"""The SO-101 follower arm: five joints and one moving jaw.
 
 Zero is the middle of each joint's range, as LeRobot calibrates it. Joint origins, limits, masses and inertias are those
 of SO-ARM100's `so101_new_calib` (Apache-2.0); stiffness and torque of the STS3215 servos follow its model of the motor.

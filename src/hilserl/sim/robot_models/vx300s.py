@@ -29,7 +29,7 @@ from hilserl.sim.robot_models.model import Gripper, RobotModel, Servo, Vec3
 _JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 _TORQUE_NM = (10.6, 21.2, 21.2, 10.6, 10.6, 4.1)
 _APPROACH_X = (0.0, 1.0, 0.0, 1.0)
-"""Orientation of the hand, whose z axis is along the gripper's x axis."""
+"""Orientation of the hand: z along the gripper's x axis."""
 _TRAVEL_M, _TCP_FROM_HAND_M = 0.036, 0.145
 _FORCE_N, _STIFFNESS_N_PER_M = 50.0, 8000.0
 
