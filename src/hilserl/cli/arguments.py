@@ -77,7 +77,9 @@ def run_dir_of(given: Path | None, config: TrainConfig) -> RunDir:
     """
     other = "" if config.algorithm == "rlpd" else f"-{config.algorithm}"
     robot = "" if config.env.arm == EnvOptions.arm else f"-{Path(config.env.arm).stem}"
-    name = re.sub(r"[^\w.-]+", "-", f"{config.task}{robot}")
+    name = re.sub(
+        r"[^\w.-]+", "-", f"{Path(config.task).stem if tasks.is_task_file(config.task) else config.task}{robot}"
+    )
     return RunDir(given or Path("runs") / f"{name}-{config.env.obs}-seed{config.seed}{other}")
 
 

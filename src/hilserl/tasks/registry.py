@@ -13,6 +13,7 @@ from hilserl.errors import HilserlError, unknown
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.robot_models.registry import find_robot
 from hilserl.sim.task import Task
+from hilserl.tasks.scenes.load import is_task_file, load_task
 
 PLUG_INS = "hilserl.tasks"
 """Entry-point group in which another package names its tasks."""
@@ -72,11 +73,13 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> type[Task]:
-    """Return the task of a name; `pick-cube` is `pick_cube`.
+    """Return the task of a name, or load one from its TOML file; `pick-cube` is `pick_cube`.
 
     Raises:
-        HilserlError: No task has this name; the message names the nearest.
+        HilserlError: No task has this name; the message names the nearest. Or a file is missing or broken.
     """
+    if is_task_file(name):
+        return load_task(name)
     _load_plug_ins()
     task = _TASKS.get(name.replace("-", "_"))
     if task is None:
@@ -90,7 +93,10 @@ def make_task(name: str, options: EnvOptions) -> Task:
     Raises:
         HilserlError: Task or robot does not exist, or the robot cannot do the task.
     """
-    return find(name)(find_robot(options.arm))
+    if options.scene and not is_task_file(name):
+        raise HilserlError(f"{name} has its own scene; --scene goes with a task of one's own, in a TOML file.")
+    task = load_task(name, options.scene) if options.scene else find(name)
+    return task(find_robot(options.arm))
 
 
 def make_sim_env(

@@ -48,7 +48,7 @@ class FileBody(Body):
         spec = mujoco.MjSpec()
         spec.modelname = robot.name
         spec.compiler.degree = False
-        adopt_options(read, spec)
+        adopt_options(spec, read)
         spec.attach(read, prefix=PREFIX, frame=spec.worldbody.add_frame())
         self._add_hand(spec, robot)
         for side in robot.gripper.pads:
@@ -75,16 +75,16 @@ class FileBody(Body):
             add_wrench_sensor(spec)
 
 
-def adopt_options(read: mujoco.MjSpec, spec: mujoco.MjSpec) -> None:
+def adopt_options(whole: mujoco.MjSpec, part: mujoco.MjSpec) -> None:
     """Give a part the physics options of the whole."""
-    for name in dir(spec.option):
-        value = getattr(spec.option, name)
+    for name in dir(whole.option):
+        value = getattr(whole.option, name)
         if name.startswith("_") or callable(value):
             continue
         if isinstance(value, np.ndarray):
-            getattr(read.option, name)[:] = value
+            getattr(part.option, name)[:] = value
         else:
-            setattr(read.option, name, value)
+            setattr(part.option, name, value)
 
 
 def keep_robot(spec: mujoco.MjSpec, tool: str) -> None:

@@ -67,6 +67,7 @@ def make_robot(path: Path, description: RobotDescription) -> RobotModel:
         senses_wrench=description.arm.senses_wrench,
         turns=TURNS if len(joints) >= 6 else TURNS[1:],
         servo=_servo(path, description, model, joints) if description.arm.control == "position" else None,
+        step_factor=description.arm.step_factor,
         tool_pitch_rad=float(np.deg2rad(description.arm.tool_pitch_deg)),
     )
     return replace(robot, gripper=_with_gaps(path, robot))

@@ -32,6 +32,14 @@ def fit_primitives(spec: mujoco.MjSpec, boxed: set[str]) -> None:
         geom.group = MESH_GROUP if visible else MESH_GROUP + 1
 
 
+def show_primitives(spec: mujoco.MjSpec) -> None:
+    """Show policies a box for every visible mesh; contacts stay the mesh's."""
+    for geom in list(spec.geoms):
+        if geom.type == _MESH and geom.group <= _LARGEST_VISIBLE_GROUP:
+            _add_fitted(geom.parent, geom, boxed=True, collides=False, visible=True)
+            geom.group = MESH_GROUP
+
+
 def _add_fitted(body: mujoco.MjsBody, geom: mujoco.MjsGeom, *, boxed: bool, collides: bool, visible: bool) -> None:
     fitted = body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX if boxed else mujoco.mjtGeom.mjGEOM_CAPSULE)
     fitted.meshname, fitted.fitscale = geom.meshname, geom.fitscale

@@ -126,6 +126,8 @@ class RobotModel:
     """Turns from the nominal orientation that the arm can follow."""
     servo: Servo | None = None
     """Servos of an arm that takes positions."""
+    step_factor: float = 1.0
+    """Motion of a full action beside a Panda's; a small arm takes small steps."""
     tool_pitch_rad: float = 0.0
     """Lean of the nominal tool from straight down, away from the base."""
 

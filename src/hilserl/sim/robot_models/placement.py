@@ -93,11 +93,12 @@ def place_robot(task: str, arm: ArmSetup, needs: Needs, robot: RobotModel) -> Ar
 
 
 def _control(arm: ArmSetup, robot: RobotModel) -> PoseControl | WrenchControl:
-    """Leave out the turns that the robot cannot follow."""
+    """Leave out the turns that the robot cannot follow, and fit the step to its size."""
     control = arm.control
     if isinstance(control, WrenchControl):
         return control
-    return replace(control, moves=tuple(move for move in control.moves if move in (*TRANSLATION, *robot.turns)))
+    moves = tuple(move for move in control.moves if move in (*TRANSLATION, *robot.turns))
+    return replace(control, moves=moves, max_step_m=control.max_step_m * robot.step_factor)
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from hilserl.sim.robot_models.model import Gripper, RobotModel, Servo
 
 _JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 _TORQUE_NM = 2.94
-_OPEN_RAD, _CLOSED_RAD = 1.3, -0.174533
+_OPEN_RAD, _CLOSED_RAD = 1.15, -0.174533
 
 _YELLOW: Rgba = (0.98, 0.76, 0.12, 1.0)
 _BLACK: Rgba = (0.12, 0.12, 0.13, 1.0)
@@ -123,7 +123,7 @@ SO101 = RobotModel(
         opened=_OPEN_RAD,
         closed=_CLOSED_RAD,
         full_grip=_CLOSED_RAD - 0.05,
-        opening_m=0.1096,
+        opening_m=0.1001,
         gaps=_GAPS,
         swings=True,
         stiffness=60.0,
@@ -133,6 +133,7 @@ SO101 = RobotModel(
     workspace_low_m=(0.16, -0.14, 0.0),
     workspace_high_m=(0.29, 0.14, 0.17),
     tcp_from_hand_m=0.0985,
+    step_factor=0.55,
     tool_pitch_rad=0.5,
     turns=("tcp_dry", "tcp_drz"),
     servo=Servo(
