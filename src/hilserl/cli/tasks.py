@@ -1,4 +1,4 @@
-"""List the tasks that can be trained, or check one of one's own."""
+"""List the tasks, or check one of the user's."""
 
 import contextlib
 import textwrap
@@ -41,7 +41,7 @@ class TasksArguments:
     file: Annotated[Path | None, tyro.conf.Positional] = None
     """TOML file to check."""
     robot: str = EnvOptions.arm
-    """Robot that checks the file: a name, or an MJCF or URDF file."""
+    """Robot that tries the task: a name or a file."""
     draw: Path | None = None
     """Render the start of each task to this directory."""
 

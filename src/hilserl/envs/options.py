@@ -22,9 +22,12 @@ class EnvOptions:
     obs: Annotated[ObsName, tyro.conf.arg(prefix_name=False)] = "state"
     """Observation beside proprioception: true object state, or camera images."""
     arm: Annotated[str, tyro.conf.arg(name="robot", metavar="ROBOT", prefix_name=False)] = "panda"
-    """Robot in simulation: a name that `hilserl robots` lists, or an MJCF or URDF file."""
+    """Simulated robot: a name that `hilserl robots` lists, or a file.
+
+    A file is MJCF or URDF, with a TOML file beside it.
+    """
     scene: Annotated[str, tyro.conf.arg(metavar="FILE.xml", prefix_name=False)] = ""
-    """Scene of a task in a TOML file, instead of the one that the file names."""
+    """Scene instead of the one that a task's TOML file names."""
     cameras: Annotated[tuple[str, ...], tyro.conf.arg(prefix_name=False)] = ()
     """Cameras of the policy; by default the task's.
 

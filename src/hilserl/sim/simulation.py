@@ -148,12 +148,12 @@ class Simulation:
         return twist[3:], twist[:3]
 
     def rest_m(self, body: str) -> np.ndarray:
-        """Return a free body's position in the scene as it was built (world frame)."""
+        """Return a free body's position as it was built (world frame)."""
         start = self.model.jnt_qposadr[self.model.body(body).jntadr[0]]
         return self.model.qpos0[start : start + 3].copy()
 
     def home_of(self, body: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a fixed body's pose in its parent as it was built: m and wxyz."""
+        """Return a fixed body's pose as it was built: m and wxyz."""
         return self._built_pos[body].copy(), self._built_quat[body].copy()
 
     def held(self, body: str, arm: Arm | None = None) -> bool:

@@ -73,7 +73,9 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> type[Task]:
-    """Return the task of a name, or load one from its TOML file; `pick-cube` is `pick_cube`.
+    """Return the task of a name or of a TOML file.
+
+    `pick-cube` is `pick_cube`.
 
     Raises:
         HilserlError: No task has this name; the message names the nearest. Or a file is missing or broken.

@@ -87,7 +87,7 @@ def test_images_for_people_and_policy_differ_by_the_mesh(own: Path) -> None:
     env.close()
 
 
-def test_only_fingers_and_hand_touch_the_world(own: Path) -> None:
+def test_fingers_and_hand_alone_touch_the_world(own: Path) -> None:
     model = load_robot(own).spec().compile()
     touching = {model.body(model.geom_bodyid[geom]).name for geom in np.flatnonzero(model.geom_contype)}
     assert touching == {"file/flange", "file/finger_a", "file/finger_b"}

@@ -71,7 +71,7 @@ class ArmTable(_Table, frozen=True, kw_only=True):
     speed_rad_per_s: float = 3.0
     """Largest speed of a command."""
     step_factor: float = 1.0
-    """Motion of a full action beside a Panda's; smaller for a small arm."""
+    """Motion of a full action, as a factor of a Panda's."""
     senses_wrench: bool = False
     """True if the arm measures force and torque at its wrist."""
     tool_pitch_deg: float = 0.0

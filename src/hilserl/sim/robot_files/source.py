@@ -20,7 +20,7 @@ def is_file_name(name: str) -> bool:
 
 
 def check_name(path: Path) -> None:
-    """Raise HilserlError for a file that is not there, or neither MJCF nor URDF."""
+    """Raise HilserlError unless a file is there, MJCF or URDF."""
     if path.suffix == ".xacro":
         raise HilserlError(f"{path} is a xacro; expand it first: xacro {path.name} > {path.stem}.urdf")
     if path.suffix.lower() not in SUFFIXES:

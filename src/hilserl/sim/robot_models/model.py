@@ -127,7 +127,10 @@ class RobotModel:
     servo: Servo | None = None
     """Servos of an arm that takes positions."""
     step_factor: float = 1.0
-    """Motion of a full action beside a Panda's; a small arm takes small steps."""
+    """Motion of a full action, as a factor of a Panda's.
+
+    A small arm takes small steps.
+    """
     tool_pitch_rad: float = 0.0
     """Lean of the nominal tool from straight down, away from the base."""
 

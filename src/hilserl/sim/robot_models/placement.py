@@ -93,7 +93,7 @@ def place_robot(task: str, arm: ArmSetup, needs: Needs, robot: RobotModel) -> Ar
 
 
 def _control(arm: ArmSetup, robot: RobotModel) -> PoseControl | WrenchControl:
-    """Leave out the turns that the robot cannot follow, and fit the step to its size."""
+    """Fit moves and step to the robot."""
     control = arm.control
     if isinstance(control, WrenchControl):
         return control

@@ -1,1 +1,1 @@
-"""Tasks of one's own scenes: MJCF with objects beside a TOML file."""
+"""Tasks in scenes that users bring as MJCF with a TOML file."""

@@ -1,4 +1,4 @@
-"""Checking a task of one's own: parts that overlap, and tries of the script."""
+"""Checks of a user's task: overlaps and tries of the script."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Tries(NamedTuple):
 
 
 def overlaps(env: ManipulationEnv) -> list[str]:
-    """Name the parts of the scene that stand inside each other at the start.
+    """Name the parts of the scene that overlap at the start.
 
     Args:
         env: The environment, just reset.

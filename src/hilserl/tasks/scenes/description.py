@@ -1,4 +1,4 @@
-"""The TOML file of a task in a scene of one's own."""
+"""The TOML file of a task in a user's scene."""
 
 import math
 from pathlib import Path
@@ -26,9 +26,9 @@ class Goal(_SceneTable, frozen=True, kw_only=True):
     height_m: float = 0.1
     """Height above the start at success, to lift."""
     region: str = ""
-    """Site whose box or disc the body has to lie in, to place."""
+    """Site whose box or disc the body has to lie in."""
     site: str = ""
-    """Site that the body's origin has to come to, to insert; its z axis points out of the hole."""
+    """Site for the body's origin; its z axis points out of the hole."""
     tolerance_m: float = 0.003
     """Largest distance of the body from the site, to insert."""
     joint: str = ""
@@ -36,7 +36,7 @@ class Goal(_SceneTable, frozen=True, kw_only=True):
     to: float = 0.0
     """Value of the joint at success, in m or rad."""
     at: str = ""
-    """Site at which the tool pushes, to turn; by default the origin of the joint's body."""
+    """Site at which the tool pushes; by default the body's origin."""
 
 
 class Spread(_SceneTable, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class Spread(_SceneTable, frozen=True, kw_only=True):
     """Turn about z."""
 
 
-class Box(_SceneTable, frozen=True, kw_only=True):
+class ToolBox(_SceneTable, frozen=True, kw_only=True):
     """The box in which the tool moves (world frame)."""
 
     low_m: Vec3
@@ -68,16 +68,16 @@ class SceneDescription(_SceneTable, frozen=True, kw_only=True):
     summary: str = ""
     """Description in half a sentence, imperative."""
     scene: str = ""
-    """MJCF file of the scene, relative to this file; by default the one of the same name."""
+    """MJCF file beside this file; by default of the same name."""
     seconds: float = 10.0
     """Time limit of an episode."""
     turns: bool = False
     """True if the action also turns the tool about z."""
     cameras: tuple[str, ...] = ("front", "wrist")
-    """Cameras of a policy from pixels: front, side, wrist, and the scene's own."""
+    """Cameras of a policy: front, side, wrist, and the scene's own."""
     random: dict[str, Spread] = {}
     """Random starts by body."""
-    workspace: Box | None = None
+    workspace: ToolBox | None = None
     """Box of the tool; by default around the named objects."""
 
 
@@ -108,7 +108,7 @@ def read_scene_description(path: Path) -> SceneDescription:
 
 
 def _check(path: Path, found: SceneDescription) -> None:
-    """Raise HilserlError for values that do not fit the kind of the goal."""
+    """Raise HilserlError for values that do not fit the goal."""
     goal = found.goal
     usual = msgspec.to_builtins(Goal(kind=goal.kind))
     for key in _NEEDED[goal.kind]:

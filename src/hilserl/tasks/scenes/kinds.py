@@ -1,4 +1,4 @@
-"""The kinds of tasks in a scene of one's own, each with its generic script."""
+"""The kinds of tasks in users' scenes, with their scripts."""
 
 import mujoco
 import numpy as np
@@ -101,11 +101,11 @@ class PlaceInScene(SceneTask):
         return sim.data.site(SCENE_PREFIX + self.description.goal.region).xpos.copy()
 
     def _drop_m(self, sim: Simulation) -> float:
-        """Height of the body above the region at which the script lets go."""
+        """Height above the region at which the script lets go."""
         return float(sim.half_size_m(SCENE_PREFIX + self.description.goal.body)[2]) + 0.012
 
     def _is_inside(self, sim: Simulation) -> bool:
-        """True if the body's origin is inside the site, seen from above, and low enough to lie there."""
+        """True if the body's origin is over the site and low enough."""
         site = sim.model.site(SCENE_PREFIX + self.description.goal.region)
         axes = sim.data.site(site.id).xmat.reshape(3, 3)
         off = axes.T @ (self.body_m(sim) - self._region_m(sim))
@@ -170,7 +170,7 @@ class InsertInScene(SceneTask):
 
 
 class TurnInScene(SceneTask):
-    """Task of moving a joint to a value by pushing what it carries."""
+    """Task of moving a joint to a value by pushing."""
 
     @classmethod
     @override

@@ -26,7 +26,7 @@ _PRESET = TaskPreset({"agent.discount": 0.92, "max_env_steps": 8_000, "demonstra
 
 
 def is_task_file(name: str) -> bool:
-    """True if a task's name is that of a TOML file, or of a scene with one beside it."""
+    """True if a task's name is that of a file."""
     return Path(name).suffix.lower() in (".toml", ".xml", ".mjcf")
 
 
@@ -85,7 +85,7 @@ def _load(path: Path, scene_path: Path, times: tuple[float, ...]) -> type[SceneT
 
 
 def _check_names(path: Path, description: SceneDescription, model: mujoco.MjModel) -> None:
-    """Raise HilserlError for names that the scene does not have, and for bodies that cannot be grasped."""
+    """Raise HilserlError for names and bodies that do not fit."""
     goal = description.goal
     bodies = [model.body(number).name for number in range(1, model.nbody)]
     sites = [model.site(number).name for number in range(model.nsite)]
@@ -124,7 +124,7 @@ def _is_free(model: mujoco.MjModel, body: str) -> bool:
 
 
 def _workspace(description: SceneDescription, model: mujoco.MjModel) -> tuple[Vec3, Vec3]:
-    """Return the tool's box: that of the file, or one around the named objects."""
+    """Return the file's workspace, or one around the named objects."""
     if description.workspace:
         return description.workspace.low_m, description.workspace.high_m
     data = mujoco.MjData(model)

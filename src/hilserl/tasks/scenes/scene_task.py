@@ -1,4 +1,4 @@
-"""The base of tasks in a scene of one's own."""
+"""The base of tasks in users' scenes."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -21,7 +21,7 @@ SCENE_PREFIX = "scene/"
 
 
 class SceneTask(Task):
-    """A task whose objects are in a MJCF file and whose goal is in a TOML file."""
+    """A task of objects in MJCF and a goal in TOML."""
 
     description: ClassVar[SceneDescription]
     """Content of the TOML file."""
@@ -35,7 +35,7 @@ class SceneTask(Task):
 
     @classmethod
     def grasped(cls) -> str:
-        """Return the body that the gripper has to hold; empty if it holds none."""
+        """Return the body that the gripper holds; empty if none."""
         return cls.description.goal.body
 
     @override
@@ -90,7 +90,7 @@ def place_randomly(sim: Simulation, body: str, offset_m: np.ndarray, yaw_rad: fl
 
 
 def scene_spec(path: Path) -> mujoco.MjSpec:
-    """Read a scene without its floor and lights; a policy sees primitives instead of meshes.
+    """Read a scene without its floor and lights, meshes for people only.
 
     Raises:
         HilserlError: The file is missing or broken.
