@@ -27,7 +27,7 @@ from hilserl.sim.scene import world
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task_env import CONTROL_DT_S
 
-_IMAGE_PX = (360, 480)
+_IMAGE_PX = (300, 400)
 
 
 @dataclass(frozen=True)

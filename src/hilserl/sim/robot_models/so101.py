@@ -2,7 +2,7 @@
 
 Zero is the middle of each joint's range, as LeRobot calibrates it. Joint origins, limits, masses and inertias are those
 of SO-ARM100's `so101_new_calib` (Apache-2.0); stiffness and torque of the STS3215 servos follow its model of the motor.
-Their damping stands for the gears' friction as well, so that they do not ring. The tool's point is 3 cm from the
+Their damping stands for the gears' friction as well, so that they do not ring. The tool's point is 3.4 cm from the
 fixed jaw, so that a part in any turn fits between the jaws. The gap by jaw angle is measured between the jaws' tips.
 Shells are fitted by eye.
 """
@@ -25,7 +25,7 @@ from hilserl.sim.robot_models.model import Gripper, RobotModel, Servo
 
 _JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 _TORQUE_NM = 2.94
-_OPEN_RAD, _CLOSED_RAD = 1.0, -0.174533
+_OPEN_RAD, _CLOSED_RAD = 1.15, -0.174533
 
 _YELLOW: Rgba = (0.98, 0.76, 0.12, 1.0)
 _BLACK: Rgba = (0.12, 0.12, 0.13, 1.0)
@@ -56,7 +56,7 @@ _LINKS = (
          _joint("wrist_roll", -2.74385, 2.84121),
          0.087, (0.000213627, 0.000245138, -0.025187),
          (2.75087e-5, 4.33657e-5, 3.45059e-5, -3.35e-7, -5.7352e-6, -5.2e-8)),
-    Link("hand", "gripper", (0.0285, 0, 0), (0, 1, 1, 0), None,
+    Link("hand", "gripper", (0.032, 0, 0), (0, 1, 1, 0), None,
          1e-4, (0, 0, 0), (1e-8, 1e-8, 1e-8, 0, 0, 0)),
     Link("moving_jaw", "gripper", (0.0202, 0.0188, -0.0234), X_POS_90, _joint("jaw", -0.174533, 1.74533),
          0.012, (-0.00157495, -0.0300244, 0.0192755), (6.61427e-6, 1.89032e-6, 5.28738e-6, -3.2e-7, -5.9e-9, -1.1e-7)),
@@ -123,7 +123,7 @@ SO101 = RobotModel(
         opened=_OPEN_RAD,
         closed=_CLOSED_RAD,
         full_grip=_CLOSED_RAD - 0.05,
-        opening_m=0.0902,
+        opening_m=0.1001,
         gaps=_GAPS,
         swings=True,
         stiffness=60.0,
@@ -133,7 +133,7 @@ SO101 = RobotModel(
     workspace_low_m=(0.16, -0.14, 0.0),
     workspace_high_m=(0.29, 0.14, 0.17),
     tcp_from_hand_m=0.0985,
-    step_factor=0.6,
+    step_factor=0.55,
     tool_pitch_rad=0.5,
     turns=("tcp_dry", "tcp_drz"),
     servo=Servo(

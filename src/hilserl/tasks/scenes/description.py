@@ -28,7 +28,7 @@ class Goal(_SceneTable, frozen=True, kw_only=True):
     region: str = ""
     """Site whose box or disc the body has to lie in."""
     site: str = ""
-    """Site for the body's origin; its z axis points out of the hole."""
+    """Site for the body's origin; its z axis points out."""
     tolerance_m: float = 0.003
     """Largest distance of the body from the site, to insert."""
     joint: str = ""

@@ -43,7 +43,7 @@ def grasp(sim: Simulation, body: str, *, turns: bool) -> np.ndarray:
 
 
 def _along(sim: Simulation, body: str) -> tuple[np.ndarray, float]:
-    """Return a tool orientation along the body's sides, and the turn to it."""
+    """Return an orientation along the body's sides, and its turn."""
     half, axes = sim.half_size_m(body), sim.data.body(body).xmat.reshape(3, 3)
     narrow = axes[:, int(half[:2].argmin())]
     fingers = sim.arm.finger_axis
