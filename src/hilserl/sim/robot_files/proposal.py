@@ -32,7 +32,7 @@ def propose(path: Path) -> RobotDescription:
     )
     # Fingers open to both sides, so that a tool turned by half a turn is as good: one may suit the wrist better.
     drafts = (draft, msgspec.structs.replace(draft, tool=_turned(tool)))
-    found = find_reach(tuple(make_robot(path, each) for each in drafts))
+    found = find_reach((make_robot(path, drafts[0]), make_robot(path, drafts[1])))
     reach, draft = max(zip(found, drafts, strict=True), key=lambda each: each[0].score if each[0] else -1.0)
     if reach is None:
         raise HilserlError(
