@@ -19,7 +19,7 @@ from hilserl.robot.control.backend import ArmStateError, Backend, LostError
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.sim.driver import SimArm
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.robot_rig import Rig, serving, sim_backend
 

@@ -123,7 +123,7 @@ def test_draws_do_not_compound_over_100_resets(varied: ManipulationEnv) -> None:
 def test_draws_fill_their_ranges_and_stay_inside(varied: ManipulationEnv) -> None:
     nominal = arrays(make_sim_env("pick_cube").simulation.model)
     drawn = [model_of(varied, seed) for seed in range(200)]
-    pad, floor = (varied.simulation.model.geom(name).id for name in ("panda/left_pad", FLOOR_GEOM))
+    pad, floor = (varied.simulation.model.geom(name).id for name in ("robot/left_pad", FLOOR_GEOM))
     ranges = Randomisation()
     for field, row, (low, high) in (
         ("geom_size", -1, ranges.size_factor),
@@ -167,7 +167,7 @@ def test_cube_of_any_size_lies_still(varied: ManipulationEnv) -> None:
 
 def test_drawn_friction_acts(varied: ManipulationEnv) -> None:
     model, data = varied.simulation.model, varied.simulation.data
-    pads = {model.geom(f"panda/{side}_pad").id for side in ("left", "right")}
+    pads = {model.geom(f"robot/{side}_pad").id for side in ("left", "right")}
     floor = model.geom(FLOOR_GEOM).id
     varied.reset(seed=2)
     while not varied.simulation.held(CUBE):

@@ -9,7 +9,7 @@ import pytest
 from hilserl.errors import HilserlError
 from hilserl.sim.control import MAX_STEP_M, TOOL_DOWN_WXYZ
 from hilserl.sim.environment import ManipulationEnv
-from hilserl.sim.panda import ARM_JOINTS
+from hilserl.sim.robot_models.panda import ARM_JOINTS
 from hilserl.sim.scene import PHYSICS_DT_S, world
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task_env import CONTROL_DT_S
@@ -65,14 +65,14 @@ def test_state_agrees_with_the_simulator(shared_env: ManipulationEnv) -> None:
     fresh = mujoco.MjData(model)
     fresh.qpos[:], fresh.mocap_pos[:], fresh.mocap_quat[:] = data.qpos, data.mocap_pos, data.mocap_quat
     mujoco.mj_kinematics(model, fresh)
-    tcp = model.site("panda/tcp").id
+    tcp = model.site("robot/tcp").id
     position = entry_of(env, observation, "tcp_position_m")
     assert np.allclose(position, fresh.site_xpos[tcp], atol=1e-6)
     rotation = np.zeros(9)
     mujoco.mju_quat2Mat(rotation, entry_of(env, observation, "tcp_quaternion_wxyz").astype(float))
     assert np.allclose(rotation, fresh.site_xmat[tcp], atol=1e-5)
     assert np.allclose(entry_of(env, observation, "cube_position_m"), fresh.body("cube").xpos, atol=1e-6)
-    fingers = [model.joint(f"panda/finger_joint{i}").qposadr[0] for i in (1, 2)]
+    fingers = [model.joint(f"robot/finger_joint{i}").qposadr[0] for i in (1, 2)]
     assert entry_of(env, observation, "gripper_width_m")[0] == pytest.approx(data.qpos[fingers].sum(), abs=1e-6)
 
     dt = 1e-6
@@ -165,7 +165,7 @@ def test_standing_still_stands_still(shared_env: ManipulationEnv) -> None:
 def test_tool_stays_in_the_workspace_and_joints_in_their_limits(shared_env: ManipulationEnv) -> None:
     env = shared_env
     model, data = env.simulation.model, env.simulation.data
-    joints = [model.joint(f"panda/{name}") for name in ARM_JOINTS]
+    joints = [model.joint(f"robot/{name}") for name in ARM_JOINTS]
     low, high = np.array(env.task.arms[0].workspace_low_m), np.array(env.task.arms[0].workspace_high_m)
     for corner in np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3):
         env.reset(seed=0)

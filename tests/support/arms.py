@@ -9,7 +9,7 @@ from hilserl.robot.control.driver import BaseArm
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.franka.driver import FrankaArm
 from hilserl.robot.drivers.sim.driver import TICK_S, SimArm
-from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 
 STILL = np.zeros(3)

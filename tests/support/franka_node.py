@@ -39,7 +39,7 @@ from hilserl.robot.drivers.ros1.node import (
     STATES,
 )
 from hilserl.robot.drivers.sim.driver import TICK_S, SimArm
-from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 
 FILTER = 0.005

@@ -9,7 +9,7 @@ from typing import Any
 
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.franka.backend import FrankaBackend, FrankaSettings
-from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.backend import RosBackend
 from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
 from hilserl.robot.http.server import REQUEST_TIMEOUT_S, RobotServer
-from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.franka_rig import franka_backend
 from tests.support.loopback import free_port, until

@@ -20,7 +20,7 @@ from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.backend import RosBackend, RosSettings
 from hilserl.robot.drivers.ros1.launch import RosOptions
 from hilserl.robot.drivers.ros1.messages import DEBIAN
-from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from tests.support.loopback import free_port, until
 
 HERE = Path(__file__).parent

@@ -69,7 +69,7 @@ def test_scooped_cube_is_no_success(shared_env: ManipulationEnv) -> None:
     env = shared_env
     env.reset(seed=0)
     env.step(np.array([0, 0, 0, -1.0]))
-    hand = env.simulation.position_m("panda/hand")
+    hand = env.simulation.position_m("robot/hand")
     env.simulation.place(CUBE, hand + np.array([0.0, 0.0, 0.03]), 0.0)
     env.simulation.settle()
     for _ in range(2):

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from hilserl import tasks
 from hilserl.cli.parsing import parse, require_task
+from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 from hilserl.files import LOCK, locked, tidy
 from hilserl.runs.run_dir import RunDir
@@ -74,10 +75,13 @@ def parse_run(verb: str, words: Sequence[str], form: Callable[[TrainConfig], _Tr
 def run_dir_of(given: Path | None, config: TrainConfig) -> RunDir:
     """Return the run directory that is given, or the default one.
 
-    The default is named after task, observation, seed and, if it is not rlpd, algorithm.
+    The default is named after task, robot, observation, seed and algorithm, the usual robot and algorithm left out.
     """
     other = "" if config.algorithm == "rlpd" else f"-{config.algorithm}"
-    name = re.sub(r"[^\w.-]+", "-", config.task)
+    robot = "" if config.env.arm == EnvOptions.arm else f"-{Path(config.env.arm).stem}"
+    name = re.sub(
+        r"[^\w.-]+", "-", f"{Path(config.task).stem if tasks.is_task_file(config.task) else config.task}{robot}"
+    )
     return RunDir(given or Path("runs") / f"{name}-{config.env.obs}-seed{config.seed}{other}")
 
 

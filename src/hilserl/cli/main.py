@@ -21,7 +21,8 @@ GROUPS = {
         "demo": "watch a trained policy at work, and take over",
     },
     "Train a policy": {
-        "tasks": "list the tasks",
+        "tasks": "list the tasks, or check one of your own",
+        "robots": "list the robots, or check one of your own",
         "train": "train a policy with demonstrations and interventions",
         "bc": "train by behaviour cloning of demonstrations",
         "eval": "count the successes of a policy without an operator",

@@ -18,7 +18,7 @@ from hilserl.robot.control.backend import Backend, GripperKind, LostError
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.launch import RosOptions
 from hilserl.settings import Port
-from hilserl.sim.panda import HOME_JOINTS_RAD
+from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.sim.task import Task
 
 _Vec3 = tuple[float, float, float]

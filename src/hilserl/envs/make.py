@@ -1,5 +1,7 @@
 """The one factory of environments."""
 
+from pathlib import Path
+
 from hilserl import tasks
 from hilserl.envs.config import EnvConfig
 from hilserl.envs.env import InteractiveEnv
@@ -19,7 +21,8 @@ def canonical_name(name: str) -> str:
         HilserlError: No task has this name, or it is only half of `PACKAGE:ENV_ID`.
     """
     if not is_gymnasium_id(name):
-        return tasks.find(name).name
+        task = tasks.find(name)
+        return str(Path(name).resolve()) if tasks.is_task_file(name) else task.name
     package, _, env_id = name.partition(":")
     if not package or not env_id:
         raise HilserlError(
@@ -40,7 +43,7 @@ def make_env(config: EnvConfig) -> InteractiveEnv:
 
         _check_foreign(config)
         return GymnasiumEnv(config.task, config)
-    task = tasks.find(config.task)()
+    task = tasks.make_task(config.task, config)
     if config.backend == "sim":
         return ManipulationEnv(task, config)
     if config.randomise:
@@ -54,7 +57,7 @@ def _check_foreign(config: EnvConfig) -> None:
     """Raise HilserlError for settings that only a task has."""
     if config.backend != "sim":
         raise HilserlError(f"{config.task} has no arm behind a robot server; choose --env sim.")
-    neutral = {"frame": ("world", None), "crop": ({},), "randomise": (False,)}
+    neutral = {"arm": ("panda",), "scene": ("",), "frame": ("world", None), "crop": ({},), "randomise": (False,)}
     for option, values in neutral.items():
         if (value := getattr(config, option)) not in values:
             raise HilserlError(

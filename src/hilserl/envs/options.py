@@ -1,6 +1,7 @@
 """Options of every environment."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal, TypedDict, get_args
 
 import tyro
@@ -20,6 +21,13 @@ class EnvOptions:
 
     obs: Annotated[ObsName, tyro.conf.arg(prefix_name=False)] = "state"
     """Observation beside proprioception: true object state, or camera images."""
+    arm: Annotated[str, tyro.conf.arg(name="robot", metavar="ROBOT", prefix_name=False)] = "panda"
+    """Simulated robot: a name that `hilserl robots` lists, or a file.
+
+    A file is MJCF or URDF, with a TOML file beside it.
+    """
+    scene: Annotated[str, tyro.conf.arg(metavar="FILE.xml", prefix_name=False)] = ""
+    """Scene instead of the one that a task's TOML file names."""
     cameras: Annotated[tuple[str, ...], tyro.conf.arg(prefix_name=False)] = ()
     """Cameras of the policy; by default the task's.
 
@@ -51,6 +59,10 @@ class EnvOptions:
 
     def __post_init__(self) -> None:
         """Raise HilserlError for an observation or a reward that does not exist."""
+        for name in ("arm", "scene"):
+            if Path(value := getattr(self, name)).suffix:
+                # A run that is resumed elsewhere finds its files.
+                object.__setattr__(self, name, str(Path(value).resolve()))
         if self.obs not in get_args(ObsName):
             raise unknown("obs", self.obs, get_args(ObsName))
         if self.reward is not None and self.reward not in get_args(RewardName):
@@ -61,6 +73,8 @@ class EnvOptionValues(TypedDict, total=False):
     """`EnvOptions` as keyword arguments, for `gymnasium.make`."""
 
     obs: ObsName
+    arm: str
+    scene: str
     cameras: tuple[str, ...]
     image_size: int
     crop: dict[str, CropFractions]

@@ -7,8 +7,8 @@ import numpy as np
 from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
 from hilserl.sim.control import TOOL_DOWN_WXYZ
-from hilserl.sim.panda import FINGER_RANGE_M, TCP_FROM_WRIST_M
 from hilserl.sim.quaternions import with_sign_of
+from hilserl.sim.robot_models.panda import FINGER_RANGE_M, TCP_FROM_WRIST_M
 
 _LARGEST_GAP_M = 2 * FINGER_RANGE_M
 """Gap of an open gripper, whose `gripper_pos` is 1."""

@@ -11,7 +11,7 @@ import numpy as np
 from hilserl.envs.env import SceneView
 from hilserl.robot.client.client import RobotClient
 from hilserl.sim.cameras import Cameras
-from hilserl.sim.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M
+from hilserl.sim.robot_models.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M
 from hilserl.sim.scene import OVERVIEW, ROBOT_PREFIX
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, scene_of

@@ -8,6 +8,7 @@ import numpy as np
 
 from hilserl import opengl
 from hilserl.errors import HilserlError, unknown
+from hilserl.sim.robot_files.meshes import FITTED_GROUP, MESH_GROUP
 
 _FOR_PEOPLE, _FOR_POLICY = (32, 16, 4), (12, 6, 0)
 """Slices and stacks of round shapes, and samples a pixel.
@@ -103,7 +104,7 @@ class Cameras:
             uint8 [height, width, 3].
         """
         renderer = self._renderer(height, width, for_people)
-        renderer.update_scene(data, camera)
+        renderer.update_scene(data, camera, _visible(for_people=for_people))
         if crop:
             _narrow(renderer.scene, width / height, crop)
         return renderer.render()
@@ -137,6 +138,14 @@ class Cameras:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+
+
+def _visible(*, for_people: bool) -> mujoco.MjvOption:
+    """Choose meshes for people, and the primitives fitted to them for policies."""
+    option = mujoco.MjvOption()
+    if for_people:
+        option.geomgroup[FITTED_GROUP], option.geomgroup[MESH_GROUP] = 0, 1
+    return option
 
 
 def _narrow(scene: mujoco.MjvScene, aspect: float, crop: Crop) -> None:

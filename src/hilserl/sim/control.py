@@ -5,6 +5,7 @@ A layout is a choice of names. Moves of the tool are its displacements (`tcp_dx`
 each puts its name before its own (`left_tcp_dx`).
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,14 +13,14 @@ import numpy as np
 
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.sim.panda import HOME_JOINTS_RAD
 from hilserl.sim.quaternions import rotate, turn_between
+from hilserl.sim.robot_models.model import TURNS, RobotModel, Vec3
+from hilserl.sim.robot_models.panda import PANDA
 
-Vec3 = tuple[float, float, float]
 Six = tuple[float, float, float, float, float, float]
 """Components along x, y and z, then about them."""
 
-POSE_MOVES = ("tcp_dx", "tcp_dy", "tcp_dz", "tcp_drx", "tcp_dry", "tcp_drz")
+POSE_MOVES = ("tcp_dx", "tcp_dy", "tcp_dz", *TURNS)
 WRENCH_MOVES = ("tcp_fx", "tcp_fy", "tcp_fz", "tcp_tx", "tcp_ty", "tcp_tz")
 TRANSLATION = POSE_MOVES[:3]
 GRIPPER = "gripper"
@@ -29,6 +30,13 @@ MAX_STEP_M = 0.035
 With it the hand crosses the workspace's 0.6 m in under two seconds.
 """
 TOOL_DOWN_WXYZ = (0.0, 1.0, 0.0, 0.0)
+ROBOT_PREFIX = "robot/"
+"""Prefix of an only arm's bodies, joints and sites."""
+
+
+def prefix_of(arm: str) -> str:
+    """Return the prefix of an arm's bodies, joints and sites."""
+    return f"{arm}/" if arm else ROBOT_PREFIX
 
 
 @dataclass(frozen=True)
@@ -160,19 +168,31 @@ class ArmSetup:
     """Position of the base."""
     base_yaw_rad: float = 0.0
     """Turn of the base about +z."""
-    home_joints_rad: tuple[float, ...] = HOME_JOINTS_RAD
-    """Joints at home."""
+    robot: RobotModel = PANDA
+    """Arm and gripper."""
+    home_joints_rad: tuple[float, ...] | None = None
+    """Joints at home; by default the robot's."""
     home_m: Vec3 | None = None
-    """Tool position at home; by default that of `home_joints_rad`.
+    """Tool position at home; by default that of the home joints.
 
-    There the tool has its nominal orientation, and the joints are as near to `home_joints_rad` as they can be.
+    There the tool has its nominal orientation, and the joints are as near to the home joints as they can be.
     """
 
     @cached_property
     def tool_wxyz(self) -> tuple[float, float, float, float]:
-        """Nominal orientation: straight down, the tool's x axis away from the base."""
-        w, x, y, z = rotate(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, self.base_yaw_rad])).tolist()
+        """Nominal orientation: the robot's, the tool's x axis away from the base."""
+        w, x, y, z = rotate(np.array(self.robot.tool_wxyz), np.array([0.0, 0.0, self.base_yaw_rad])).tolist()
         return w, x, y, z
+
+    @property
+    def base_wxyz(self) -> tuple[float, float, float, float]:
+        """Orientation of the base (world frame)."""
+        return math.cos(self.base_yaw_rad / 2), 0.0, 0.0, math.sin(self.base_yaw_rad / 2)
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of the arm's bodies, joints and sites in a scene."""
+        return prefix_of(self.name)
 
     @property
     def numbers(self) -> tuple[str, ...]:

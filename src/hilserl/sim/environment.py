@@ -142,17 +142,17 @@ class TaskSupervision:
 def _measured(arm: Arm) -> dict[str, np.ndarray]:
     """Collect an arm's measurements, named as in `reference_frame.World`."""
     linear, angular = arm.tcp_velocity
-    force, torque = arm.wrist_wrench
-    return {
+    values = {
         "tcp_position_m": arm.tcp_position_m,
         "tcp_quaternion_wxyz": arm.tcp_quaternion_wxyz,
         "tcp_linear_velocity_m_per_s": linear,
         "tcp_angular_velocity_rad_per_s": angular,
         "gripper_width_m": np.array(arm.gripper_width_m),
         "gripper_command": np.array(arm.gripper_command),
-        "wrist_force_n": force,
-        "wrist_torque_nm": torque,
     }
+    if arm.setup.robot.senses_wrench:
+        values["wrist_force_n"], values["wrist_torque_nm"] = arm.wrist_wrench
+    return values
 
 
 def towards(

@@ -11,9 +11,8 @@ import mujoco
 import numpy as np
 
 from hilserl.sim.control import ArmSetup
-from hilserl.sim.panda import LEFT_PAD, RIGHT_PAD
 from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate_vector
-from hilserl.sim.scene import FLOOR_GEOM, OVERVIEW, prefix_of
+from hilserl.sim.scene import FLOOR_GEOM, OVERVIEW
 
 _CHANGED = (
     *("body_mass", "body_inertia", "body_ipos", "bvh_aabb", "site_pos"),
@@ -61,8 +60,9 @@ class Randomiser:
         light = model.vis.headlight
         self._nominal_ambient, self._nominal_headlight = light.ambient.copy(), light.diffuse.copy()
         self._bodies = [model.body(name).id for name in ranges.bodies]
-        prefixes = tuple(prefix_of(arm.name) for arm in arms)
-        self._pads = [model.geom(prefix + pad).id for prefix in prefixes for pad in (LEFT_PAD, RIGHT_PAD)]
+        prefixes = tuple(arm.prefix for arm in arms)
+        pads = [arm.prefix + pad for arm in arms for side in arm.robot.gripper.pads for pad in side]
+        self._pads = [model.geom(name).id for name in pads]
         owners = [model.body(body).name for body in model.geom_bodyid]
         robot = [geom for geom, owner in enumerate(owners) if owner.startswith(prefixes)]
         objects = [_rows(model.body_geomadr[body], model.body_geomnum[body]) for body in self._bodies]

@@ -17,7 +17,14 @@ from hilserl.errors import unknown
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup
 from hilserl.sim.quaternions import relative_to, rotation_matrix
 
-_GRIPPER = (entry("gripper_width_m", 1, 0.04, 0.04), entry("gripper_command", 1))
+
+def _gripper(arm: ArmSetup) -> tuple[StateEntry, ...]:
+    """Return the entries of a gripper that an action commands."""
+    half_m = arm.robot.gripper.opening_m / 2
+    return (entry("gripper_width_m", 1, half_m, half_m), entry("gripper_command", 1)) if arm.has_gripper else ()
+
+
+_WRENCH = (entry("wrist_force_n", 3, scale=10.0), entry("wrist_torque_nm", 3, scale=1.0))
 
 
 class Frame(Protocol):
@@ -55,9 +62,8 @@ class World(Frame):
             entry("tcp_quaternion_wxyz", 4, arm.tool_wxyz, 0.1),
             entry("tcp_linear_velocity_m_per_s", 3, scale=arm.nominal_speed_m_per_s),
             entry("tcp_angular_velocity_rad_per_s", 3, scale=arm.nominal_turn_rad_per_s),
-            *(_GRIPPER if arm.has_gripper else ()),
-            entry("wrist_force_n", 3, scale=10.0),
-            entry("wrist_torque_nm", 3, scale=1.0),
+            *_gripper(arm),
+            *(_WRENCH if arm.robot.senses_wrench else ()),
         )
 
     def begin(self) -> None:
@@ -98,8 +104,8 @@ class Tool(Frame):
         return (
             entry("tcp_from_start_m", 3, scale=np.abs(rotation_matrix(np.array(arm.tool_wxyz)).T) @ half),
             entry("tcp_turn_from_start_wxyz", 4, (1.0, 0.0, 0.0, 0.0), 0.1),
-            *(entry(told, 3, scale=scales[name]) for name, told in _TURNED.items()),
-            *(_GRIPPER if arm.has_gripper else ()),
+            *(entry(told, 3, scale=scales[name]) for name, told in _TURNED.items() if name in scales),
+            *_gripper(arm),
         )
 
     @override
@@ -113,7 +119,7 @@ class Tool(Frame):
         self._start = self._start or (position, quaternion)
         self._axes = rotation_matrix(quaternion)
         began = self._start[1]
-        turned = {told: self._axes.T @ values.pop(name) for name, told in _TURNED.items()}
+        turned = {told: self._axes.T @ values.pop(name) for name, told in _TURNED.items() if name in values}
         return {
             "tcp_from_start_m": rotation_matrix(began).T @ (position - self._start[0]),
             "tcp_turn_from_start_wxyz": relative_to(began, quaternion),

@@ -1,21 +1,22 @@
 """The scene around a task: physics, floor, light, cameras and arms.
 
-An arm's Cartesian impedance is six affine actuators between the tool's site and a mocap target's site. So it runs
-compiled, at every physics step, as joint torques J^T(K e - D v) within the arm's torque limits
-(https://mujoco.readthedocs.io/en/stable/XMLreference.html, actuator/general, attribute refsite).
+The Cartesian impedance of an arm that takes torques is six affine actuators between the tool's site and a mocap
+target's site. So it runs compiled, at every physics step, as joint torques J^T(K e - D v) within the arm's own limits
+(https://mujoco.readthedocs.io/en/stable/XMLreference.html, actuator/general, attribute refsite). An arm that takes
+positions has a position servo at each joint, with a filter that smooths its commands.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
 
-from hilserl.sim.control import ArmSetup
-from hilserl.sim.panda import TCP_SITE, panda_spec
+from hilserl.sim.control import ROBOT_PREFIX, ArmSetup
 from hilserl.sim.quaternions import from_matrix
+from hilserl.sim.robot_models.model import HAND_BODY, TCP_SITE, Servo
+from hilserl.sim.robot_models.panda import PANDA
 
 PHYSICS_DT_S = 0.002
-ROBOT_PREFIX = "panda/"
 TARGET_BODY = "target"
 FLOOR_GEOM = "floor"
 
@@ -27,7 +28,8 @@ _HORIZON_RGB, _ZENITH_RGB = (0.93, 0.94, 0.96), (0.62, 0.70, 0.80)
 class CameraView:
     """A camera by its position and the point that it looks at.
 
-    Both are in metres in the frame of the body that the camera is mounted on.
+    Both are in metres in the frame of the body that the camera is mounted on. On a hand they are those of a Panda; on
+    another robot the camera keeps its place relative to the tool's point.
     """
 
     name: str
@@ -39,7 +41,7 @@ class CameraView:
 
 
 FRONT = CameraView("front", (1.1, 0.0, 0.55), (0.38, 0.0, 0.10), 45.0)
-WRIST = CameraView("wrist", (0.09, 0.0, 0.03), (0.0, 0.0, 0.12), 70.0, (1.0, 0.0, 0.0), ROBOT_PREFIX + "hand")
+WRIST = CameraView("wrist", (0.09, 0.0, 0.03), (0.0, 0.0, 0.12), 70.0, (1.0, 0.0, 0.0), ROBOT_PREFIX + HAND_BODY)
 SIDE = CameraView("side", (0.40, -0.80, 0.12), (0.40, 0.0, 0.12), 42.0)
 """A level camera at the height that decides success.
 
@@ -50,11 +52,6 @@ OVERVIEW = CameraView("overview", (1.30, -0.95, 0.72), (0.27, 0.0, 0.30), 36.0)
 
 
 VIEWS = (FRONT, WRIST, SIDE, OVERVIEW)
-
-
-def prefix_of(arm: str) -> str:
-    """Return the prefix of an arm's bodies, joints and sites."""
-    return f"{arm}/" if arm else ROBOT_PREFIX
 
 
 def target_of(arm: str) -> str:
@@ -71,11 +68,16 @@ def impedance_of(arm: str) -> tuple[str, ...]:
     return tuple(f"{arm}/{name}" if arm else name for name in names)
 
 
+def servos_of(arm: ArmSetup) -> tuple[str, ...]:
+    """Return the names of the position servos of an arm's joints."""
+    return tuple(f"{arm.prefix}servo_{joint}" for joint in arm.robot.joints)
+
+
 def world(arms: tuple[ArmSetup, ...] = (ArmSetup(),), views: tuple[CameraView, ...] = VIEWS) -> mujoco.MjSpec:
     """Build the scene without a task's objects.
 
     Args:
-        arms: The arms, each a Panda under Cartesian impedance.
+        arms: The arms, under Cartesian impedance or with position servos.
         views: The cameras.
     """
     spec = mujoco.MjSpec()
@@ -88,10 +90,13 @@ def world(arms: tuple[ArmSetup, ...] = (ArmSetup(),), views: tuple[CameraView, .
     for arm in arms:
         half_yaw = arm.base_yaw_rad / 2
         base = spec.worldbody.add_frame(pos=arm.base_m, quat=[np.cos(half_yaw), 0.0, 0.0, np.sin(half_yaw)])
-        spec.attach(panda_spec(), prefix=prefix_of(arm.name), frame=base)
-        _add_impedance(spec, arm)
+        spec.attach(arm.robot.spec(), prefix=arm.prefix, frame=base)
+        if arm.robot.servo is None:
+            _add_impedance(spec, arm)
+        else:
+            _add_servos(spec, arm, arm.robot.servo)
     for view in views:
-        _add_camera(spec, view)
+        _add_camera(spec, _at_tool(view, arms))
     return spec
 
 
@@ -136,7 +141,7 @@ def _add_impedance(spec: mujoco.MjSpec, arm: ArmSetup) -> None:
         actuator = spec.add_actuator(
             name=name,
             trntype=mujoco.mjtTrn.mjTRN_SITE,
-            target=f"{prefix_of(arm.name)}{TCP_SITE}",
+            target=f"{arm.prefix}{TCP_SITE}",
             refsite=target_of(arm.name),
             gear=np.eye(6)[axis],
             forcelimited=True,
@@ -147,6 +152,25 @@ def _add_impedance(spec: mujoco.MjSpec, arm: ArmSetup) -> None:
         # A gain of one: the control is a force, added to the spring's and the damper's.
         actuator.gainprm[0] = 1.0
         actuator.biasprm[:3] = [0.0, -gains.stiffness[axis], -gains.damping[axis]]
+
+
+def _add_servos(spec: mujoco.MjSpec, arm: ArmSetup, servo: Servo) -> None:
+    for number, name in enumerate(servos_of(arm)):
+        joint = f"{arm.prefix}{arm.robot.joints[number]}"
+        actuator = spec.add_actuator(name=name, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=joint)
+        kp, kv = servo.stiffness[number], servo.damping[number]
+        actuator.set_to_position(kp=kp, kv=kv, timeconst=servo.time_constant_s)
+        actuator.forcelimited, actuator.forcerange = True, [-servo.torque[number], servo.torque[number]]
+
+
+def _at_tool(view: CameraView, arms: tuple[ArmSetup, ...]) -> CameraView:
+    """Move a camera on a hand with the tool's point."""
+    for arm in arms:
+        if view.body == arm.prefix + HAND_BODY:
+            offset = (0.0, 0.0, arm.robot.tcp_from_hand_m - PANDA.tcp_from_hand_m)
+            position, look_at = (tuple(np.add(point, offset).tolist()) for point in (view.position_m, view.look_at_m))
+            return replace(view, position_m=position, look_at_m=look_at)
+    return view
 
 
 def _add_camera(spec: mujoco.MjSpec, view: CameraView) -> None:

@@ -36,6 +36,7 @@ class Simulation:
         self._on_frame: Callable[[], object] = _nothing
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
+        self._built_pos, self._built_quat = self.model.body_pos.copy(), self.model.body_quat.copy()
         self.arms = tuple(Arm(self.model, self.data, setup) for setup in arms)
 
     @property
@@ -145,6 +146,15 @@ class Simulation:
         kind = mujoco.mjtObj.mjOBJ_XBODY
         mujoco.mj_objectVelocity(self.model, self.data, kind, self.model.body(body).id, twist, 0)
         return twist[3:], twist[:3]
+
+    def rest_m(self, body: str) -> np.ndarray:
+        """Return a free body's position as it was built (world frame)."""
+        start = self.model.jnt_qposadr[self.model.body(body).jntadr[0]]
+        return self.model.qpos0[start : start + 3].copy()
+
+    def home_of(self, body: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a fixed body's pose as it was built: m and wxyz."""
+        return self._built_pos[body].copy(), self._built_quat[body].copy()
 
     def held(self, body: str, arm: Arm | None = None) -> bool:
         """True if both fingers of an arm press on a body.

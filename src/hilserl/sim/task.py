@@ -12,6 +12,8 @@ from hilserl.data.spec import StateEntry
 from hilserl.envs.options import FrameName
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.robot_models.model import RobotModel
+from hilserl.sim.robot_models.placement import Needs, obstacle, place_robot
 from hilserl.sim.scene import FRONT, VIEWS, WRIST, CameraView, world
 from hilserl.sim.simulation import Simulation
 
@@ -41,8 +43,10 @@ class Task(ABC):
     """Default settings of training."""
     max_episode_steps: ClassVar[int] = 100
     """Time limit of an episode in control steps."""
-    arms: ClassVar[tuple[ArmSetup, ...]] = (ArmSetup(),)
-    """Arms with their places, workspaces and controls."""
+    arms: tuple[ArmSetup, ...] = (ArmSetup(),)
+    """Arms with their places, workspaces and controls; by default Pandas."""
+    needs: ClassVar[Needs] = Needs()
+    """Demands on another robot in their place."""
     views: ClassVar[tuple[CameraView, ...]] = VIEWS
     """All cameras, the one for people among them."""
     cameras: ClassVar[tuple[str, ...]] = (FRONT.name, WRIST.name)
@@ -55,6 +59,21 @@ class Task(ABC):
     """Cameras that show success best, for labelling and for reward classifiers."""
     randomisation: ClassVar[Randomisation] = Randomisation()
     """Bodies and ranges of `randomise=True`; floor, robot, light and cameras always vary."""
+
+    def __init__(self, robot: RobotModel | None = None) -> None:
+        """Put a robot into the place of every arm.
+
+        Raises:
+            HilserlError: The robot cannot do the task.
+        """
+        if robot is not None:
+            self.arms = tuple(place_robot(self.name, arm, self.needs, robot) for arm in self.arms)
+
+    @classmethod
+    def obstacle(cls, robot: RobotModel) -> str | None:
+        """Say why a robot cannot do the task; None if it can."""
+        reasons = (obstacle(arm, cls.needs, robot) for arm in cls.arms)
+        return next((reason for reason in reasons if reason), None)
 
     @abstractmethod
     def build(self, world: mujoco.MjSpec) -> None:

@@ -20,12 +20,24 @@ from hilserl.tasks.registry import (
     find,
     gymnasium_id,
     image_of,
+    is_task_file,
     make_sim_env,
+    make_task,
     names,
     register,
 )
 
-__all__ = ["PLUG_INS", "find", "gymnasium_id", "image_of", "make_sim_env", "names", "register"]
+__all__ = [
+    "PLUG_INS",
+    "find",
+    "gymnasium_id",
+    "image_of",
+    "is_task_file",
+    "make_sim_env",
+    "make_task",
+    "names",
+    "register",
+]
 
 for _task in (
     *(PickCube, InsertRam, InsertRamTight, InsertRamLoose),

@@ -8,9 +8,9 @@ from typing_extensions import override
 
 from hilserl.data.spec import entry
 from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, Impedance, WrenchControl
-from hilserl.sim.panda import FINGER_RANGE_M, GRIPPER_ACTUATOR, TCP_FROM_WRIST_M
 from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.robot_models.model import GRIPPER_ACTUATOR
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
@@ -160,10 +160,11 @@ class FlipObject(Task):
 
     @override
     def build(self, world: mujoco.MjSpec) -> None:
-        _add_pan(world)
+        _add_pan(world, self.arms[0].robot.tcp_from_hand_m)
         _add_patty(world)
         # Told to close, the fingers stop at the handle.
-        world.actuator(ROBOT_PREFIX + GRIPPER_ACTUATOR).ctrlrange = (_HANDLE_RADIUS_M, FINGER_RANGE_M)
+        gripper = self.arms[0].robot.gripper
+        world.actuator(ROBOT_PREFIX + GRIPPER_ACTUATOR).ctrlrange = (_HANDLE_RADIUS_M, gripper.opened)
 
     @override
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
@@ -267,14 +268,14 @@ def _look(sim: Simulation) -> Look:
     )
 
 
-def _add_pan(world: mujoco.MjSpec) -> None:
+def _add_pan(world: mujoco.MjSpec, tcp_from_hand_m: float) -> None:
     """Add a pan that is welded to the hand.
 
     It is weightless to the arm, as the real controller knows its load.
     """
     x, y, z = PAN_FROM_TCP_M
     hand = world.body(ROBOT_PREFIX + "hand")
-    pan = hand.add_body(name=PAN, pos=(x, -y, TCP_FROM_WRIST_M - z), quat=TOOL_DOWN_WXYZ, gravcomp=1.0)
+    pan = hand.add_body(name=PAN, pos=(x, -y, tcp_from_hand_m - z), quat=TOOL_DOWN_WXYZ, gravcomp=1.0)
     bottom = (PAN_RADIUS_M + 0.006, 2 * _SHEET_HALF_M, 0.0)
     pan.add_geom(type=_CYLINDER, size=bottom, pos=(0, 0, -bottom[1]), mass=_BOTTOM_KG, rgba=_IRON, **_CONTACT)
     cos, sin = np.cos(_RIM_SLOPE_RAD), np.sin(_RIM_SLOPE_RAD)

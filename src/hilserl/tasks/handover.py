@@ -14,7 +14,8 @@ from hilserl.sim.control import POSE_MOVES, ArmSetup, PoseControl
 from hilserl.sim.environment import towards
 from hilserl.sim.quaternions import rotate
 from hilserl.sim.randomisation import Randomisation
-from hilserl.sim.scene import WRIST, CameraView, prefix_of
+from hilserl.sim.robot_models.placement import Needs
+from hilserl.sim.scene import WRIST, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
 from hilserl.tasks.handover_trays import PLATE_M, RIDGE_M, RIM_M, TRAY_HALF_M, TRAY_X_M, add_trays
@@ -102,11 +103,12 @@ class Handover(Task):
     )
     max_episode_steps = 150
     arms = (_LEFT, _RIGHT)
+    needs = Needs(opening_m=0.06, upright=True)
     views = (
         CameraView("front", (0.0, -0.88, 0.62), (0.0, 0.0, 0.11), 47.0),
         CameraView("side", (0.0, 0.72, 0.85), (0.0, 0.0, 0.08), 46.0),
         *(
-            replace(WRIST, name=f"{arm.name}_wrist", position_m=(-0.09, 0.0, 0.03), body=f"{prefix_of(arm.name)}hand")
+            replace(WRIST, name=f"{arm.name}_wrist", position_m=(-0.09, 0.0, 0.03), body=f"{arm.prefix}hand")
             for arm in arms
         ),
         CameraView("overview", (0.35, -1.7, 0.85), (0.0, 0.0, 0.24), 40.0),

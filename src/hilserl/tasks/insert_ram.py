@@ -11,6 +11,7 @@ from hilserl.sim.control import POSE_MOVES, TOOL_DOWN_WXYZ, ArmSetup, PoseContro
 from hilserl.sim.environment import towards
 from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate, rotate_vector, turn_between
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.robot_models.placement import Needs
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
@@ -76,6 +77,7 @@ class InsertRam(Task):
             workspace_high_m=(SLOT_M[0] + 0.03, 0.03, SLOT_M[2] + GRASP_M + 0.07),
         ),
     )
+    needs = Needs(opening_m=0.03, upright=True, every_turn=True, yields=True, parallel_fingers=True)
     frame = "tool"
     cameras = ("wrist_1", "wrist_2")
     reward_cameras = ("wrist_1", "wrist_2")

@@ -12,6 +12,7 @@ from hilserl.sim.control import POSE_MOVES, ArmSetup, Impedance, PoseControl
 from hilserl.sim.environment import towards
 from hilserl.sim.quaternions import UPRIGHT_WXYZ, rotate, turn_between
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.robot_models.placement import Needs
 from hilserl.sim.scene import ROBOT_PREFIX, CameraView
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
@@ -85,6 +86,7 @@ class InsertUsb(Task):
             workspace_high_m=(0.56, 0.12, 0.14),
         ),
     )
+    needs = Needs(opening_m=0.04, upright=True, every_turn=True, parallel_fingers=True)
     frame = "tool"
     cameras = ("side", "wrist_1", "wrist_2")
     reward_cameras = ("side", "wrist_1")
@@ -161,7 +163,7 @@ class InsertUsb(Task):
         goal[2] += np.clip(4.0 * (sideways - 0.004), 0.0, 0.03)
         if tool[2] < goal[2] - 0.005:
             goal[:2] = tool[:2]
-        return towards(arm, goal, 0.0 if arm.gripper_width_m > 0.07 else GRIPPER_OPEN, goal_wxyz)
+        return towards(arm, goal, 0.0 if arm.is_open else GRIPPER_OPEN, goal_wxyz)
 
     def _insert(self, sim: Simulation) -> np.ndarray:
         arm = sim.arm

@@ -8,6 +8,7 @@ from hilserl.data.spec import entry
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.environment import towards
 from hilserl.sim.randomisation import Randomisation
+from hilserl.sim.robot_models.placement import Needs
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, TaskPreset
 
@@ -18,6 +19,8 @@ LIFT_M = 0.1
 """Height above the start at success."""
 _HOVER_M = 0.06
 _ALIGNED_M = 0.008
+_EDGE_M = 0.03
+"""Smallest distance of the cube from the workspace's edge."""
 
 
 class PickCube(Task):
@@ -43,6 +46,7 @@ class PickCube(Task):
         # A grasp is a matter of a centimetre: at the workspace's scale it takes several times the data to learn.
         entry("cube_from_tcp_m", 3, scale=0.03),
     )
+    needs = Needs(opening_m=0.06, shrinks=True)
     reward_cameras = ("side", "wrist")
     randomisation = Randomisation(bodies=(CUBE,))
 
@@ -54,7 +58,11 @@ class PickCube(Task):
 
     @override
     def reset(self, sim: Simulation, rng: np.random.Generator) -> None:
-        x, y = rng.uniform(self.spawn_low_m, self.spawn_high_m)
+        low, high = self.arms[0].workspace_low_m[:2], self.arms[0].workspace_high_m[:2]
+        x, y = rng.uniform(
+            np.maximum(self.spawn_low_m, np.add(low, _EDGE_M)),
+            np.minimum(self.spawn_high_m, np.subtract(high, _EDGE_M)),
+        )
         sim.place(CUBE, np.array([x, y, _half_m(sim)]), yaw_rad=rng.uniform(-np.pi, np.pi))
 
     @override
@@ -87,7 +95,7 @@ class PickCube(Task):
         goal = cube + np.array([0.0, 0.0, height])
         if tool[2] < cube[2] + 0.8 * height:
             goal[:2] = tool[:2]
-        return towards(sim.arm, goal, 0.0 if sim.arm.gripper_width_m > 0.075 else GRIPPER_OPEN)
+        return towards(sim.arm, goal, 0.0 if sim.arm.is_open else GRIPPER_OPEN)
 
     @override
     def progress(self, sim: Simulation) -> float:

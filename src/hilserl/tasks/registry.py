@@ -11,7 +11,9 @@ from typing_extensions import Unpack
 from hilserl.envs.options import EnvOptions, EnvOptionValues
 from hilserl.errors import HilserlError, unknown
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.sim.robot_models.registry import find_robot
 from hilserl.sim.task import Task
+from hilserl.tasks.scenes.load import is_task_file, load_task
 
 PLUG_INS = "hilserl.tasks"
 """Entry-point group in which another package names its tasks."""
@@ -75,16 +77,32 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> type[Task]:
-    """Return the task of a name; `pick-cube` is `pick_cube`.
+    """Return the task of a name or of a TOML file.
+
+    `pick-cube` is `pick_cube`.
 
     Raises:
-        HilserlError: No task has this name; the message names the nearest.
+        HilserlError: No task has this name; the message names the nearest. Or a file is missing or broken.
     """
+    if is_task_file(name):
+        return load_task(name)
     _load_plug_ins()
     task = _TASKS.get(name.replace("-", "_"))
     if task is None:
         raise unknown("task", name, _TASKS)
     return task
+
+
+def make_task(name: str, options: EnvOptions) -> Task:
+    """Make a task with the robot that the options name.
+
+    Raises:
+        HilserlError: Task or robot does not exist, or the robot cannot do the task.
+    """
+    if options.scene and not is_task_file(name):
+        raise HilserlError(f"{name} has its own scene; --scene goes with a task of one's own, in a TOML file.")
+    task = load_task(name, options.scene) if options.scene else find(name)
+    return task(find_robot(options.arm))
 
 
 def make_sim_env(
@@ -104,7 +122,8 @@ def make_sim_env(
         height: Height of what `render` returns, in pixels.
         options: Those of `EnvOptions`.
     """
-    return ManipulationEnv(find(name)(), EnvOptions(**options), render_mode=render_mode, render_size=(height, width))
+    settings = EnvOptions(**options)
+    return ManipulationEnv(make_task(name, settings), settings, render_mode=render_mode, render_size=(height, width))
 
 
 def image_of(task: type[Task]) -> Path | None:

@@ -232,7 +232,7 @@ def preset(task: str) -> TrainConfig:
         env = EnvConfig(task=canonical_name(task))
         return with_settings(TrainConfig(env, operator="none", demonstrations=0), _FOREIGN)
     entry = tasks.find(task)
-    env = EnvConfig(task=entry.name, obs="pixels", cameras=entry.cameras, frame=entry.frame)
+    env = EnvConfig(task=canonical_name(task), obs="pixels", cameras=entry.cameras, frame=entry.frame)
     return with_settings(TrainConfig(env), entry.preset.settings)
 
 

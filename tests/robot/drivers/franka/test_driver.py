@@ -64,7 +64,7 @@ def test_franka_arm_follows_a_commanded_pose(bench: FrankaBench) -> None:
 
 def test_franka_arm_yields_to_a_push_and_measures_it(bench: FrankaBench) -> None:
     sim = bench.robot.sim
-    sim.data.xfrc_applied[sim.model.body("panda/hand").id, :3] = (0.0, 30.0, 0.0)
+    sim.data.xfrc_applied[sim.model.body("robot/hand").id, :3] = (0.0, 30.0, 0.0)
     bench.run(1.5)
     assert bench.arm.pose[1] == pytest.approx(0.01, abs=0.001)
     assert bench.arm.measurements()["force"] == pytest.approx([0, -30, 0], abs=0.5), "in the tool's frame"

@@ -48,7 +48,7 @@ def test_sim_arm_follows_a_commanded_pose() -> None:
 def test_sim_arm_has_the_impedance_of_the_simulated_tasks() -> None:
     """A push of 30 N moves the tool as far as the simulated tasks' stiffness lets it: 1 cm."""
     arm = sim_arm()
-    data, hand = arm.sim.data, arm.sim.model.body("panda/hand").id
+    data, hand = arm.sim.data, arm.sim.model.body("robot/hand").id
     data.xfrc_applied[hand, :3] = (0.0, 30.0, 0.0)
     run(arm, 1.0)
     assert arm.pose[1] == pytest.approx(0.01, abs=0.001)
@@ -58,7 +58,7 @@ def test_sim_arm_has_the_impedance_of_the_simulated_tasks() -> None:
 
 def test_sim_arm_compensates_a_load() -> None:
     arm = sim_arm()
-    arm.sim.data.xfrc_applied[arm.sim.model.body("panda/hand").id, 2] = -0.5 * 9.81
+    arm.sim.data.xfrc_applied[arm.sim.model.body("robot/hand").id, 2] = -0.5 * 9.81
     arm.set_load(Load(0.5, (0.0, 0.0, 0.03), (0.0,) * 9))
     run(arm, 1.0)
     assert arm.pose[2] == pytest.approx(0.3, abs=0.0005)

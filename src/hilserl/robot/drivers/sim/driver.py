@@ -13,7 +13,8 @@ from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_xyzw
 from hilserl.robot.control.torque_arm import TorqueArm
 from hilserl.robot.drivers.sim.gripper import SimGripper
-from hilserl.sim.panda import ARM_JOINTS, TCP_SITE
+from hilserl.sim.robot_models.model import TCP_SITE
+from hilserl.sim.robot_models.panda import ARM_JOINTS
 from hilserl.sim.scene import ROBOT_PREFIX, TARGET_BODY, impedance_of
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, scene_of

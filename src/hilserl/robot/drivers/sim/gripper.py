@@ -4,7 +4,8 @@ import mujoco
 import numpy as np
 
 from hilserl.robot.control.backend import FRANKA_M_PER_UNIT, GripperKind, GripperVerb
-from hilserl.sim.panda import FINGER_JOINTS, FINGER_RANGE_M, GRIPPER_ACTUATOR
+from hilserl.sim.robot_models.model import GRIPPER_ACTUATOR
+from hilserl.sim.robot_models.panda import FINGER_JOINTS, FINGER_RANGE_M
 from hilserl.sim.scene import ROBOT_PREFIX
 
 _SLOW_M_PER_S = 0.1

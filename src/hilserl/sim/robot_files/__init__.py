@@ -1,0 +1,1 @@
+"""Robots that users bring as MJCF or URDF files."""

@@ -1,0 +1,1 @@
+"""Robots as data, from their joints to their fingers."""

@@ -1,0 +1,1 @@
+"""Tasks in scenes that users bring as MJCF with a TOML file."""

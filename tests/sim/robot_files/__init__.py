@@ -1,0 +1,1 @@
+"""Tests of robots from files."""

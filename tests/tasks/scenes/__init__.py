@@ -1,0 +1,1 @@
+"""Tests of tasks in scenes of one's own."""
