@@ -7,7 +7,7 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos check bench gym-hil lock gl browser ros
+.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos check docs dist test-wheel results bench gym-hil lock gl browser ros
 
 # Two processes with one XLA thread each.
 SIDE_BY_SIDE := NPROC=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -36,10 +36,21 @@ test-nodes: setup  ## processes that are killed, stopped, cut off or without dis
 test-chaos: setup  ## the tests of test-nodes and more ways to break processes
 	$(SIDE_BY_SIDE) -m chaos
 
-check: setup  ## check format, lint and types
+check: setup  ## check format, lint, types, the documentation's site and its links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/python -m scripts.docs_site
+
+docs: setup  ## build the documentation's site and serve it
+	$(BIN)/python -m scripts.docs_site --serve
+
+dist: setup  ## build the source archive and the wheel
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
+test-wheel: dist  ## install the wheel into an empty virtual environment of each Python here, and use it; minutes
+	@sh scripts/test_wheel.sh dist/*.whl
 
 bench: setup gym-hil  ## measure the figures of the README again
 	$(BIN)/hilserl bench
