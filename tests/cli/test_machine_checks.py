@@ -56,11 +56,9 @@ def test_full_disk_is_answered_with_what_takes_the_space(monkeypatch: pytest.Mon
 
 
 def test_absent_weights_are_answered_with_a_reinstallation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "pick_cube").mkdir()
-    (tmp_path / "pick_cube" / "policy.json").touch()
-    monkeypatch.setattr(built_in, "_WEIGHTS", tmp_path)
+    monkeypatch.setattr(built_in, "built_in_policy", lambda task: tmp_path / task)
     finding = check_here("policies")
-    assert f"not in {tmp_path / 'pick_cube'}" in finding.text
+    assert f"not in {tmp_path}" in finding.text
     assert "--force-reinstall" in finding.command
 
 
@@ -75,9 +73,9 @@ def test_opengl_that_cannot_be_loaded_is_one_fault_with_one_command(monkeypatch:
 
 
 def test_crashed_checks_name_the_signal_or_the_last_line() -> None:
-    crashed = machine_checks._fault_of("video", -11, "")
+    crashed = machine_checks.fault_of("video", -11, "")
     assert (crashed.text, crashed.command) == ("ended by SIGSEGV", CHECKS["video"].mend())
-    missing = machine_checks._fault_of("video", 1, "Traceback\nModuleNotFoundError: No module named 'av'")
+    missing = machine_checks.fault_of("video", 1, "Traceback\nModuleNotFoundError: No module named 'av'")
     assert missing.text == "ModuleNotFoundError: No module named 'av'"
     assert "--force-reinstall" not in missing.command
 

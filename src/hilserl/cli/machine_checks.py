@@ -1,4 +1,7 @@
-"""Checks of this machine, each in a process that a driver may end."""
+"""Checks of this machine.
+
+Each runs in a process, because a broken driver may end it.
+"""
 
 import contextlib
 import importlib
@@ -203,7 +206,7 @@ class Check:
     run: Callable[[], str]
     """Returns the state of the thing, or raises."""
     mend: Callable[[], str]
-    """Returns the command for a fault that names none, such as a crash."""
+    """Returns the command for faults that name none."""
 
 
 def _reinstall_package(name: str) -> Callable[[], str]:
@@ -223,7 +226,7 @@ CHECKS: dict[str, Check] = {
     "port": Check(_port, lambda: ""),
     "devices": Check(_devices, lambda: ""),
 }
-"""All checks by the name of the thing, in the order in which they are shown."""
+"""All checks by name, in the order of their report."""
 
 
 def check_here(name: str) -> Finding:
@@ -267,10 +270,10 @@ def _finding(name: str, process: "subprocess.Popen[str]", end_s: float) -> Findi
         return Finding(False, f"no answer within {PATIENCE_S:.0f} s; it may only be slow", alone)
     if process.returncode == 0:
         return Finding(**json.loads(shown.splitlines()[-1]))
-    return _fault_of(name, process.returncode, errors)
+    return fault_of(name, process.returncode, errors)
 
 
-def _fault_of(name: str, status: int, errors: str) -> Finding:
+def fault_of(name: str, status: int, errors: str) -> Finding:
     """Return the finding of a check that crashed."""
     lines = errors.strip().splitlines()
     ended = f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
