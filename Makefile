@@ -52,6 +52,9 @@ dist: setup  ## build the source archive and the wheel
 test-wheel: dist  ## install the wheel into an empty virtual environment of each Python here, and use it; minutes
 	@sh scripts/test_wheel.sh dist/*.whl
 
+results: setup  ## generate docs/results.md, the README's table and its images from docs/results/*.json
+	$(BIN)/python -m scripts.results
+
 bench: setup gym-hil  ## measure the figures of the README again
 	$(BIN)/hilserl bench
 

@@ -154,6 +154,7 @@ def test_notebook_has_no_outputs_and_distinct_names() -> None:
     assert not [cell["id"] for cell in cells() if cell.get("outputs") or cell.get("execution_count")]
 
 
+@pytest.mark.slow
 def test_notebook_runs_on_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,7 +31,10 @@ class BenchArguments:
     json: Path | None = None
     """Write the figures to this file, as one flat JSON object."""
     record: Path | None = None
-    """Write the figures to this JSON file with machine, commit, versions and date, for `make results`."""
+    """Write the figures to this JSON file with their origin.
+
+    It names machine, commit, versions and date; `make results` reads such files.
+    """
 
 
 def run(words: Sequence[str]) -> int:

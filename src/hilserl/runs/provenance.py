@@ -29,7 +29,7 @@ class Provenance:
     It ends in `-dirty` if files differ from it.
     """
     versions: dict[str, str]
-    """Versions of Python and of the packages that decide results."""
+    """Versions of Python and of the deciding packages."""
 
 
 def provenance(checkout: Path = _CHECKOUT) -> Provenance:
@@ -70,7 +70,7 @@ def _commit(checkout: Path) -> str | None:
 
 
 def _output(program: str, *words: str) -> str:
-    """Return what a program prints, or nothing if it is missing or fails."""
+    """Return the output of a program; empty if it fails."""
     path = shutil.which(program)
     if path is None:
         return ""
