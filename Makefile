@@ -8,7 +8,7 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos test-lerobot check bench gym-hil lock gl browser ros
+.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos test-lerobot check docs dist test-wheel results bench gym-hil lock gl browser ros
 
 # Two processes with one XLA thread each.
 SIDE_BY_SIDE := NPROC=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -46,10 +46,24 @@ test-lerobot: .venv-lerobot/.installed gl  ## datasets and environments with LeR
 	  --editable . --editable packages/lerobot_env_hilserl
 	@touch $@
 
-check: setup  ## check format, lint and types
+check: setup  ## check format, lint, types, the documentation's site and its links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/python -m scripts.docs_site
+
+docs: setup  ## build the documentation's site and serve it
+	$(BIN)/python -m scripts.docs_site --serve
+
+dist: setup  ## build the source archive and the wheel
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
+test-wheel: dist  ## install the wheel into an empty virtual environment of each Python here, and use it; minutes
+	@sh scripts/test_wheel.sh dist/*.whl
+
+results: setup  ## generate docs/results.md, the README's table and its images from docs/results/*.json
+	$(BIN)/python -m scripts.results
 
 bench: setup gym-hil  ## measure the figures of the README again
 	$(BIN)/hilserl bench

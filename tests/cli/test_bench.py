@@ -22,6 +22,15 @@ def test_bench_writes_one_flat_object(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.split() == ["sim.state_steps_per_s", "6.0", "encoder.ms_per_image", "2.5"]
 
 
+def test_bench_records_figures_with_their_origin(tmp_path: Path) -> None:
+    path = tmp_path / "speed.json"
+    assert main(["bench", "encoder", "--record", str(path)]) == 0
+    record = json.loads(path.read_text())
+    assert record["command"] == "hilserl bench encoder"
+    assert record["figures"] == {"encoder.ms_per_image": 2.5}
+    assert {"date", "machine", "gpu", "commit", "versions"} == record["provenance"].keys()
+
+
 def test_unknown_benchmark_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "simm"]) == 1
     assert "Did you mean 'sim'?" in capsys.readouterr().err

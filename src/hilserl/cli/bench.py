@@ -2,16 +2,17 @@
 
 import importlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from hilserl.cli.parsing import parse
 from hilserl.errors import unknown
 from hilserl.files import atomically
+from hilserl.runs.provenance import provenance
 
 BENCHMARKS = ("sim", "agent", "encoder", "vision", "console", "transport", "robot")
 
@@ -29,6 +30,11 @@ class BenchArguments:
     """The interpreter of a virtual environment with gym-hil (`make gym-hil` makes it). Skipped if absent."""
     json: Path | None = None
     """Write the figures to this file, as one flat JSON object."""
+    record: Path | None = None
+    """Write the figures to this JSON file with their origin.
+
+    It names machine, commit, versions and date; `make results` reads such files.
+    """
 
 
 def run(words: Sequence[str]) -> int:
@@ -44,8 +50,15 @@ def run(words: Sequence[str]) -> int:
             print(f"{key:<34} {value:>10.1f}", flush=True)
         figures |= measured
     if arguments.json:
-        atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
+        _write(arguments.json, figures)
+    if arguments.record:
+        command = " ".join(["hilserl bench", *arguments.names])
+        _write(arguments.record, {"command": command, "provenance": asdict(provenance()), "figures": figures})
     return 0
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    atomically(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n"))
 
 
 def _measure(name: str, arguments: BenchArguments) -> dict[str, float]:
