@@ -1,6 +1,7 @@
 """The file `config.json`, in which a run keeps its settings."""
 
 import dataclasses
+import hashlib
 import json
 import re
 import typing
@@ -41,6 +42,8 @@ RENAMED_SETTINGS: dict[str, str] = {
 }
 """Dotted names of settings in earlier versions, with their names today."""
 
+_DIGEST = "sha256"
+"""Key of the checksum of all settings in a file."""
 _DEFAULTS_OF_EARLIER_VERSIONS: dict[str, Any] = {"obs": "pixels", "cameras": ["front", "wrist"], "frame": "world"}
 """Defaults of settings that are absent in a file without `env`."""
 _ABSENT_IN_EARLIER_VERSIONS: dict[tuple[str, ...], tuple[type, dict[str, Any]]] = {
@@ -65,7 +68,7 @@ def from_json(text: str | bytes) -> TrainConfig:
     """
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HilserlError(f"Not a configuration: {error}") from error
     if not isinstance(values, dict):
         raise HilserlError(f"Not a configuration: expected a JSON object, got {type(values).__name__}.")
@@ -82,8 +85,10 @@ def from_json(text: str | bytes) -> TrainConfig:
 
 
 def save_config(path: Path, config: TrainConfig) -> None:
-    """Write the settings of a run to a file. Raises HilserlError if the disk refuses."""
-    atomically(path, lambda part: part.write_text(to_json(config)))
+    """Write the settings of a run to a file, with their checksum. Raises HilserlError if the disk refuses."""
+    values = json.loads(to_json(config))
+    text = json.dumps({**values, _DIGEST: _digest(values)}, indent=2) + "\n"
+    atomically(path, lambda part: part.write_text(text))
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -93,9 +98,27 @@ def load_config(path: Path) -> TrainConfig:
         HilserlError: names the file and the setting at fault.
     """
     try:
-        return from_json(path.read_text())
+        return from_json(_unsealed(path.read_text()))
     except (OSError, UnicodeDecodeError, HilserlError) as error:
         raise HilserlError(f"Cannot read the configuration {path}: {error}") from error
+
+
+def _unsealed(text: str) -> str:
+    """Check and remove the checksum of a file; earlier versions wrote none."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(values, dict) or _DIGEST not in values:
+        return text
+    found = values.pop(_DIGEST)
+    if found != _digest(values):
+        raise HilserlError(f"It is damaged or was edited: its checksum is wrong. If you edited it, remove {_DIGEST!r}.")
+    return json.dumps(values)
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> dict[str, tuple[Any, Any]]:

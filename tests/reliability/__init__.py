@@ -1,0 +1,1 @@
+"""Foreign bytes, turned bits and kills at every step."""
