@@ -76,10 +76,11 @@ def interrupted(kill_at: int, *, after: bool) -> tuple[Callable[[Callable[..., A
             here = count[0] == kill_at  # a call may call another one
             if here and not after:
                 os._exit(9)
-            result = call(*arguments, **options)
-            if here:
-                os._exit(9)
-            return result
+            try:
+                return call(*arguments, **options)
+            finally:
+                if here:
+                    os._exit(9)
 
         return wrapped
 
