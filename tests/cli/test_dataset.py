@@ -56,6 +56,8 @@ def test_misuse_is_a_sentence(words: list[str], capsys: pytest.CaptureFixture[st
 
 
 def test_help_shows_the_options_of_all_three(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["dataset", "--help"]) == 0
+    with pytest.raises(SystemExit) as end:
+        main(["dataset", "--help"])
+    assert end.value.code == 0
     shown = capsys.readouterr().out
     assert all(flag in shown for flag in ("--image", "--map", "--gripper"))

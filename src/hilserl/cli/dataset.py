@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 from tqdm import tqdm
@@ -93,7 +93,7 @@ def run(words: Sequence[str]) -> int:
             raise unknown("command of hilserl dataset", words[0], _VERBS)
         raise UsageError("usage: hilserl dataset info|check|convert PATH [OPTIONS]")
     if words[0] not in _VERBS:
-        return _help()
+        _show_help()
     arguments = parse(f"dataset {words[0]}", _VERBS[words[0]], words[1:])
     match arguments:
         case InfoArguments():
@@ -104,14 +104,15 @@ def run(words: Sequence[str]) -> int:
             return _convert(arguments)
 
 
-def _help() -> int:
+def _show_help() -> NoReturn:
+    """Print the help of all three, then exit with status 0."""
     for verb, form in _VERBS.items():
         try:
             parse(f"dataset {verb}", form, ["--help"])
         except SystemExit as end:
             if end.code:
                 raise
-    return 0
+    raise SystemExit(0)
 
 
 def _info(arguments: InfoArguments) -> int:

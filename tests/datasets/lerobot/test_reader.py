@@ -11,9 +11,10 @@ import pytest
 from hilserl.datasets.convert import write_lerobot
 from hilserl.datasets.lerobot.reader import LeRobotDataset
 from hilserl.datasets.lerobot.restoration import restored_episodes
+from hilserl.datasets.lerobot.video import VideoWriter
 from hilserl.errors import HilserlError
 from tests.support.foreign import write_foreign_lerobot
-from tests.support.recorded import SPEC, recorded_episode, stored
+from tests.support.recorded import SPEC, image, recorded_episode, stored
 
 LENGTHS = (9, 1, 80)
 
@@ -38,6 +39,25 @@ def test_versions_hold_the_same(tmp_path: Path) -> None:
     for one, other in zip(*both, strict=True):
         assert one.columns.keys() == other.columns.keys()
         assert all(np.array_equal(one.columns[name], other.columns[name]) for name in one.columns)
+
+
+def test_videos_of_version_2_are_one_an_episode(tmp_path: Path) -> None:
+    write_foreign_lerobot(tmp_path, LENGTHS, "v2.1")
+    name, shape = "observation.images.top", (64, 64, 3)
+    info = json.loads((tmp_path / "meta/info.json").read_text())
+    features = {**info["features"], name: {"dtype": "video", "shape": list(shape), "names": None}}
+    path = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+    change_info(tmp_path, features=features, video_path=path)
+    for number, length in enumerate(LENGTHS):
+        file = tmp_path / path.format(episode_chunk=0, video_key=name, episode_index=number)
+        writer = VideoWriter(file, shape, 10)
+        for index in range(length):
+            writer.write(image(shape, number, index))
+        writer.close()
+    for frames in LeRobotDataset(tmp_path).episodes():
+        drawn = [image(shape, frames.episode, index) for index in range(frames.num_rows)]
+        for one, other in zip(frames.images[name](), drawn, strict=True):
+            assert np.abs(one.astype(int) - other).mean() < 3
 
 
 def remove_file(root: Path, name: str) -> None:
