@@ -38,7 +38,9 @@ from tests.support import toy_envs
 from tests.support.configs import changed
 from tests.support.runs import SMALL_AGENT, same_weights, weights
 
-SLIDE, BARE, BLIND = (f"tests.support.toy_envs:toys/{kind}-v0" for kind in ("Slide", "Bare", "Blind"))
+SLIDE, BARE, BLIND, ENDLESS, LATE = (
+    f"tests.support.toy_envs:toys/{kind}-v0" for kind in ("Slide", "Bare", "Blind", "Endless", "Late")
+)
 PENDULUM, REACH = "gymnasium:InvertedPendulum-v5", "panda_gym:PandaReach-v3"
 # PyBullet has wheels for one version of Python alone.
 HAS_PYBULLET = importlib.util.find_spec("pybullet") is not None
@@ -361,3 +363,25 @@ def test_foreign_arm_is_learned_within_3100_steps(tmp_path: Path) -> None:
     result = train(config, RunDir(tmp_path / "run"))
     assert result is not None
     assert result["evaluation"]["mean_return"] >= -6
+
+
+def test_foreign_env_without_a_time_limit_needs_one() -> None:
+    """An evaluation of it would run for ever."""
+    with pytest.raises(HilserlError, match="no time limit.*--env.max-episode-steps"):
+        GymnasiumEnv(ENDLESS)
+    with closing(GymnasiumEnv(ENDLESS, EnvOptions(max_episode_steps=3))) as env:
+        env.reset(seed=0)
+        assert [env.step(np.zeros(1))[3] for _ in range(3)] == [False, False, True]
+
+
+@pytest.mark.parametrize("key", [None, "stacked"])
+def test_foreign_success_at_the_end_alone_is_understood(key: str | None) -> None:
+    with closing(GymnasiumEnv(LATE, EnvOptions(reward="sparse", success_key=key))) as env:
+        env.reset(seed=0)
+        outcomes = [env.step(np.zeros(1)) for _ in range(70)]
+    assert [outcome[4]["success"] for outcome in outcomes] == [False] * 69 + [True]
+
+
+def test_foreign_env_names_the_keys_that_it_has() -> None:
+    with pytest.raises(HilserlError, match="none of lifted is in its info, which has is_success, stacked"):
+        GymnasiumEnv(LATE, EnvOptions(reward="sparse", success_key="lifted"))

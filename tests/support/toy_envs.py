@@ -124,6 +124,32 @@ class Unmakeable(Bare):
         raise KeyError("a file that is not there")
 
 
+class Endless(Bare):
+    """Environment whose episodes never end."""
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        observation, reward, _, _, _ = super().step(action)
+        return observation, reward, False, False, {}
+
+
+class Late(Bare):
+    """Environment that tells a success at the end of an episode alone, under a key that only it uses."""
+
+    steps = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.steps = 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        observation, reward, _, _, _ = super().step(action)
+        self.steps += 1
+        ends = self.steps == 70
+        return observation, reward, ends, False, {"is_success": True, "stacked": True} if ends else {}
+
+
+for kind in (Endless, Late):
+    gymnasium.register(f"toys/{kind.__name__}-v0", entry_point=f"{__name__}:{kind.__name__}")
 for kind in (Slide, Bare, Blind, Discrete, Unbounded, ImagesAlone, Words, Twins, Broken, Unmakeable):
     gymnasium.register(
         f"toys/{kind.__name__}-v0",

@@ -1,7 +1,7 @@
 """Parsing of command lines, with help that fits what they choose."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -33,10 +33,21 @@ def parse(
     """
     if wants_help(words):
         show_help(verb, form, words, default, alternatives)
+    _check_repeated(form, words)
     options: dict[str, Any] = {} if default is None else {"default": default}
     arguments = tyro.cli(form, args=words, prog=f"hilserl {verb}", **options)
     check_settings(arguments, as_flags=True)
     return arguments
+
+
+def _check_repeated(form: type[Any], words: Sequence[str]) -> None:
+    """Raise HilserlError for a flag that is given twice: the last one would win in silence."""
+    hints = get_type_hints(form, include_extras=True)
+    appended = {f"--{name}" for name, hint in hints.items() if tyro.conf.UseAppendAction in get_args(hint)[1:]}
+    flags = [word.partition("=")[0].replace("_", "-").replace("--no-", "--") for word in words if word[:2] == "--"]
+    for flag in flags:
+        if flags.count(flag) > 1 and flag not in appended:
+            raise HilserlError(f"{flag} is given {flags.count(flag)} times; give it once, with all its values.")
 
 
 def require_task(verb: str, words: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateEntry, StateLayout
 from hilserl.envs.env import InteractiveEnv, SceneView, success_info
-from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves
+from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves, told_at_ends
 from hilserl.envs.images import letterboxed, resized
 from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
@@ -41,6 +41,8 @@ class _Form:
     """Keys seen in `info`."""
     draws: bool
     """True if it has a rendering for people."""
+    ends: bool = True
+    """True if its episodes end by themselves."""
 
     @property
     def size(self) -> int:
@@ -78,11 +80,17 @@ class GymnasiumEnv(InteractiveEnv):
         self.name, self.render_mode = name, "rgb_array"
         self._sparse, self._ends_on_success = options.reward == "sparse", options.ends_on_success
         self._form = _form_of(name)
-        self.tells_success = any(key in self._form.told for key in _SUCCESS)
+        if not self._form.ends and options.max_episode_steps is None:
+            raise HilserlError(
+                f"{name} has no time limit, so an episode may never end. Give it one: --env.max-episode-steps N."
+            )
+        self._success = (options.success_key,) if options.success_key else _SUCCESS
+        self.tells_success = any(key in self._form.told for key in self._success)
         if self._sparse and self._ends_on_success and not self.tells_success:
             raise HilserlError(
-                f"{name} does not say what a success is: none of {', '.join(_SUCCESS)} is in its info. "
-                "Take its own reward, --reward dense."
+                f"{name} does not say what a success is: none of {', '.join(self._success)} is in its info, which has "
+                f"{', '.join(sorted(self._form.told)) or 'nothing'}. Name one with --env.success-key, or take its own "
+                "reward, --reward dense."
             )
         self._cameras = {leaf.name: leaf for leaf in self._form.images}
         shots = self._shots_of(options.obs, options.cameras)
@@ -125,7 +133,7 @@ class GymnasiumEnv(InteractiveEnv):
         its_own = self._form.its_own(self._checked(action))
         observation, reward, terminated, truncated, info = self._env.step(its_own)
         self._see(observation)
-        success = any(bool(info.get(key)) for key in _SUCCESS)
+        success = any(bool(info.get(key)) for key in self._success)
         if self._sparse:
             reward, terminated = float(success), terminated or success
         self._scene.show_step()
@@ -237,9 +245,13 @@ def _form_of(name: str) -> _Form:
         form = _Form(box, numbers, images, (), frozenset(), env.render_mode is not None)
         try:
             entries, told = explored(env, numbers, form.its_own, form.size)
+            ends = env.spec is not None and env.spec.max_episode_steps is not None
+            if not ends or not told.intersection(_SUCCESS):
+                more, ended = told_at_ends(env, form.its_own, form.size)
+                told, ends = told | more, ends or ended
         except Exception as error:
             raise HilserlError(_in_words(f"{name} cannot be stepped", error)) from error
-        return replace(form, entries=entries, told=frozenset(told))
+        return replace(form, entries=entries, told=frozenset(told), ends=ends)
 
 
 def _made(name: str, max_episode_steps: int | None = None) -> gymnasium.Env[Any, Any]:

@@ -12,6 +12,8 @@ from hilserl.data.spec import StateEntry
 from hilserl.errors import HilserlError
 
 _EPISODES, _STEPS, _SEED = 20, 50, 0
+_WHOLE_EPISODES, _LONGEST = 2, 2000
+"""Whole episodes that are looked at for keys that come at the end alone, and their longest length."""
 _LEAST_SPREAD = 1e-4
 
 
@@ -110,6 +112,29 @@ def explored(
         entries.append(StateEntry(leaf.name, size, _rounded(mean[part]), _rounded(scale[part])))
         start += size
     return tuple(entries), told
+
+
+def told_at_ends(env: gymnasium.Env[Any, Any], act: Callable[[np.ndarray], Any], actions: int) -> tuple[set[str], bool]:
+    """Look at whole episodes of random actions.
+
+    Args:
+        env: The environment.
+        act: Converts an action in [-1, 1] to the environment's.
+        actions: Size of an action.
+
+    Returns:
+        All keys that were seen in `info`, and True if every episode ended within 2,000 steps.
+    """
+    random, told, ended = np.random.default_rng(_SEED), set(), 0
+    for episode in range(_WHOLE_EPISODES):
+        env.reset(seed=_SEED + episode)
+        for _ in range(_LONGEST):
+            _, _, terminated, truncated, info = env.step(act(random.uniform(-1, 1, actions)))
+            told |= set(info)
+            if terminated or truncated:
+                ended += 1
+                break
+    return told, ended == _WHOLE_EPISODES
 
 
 def _row(observation: Any, numbers: tuple[Leaf, ...]) -> np.ndarray:

@@ -46,6 +46,8 @@ class EnvOptions:
     """Randomise looks, light, cameras and the objects' physics at every reset."""
     max_episode_steps: int | None = None
     """Limit of an episode in control steps; by default the task's."""
+    success_key: str | None = None
+    """Key of `info` that tells a success in another package's environment; by default is_success or success."""
     ends_on_success: Annotated[bool, tyro.conf.Suppress] = True
     """False if only the limit ends an episode.
 
@@ -81,5 +83,6 @@ class EnvOptionValues(TypedDict, total=False):
     frame: FrameName | None
     randomise: bool
     max_episode_steps: int | None
+    success_key: str | None
     ends_on_success: bool
     reward: RewardName | None
