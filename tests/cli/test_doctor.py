@@ -7,7 +7,9 @@ from hilserl.cli.machine_checks import CHECKS, Finding
 from hilserl.cli.main import main
 
 
-def test_doctor_names_each_check(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_names_each_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    # The suite may run on a busy machine.
+    monkeypatch.setattr(doctor, "check_all", lambda: machine_checks.check_all(120))
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert [line.split()[1] for line in text.splitlines()[:-1]] == list(CHECKS)
