@@ -45,7 +45,7 @@ def draw_all(path: Path) -> None:
 
 
 def table(runs: list[Path]) -> str:
-    """Return the table of finished runs as Markdown: one row for each robot, its seeds in order."""
+    """Return the table of finished runs as Markdown, a row a robot."""
     found: dict[str, list[tuple[int, dict[str, object]]]] = defaultdict(list)
     for run in runs:
         if (run / "result.json").exists():

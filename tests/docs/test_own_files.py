@@ -58,7 +58,7 @@ def test_table_of_robots_has_them_all_with_their_figures() -> None:
 
 
 def test_table_of_tasks_is_what_the_robots_can_do() -> None:
-    shown = ROBOTS_PAGE.split("## Robots and tasks")[1].split("<!--")[0]
+    shown = ROBOTS_PAGE.split("## Robots and tasks")[1].split("## Figures")[0]
     for tasks, robots in re.findall(r"^\| (`.*?) \| (.*?) \|$", shown, re.MULTILINE):
         expected = list(ROBOTS) if robots == "all" else re.findall(r"`(\w+)`", robots)
         for task in re.findall(r"`(\w+)`", tasks):

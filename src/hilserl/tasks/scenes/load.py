@@ -22,20 +22,7 @@ from hilserl.tasks.scenes.scene_task import SCENE_PREFIX, SceneTask, scene_spec
 
 _AROUND_M, _OVER_M, _ROOM_M = 0.1, 0.22, 0.02
 _MAX_YAW_RAD, _STEP_RAD = 1.7, 0.15
-_SHORT = TaskPreset({"agent.discount": 0.92, "max_env_steps": 8_000, "demonstrations": 20})
-_CARRYING = TaskPreset(
-    {
-        "agent.discount": 0.95,
-        "agent.initial_temperature": 0.002,
-        "agent.target_entropy_per_action": -2.5,
-        "agent.cloning_weight": 0.1,
-        "agent.cloning_half_life": 10_000,
-        "max_env_steps": 8_000,
-        "demonstrations": 60,
-    }
-)
-"""Settings that begin at a clone of the demonstrations, as insert_usb does."""
-_PRESETS = {"lift": _SHORT, "turn": _SHORT, "place": _CARRYING, "insert": _CARRYING}
+_PRESET = TaskPreset({"agent.discount": 0.92, "max_env_steps": 8_000, "demonstrations": 20})
 
 
 def is_task_file(name: str) -> bool:
@@ -84,7 +71,7 @@ def _load(path: Path, scene_path: Path, times: tuple[float, ...]) -> type[SceneT
         "__module__": __name__,
         "name": name,
         "summary": description.summary or _summary(goal),
-        "preset": _PRESETS[goal.kind],
+        "preset": _PRESET,
         "max_episode_steps": steps_of(description.seconds),
         "description": description,
         "scene_path": scene_path,
