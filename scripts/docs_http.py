@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 from flask import Flask
 from flask.testing import FlaskClient
-from hilserl.sim.panda import HOME_JOINTS_RAD
 
 from hilserl import __version__
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
 from hilserl.robot.http.schemas import GripperBody, LoadBody, PoseBody, ReasonBody, SceneBody
 from hilserl.robot.http.server import make_app
+from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 
 BODIES: dict[str, tuple[type[msgspec.Struct], dict[str, Any]]] = {

@@ -28,8 +28,6 @@ CONFIG = REPOSITORY / "zensical.toml"
 STAGED, SITE = REPOSITORY / "build" / "docs", REPOSITORY / "build" / "site"
 OF_THE_ROOT = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 """Pages at the repository's root, with their names in the site."""
-PLANNED = {"data.md", "robots.md", "reliability.md"}
-"""Pages that have a place in the navigation before they are written."""
 
 
 def stage(target: Path) -> None:
@@ -74,23 +72,10 @@ def pages_of(nav: list[Any]) -> Iterator[str]:
             yield from [value] if isinstance(value, str) else pages_of(value)
 
 
-def without(nav: list[Any], absent: set[str]) -> list[Any]:
-    """Return a navigation without some pages."""
-    kept: list[Any] = []
-    for entry in nav:
-        if isinstance(entry, str):
-            kept += [entry] * (entry not in absent)
-            continue
-        for title, value in entry.items():
-            rest = without(value, absent) if isinstance(value, list) else [value] if value not in absent else []
-            kept += [{title: rest if isinstance(value, list) else value}] if rest else []
-    return kept
-
-
 def check_navigation(nav: list[Any], staged: Path) -> list[str]:
     """Name each page without a place, and each place without a page."""
     named, found = list(pages_of(nav)), {path.relative_to(staged).as_posix() for path in staged.rglob("*.md")}
-    absent = set(named) - found - PLANNED
+    absent = set(named) - found
     twice = {page for page in named if named.count(page) > 1}
     return [
         *(f"{page}: in the navigation of zensical.toml, and not in docs/" for page in sorted(absent)),
@@ -109,9 +94,8 @@ def build() -> list[str]:
     nav = navigation()
     if problems := check_navigation(nav, STAGED):
         return problems
-    absent = {page for page in PLANNED if not (STAGED / page).exists()}
     config = REPOSITORY / "build" / "zensical.toml"
-    config.write_text(_site_config(without(nav, absent)))
+    config.write_text(_site_config(nav))
     shutil.rmtree(SITE, ignore_errors=True)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "--config-file", str(config)]
     done = subprocess.run(command, cwd=config.parent, capture_output=True, text=True, check=False)  # noqa: S603 (our own)

@@ -26,7 +26,7 @@ MAX_FUNCTION_LINES = 50
 """Test files may have longer tables of cases."""
 CROWDED = {PACKAGE / "cli"}
 """One file a verb."""
-BESIDE_THE_PACKAGE = {"architecture", "docs", "examples", "packages", "support"}
+BESIDE_THE_PACKAGE = {"reliability", "architecture", "docs", "examples", "packages", "support"}
 """Directories of tests without a directory of the package."""
 
 

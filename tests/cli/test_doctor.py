@@ -3,7 +3,7 @@
 import pytest
 
 from hilserl.cli import doctor, machine_checks
-from hilserl.cli.machine_checks import CHECKS, Finding
+from hilserl.cli.machine_checks import CHECKS, CheckResult
 from hilserl.cli.main import main
 
 
@@ -20,7 +20,10 @@ def test_doctor_names_each_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_doctor_prints_the_command_below_each_fault(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    findings = {"disk": Finding(True, "9 GB free here"), "video": Finding(False, "no encoder", "pip install av")}
+    findings = {
+        "disk": CheckResult(True, "9 GB free here"),
+        "video": CheckResult(False, "no encoder", "pip install av"),
+    }
     monkeypatch.setattr(doctor, "check_all", lambda: findings)
     assert main(["doctor"]) == 1
     assert capsys.readouterr().out.splitlines() == [

@@ -86,11 +86,6 @@ def test_navigation_refuses_absent_double_and_forgotten_pages(tmp_path: Path) ->
     ]
 
 
-def test_planned_pages_leave_the_navigation_until_they_are_written() -> None:
-    nav = [{"A": [{"B": "b.md"}, "c.md"]}, {"D": "d.md"}, {"E": ["f.md"]}]
-    assert docs_site.without(nav, {"b.md", "f.md"}) == [{"A": ["c.md"]}, {"D": "d.md"}]
-
-
 def test_commands_page_has_every_command_with_its_flags(tmp_path: Path) -> None:
     write_commands(tmp_path / "commands.md")
     text = (tmp_path / "commands.md").read_text()

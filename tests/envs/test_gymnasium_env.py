@@ -367,7 +367,7 @@ def test_foreign_arm_is_learned_within_3100_steps(tmp_path: Path) -> None:
 
 def test_foreign_env_without_a_time_limit_needs_one() -> None:
     """An evaluation of it would run for ever."""
-    with pytest.raises(HilserlError, match="no time limit.*--env.max-episode-steps"):
+    with pytest.raises(HilserlError, match=r"no time limit.*--env\.max-episode-steps"):
         GymnasiumEnv(ENDLESS)
     with closing(GymnasiumEnv(ENDLESS, EnvOptions(max_episode_steps=3))) as env:
         env.reset(seed=0)

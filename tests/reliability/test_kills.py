@@ -46,7 +46,7 @@ def episode(number: int) -> list[Step]:
     return [replace(step, seed=number) for step in make_episode(number, 3, camera=False)]
 
 
-def work(run_dir: RunDir, acknowledge: Callable[[str], None]) -> None:
+def work(run_dir: RunDir, acknowledge: Callable[[str], object]) -> None:
     """Write what a short run writes; tell each thing that is done."""
     save_config(run_dir.config, train_config("pick_cube", seed=3))
     acknowledge("config")
@@ -101,7 +101,7 @@ def schedule(directory: Path, kill_at: int, *, after: bool) -> tuple[list[str], 
             tell = os.write
             for name in PATCHED:
                 setattr(os, name, wrap(getattr(os, name)))
-            work(RunDir(directory), lambda done: tell(writing, f"{done}\n".encode()) and None)
+            work(RunDir(directory), lambda done: tell(writing, f"{done}\n".encode()))
             tell(writing, f"calls {count[0]}\n".encode())
         except BaseException:  # noqa: BLE001 - the parent reports it
             os.write(2, traceback.format_exc().encode())

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hilserl.sim.panda import FINGER_RANGE_M
 from scipy.spatial.transform import Rotation
 
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
+from hilserl.sim.robot_models.panda import FINGER_RANGE_M
 
 _OPEN_GAP_M = 2 * FINGER_RANGE_M
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from hilserl.cli.machine_checks import Finding, check_all
+from hilserl.cli.machine_checks import CheckResult, check_all
 from hilserl.cli.parsing import parse
 from hilserl.settings import NotNegative
 
@@ -86,7 +86,7 @@ def run(words: Sequence[str]) -> int:
     return _report(check_all())
 
 
-def _report(findings: Mapping[str, Finding]) -> int:
+def _report(findings: Mapping[str, CheckResult]) -> int:
     """Print all findings; return the exit status."""
     for name, finding in findings.items():
         print(f"{'ok  ' if finding.passed else 'FAIL'} {name:<11} {finding.text}")

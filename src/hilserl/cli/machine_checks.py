@@ -37,7 +37,7 @@ _PIP = f"{shlex.quote(sys.executable)} -m pip install"
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """Result of one check."""
 
     passed: bool
@@ -229,17 +229,17 @@ CHECKS: dict[str, Check] = {
 """All checks by name, in the order of their report."""
 
 
-def check_here(name: str) -> Finding:
+def check_here(name: str) -> CheckResult:
     """Run one check in this process."""
     try:
-        return Finding(True, CHECKS[name].run())
+        return CheckResult(True, CHECKS[name].run())
     except FaultError as fault:
-        return Finding(False, str(fault), fault.command)
+        return CheckResult(False, str(fault), fault.command)
     except HilserlError as error:
-        return Finding(False, str(error), CHECKS[name].mend())
+        return CheckResult(False, str(error), CHECKS[name].mend())
 
 
-def check_all(patience_s: float = PATIENCE_S) -> dict[str, Finding]:
+def check_all(patience_s: float = PATIENCE_S) -> dict[str, CheckResult]:
     """Run all checks side by side, each in a process.
 
     Args:
@@ -260,30 +260,30 @@ def _start(name: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 (our own)
 
 
-def _finding(name: str, process: "subprocess.Popen[str]", end_s: float) -> Finding:
+def _finding(name: str, process: "subprocess.Popen[str]", end_s: float) -> CheckResult:
     try:
         shown, errors = process.communicate(timeout=max(0.0, end_s - time.monotonic()))
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         alone = f"{shlex.quote(sys.executable)} -m hilserl.cli.machine_checks {name}"
-        return Finding(False, f"no answer within {PATIENCE_S:.0f} s; it may only be slow", alone)
+        return CheckResult(False, f"no answer within {PATIENCE_S:.0f} s; it may only be slow", alone)
     if process.returncode == 0:
-        return Finding(**json.loads(shown.splitlines()[-1]))
+        return CheckResult(**json.loads(shown.splitlines()[-1]))
     return fault_of(name, process.returncode, errors)
 
 
-def fault_of(name: str, status: int, errors: str) -> Finding:
+def fault_of(name: str, status: int, errors: str) -> CheckResult:
     """Return the finding of a check that crashed."""
     lines = errors.strip().splitlines()
     ended = f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     text = lines[-1] if lines else ended
     if "ModuleNotFoundError" in text:
-        return Finding(False, text, _install_missing())
+        return CheckResult(False, text, _install_missing())
     # MuJoCo loads OpenGL when it is imported, so that the fault stops other checks, too.
     if _OPENGL_FAULT.search(errors):
-        return Finding(False, f"OpenGL cannot be loaded: {text}", _mend_opengl())
-    return Finding(False, text, CHECKS[name].mend())
+        return CheckResult(False, f"OpenGL cannot be loaded: {text}", _mend_opengl())
+    return CheckResult(False, text, CHECKS[name].mend())
 
 
 def main(name: str) -> NoReturn:

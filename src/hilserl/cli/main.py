@@ -13,13 +13,11 @@ from hilserl import __version__
 from hilserl.cli.failures import explain
 from hilserl.cli.parsing import UsageError
 from hilserl.cli.terminal import shown_on_terminal
-from hilserl.errors import HilserlError, unknown
+from hilserl.errors import unknown
 from hilserl.interrupt import leave, listen
 
 GROUPS = {
-    "Begin": {
-        "demo": "watch a trained policy at work, and take over",
-    },
+    "Begin": {"demo": "watch a trained policy at work, and take over"},
     "Train a policy": {
         "tasks": "list the tasks, or check one of your own",
         "robots": "list the robots, or check one of your own",
@@ -82,9 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    except HilserlError as error:
-        print(f"hilserl: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("hilserl: interrupted", file=sys.stderr)
         return 130

@@ -41,7 +41,10 @@ def parse(
 
 
 def _check_repeated(form: type[Any], words: Sequence[str]) -> None:
-    """Raise HilserlError for a flag that is given twice: the last one would win in silence."""
+    """Raise HilserlError for a flag that is given twice.
+
+    The last one would win in silence.
+    """
     hints = get_type_hints(form, include_extras=True)
     appended = {f"--{name}" for name, hint in hints.items() if tyro.conf.UseAppendAction in get_args(hint)[1:]}
     flags = [word.partition("=")[0].replace("_", "-").replace("--no-", "--") for word in words if word[:2] == "--"]

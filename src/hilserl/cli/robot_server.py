@@ -4,66 +4,14 @@ import contextlib
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
 
 from hilserl import tasks
 from hilserl.address import Address
 from hilserl.cli.parsing import parse
+from hilserl.cli.robot_arms import RobotServerArguments, open_backend
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import Backend, GripperKind, LostError
-from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.drivers.ros1.launch import RosOptions
-from hilserl.settings import Port
-from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
-from hilserl.sim.task import Task
-
-_Vec3 = tuple[float, float, float]
-_Vec7 = tuple[float, float, float, float, float, float, float]
-
-
-@dataclass(frozen=True)
-class RobotServerArguments:
-    """Serve an arm, simulated or real, over HTTP."""
-
-    backend: Literal["sim", "ros", "libfranka"]
-    """Arm to serve. sim is an arm simulated in real time. ros is a Franka under ROS 1 with serl_franka_controllers.
-    libfranka is a Franka without ROS (docs/real_robot.md)."""
-    task: str = "pick_cube"
-    """Task of the simulated scene. Its workspace is the default box of every arm."""
-    robot_ip: str = "172.16.0.2"
-    """Address of a Franka arm's control box."""
-    collision_torque_nm: _Vec7 = (20.0, 20.0, 18.0, 18.0, 16.0, 14.0, 12.0)
-    """External joint torques that stop a Franka arm, in N m."""
-    collision_force: tuple[float, float, float, float, float, float] = (20.0, 20.0, 20.0, 25.0, 25.0, 25.0)
-    """Forces (N) and moments (N m) that stop a Franka arm."""
-    port: Port = 5000
-    """Port to listen on."""
-    host: str = "127.0.0.1"
-    """Address to listen on. Outside loopback it needs a token in HILSERL_TOKEN."""
-    gripper: GripperKind = "franka"
-    """Gripper: it decides the meaning of the commands 0 to 255. none has no gripper."""
-    box_low_m: _Vec3 | None = None
-    """Lower corner of the tool's box, in the robot's base frame. By default the task's workspace."""
-    box_high_m: _Vec3 | None = None
-    """Upper corner of the tool's box, in the robot's base frame. By default the task's workspace."""
-    reset_joints_rad: _Vec7 = HOME_JOINTS_RAD
-    """Joint positions of /jointreset."""
-    limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
-    ros: RosOptions = RosOptions()  # noqa: RUF009 (it is frozen)
-    """Settings of --backend ros."""
-    stop_port: Port | None = None
-    """Port of POST /stop alone; by default the one after --port."""
-    credentials: Path | None = None
-    """Directory with a token, from `hilserl credentials`."""
-    token: bool = True
-    """Ask clients of a real arm for a token.
-
-    One is made if there is none. HIL-SERL's own clients send none: they need --no-token, which works on loopback only.
-    """
+from hilserl.robot.control.backend import LostError
+from hilserl.robot.control.limits import Box
 
 
 def run(words: Sequence[str]) -> int:
@@ -82,7 +30,7 @@ def run(words: Sequence[str]) -> int:
     interrupt = Interrupt()
     with (
         interrupt.armed(),
-        contextlib.closing(_backend(arguments, box, task)) as backend,
+        contextlib.closing(open_backend(arguments, box, task)) as backend,
         RobotServer(backend, address, token, stop_port=arguments.stop_port) as server,
     ):
         what = _SERVED[arguments.backend].format(task=task.name, robot_ip=arguments.robot_ip)
@@ -109,20 +57,3 @@ def _token(arguments: RobotServerArguments, given: str | None) -> str | None:
 
 
 _SERVED = {"sim": "simulated arm of {task}", "ros": "arm at {robot_ip}, under ROS,", "libfranka": "arm at {robot_ip}"}
-
-
-def _backend(arguments: RobotServerArguments, box: Box, task: Task) -> Backend:
-    """Open the chosen backend; only its libraries are imported."""
-    common = box, arguments.limits, arguments.gripper, arguments.reset_joints_rad
-    if arguments.backend == "libfranka":
-        from hilserl.robot.drivers.franka.backend import FrankaBackend, FrankaSettings
-
-        limits = (arguments.collision_torque_nm, arguments.collision_force)
-        return FrankaBackend(FrankaSettings(*common, arguments.robot_ip, *limits))
-    if arguments.backend == "ros":
-        from hilserl.robot.drivers.ros1.backend import RosBackend, RosSettings
-
-        return RosBackend(RosSettings(*common, arguments.robot_ip, arguments.ros))
-    from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
-
-    return SimBackend(SimSettings(*common, task))

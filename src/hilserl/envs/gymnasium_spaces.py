@@ -13,7 +13,7 @@ from hilserl.errors import HilserlError
 
 _EPISODES, _STEPS, _SEED = 20, 50, 0
 _WHOLE_EPISODES, _LONGEST = 2, 2000
-"""Whole episodes that are looked at for keys that come at the end alone, and their longest length."""
+"""Whole episodes to look for late keys, and their longest length."""
 _LEAST_SPREAD = 1e-4
 
 

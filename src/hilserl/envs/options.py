@@ -47,7 +47,10 @@ class EnvOptions:
     max_episode_steps: int | None = None
     """Limit of an episode in control steps; by default the task's."""
     success_key: str | None = None
-    """Key of `info` that tells a success in another package's environment; by default is_success or success."""
+    """Key of another package's `info` that tells a success.
+
+    By default is_success or success.
+    """
     ends_on_success: Annotated[bool, tyro.conf.Suppress] = True
     """False if only the limit ends an episode.
 

@@ -55,8 +55,7 @@ class ArmTeleoperation:
         Raises:
             HilserlError: No arm has this name.
         """
-        tools = self.tcp_positions_m
-        if arm not in tools:
+        if arm not in (tools := self.tcp_positions_m):
             raise unknown("arm", arm, tools)
         own: list[float] = []
         for view in self._arms:

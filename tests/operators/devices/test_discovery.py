@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from hilserl.cli import doctor
+from hilserl.cli import doctor, machine_checks
 from hilserl.errors import HilserlError
 from hilserl.operators.devices import discovery, gamepad
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
@@ -32,7 +32,7 @@ def test_missing_extra_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         open_gamepad(ACTION, GamepadConfig())
     with pytest.raises(HilserlError, match=r"pyspacemouse is not installed.*hilserl\[spacemouse\]"):
         open_spacemice(ACTION, SpaceMouseConfig())
-    assert "; ".join(discovery.attached_devices()) == doctor._CHECKS["devices"]()
+    assert "; ".join(discovery.attached_devices()) == machine_checks.CHECKS["devices"].run()
     assert all("not installed: pip install" in line for line in discovery.attached_devices())
     assert doctor.run(["--live", "1.0"]) == 1
     assert "There is no device to watch." in capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_doctor_lists_and_watches_attached_devices(
     fake = discovery.DeviceKind(lambda: ["Fake Pad"], lambda _: (device,), gamepad.CONTROLS)
     none = discovery.DeviceKind(list, discovery.DEVICE_KINDS["spacemouse"].open, ())
     monkeypatch.setattr(discovery, "DEVICE_KINDS", {"gamepad": fake, "spacemouse": none})
-    assert doctor._CHECKS["devices"]() == "gamepad: Fake Pad; spacemouse: none attached"
+    assert machine_checks.CHECKS["devices"].run() == "gamepad: Fake Pad; spacemouse: none attached"
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(discovery, "DEVICE_KINDS", {"gamepad": fake})
     assert doctor.run(["--live", "0.01"]) == 0
