@@ -22,7 +22,7 @@ _GENERATED = "Generated from the code of this version."
 _PER_TASK = "depends on the task"
 
 
-class Captured(Exception):  # noqa: N818 - the sign that a parser was made
+class Captured(BaseException):
     """The parser of a command."""
 
     def __init__(self, parser: argparse.ArgumentParser, summary: str) -> None:

@@ -150,7 +150,8 @@ def test_routes_that_demand_a_body_have_a_schema() -> None:
             for path in docs_http.SUMMARIES
             if client.post(path.format(name="front", extension="png"), data="{").status_code == 400
         }
-    assert refusals == {*docs_http.BODIES, docs_http.PARAMETERS}
+    # Any body stops the arm.
+    assert refusals == {*docs_http.BODIES, docs_http.PARAMETERS} - {"/stop"}
     for kind, example in docs_http.BODIES.values():
         decode(json.dumps(example).encode(), kind)
         with pytest.raises(HilserlError):
