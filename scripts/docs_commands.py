@@ -22,6 +22,10 @@ _GENERATED = "Generated from the code of this version."
 _PER_TASK = "depends on the task"
 
 
+COMMANDS_OF = {"dataset": ("dataset info", "dataset check", "dataset convert")}
+"""Commands of a verb that has several."""
+
+
 class Captured(BaseException):
     """The parser of a command."""
 
@@ -45,7 +49,7 @@ def captured(verb: str) -> tuple[argparse.ArgumentParser, str]:
     shown = io.StringIO()
     with mock.patch.object(tyro, "cli", _capture), contextlib.redirect_stdout(shown):
         try:
-            command_line.main([verb, "--help-all"])
+            command_line.main([*verb.split(), "--help-all"])
         except Captured as found:
             return found.parser, " ".join(f"{found.summary} {shown.getvalue()}".split())
     raise AssertionError(f"hilserl {verb} --help-all parses nothing")
@@ -117,7 +121,8 @@ def write_commands(path: Path) -> None:
     for purpose, verbs in command_line.GROUPS.items():
         lines += [f"## {purpose}", ""]
         for verb in verbs:
-            lines += _command(verb)
+            for command in COMMANDS_OF.get(verb, (verb,)):
+                lines += _command(command)
     _write(path, lines)
 
 

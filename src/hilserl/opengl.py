@@ -14,6 +14,8 @@ _KNOWN = ("egl", "osmesa", "glfw", "glx")
 _OFF = ("disable", "disabled", "off", "false", "0")
 _ON = ("enable", "enabled", "on", "true", "1", "")
 
+wanted = ""
+"""Loader that the environment asked for."""
 trouble = ""
 """Reason why this process cannot draw; empty if none is known."""
 
@@ -23,7 +25,7 @@ def choose() -> None:
 
     Without a display that is EGL. A loader that cannot be loaded is switched off, and `trouble` tells why.
     """
-    global trouble
+    global trouble, wanted
     if sys.platform != "linux":
         return
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

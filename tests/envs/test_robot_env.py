@@ -101,7 +101,7 @@ def test_script_lifts_the_cube_and_close_releases_the_arm(rig: Rig) -> None:
         assert require_supervision(env).progress() > 0.9
         assert env.observation_space.contains(observation)
         assert env.timing()["steps"] > 5
-        assert rig.get("/health").json["controller"].startswith("hilserl-")
+        assert rig.get("/health").json["controller"].startswith("hilserl on ")
     assert rig.get("/health").json["controller"] is None
 
 

@@ -169,7 +169,7 @@ def test_ctrl_c_lets_the_arm_go(rig: Rig, tmp_path: Path, verb: str, monkeypatch
 
     monkeypatch.setattr(RobotEnv, "step", interrupted)
     assert main([verb, *words[verb], *server]) == 130
-    assert controllers[0].startswith("hilserl-")
+    assert controllers[0].startswith("hilserl on ")
     assert rig.get("/health").json["controller"] is None
 
 

@@ -3,158 +3,20 @@
 `HILSERL_CASES=1000` makes as many schedules.
 """
 
-import functools
 import os
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from hilserl.data.episodes import read_episode, write_episode
-from hilserl.data.fingerprint import fingerprint
-from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout, entry
-from hilserl.data.step import Step
-from hilserl.files import tidy
-from hilserl.runs import checkpoint
-from hilserl.runs.checkpoint import RunState, check_checkpoint, prune, save_checkpoint, steps_in
-from hilserl.runs.metrics import MetricsLog, drop_torn_line, read_metrics
-from hilserl.runs.run_dir import RunDir
-from hilserl.training.config_file import load_config, save_config
-from tests.support.configs import train_config
-from tests.support.steps import make_episode
+from tests.support.source_code import REPOSITORY
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a schedule is a forked process")
-CASES = int(os.environ.get("HILSERL_CASES", "50"))
-SPEC = ExperienceSpec(
-    "toy",
-    StateLayout((entry("position_m", 2), entry("gripper_command", 1))),
-    ActionLayout(("dx", "gripper"), grippers=(1,)),
-)
-PATCHED = ("replace", "rename", "fsync", "truncate", "rmdir", "unlink", "mkdir", "open", "link")
-EPISODES, KEPT = 4, 2
+CASES = os.environ.get("HILSERL_CASES", "50")
 
 
-ARRAYS = {"weights": np.zeros(50, np.float32)}
-"""Arrays of an agent; JAX itself may not be forked."""
-
-
-def episode(number: int) -> list[Step]:
-    return [replace(step, seed=number) for step in make_episode(number, 3, camera=False)]
-
-
-def work(run_dir: RunDir, acknowledge: Callable[[str], object]) -> None:
-    """Write what a short run writes; tell each thing that is done."""
-    save_config(run_dir.config, train_config("pick_cube", seed=3))
-    acknowledge("config")
-    metrics = MetricsLog(run_dir.metrics)
-    for number in range(EPISODES):
-        write_episode(run_dir.episodes / f"{number:06d}.parquet", episode(number), SPEC)
-        acknowledge(f"episode {number}")
-        metrics.write("episode", number, {"episode": number})
-        acknowledge(f"record {number}")
-        agent: Any = None
-        state = RunState(env_steps=number, evaluation={"success_rate": 0.1})
-        save_checkpoint(run_dir.checkpoints, agent, state, number)
-        acknowledge(f"checkpoint {number}")
-        # The same one again, as after an evaluation.
-        save_checkpoint(run_dir.checkpoints, agent, replace(state, evaluation={"success_rate": 0.2}), number)
-        prune(run_dir.checkpoints, KEPT)
-
-
-def interrupted(kill_at: int, *, after: bool) -> tuple[Callable[[Callable[..., Any]], Callable[..., Any]], list[int]]:
-    """Return a wrapper of system calls that ends the process at one of them, and the count so far."""
-    count = [0]
-
-    def wrap(call: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            count[0] += 1
-            here = count[0] == kill_at  # a call may call another one
-            if here and not after:
-                os._exit(9)
-            try:
-                return call(*arguments, **options)
-            finally:
-                if here:
-                    os._exit(9)
-
-        return wrapped
-
-    return wrap, count
-
-
-def schedule(directory: Path, kill_at: int, *, after: bool) -> tuple[list[str], int]:
-    """Run `work` in a process that is killed at a system call.
-
-    Returns:
-        What it acknowledged, and the number of its system calls if it was not killed.
-    """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            wrap, count = interrupted(kill_at, after=after)
-            tell = os.write
-            for name in PATCHED:
-                setattr(os, name, wrap(getattr(os, name)))
-            work(RunDir(directory), lambda done: tell(writing, f"{done}\n".encode()))
-            tell(writing, f"calls {count[0]}\n".encode())
-        except BaseException:  # noqa: BLE001 - the parent reports it
-            os.write(2, traceback.format_exc().encode())
-        finally:
-            os._exit(1)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        said = pipe.read().splitlines()
-    os.waitpid(child, 0)
-    calls = [int(each.split()[1]) for each in said if each.startswith("calls")]
-    return [each for each in said if not each.startswith("calls")], calls[0] if calls else 0
-
-
-def schedules(calls: int) -> Iterator[tuple[int, bool]]:
-    """Choose places to kill, spread over all calls, before and after each."""
-    every = [(at, after) for at in range(1, calls + 1) for after in (False, True)]
-    rng = np.random.default_rng(0)
-    for index in rng.permutation(len(every))[:CASES] if len(every) > CASES else range(len(every)):
-        yield every[index]
-
-
-def check(run_dir: RunDir, acknowledged: list[str]) -> None:
-    """Resume as a run does; everything acknowledged is there, once."""
-    for directory in (run_dir.path, run_dir.checkpoints, run_dir.episodes):
-        tidy(directory)
-    drop_torn_line(run_dir.metrics)
-    if "config" in acknowledged:
-        assert load_config(run_dir.config).seed == 3
-    found = sorted(run_dir.episodes.glob("*.parquet")) if run_dir.episodes.exists() else []
-    kept = {path.name: fingerprint(read_episode(path)[0]) for path in found}
-    for number in (int(each.split()[1]) for each in acknowledged if each.startswith("episode")):
-        assert kept[f"{number:06d}.parquet"] == fingerprint(episode(number))
-    if run_dir.metrics.exists():
-        records = [record["episode"] for record in read_metrics(run_dir.metrics, "episode")]
-        assert records == list(range(len(records)))
-        assert len(records) >= sum(each.startswith("record") for each in acknowledged)
-        MetricsLog(run_dir.metrics).close()
-    steps = steps_in(run_dir.checkpoints)
-    for step in steps:
-        check_checkpoint(run_dir.checkpoints / str(step))
-    done = [int(each.split()[1]) for each in acknowledged if each.startswith("checkpoint")]
-    assert not done or done[-1] in steps
-
-
-def test_kill_at_any_call_loses_nothing_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "named_arrays", lambda _: ARRAYS)
-    acknowledged, calls = schedule(tmp_path / "whole", 0, after=False)
-    assert len(acknowledged) == 1 + 3 * EPISODES
-    check(RunDir(tmp_path / "whole"), acknowledged)
-    assert calls > 50
-    for number, (kill_at, after) in enumerate(schedules(calls)):
-        directory = tmp_path / str(number)
-        directory.mkdir()
-        acknowledged, finished = schedule(directory, kill_at, after=after)
-        assert not finished or kill_at > finished
-        check(RunDir(directory), acknowledged)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a schedule is a forked process")
+def test_kill_at_any_call_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.support.kills", str(tmp_path), CASES]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -101,8 +101,11 @@ def _simulation() -> str:
 
 
 def _opengl() -> str:
+    from hilserl import opengl
     from hilserl.tasks import make_sim_env
 
+    if opengl.trouble:
+        raise FaultError(f"OpenGL cannot be loaded: {opengl.trouble}", _mend_opengl())
     env = make_sim_env("pick_cube")
     env.reset(seed=0)
     image = env.scene.image(120, 160)
@@ -176,7 +179,9 @@ def _devices() -> str:
 
 
 def _mend_opengl() -> str:
-    if os.environ.get("MUJOCO_GL", "egl") not in ("egl", "glfw"):
+    from hilserl import opengl
+
+    if opengl.wanted not in ("", "egl", "glfw"):
         return "unset MUJOCO_GL"
     if shutil.which("apt-get"):
         return f"sudo apt-get install {' '.join(GL_PACKAGES)}"

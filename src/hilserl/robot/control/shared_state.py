@@ -11,7 +11,8 @@ from hilserl.robot.control.backend import LostError
 
 _COUNTER, _WRITTEN = 0, 1
 _HEAD = 2
-_TRIES = 1000
+_PATIENCE_S = 0.3
+"""Longest time of a write. Linux may stop a real-time process for 50 ms, also within a write."""
 
 
 class SharedState:
@@ -49,14 +50,15 @@ class SharedState:
 
     def read(self) -> dict[str, np.ndarray]:
         """Read all vectors as of one moment. Raises `LostError` if the writer is silent."""
-        for _ in range(_TRIES):
+        until = time.monotonic() + _PATIENCE_S
+        while True:
             before = self._numbers[_COUNTER]
             numbers = self._numbers.copy()
             if before % 2 == 0 and before == self._numbers[_COUNTER]:
                 break
+            if time.monotonic() > until:
+                raise LostError("The arm's loop stopped while it was writing its state.")
             time.sleep(0)
-        else:
-            raise LostError("The arm's loop stopped while it was writing its state.")
         silent_s = time.monotonic() - numbers[_WRITTEN]
         if silent_s > self._stale_s:
             raise LostError(f"The arm's loop has been silent for {silent_s:.1f} s; restart the server.")
