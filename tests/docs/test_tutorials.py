@@ -25,7 +25,18 @@ TINY = {
     "record": ("--successes", "2"),
     "label": ("--successes", "40"),
 }
-"""Flags that make a command short; the last of two equal flags counts."""
+"""Flags that make a command short, in place of the page's own."""
+
+
+def with_flags(words: list[str], flags: tuple[str, ...]) -> list[str]:
+    """Replace flags of one value."""
+    kept = list(words)
+    for name, value in zip(flags[::2], flags[1::2], strict=True):
+        if name in kept:
+            at = kept.index(name)
+            del kept[at : at + 2]
+        kept += [name, value]
+    return kept
 
 
 def runnable(page: Path) -> Iterator[list[str]]:
@@ -39,7 +50,8 @@ def runnable(page: Path) -> Iterator[list[str]]:
         # `bc` has no flag for a shorter evaluation.
         if verb == "bc":
             words = ["train", *words[1:], "--algorithm", "bc"]
-        yield [*("scripted" if word == "console" else word for word in words), *TINY.get(words[0], ())]
+        words = ["scripted" if word == "console" else word for word in words]
+        yield with_flags(words, TINY.get(words[0], ()))
 
 
 @pytest.mark.slow
