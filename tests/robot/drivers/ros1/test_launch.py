@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ros
 def test_programs_end_with_the_server(quiet_system: RosSystem, end: signal.Signals) -> None:
     port, franka = free_port(), quiet_system.franka
     command = [sys.executable, "-m", "hilserl", "robot-server", "--backend", "ros", "--port", str(port)]
-    command += ["--gripper", "none", "--robot-ip", "10.0.0.9"]
+    command += ["--gripper", "none", "--robot-ip", "10.0.0.9", "--no-token"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=quiet_system.environment) as process:
         try:
             assert process.stdout is not None
