@@ -162,12 +162,12 @@ class StepCodec:
             return
         try:
             found = pa.ipc.read_schema(pa.py_buffer(layout or b""))
-        except (pa.ArrowException, OSError) as error:
+            ours, theirs = (
+                "; ".join(f"{f.name}: {f.type}" for f in schema if f not in other) or "the same columns"
+                for schema, other in ((self.schema, found), (found, self.schema))
+            )
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise StepCodecError(f"The layout of the steps cannot be read: {error}") from error
-        ours, theirs = (
-            "; ".join(f"{f.name}: {f.type}" for f in schema if f not in other) or "the same columns"
-            for schema, other in ((self.schema, found), (found, self.schema))
-        )
         described = (found.metadata or {}).get(METADATA_KEY, b"{}").decode(errors="replace")
         specs = shown_differences(spec_differences(self.spec.to_json(), described))
         raise StepCodecError(
