@@ -25,6 +25,8 @@ from hilserl.sim.robot_models.model import (
 
 Quat = tuple[float, float, float, float]
 Rgba = tuple[float, float, float, float]
+Inertia = tuple[float, float, float, float, float, float]
+"""Inertia xx, yy, zz, xy, xz, yz about the centre of mass, kg m2."""
 
 BOX = mujoco.mjtGeom.mjGEOM_BOX
 CAPSULE = mujoco.mjtGeom.mjGEOM_CAPSULE
@@ -74,8 +76,7 @@ class Link(NamedTuple):
     joint: Joint | None
     mass: float
     com: Vec3
-    inertia: tuple[float, float, float, float, float, float]
-    """Inertia xx, yy, zz, xy, xz, yz about the centre of mass."""
+    inertia: Inertia
 
 
 class Shape(NamedTuple):
@@ -110,6 +111,57 @@ class Guard(NamedTuple):
     body: str
     centre_m: Vec3
     half_size_m: Vec3
+
+
+@dataclass(frozen=True)
+class SlidingFingers:
+    """Two equal fingers on slides along the hand's y axis, moved by one drive."""
+
+    travel_m: float
+    """Travel of one finger; the gap is twice this."""
+    force_n: float
+    """Cap on the drive's force, of which each finger feels half."""
+    damping_n_s_per_m: float
+    """Damping of a finger; with the capped force it sets the closing speed."""
+    stiffness_n_per_m: float = 8000.0
+    """Stiffness of the drive."""
+
+    def links(self, height_m: float, mass: float, com: Vec3, inertia: Inertia) -> tuple[Link, Link]:
+        """Return the fingers' bodies, mounted on the hand.
+
+        Args:
+            height_m: their origin on the hand's z axis.
+            mass: mass of each, kg.
+            com: centre of mass of each, m.
+            inertia: inertia of each, as in `Link`.
+        """
+
+        def finger(number: int, side: str, quat: Quat) -> Link:
+            # The armature stands for the drive's reflected inertia. It must outweigh damping x time step (0.6 kg at
+            # 2 ms): the contact solver does not see implicit joint damping, and a lighter finger ends in a limit cycle
+            # at the object.
+            span, name = (0.0, self.travel_m), f"finger_joint{number}"
+            joint = Joint(name, SLIDE, span, 2.0, self.damping_n_s_per_m, None, Y_AXIS)
+            return Link(f"{side}_finger", HAND_BODY, (0, 0, height_m), quat, joint, mass, com, inertia)
+
+        return finger(1, "left", IDENTITY), finger(2, "right", Z_180)
+
+    def pads(self, centre_m: Vec3, half_size_m: Vec3) -> tuple[Pad, Pad]:
+        """Return the fingers' pads, each in its finger's frame."""
+        left, right = (Pad(f"{side}_pad", f"{side}_finger", centre_m, half_size_m) for side in ("left", "right"))
+        return left, right
+
+    @property
+    def gripper(self) -> Gripper:
+        """The fingers with their drive, as the robot's data."""
+        return Gripper(
+            ("finger_joint1", "finger_joint2"),
+            opened=self.travel_m,
+            full_grip=-self.force_n / self.stiffness_n_per_m,
+            opening_m=2 * self.travel_m,
+            stiffness=self.stiffness_n_per_m,
+            force=self.force_n,
+        )
 
 
 @dataclass(frozen=True)

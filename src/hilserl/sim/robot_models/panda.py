@@ -12,27 +12,26 @@ from hilserl.sim.robot_models.drawing import (
     HINGE,
     IDENTITY,
     METAL,
-    SLIDE,
     X_NEG_90,
     X_POS_90,
-    Y_AXIS,
-    Z_180,
     Drawing,
     Guard,
     Joint,
     Link,
-    Pad,
     Quat,
     Rgba,
     Shape,
+    SlidingFingers,
 )
-from hilserl.sim.robot_models.model import Gripper, RobotModel, Vec3
+from hilserl.sim.robot_models.model import RobotModel, Vec3
 
 ARM_JOINTS = tuple(f"joint{i}" for i in range(1, 8))
 FINGER_JOINTS = ("finger_joint1", "finger_joint2")
 
 FINGER_RANGE_M = 0.04
 """Travel of one finger; the jaw opening is twice this."""
+FINGERS = SlidingFingers(FINGER_RANGE_M, force_n=80.0, damping_n_s_per_m=300.0)
+"""Fingers that close at about 0.13 m/s and reach their full force 1 cm before the commanded position."""
 TCP_FROM_WRIST_M = 0.1034
 """Distance of the tool's point from the wrist, along z."""
 
@@ -57,16 +56,6 @@ def _arm_joint(index: int, low: float, high: float) -> Joint:
     return Joint(ARM_JOINTS[index - 1], HINGE, (low, high), 0.1, 1.0, 87.0 if index <= 4 else 12.0)
 
 
-def finger_joint(name: str) -> Joint:
-    """Return a finger's slide.
-
-    With the capped gripper force the damping sets the closing speed, about 0.13 m/s. The armature stands for the
-    drive's reflected inertia. It must outweigh damping x time step (0.6 kg at 2 ms): the contact solver does not see
-    implicit joint damping, and a lighter finger ends in a limit cycle at the object.
-    """
-    return Joint(name, SLIDE, (0.0, FINGER_RANGE_M), 2.0, 300.0, None, Y_AXIS)
-
-
 # fmt: off
 LINKS = (
     Link("link0", "world", (0, 0, 0), IDENTITY, None,
@@ -87,10 +76,7 @@ LINKS = (
          0.735522, (0.010517, -0.004252, 0.061597), (0.012516, 0.010027, 0.004815, -0.000428, -0.001196, -0.000741)),
     Link("hand", "link7", (0, 0, 0.107), _Z_NEG_45, None,
          0.73, (-0.01, 0, 0.03), (0.001, 0.0025, 0.0017, 0, 0, 0)),
-    Link("left_finger", "hand", (0, 0, 0.0584), IDENTITY, finger_joint("finger_joint1"),
-         0.015, (0, 0, 0.03), (2.375e-6, 2.375e-6, 7.5e-7, 0, 0, 0)),
-    Link("right_finger", "hand", (0, 0, 0.0584), Z_180, finger_joint("finger_joint2"),
-         0.015, (0, 0, 0.03), (2.375e-6, 2.375e-6, 7.5e-7, 0, 0, 0)),
+    *FINGERS.links(0.0584, 0.015, (0, 0, 0.03), (2.375e-6, 2.375e-6, 7.5e-7, 0, 0, 0)),
 )
 
 _R = 0.055  # shell radius of the shoulder, upper arm and elbow
@@ -142,25 +128,9 @@ SHAPES = (
 PAD_CENTRE_M: Vec3 = (0.0, 0.004, 0.045)
 PAD_HALF_SIZE_M: Vec3 = (0.01, 0.004, 0.01)
 
-GRIPPER_STIFFNESS_N_PER_M = 8000.0
-GRIPPER_FORCE_N = 80.0
-"""Cap on the tendon force.
-
-Each finger feels half of it, and reaches it 1 cm before its commanded position.
-"""
-PADS = (
-    Pad("left_pad", "left_finger", PAD_CENTRE_M, PAD_HALF_SIZE_M),
-    Pad("right_pad", "right_finger", PAD_CENTRE_M, PAD_HALF_SIZE_M),
-)
+PADS = FINGERS.pads(PAD_CENTRE_M, PAD_HALF_SIZE_M)
 GUARDS = (Guard("hand", (0.0, 0.0, 0.045), (0.03, 0.1, 0.02)),)
-FRANKA_HAND = Gripper(
-    FINGER_JOINTS,
-    opened=FINGER_RANGE_M,
-    full_grip=-GRIPPER_FORCE_N / GRIPPER_STIFFNESS_N_PER_M,
-    opening_m=2 * FINGER_RANGE_M,
-    stiffness=GRIPPER_STIFFNESS_N_PER_M,
-    force=GRIPPER_FORCE_N,
-)
+FRANKA_HAND = FINGERS.gripper
 
 PANDA = RobotModel(
     name="panda",

@@ -8,23 +8,17 @@ from hilserl.sim.robot_models.drawing import (
     BOX,
     CAPSULE,
     CYLINDER,
-    IDENTITY,
-    SLIDE,
-    Y_AXIS,
-    Z_180,
     Guard,
-    Joint,
     Link,
-    Pad,
     Rgba,
     Shape,
+    SlidingFingers,
 )
-from hilserl.sim.robot_models.model import Gripper
 
 TCP_FROM_FLANGE_M = 0.1638
 """Distance of the tool's point, 1 cm above the fingertips."""
-TRAVEL_M = 0.0425
-_FORCE_N, _STIFFNESS_N_PER_M = 120.0, 8000.0
+_FINGERS = SlidingFingers(0.0425, force_n=120.0, damping_n_s_per_m=400.0)
+"""Fingers that close at about 0.15 m/s."""
 
 _BLACK: Rgba = (0.15, 0.15, 0.16, 1.0)
 _GREY: Rgba = (0.46, 0.46, 0.47, 1.0)
@@ -35,14 +29,8 @@ def links(parent: str, pos: tuple[float, float, float], quat: tuple[float, float
     """Return the gripper's links, mounted on a parent."""
     return (
         Link("hand", parent, pos, quat, None, 0.9274, (0, 0, 0.04), (5.2e-4, 5.2e-4, 3.0e-4, 0, 0, 0)),
-        Link("left_finger", "hand", (0, 0, 0.1), IDENTITY, _joint("finger_joint1"), *_FINGER),
-        Link("right_finger", "hand", (0, 0, 0.1), Z_180, _joint("finger_joint2"), *_FINGER),
+        *_FINGERS.links(0.1, *_FINGER),
     )
-
-
-def _joint(name: str) -> Joint:
-    """Return a finger's slide, which closes at about 0.15 m/s."""
-    return Joint(name, SLIDE, (0.0, TRAVEL_M), 2.0, 400.0, None, Y_AXIS)
 
 
 # fmt: off
@@ -58,16 +46,6 @@ SHAPES = (
     )),
 )
 # fmt: on
-PADS = (
-    Pad("left_pad", "left_finger", (0, 0.004, 0.0558), (0.011, 0.004, 0.018)),
-    Pad("right_pad", "right_finger", (0, 0.004, 0.0558), (0.011, 0.004, 0.018)),
-)
+PADS = _FINGERS.pads((0, 0.004, 0.0558), (0.011, 0.004, 0.018))
 GUARDS = (Guard("hand", (0, 0, 0.06), (0.035, 0.045, 0.04)),)
-GRIPPER = Gripper(
-    ("finger_joint1", "finger_joint2"),
-    opened=TRAVEL_M,
-    full_grip=-_FORCE_N / _STIFFNESS_N_PER_M,
-    opening_m=2 * TRAVEL_M,
-    stiffness=_STIFFNESS_N_PER_M,
-    force=_FORCE_N,
-)
+GRIPPER = _FINGERS.gripper

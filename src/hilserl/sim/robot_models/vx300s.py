@@ -11,27 +11,25 @@ from hilserl.sim.robot_models.drawing import (
     HINGE,
     IDENTITY,
     METAL,
-    SLIDE,
     X_AXIS,
     Y_AXIS,
-    Z_180,
     Z_AXIS,
     Drawing,
     Guard,
     Joint,
     Link,
-    Pad,
     Rgba,
     Shape,
+    SlidingFingers,
 )
-from hilserl.sim.robot_models.model import Gripper, RobotModel, Servo, Vec3
+from hilserl.sim.robot_models.model import RobotModel, Servo, Vec3
 
 _JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 _TORQUE_NM = (10.6, 21.2, 21.2, 10.6, 10.6, 4.1)
 _APPROACH_X = (0.0, 1.0, 0.0, 1.0)
 """Orientation of the hand: z along the gripper's x axis."""
-_TRAVEL_M, _TCP_FROM_HAND_M = 0.036, 0.145
-_FORCE_N, _STIFFNESS_N_PER_M = 50.0, 8000.0
+_TCP_FROM_HAND_M = 0.145
+_FINGERS = SlidingFingers(0.036, force_n=50.0, damping_n_s_per_m=200.0)
 
 _BLACK: Rgba = (0.16, 0.16, 0.17, 1.0)
 _GREY: Rgba = (0.30, 0.31, 0.32, 1.0)
@@ -39,10 +37,6 @@ _GREY: Rgba = (0.30, 0.31, 0.32, 1.0)
 
 def _joint(index: int, low: float, high: float, axis: Vec3) -> Joint:
     return Joint(_JOINTS[index], HINGE, (low, high), 0.06, 1.0, _TORQUE_NM[index], axis)
-
-
-def _finger(name: str) -> Joint:
-    return Joint(name, SLIDE, (0.0, _TRAVEL_M), 2.0, 200.0, None, Y_AXIS)
 
 
 # fmt: off
@@ -64,8 +58,7 @@ _LINKS = (
          0.251652, (0.0395662, 0, 0.00400649), (0.00066168, 0.000468142, 0.000678182, 0, 1.7795e-5, 0)),
     Link("hand", "gripper_link", (0, 0, 0), _APPROACH_X, None,
          0.008009, (0, 0, 0.0509), (2.3796e-6, 2.0386e-6, 4.2979e-6, 0, 0, 0)),
-    Link("left_finger", "hand", (0, 0, 0.0687), IDENTITY, _finger("finger_joint1"), *_FINGER),
-    Link("right_finger", "hand", (0, 0, 0.0687), Z_180, _finger("finger_joint2"), *_FINGER),
+    *_FINGERS.links(0.0687, *_FINGER),
 )
 
 _SHAPES = (
@@ -106,24 +99,14 @@ _SHAPES = (
     )),
 )
 # fmt: on
-_PADS = (
-    Pad("left_pad", "left_finger", (0, 0.004, 0.0763), (0.011, 0.004, 0.013)),
-    Pad("right_pad", "right_finger", (0, 0.004, 0.0763), (0.011, 0.004, 0.013)),
-)
+_PADS = _FINGERS.pads((0, 0.004, 0.0763), (0.011, 0.004, 0.013))
 
 VX300S = RobotModel(
     name="vx300s",
     title="Trossen ViperX 300 S",
     body=Drawing(_LINKS, _SHAPES, _PADS, (Guard("hand", (0, 0, 0.045), (0.024, 0.06, 0.03)),)),
     joints=_JOINTS,
-    gripper=Gripper(
-        ("finger_joint1", "finger_joint2"),
-        opened=_TRAVEL_M,
-        full_grip=-_FORCE_N / _STIFFNESS_N_PER_M,
-        opening_m=2 * _TRAVEL_M,
-        stiffness=_STIFFNESS_N_PER_M,
-        force=_FORCE_N,
-    ),
+    gripper=_FINGERS.gripper,
     home_joints_rad=(0, -0.10574, 0.3307, 0, 1.34584, 0),
     workspace_low_m=(0.22, -0.2, 0.0),
     workspace_high_m=(0.42, 0.2, 0.25),

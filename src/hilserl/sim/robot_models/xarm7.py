@@ -11,26 +11,22 @@ from hilserl.sim.robot_models.drawing import (
     CYLINDER,
     HINGE,
     IDENTITY,
-    SLIDE,
     X_NEG_90,
     X_POS_90,
-    Y_AXIS,
-    Z_180,
     Drawing,
     Guard,
     Joint,
     Link,
-    Pad,
     Rgba,
     Shape,
+    SlidingFingers,
 )
-from hilserl.sim.robot_models.model import Gripper, RobotModel, Servo
+from hilserl.sim.robot_models.model import RobotModel, Servo
 
 _TURN = 6.28319
 _TCP_FROM_HAND_M = 0.18
 """Distance of the tool's point, 1 cm above the fingertips."""
-_TRAVEL_M = 0.0425
-_FORCE_N, _STIFFNESS_N_PER_M = 60.0, 8000.0
+_FINGERS = SlidingFingers(0.0425, force_n=60.0, damping_n_s_per_m=200.0)
 _EFFORT = (50.0, 50.0, 30.0, 30.0, 30.0, 20.0, 20.0)
 _DAMPING = (10.0, 10.0, 5.0, 5.0, 5.0, 2.0, 2.0)
 
@@ -41,10 +37,6 @@ _BLACK: Rgba = (0.17, 0.17, 0.18, 1.0)
 
 def _joint(index: int, low: float = -_TURN, high: float = _TURN) -> Joint:
     return Joint(f"joint{index}", HINGE, (low, high), 0.1, _DAMPING[index - 1], _EFFORT[index - 1])
-
-
-def _finger(name: str) -> Joint:
-    return Joint(name, SLIDE, (0.0, _TRAVEL_M), 2.0, 200.0, None, Y_AXIS)
 
 
 # fmt: off
@@ -71,8 +63,7 @@ _LINKS = (
     Link("hand", "link7", (0, 0, 0), IDENTITY, None,
          0.54156, (0.00065489, 0.0018497, 0.048028),
          (0.00047106, 0.00033072, 0.00025642, 3.93e-7, -2.6537e-6, 1.0975e-5)),
-    Link("left_finger", "hand", (0, 0, 0.11), IDENTITY, _finger("finger_joint1"), *_FINGER),
-    Link("right_finger", "hand", (0, 0, 0.11), Z_180, _finger("finger_joint2"), *_FINGER),
+    *_FINGERS.links(0.11, *_FINGER),
 )
 
 _R = 0.0475
@@ -118,24 +109,14 @@ _SHAPES = (
     )),
 )
 # fmt: on
-_PADS = (
-    Pad("left_pad", "left_finger", (0, 0.004, 0.062), (0.015, 0.004, 0.018)),
-    Pad("right_pad", "right_finger", (0, 0.004, 0.062), (0.015, 0.004, 0.018)),
-)
+_PADS = _FINGERS.pads((0, 0.004, 0.062), (0.015, 0.004, 0.018))
 
 XARM7 = RobotModel(
     name="xarm7",
     title="UFACTORY xArm7, xArm Gripper",
     body=Drawing(_LINKS, _SHAPES, _PADS, (Guard("hand", (0, 0, 0.06), (0.03, 0.05, 0.045)),)),
     joints=tuple(f"joint{index}" for index in range(1, 8)),
-    gripper=Gripper(
-        ("finger_joint1", "finger_joint2"),
-        opened=_TRAVEL_M,
-        full_grip=-_FORCE_N / _STIFFNESS_N_PER_M,
-        opening_m=2 * _TRAVEL_M,
-        stiffness=_STIFFNESS_N_PER_M,
-        force=_FORCE_N,
-    ),
+    gripper=_FINGERS.gripper,
     home_joints_rad=(0, -0.24032, 0, 0.88672, 0, 1.12704, 0),
     workspace_low_m=(0.25, -0.25, 0.0),
     workspace_high_m=(0.55, 0.25, 0.35),
