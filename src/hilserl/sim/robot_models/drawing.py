@@ -26,7 +26,10 @@ from hilserl.sim.robot_models.model import (
 Quat = tuple[float, float, float, float]
 Rgba = tuple[float, float, float, float]
 Inertia = tuple[float, float, float, float, float, float]
-"""Inertia xx, yy, zz, xy, xz, yz about the centre of mass, kg m2."""
+"""Inertia about the centre of mass, kg m2.
+
+The order is xx, yy, zz, xy, xz, yz.
+"""
 
 BOX = mujoco.mjtGeom.mjGEOM_BOX
 CAPSULE = mujoco.mjtGeom.mjGEOM_CAPSULE
@@ -115,14 +118,17 @@ class Guard(NamedTuple):
 
 @dataclass(frozen=True)
 class SlidingFingers:
-    """Two equal fingers on slides along the hand's y axis, moved by one drive."""
+    """Two equal fingers on slides along y, moved by one drive."""
 
     travel_m: float
     """Travel of one finger; the gap is twice this."""
     force_n: float
     """Cap on the drive's force, of which each finger feels half."""
     damping_n_s_per_m: float
-    """Damping of a finger; with the capped force it sets the closing speed."""
+    """Damping of a finger.
+
+    With the capped force it sets the closing speed.
+    """
     stiffness_n_per_m: float = 8000.0
     """Stiffness of the drive."""
 

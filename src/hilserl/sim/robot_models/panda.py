@@ -31,7 +31,10 @@ FINGER_JOINTS = ("finger_joint1", "finger_joint2")
 FINGER_RANGE_M = 0.04
 """Travel of one finger; the jaw opening is twice this."""
 FINGERS = SlidingFingers(FINGER_RANGE_M, force_n=80.0, damping_n_s_per_m=300.0)
-"""Fingers that close at about 0.13 m/s and reach their full force 1 cm before the commanded position."""
+"""Fingers that close at about 0.13 m/s.
+
+They reach their full force 1 cm before the commanded position.
+"""
 TCP_FROM_WRIST_M = 0.1034
 """Distance of the tool's point from the wrist, along z."""
 
