@@ -37,6 +37,7 @@ from hilserl.distributed.protocol import (
     pack_put,
 )
 from hilserl.errors import HilserlError
+from hilserl.interrupt import CONNECTION_CLOSER
 from tests.support.calls import LONG_S, A, C, calling, entries_of, put, raw
 from tests.support.loopback import ToyLearner, free_port, hello_of, keys, until
 from tests.support.loopback import toy_episode as episode
@@ -146,6 +147,8 @@ def test_calls_beyond_the_largest_number_are_refused_for_now(learner: ToyLearner
         callers.enter_context(stuck := Waiting())
         clients = [callers.enter_context(raw(learner)) for _ in range(MAX_CALLS // 12)]
         kept = [client.begin("put", stuck.requests()) for client in clients for _ in range(12)]
+        # A call that comes before they are all served would take the place of one.
+        until(lambda: serving_threads() == MAX_CALLS, "all calls to be served")
         with calling(learner) as line:
             until(lambda: refused_for_now(line), "a refusal")
             assert all(call.is_active() for call in kept)
@@ -170,6 +173,10 @@ class Waiting:
 
     def __exit__(self, *exception: object) -> None:
         self._end.set()
+
+
+def serving_threads() -> int:
+    return sum(thread.name.startswith(CONNECTION_CLOSER) for thread in threading.enumerate())
 
 
 def refused_for_now(line: LearnerClient) -> bool:

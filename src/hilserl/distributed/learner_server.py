@@ -9,10 +9,9 @@ Guarantees to the actors:
 * Requests have a largest number and size, which are checked before anything is unpacked.
 """
 
-import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -140,50 +139,47 @@ class _Calls:
 
     def hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Begin a session."""
-        return self._answer(context, lambda: self._exchange.hello(decode(request, Hello)))
+        return self._answer(context, lambda: encode(self._exchange.hello(decode(request, Hello))))
 
     def report(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Note a sign of life."""
-        return self._answer(context, lambda: self._exchange.report(decode(request, ActorReport)))
+        return self._answer(context, lambda: encode(self._exchange.report(decode(request, ActorReport))))
 
     def describe(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Describe the run."""
         del request
-        return self._answer(context, self._exchange.describe)
+        return self._answer(context, lambda: encode(self._exchange.describe()))
 
     def weights(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Send newer weights, if they come in time."""
-        with self._telling(context):
-            return pack_weights(self._exchange.weights(decode(request, WeightsWanted)))
-        return b""  # never reached: an error ends the call
+        return self._answer(context, lambda: pack_weights(self._exchange.weights(decode(request, WeightsWanted))))
 
     def put(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Store entries and acknowledge them."""
-        return self._answer(context, lambda: self._stored(request))
+        return self._answer(context, lambda: encode(self._stored(request)))
 
     def _stored(self, request: bytes) -> Stored:
         put, rest = unpack_put(request)
         codec = codec_of(put.layout, self._exchange.log.codecs)
         return self._exchange.store(put, codec, self._exchange.read(codec, unpack_entries(rest)))
 
-    def _answer(self, context: grpc.ServicerContext, answer: Callable[[], Any]) -> bytes:
-        with self._telling(context):
-            return encode(answer())
-        return b""  # never reached: an error ends the call
+    def _answer(self, context: grpc.ServicerContext, answer: Callable[[], bytes]) -> bytes:
+        """Return the caller's answer, or end the call with the error.
 
-    @contextlib.contextmanager
-    def _telling(self, context: grpc.ServicerContext) -> Iterator[None]:
-        """Turn an error into the caller's answer; count permanent ones."""
+        Permanent errors are counted.
+        """
         try:
-            yield
+            return answer()
         except (TransientError, LogError) as error:
-            context.abort(grpc.StatusCode.UNAVAILABLE, str(error)[:_MAX_REASON])
+            code, said = grpc.StatusCode.UNAVAILABLE, str(error)
         except HilserlError as error:
             self._exchange.refuse(error)
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error)[:_MAX_REASON])
+            code, said = grpc.StatusCode.INVALID_ARGUMENT, str(error)
         except Exception:  # noqa: BLE001 - it is logged, and the caller is told
             _log.exception("A call of an actor failed")
-            context.abort(grpc.StatusCode.INTERNAL, "This is a bug in the learner; its log has the traceback.")
+            code, said = grpc.StatusCode.INTERNAL, "This is a bug in the learner; its log has the traceback."
+        context.abort(code, said[:_MAX_REASON])
+        raise AssertionError  # abort raises
 
 
 def _handlers(calls: _Calls) -> grpc.GenericRpcHandler:
