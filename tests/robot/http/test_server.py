@@ -180,9 +180,10 @@ def test_server_relies_on_names_that_waitress_has(backend: SimBackend) -> None:
         assert server.channel_class is HTTPChannel
         assert callable(server.trigger.pull_trigger)
         assert callable(server.task_dispatcher.shutdown)
+        assert server.active_channels == {}
         server.task_dispatcher.shutdown()
         server.close()
-    assert {"handle_read", "handle_close", "will_close", "last_activity", "request"} <= set(dir(HTTPChannel))
+    assert {"handle_read", "will_close", "last_activity", "request"} <= set(dir(HTTPChannel))
 
 
 def test_connection_of_an_address_makes_room_for_its_next_one(sim_rig: Rig) -> None:

@@ -107,10 +107,6 @@ def _explain(error: HTTPException) -> tuple[Response, int]:
     return jsonify(error=f"{request.method} {request.path}: {error.name}.{allowed}"), error.code or 500
 
 
-_OPEN: "dict[str, dict[_Channel, None]]" = {}
-"""Open connections by the address of the client, the oldest first."""
-
-
 class _Channel(HTTPChannel):
     """Connection with a limit on the time of a whole request.
 
@@ -119,21 +115,14 @@ class _Channel(HTTPChannel):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        host = self.addr[0] if isinstance(self.addr, tuple) else str(self.addr)
-        of_host = _OPEN.setdefault(host, {})
-        of_host[self] = None
+        # The server's channels are in the order of their arrival.
+        channels: Any = self.server.active_channels
+        of_host = [each for each in channels.values() if each.addr[0] == self.addr[0]]
         if len(of_host) > MAX_CONNECTIONS_OF_AN_ADDRESS:
             # The oldest connection that waits for nothing makes room.
-            idle = next((each for each in of_host if not each.requests), None)
+            idle = next((each for each in of_host if not each.requests and not each.will_close), None)
             if idle is not None:
                 idle.will_close = True
-                of_host.pop(idle)
-
-    @override
-    def handle_close(self) -> None:
-        for of_host in _OPEN.values():
-            of_host.pop(self, None)
-        super().handle_close()
 
     @override
     def handle_read(self) -> None:
