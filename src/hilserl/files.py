@@ -1,10 +1,13 @@
 """Files and directories that are whole or absent, also after a crash."""
 
 import contextlib
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -113,6 +116,11 @@ def tidy(directory: Path) -> None:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
     except OSError as error:
         raise HilserlError(f"Cannot tidy {directory}: {error}") from error
+
+
+def json_digest(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of values as JSON, in any order."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def sync_directory(directory: Path) -> None:

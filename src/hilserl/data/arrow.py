@@ -53,15 +53,25 @@ def to_table(steps: Sequence[Step], spec: ExperienceSpec) -> pa.Table:
     columns["action"] = _vectors([s.action for s in steps], spec.action.size, "action")
     columns["observation.state"] = _vectors([s.observation["state"] for s in steps], spec.state.size, "state")
     for name, shape in spec.images:
-        images = np.stack([s.observation[name] for s in steps])
-        if images.shape[1:] != shape or images.dtype != np.uint8:
-            raise HilserlError(f"Camera {name!r} gave {images.dtype} {images.shape[1:]}, expected uint8 {shape}.")
+        images = stacked_images(steps, name, shape)
         kind = schema.field(f"observation.{name}").type
         storage = pa.FixedSizeListArray.from_arrays(pa.array(images.reshape(-1)), int(np.prod(shape)))
         columns[f"observation.{name}"] = pa.ExtensionArray.from_storage(kind, storage)
     table = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
     _check_numbers(table, spec)
     return table
+
+
+def stacked_images(steps: Sequence[Step], camera: str, shape: tuple[int, int, int]) -> np.ndarray:
+    """Stack a camera's images, uint8 [steps, height, width, 3].
+
+    Raises:
+        HilserlError: the images are of another shape or type.
+    """
+    images = np.stack([step.observation[camera] for step in steps])
+    if images.shape[1:] != shape or images.dtype != np.uint8:
+        raise HilserlError(f"Camera {camera!r} gave {images.dtype} {images.shape[1:]}, expected uint8 {shape}.")
+    return images
 
 
 def _vectors(rows: Sequence[np.ndarray], size: int, column: str) -> pa.Array:

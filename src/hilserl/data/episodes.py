@@ -69,7 +69,6 @@ def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec, *, re
     Raises:
         HilserlError: the file exists, the disk refuses, or a step does not fit the spec.
     """
-    to_table(steps, spec)  # refuses what does not fit
     write_stored_episode(path, StoredEpisode(steps, spec), replace=replace)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from hilserl.data.arrow import stacked_images
 from hilserl.data.png import decode_image, encode_png
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
@@ -50,10 +51,14 @@ class StoredEpisode:
     """PNG files of all steps, by camera."""
 
     def encoded(self, camera: str) -> pa.StructArray:
-        """Return a camera's PNG files, one a step."""
+        """Return a camera's PNG files, one a step.
+
+        Raises:
+            HilserlError: the steps have images of another shape or type.
+        """
         if camera in self.png:
             return self.png[camera]
-        return image_array([step.observation[camera] for step in self.steps])
+        return image_array(list(stacked_images(self.steps, camera, dict(self.spec.images)[camera])))
 
     def images(self, camera: str, rows: Sequence[int]) -> list[np.ndarray]:
         """Return some of a camera's images, each uint8 [height, width, 3]."""

@@ -6,7 +6,6 @@ A checkpoint is an agent's arrays as safetensors and the run's counters as JSON.
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from safetensors.numpy import load, save
 from hilserl.agents.agent import Agent
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.errors import HilserlError
-from hilserl.files import atomically, new_directory, remove_directory
+from hilserl.files import atomically, json_digest, new_directory, remove_directory
 
 _AGENT, _STATE = "agent.safetensors", "state.json"
 _STATE_DIGEST = "state_sha256"
@@ -66,15 +65,11 @@ def save_checkpoint(directory: Path, agent: Agent, state: RunState, step: int) -
     target = directory / str(step)
     weights = save({name: np.asarray(leaf) for name, leaf in named_arrays(agent).items()})
     counters = {**asdict(state), "sha256": hashlib.sha256(weights).hexdigest()}
-    text = json.dumps({**counters, _STATE_DIGEST: _digest(counters)}, indent=2) + "\n"
+    text = json.dumps({**counters, _STATE_DIGEST: json_digest(counters)}, indent=2) + "\n"
     with new_directory(target, replace=True) as part:
         atomically(part / _AGENT, lambda file: file.write_bytes(weights))
         atomically(part / _STATE, lambda file: file.write_text(text))
     return target
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def load_checkpoint(path: Path, like: Agent) -> tuple[Agent, RunState]:
@@ -117,7 +112,7 @@ def _read_state(path: Path) -> tuple[RunState, str]:
     try:
         values = json.loads((path / _STATE).read_text())
         found = values.pop(_STATE_DIGEST, None)  # earlier versions wrote none
-        if found is not None and found != _digest(values):
+        if found is not None and found != json_digest(values):
             raise HilserlError("it is damaged: its checksum is wrong")
         digest = values.pop("sha256")
         values = {RENAMED_STATE.get(str(name), str(name)): value for name, value in values.items()}

@@ -1,5 +1,6 @@
 """Check of a run's files, and quarantine of bad episodes."""
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,9 +59,8 @@ def _said(check: Callable[[Path], object], path: Path) -> Iterator[str]:
 def _check_log(path: Path) -> None:
     try:
         # Read only: a check changes nothing.
-        with sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True) as database:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
-        database.close()
     except sqlite3.Error as error:
         raise HilserlError(f"Cannot read the log {path}: {error}.") from error
     if found != "ok":

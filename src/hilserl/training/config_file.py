@@ -1,7 +1,6 @@
 """The file `config.json`, in which a run keeps its settings."""
 
 import dataclasses
-import hashlib
 import json
 import re
 import typing
@@ -12,7 +11,7 @@ import msgspec
 
 from hilserl.agents.agent import AgentConfig
 from hilserl.errors import HilserlError, unknown
-from hilserl.files import atomically
+from hilserl.files import atomically, json_digest
 from hilserl.training.config import TrainConfig
 from hilserl.vision.frame_encoder import VisionConfig
 
@@ -87,7 +86,7 @@ def from_json(text: str | bytes) -> TrainConfig:
 def save_config(path: Path, config: TrainConfig) -> None:
     """Write the settings of a run to a file, with their checksum. Raises HilserlError if the disk refuses."""
     values = json.loads(to_json(config))
-    text = json.dumps({**values, _DIGEST: _digest(values)}, indent=2) + "\n"
+    text = json.dumps({**values, _DIGEST: json_digest(values)}, indent=2) + "\n"
     atomically(path, lambda part: part.write_text(text))
 
 
@@ -112,13 +111,9 @@ def _unsealed(text: str) -> str:
     if not isinstance(values, dict) or _DIGEST not in values:
         return text
     found = values.pop(_DIGEST)
-    if found != _digest(values):
+    if found != json_digest(values):
         raise HilserlError(f"It is damaged or was edited: its checksum is wrong. If you edited it, remove {_DIGEST!r}.")
     return json.dumps(values)
-
-
-def _digest(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> dict[str, tuple[Any, Any]]:
