@@ -11,8 +11,11 @@ from hilserl.robot.control.backend import LostError
 
 _COUNTER, _WRITTEN = 0, 1
 _HEAD = 2
-_PATIENCE_S = 0.3
-"""Longest time of a write. Linux may stop a real-time process for 50 ms, also within a write."""
+_PATIENCE_S, _LOOKS = 0.3, 1000
+"""Time and looks after which an unchanged write has stopped.
+
+Linux may stop either process for tens of milliseconds, also within a write.
+"""
 
 
 class SharedState:
@@ -50,16 +53,23 @@ class SharedState:
 
     def read(self) -> dict[str, np.ndarray]:
         """Read all vectors as of one moment. Raises `LostError` if the writer is silent."""
-        until = time.monotonic() + _PATIENCE_S
-        while True:
-            before = self._numbers[_COUNTER]
-            numbers = self._numbers.copy()
-            if before % 2 == 0 and before == self._numbers[_COUNTER]:
-                break
-            if time.monotonic() > until:
-                raise LostError("The arm's loop stopped while it was writing its state.")
-            time.sleep(0)
+        numbers = self._consistent()
         silent_s = time.monotonic() - numbers[_WRITTEN]
         if silent_s > self._stale_s:
             raise LostError(f"The arm's loop has been silent for {silent_s:.1f} s; restart the server.")
         return {name: numbers[part] for name, part in self._slices.items()}
+
+    def _consistent(self) -> np.ndarray:
+        """Copy all numbers between two writes."""
+        seen, since_s, looks = -1.0, 0.0, 0
+        while True:
+            before = float(self._numbers[_COUNTER])
+            numbers = self._numbers.copy()
+            if before % 2 == 0 and before == self._numbers[_COUNTER]:
+                return numbers
+            if before != seen:
+                seen, since_s, looks = before, time.monotonic(), 0
+            looks += 1
+            if looks > _LOOKS and time.monotonic() - since_s > _PATIENCE_S:
+                raise LostError("The arm's loop stopped while it was writing its state.")
+            time.sleep(0)
