@@ -39,7 +39,10 @@ def test_gripper_loss_has_no_gradient_into_the_policy(state_spec: ExperienceSpec
     agent, batch = create_cloning_agent(state_spec, SMALL, 0), first(random_batches(state_spec, 1, 8))
     other = batch._replace(action=batch.action * jnp.array([1.0, -1.0]))
     gradients = [
-        eqx.filter_grad(lambda actor, b=b: cloning_loss(actor, agent.config, b)[0])(agent.actor) for b in (batch, other)
+        eqx.filter_grad(lambda actor, b=b: cloning_loss(actor, agent.config, actor.encoder(b.observation), b)[0])(
+            agent.actor
+        )
+        for b in (batch, other)
     ]
     assert not moved(gradients[0].policy, gradients[1].policy)
     assert moved(gradients[0].gripper, gradients[1].gripper)

@@ -42,7 +42,19 @@ def transitions(
 ) -> Transitions:
     """Make transitions of episodes without an end and without a gripper's change."""
     still, unknown = np.zeros_like(reward), np.full_like(reward, -np.inf)
-    return Transitions(observation, action, reward, next_observation, bootstrap, demonstrated, still, unknown, still)
+    return Transitions(
+        observation,
+        action,
+        reward,
+        next_observation,
+        bootstrap,
+        demonstrated,
+        gripper_changes=still,
+        return_to_go=unknown,
+        changes_to_go=still,
+        succeeds=np.zeros_like(demonstrated),
+        final_state=np.zeros_like(observation["state"]),
+    )
 
 
 def with_grippers(spec: ExperienceSpec, count: int) -> ExperienceSpec:

@@ -54,7 +54,7 @@ class AgentConfig:
     """Step size of Adam, for all networks."""
     tau: Rate = 0.005
     """Step of the target networks towards the online ones, each critic update."""
-    ema_rate: Rate = 0.0025
+    ema_rate: Rate = 0.01
     """Step of the averaged actor towards the actor, each update step.
 
     Evaluations use the averaged actor."""

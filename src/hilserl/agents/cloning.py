@@ -100,7 +100,7 @@ def imitable(config: AgentConfig, action: Float[Array, "batch action"]) -> Float
 
 
 def cloning_loss(
-    actor: Actor, config: AgentConfig, batch: Transitions, key: PRNGKeyArray | None = None
+    actor: Actor, config: AgentConfig, features: Float[Array, "batch features"], batch: Transitions
 ) -> tuple[Float[Array, ""], Metrics]:
     """Compute the negative log-likelihood of demonstrated actions, in nats.
 
@@ -110,13 +110,13 @@ def cloning_loss(
     Args:
         actor: the actor.
         config: says what is imitated.
+        features: the actor's encoding of the batch's observations.
         batch: transitions with one leading axis, their images encoded.
-        key: random key of the noise on camera features; None for no noise.
 
     Returns:
         The loss and its parts as metrics.
     """
-    log_prob, error, logits, taken = compare_actions(actor, actor.encoder(batch.observation, key), batch.action)
+    log_prob, error, logits, taken = compare_actions(actor, features, batch.action)
     weight = imitable(config, batch.action)
     weight /= jnp.maximum(1, weight.sum())
     continuous_loss = -(weight * log_prob).sum()
@@ -131,7 +131,15 @@ def cloning_loss(
 
 def _update(agent: CloningAgent, batch: Transitions, key: PRNGKeyArray) -> tuple[CloningAgent, Metrics]:
     noise_key = jax.random.fold_in(key, NOISE_KEYS)
-    gradient, metrics = eqx.filter_grad(cloning_loss, has_aux=True)(agent.actor, agent.config, batch, noise_key)
+
+    def loss(actor: Actor) -> tuple[Array, Metrics]:
+        features = actor.encoder(batch.observation, noise_key)
+        total, metrics = cloning_loss(actor, agent.config, features, batch)
+        if (goal_loss := actor.encoder.goal_loss(features, batch)) is not None:
+            return total + goal_loss, metrics | {"goal_loss": goal_loss}
+        return total, metrics
+
+    gradient, metrics = eqx.filter_grad(loss, has_aux=True)(agent.actor)
     actor, optimizer = apply_gradients(agent.actor, gradient, agent.optimizer, agent.config)
     return dataclasses.replace(agent, actor=actor, optimizer=optimizer), metrics
 
@@ -140,4 +148,5 @@ def _update(agent: CloningAgent, batch: Transitions, key: PRNGKeyArray) -> tuple
 def negative_log_likelihood(agent: CloningAgent, batch: Transitions) -> Metrics:
     """Compute the averaged actor's cloning loss, with its parts, on held-out transitions."""
     encoded = batch._replace(observation=agent.frame_encoder.augment(batch.observation, jax.random.key(0)))
-    return cloning_loss(agent.ema_actor, agent.config, encoded)[1]
+    features = agent.ema_actor.encoder(encoded.observation)
+    return cloning_loss(agent.ema_actor, agent.config, features, encoded)[1]

@@ -201,6 +201,9 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
         q = ensemble_values(values.critics, features, batch.action)
         total = critic_loss = jnp.mean((q - targets.critic) ** 2)
         metrics = {"critic_loss": critic_loss, "q": q.mean(), "q_target": targets.critic.mean()}
+        if (goal_loss := values.encoder.goal_loss(features, batch)) is not None:
+            total += goal_loss
+            metrics["goal_loss"] = goal_loss
         if clones:
             actor = dataclasses.replace(agent.actor, policy=policy, gripper=values.gripper)
             weight = imitable(config, batch.action)

@@ -156,7 +156,7 @@ class Replay:
             observation |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
         self._storage = make_storage(Columns(observation, np.zeros((rows, spec.action.size), np.float32)))
         self._spec = spec
-        self._returns = Returns(rows, discount)
+        self._returns = Returns(rows, discount, spec.state.size)
         self._episode = np.zeros(rows, np.int64)
         self._terminated = np.zeros(rows, bool)
         self._online = np.zeros(rows, bool)
@@ -211,7 +211,8 @@ class Replay:
         changes = count_changes(last.commands, step.action[list(self._spec.action.grippers)])
         self._returns.write(row, step.reward, changes)
         if step.terminated:
-            self._returns.look_back(self._back_from(row))
+            rows = np.array([*self._back_from(row)])
+            self._returns.look_back(rows, step.observation["state"] if step.success else None)
         if not step.ends_episode:
             commands = step.observation["state"][self._spec.gripper_state]
             self._open[step.episode] = _OpenEpisode(row, step.index, commands)
@@ -318,6 +319,8 @@ class Replay:
             gripper_changes=returns.gripper_changes[rows],
             return_to_go=returns.return_to_go[rows],
             changes_to_go=returns.changes_to_go[rows],
+            succeeds=returns.succeeds[rows],
+            final_state=returns.final_state[rows],
         )
 
 

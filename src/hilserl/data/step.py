@@ -91,3 +91,7 @@ class Transitions(NamedTuple):
     It is -inf unless the episode terminated."""
     changes_to_go: Any
     """float32 [...]: discounted sum of the gripper changes that belongs to `return_to_go`."""
+    succeeds: Any
+    """bool [...]: True if the episode ended in success."""
+    final_state: Any
+    """float32 [..., n]: state at that success; 0 where there is none."""

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 _CLIP = 10.0
+_FINE, _FINE_CLIP = 8.0, 3.0
 _DTYPES = {"F32": np.float32, "F16": np.float16, "I32": np.int32, "I64": np.int64, "BOOL": np.bool_}
 Arrays = dict[str, np.ndarray]
 
@@ -110,7 +111,11 @@ class NumpyPolicy:
         state = np.clip((state - arrays["encoder.centre"]) / arrays["encoder.scale"], -_CLIP, _CLIP)
         if "encoder.proprio.weight" in arrays:
             state = self._bottleneck("encoder.proprio", state)
-        return np.concatenate([state, *(self._head(name, observation[name]) for name in self._heads)])
+        seen = np.concatenate([state, *(self._head(name, observation[name]) for name in self._heads)])
+        if "encoder.goal.weight" not in arrays:
+            return seen
+        change = self._bottleneck("encoder.goal.hidden", seen) @ arrays["encoder.goal.weight"]
+        return np.concatenate([seen, change, np.clip(_FINE * change, -_FINE_CLIP, _FINE_CLIP)])
 
     def _inputs_of(self, head: str) -> int:
         prefix = f"encoder.heads['{head}']"

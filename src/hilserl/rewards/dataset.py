@@ -15,8 +15,8 @@ from hilserl.data.fingerprint import fingerprint
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.errors import HilserlError
+from hilserl.vision.bottleneck import STATE_CLIP
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
-from hilserl.vision.heads import STATE_CLIP
 
 _PARTS = ("train", "validation", "test")
 

@@ -47,7 +47,7 @@ _DEFAULTS_OF_EARLIER_VERSIONS: dict[str, Any] = {"obs": "pixels", "cameras": ["f
 """Defaults of settings that are absent in a file without `env`."""
 _ABSENT_IN_EARLIER_VERSIONS: dict[tuple[str, ...], tuple[type, dict[str, Any]]] = {
     ("agent",): (AgentConfig, {"cloning_filter": False, "imitate_stillness": True, "return_floor": False}),
-    ("agent", "vision"): (VisionConfig, {"frequencies": None}),
+    ("agent", "vision"): (VisionConfig, {"frequencies": None, "goal_prediction": False}),
 }
 """Settings that a group has since then, with what earlier versions did. They wrote all others."""
 

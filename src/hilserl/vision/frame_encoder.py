@@ -45,6 +45,10 @@ class VisionConfig:
     """Weighted sums of a whole feature map for each of its channels."""
     width: AtLeastOne = 64
     """Numbers that each camera contributes to the networks' input."""
+    goal_prediction: bool = True
+    """Predict the state at success, and show it to policy and critics.
+
+    It is learned from every episode that succeeded."""
     proprio_width: Count = 0
     """Numbers that the state contributes; 0 passes it on directly.
 

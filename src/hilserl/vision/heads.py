@@ -13,41 +13,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from hilserl.data.spec import ExperienceSpec
+from hilserl.data.step import Transitions
+from hilserl.vision.bottleneck import STATE_CLIP, Bottleneck
 from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
+from hilserl.vision.goal_head import GoalHead
 from hilserl.vision.small_cnn import SmallCNN
 
-STATE_CLIP = 10.0
-"""Bound on state and features, in units of their nominal ranges."""
 _LEAST_SCALE = 0.05
-
-
-class Bottleneck(eqx.Module):
-    """Linear layer, layer norm and tanh, with outputs in (-1, 1)."""
-
-    weight: Float[Array, "inputs width"]
-    norm_scale: Float[Array, "width"]
-    norm_bias: Float[Array, "width"]
-
-    def __init__(self, inputs: int, width: int, *, key: PRNGKeyArray) -> None:
-        self.weight = jax.nn.initializers.lecun_normal()(key, (inputs, width), jnp.float32)
-        self.norm_scale, self.norm_bias = jnp.ones(width), jnp.zeros(width)
-
-    def __call__(
-        self, x: Float[Array, "*batch inputs"], noise: float = 0.0, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "*batch width"]:
-        """Compute the layer on any leading axes.
-
-        Args:
-            x: the inputs.
-            noise: standard deviation of the noise on each input.
-            key: random key of the noise; None for no noise.
-        """
-        x = x @ self.weight
-        if key is not None and noise:
-            # A sum of noisy inputs is noisy: noise on the sums is fewer numbers (arXiv 1506.02557).
-            x += noise * jnp.sqrt((self.weight**2).sum(0)) * jax.random.normal(key, x.shape)
-        x = (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-6)
-        return jnp.tanh(x * self.norm_scale + self.norm_bias)
+_GOAL_KEY = 1
 
 
 class FrequencyHead(eqx.Module):
@@ -133,7 +106,8 @@ class CameraHead(eqx.Module):
 class ObservationEncoder(eqx.Module):
     """Encoder of a whole observation as one vector.
 
-    The vector holds the state in nominal ranges, directly or through a layer, then each camera's numbers.
+    The vector holds the state in nominal ranges, directly or through a layer, then each camera's numbers, then the
+    predicted change of the state until success.
     """
 
     centre: Float[Array, "state"]
@@ -142,6 +116,8 @@ class ObservationEncoder(eqx.Module):
     """Layer for the state; None passes the state on directly."""
     heads: dict[str, FrequencyHead | CameraHead]
     """Heads by the name of their input in an observation."""
+    goal: GoalHead | None
+    """Prediction of the state at success; None without it."""
 
     def __init__(self, spec: ExperienceSpec, frame_encoder: FrameEncoder, *, key: PRNGKeyArray) -> None:
         self.centre, self.scale = jnp.array(spec.state.centre), jnp.array(spec.state.scale)
@@ -153,13 +129,17 @@ class ObservationEncoder(eqx.Module):
             name: make_head(shape, frame_encoder.config, key=k)
             for (name, shape), k in zip(frame_encoder.inputs.items(), keys, strict=True)
         }
+        self.goal = None
+        if frame_encoder.config.goal_prediction and self.heads:
+            self.goal = GoalHead(self.size, spec.state.size, key=jax.random.fold_in(key, _GOAL_KEY))
 
     @property
     def size(self) -> int:
         """Length of the vector."""
         parts = [head.bottleneck for head in self.heads.values()]
         own = self.centre.shape[0] if self.proprio is None else self.proprio.norm_bias.shape[0]
-        return own + sum(part.norm_bias.shape[0] for part in parts)
+        goal = 0 if self.goal is None else self.goal.size
+        return own + sum(part.norm_bias.shape[0] for part in parts) + goal
 
     def standardised(self, observation: dict[str, Shaped[Any, "batch ..."]]) -> "ObservationEncoder":
         """Return the encoder with the mean and deviation of these features."""
@@ -183,9 +163,32 @@ class ObservationEncoder(eqx.Module):
             observation: state and the heads' inputs by name.
             key: random key of the noise on camera features, for learning; None for no noise, for acting.
         """
+        seen = self._seen(observation, key)
+        if self.goal is None:
+            return seen
+        # The noise that keeps the cameras' numbers general would hide where the goal is.
+        clear = seen if key is None else self._seen(observation, None)
+        return jnp.concatenate([seen, self.goal.show(clear)], -1)
+
+    def _seen(
+        self, observation: dict[str, Shaped[Any, "..."]], key: PRNGKeyArray | None
+    ) -> Float[Array, "*batch numbers"]:
+        """Encode state and cameras, without the prediction."""
         centre, scale = jax.lax.stop_gradient((self.centre, self.scale))
         state = jnp.clip((observation["state"] - centre) / scale, -STATE_CLIP, STATE_CLIP)
         own = state if self.proprio is None else self.proprio(state)
         keys = [None] * len(self.heads) if key is None else jax.random.split(key, max(1, len(self.heads)))
         cameras = [head(observation[name], k) for (name, head), k in zip(self.heads.items(), keys, strict=False)]
         return jnp.concatenate([own, *cameras], -1)
+
+    def goal_loss(self, features: Float[Array, "batch size"], batch: Transitions) -> Float[Array, ""] | None:
+        """Compute the loss of the predicted state at success; None without a prediction.
+
+        Args:
+            features: this encoder's vectors of the batch's observations.
+            batch: transitions with one leading axis.
+        """
+        if self.goal is None:
+            return None
+        change = (batch.final_state - batch.observation["state"]) / self.scale
+        return self.goal.loss(features[:, : -self.goal.size], change, batch.succeeds)
