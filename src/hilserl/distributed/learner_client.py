@@ -92,7 +92,7 @@ class LearnerClient:
         return method.future(request, timeout=self._deadline_s, metadata=self._metadata)
 
     def _answer(self, call: Any) -> bytes:
-        """Wait for a call's answer; an error ends all calls of the connection."""
+        """Wait for a call's answer; an error ends all calls."""
         try:
             # The transport ends a call at its deadline; an actor must go on even if it forgets to.
             return call.result(timeout=self._deadline_s + _FORGOTTEN_S)
