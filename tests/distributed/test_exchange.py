@@ -7,19 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
 from hilserl.data.spec import ExperienceSpec, StateLayout, entry
 from hilserl.data.step import Step
 from hilserl.data.step_codec import StepCodec
+from hilserl.distributed import exchange
 from hilserl.distributed.protocol import (
     EPISODES_PER_ACTOR,
     ActorReport,
     LogEntry,
     ProtocolError,
     PutHeader,
+    Stored,
     UnreachableError,
+    decode,
+    pack_put,
 )
 from tests.support.calls import (
     LONG_S,
@@ -30,6 +35,7 @@ from tests.support.calls import (
     gone,
     publishing,
     put,
+    raw,
     send,
 )
 from tests.support.loopback import ToyLearner, hello_of, key, keys, linked, toy_weights
@@ -61,7 +67,7 @@ def misfits(spec: ExperienceSpec) -> dict[str, tuple[dict[str, Any], Sequence[st
         return {"experience": dataclasses.replace(spec, **changes).to_json()}
 
     return {
-        "protocol": ({"protocol": 1}, ("here 3", "there 1")),
+        "protocol": ({"protocol": 1}, ("here 4", "there 1")),
         "version": ({"version": "99.9"}, ("here '0", "there '99.9'")),
         "encoder": ({"encoder": "resnet10"}, ("here 'none'", "there 'resnet10'")),
         "task": (other(task="stack"), ("here 'toy'", "there 'stack'")),
@@ -324,3 +330,36 @@ def test_publish_wakes_a_call_that_waits_for_weights(learner: ToyLearner) -> Non
         assert found is not None
         assert found.version == 1
         assert time.monotonic() - began < 8, "it does not wait until its time is over"
+
+
+def test_put_that_overtakes_the_one_before_waits_for_it(learner: ToyLearner) -> None:
+    codec = learner.codecs[0]
+    first, second = entries_of(codec, 1, episode(0)), entries_of(codec, 5, episode(1))
+    with calling(learner) as line, raw(learner) as overtaking:
+        line.hello(hello_of(learner.spec, A))
+        answers: list[bytes] = []
+        put_second = pack_put(PutHeader(A, 1, codec.layout, after=4), second)
+        thread = threading.Thread(target=lambda: answers.append(overtaking.ask("put", put_second)))
+        thread.start()
+        time.sleep(0.1)
+        assert learner.kept == []
+        assert list(line.put(PutHeader(A, 1, codec.layout), [first])) == [4]
+        thread.join()
+    assert decode(answers[0], Stored).upto == 8
+    assert [key(step) for step in learner.drain()] == [key(step) for step in [*episode(0), *episode(1)]]
+
+
+def test_put_whose_forerunner_never_comes_may_be_sent_again(
+    learner: ToyLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "PUT_BEFORE_S", 0.05)
+    codec = learner.codecs[0]
+    alone = pack_put(PutHeader(A, 1, codec.layout, after=4), entries_of(codec, 5, episode(1)))
+    with calling(learner) as line, raw(learner) as caller:
+        line.hello(hello_of(learner.spec, A))
+        with pytest.raises(grpc.RpcError, match="The entries up to 4 have not come") as refused:
+            caller.ask("put", alone)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        line.hello(hello_of(learner.spec, A))
+        assert put(line, 2, 1, [*episode(0), *episode(1)], learner) == [8]
+    assert learner.exchange.refused == 0, "no caller did anything wrong"

@@ -160,7 +160,7 @@ def test_decode_does_not_parse_what_is_too_long() -> None:
 def test_differences_show_both_sides(spec: ExperienceSpec, state_spec: ExperienceSpec) -> None:
     ours = hello_of(spec)
     assert differences(ours, hello_of(spec, STREAM, name="elsewhere", run="other")) == ""
-    assert differences(ours, hello_of(spec, protocol=7)) == "protocol: here 3, there 7"
+    assert differences(ours, hello_of(spec, protocol=7)) == "protocol: here 4, there 7"
     assert "version: here " in differences(ours, hello_of(spec, version="9.9"))
     assert differences(ours, hello_of(spec, encoder="resnet")) == "encoder: here 'none', there 'resnet'"
     different = differences(ours, hello_of(dataclasses.replace(state_spec, task="other", control_dt_s=0.05)))

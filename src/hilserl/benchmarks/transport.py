@@ -26,7 +26,7 @@ from hilserl.data.step_codec import StepCodec
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.durable_log import DurableLog
 from hilserl.distributed.exchange import Exchange, LearnerHooks
-from hilserl.distributed.learner_client import LearnerClient
+from hilserl.distributed.learner_client import LearnerClient, together
 from hilserl.distributed.learner_server import LearnerServer
 from hilserl.distributed.protocol import Hello, LogEntry, PutHeader
 from hilserl.distributed.remote_learner import ActorSide, RemoteLearner
@@ -36,12 +36,11 @@ from hilserl.robot.control.timing import RateLimiter
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_sim_env
 from hilserl.training.learner import LearnerFacts
+from hilserl.vision.frame_encoder import FrameEncoder, VisionConfig
 
 _BATCH = 20
 _SINGLES, _BATCHES, _FETCHES = 1_000, 200, 20
 _BLOCKS = 5
-_PUT = 100
-_TOGETHER = 32
 _BARE = pa.schema([("number", pa.int64()), ("payload", pa.large_binary())])
 _WEIGHTS_EVERY_S = 0.1
 _TICKS, _TICK_HZ = 400, 20.0
@@ -55,8 +54,9 @@ _BIG = AgentConfig(hidden=(1150, 1150, 1150), num_critics=1, num_target_critics=
 def figures() -> dict[str, float]:
     """Measure everything over loopback, with the learner's side in another process."""
     with tempfile.TemporaryDirectory() as directory, contextlib.closing(make_sim_env("pick_cube", obs="pixels")) as env:
-        codec = StepCodec(env.experience)
-        steps = _episode(env, _BATCH * 2)
+        encoder = FrameEncoder(env.experience, VisionConfig())
+        codec = StepCodec(env.experience, encoder.stored)
+        steps = _episode(env, encoder, _BATCH * 2)
         measured = {}
         with _serving(Path(directory), "pixels") as address, _serving(Path(directory), "ceiling") as bare:
             for name, size, messages in (("single", 1, _SINGLES), ("batched", _BATCH, _BATCHES)):
@@ -67,15 +67,15 @@ def figures() -> dict[str, float]:
         return measured | _weights(Path(directory))
 
 
-def _episode(env: ManipulationEnv, length: int) -> list[Step]:
-    """Do a reset and random steps, as if no episode ever ended."""
+def _episode(env: ManipulationEnv, encoder: FrameEncoder, length: int) -> list[Step]:
+    """Do a reset and random steps, in one episode without end."""
     rng = np.random.default_rng(0)
     observation, _ = env.reset(seed=0)
-    steps = [Step(0, 0, observation, np.zeros(4, np.float32))]
+    steps = [Step(0, 0, encoder.encode(observation), np.zeros(4, np.float32))]
     for index in range(1, length):
         action = rng.uniform(-1, 1, 4).astype(np.float32)
         observation, *_ = env.step(action)
-        steps.append(Step(0, index, observation, action))
+        steps.append(Step(0, index, encoder.encode(observation), action))
     return steps
 
 
@@ -95,9 +95,8 @@ def _steps_per_s(
             prepared = list(_messages(codec, steps, size, messages, welcome.next_episode, sent))
             for put, found in zip(puts, rates, strict=True):
                 stored, started = 0, time.perf_counter()
-                for begin in range(0, messages, _PUT):
-                    for upto in put(prepared[begin : begin + _PUT]):
-                        stored = upto
+                for upto in put(prepared):
+                    stored = upto
                 found.append(size * messages / (time.perf_counter() - started))
                 assert stored == sent + size * messages
             sent += size * messages
@@ -105,12 +104,15 @@ def _steps_per_s(
 
 
 def _bare_put(client: flight.FlightClient, messages: Sequence[Sequence[LogEntry]]) -> Iterator[int]:
-    """Send messages with the acknowledgements of `LearnerClient.put`, and nothing else."""
+    """Send messages and do nothing else.
+
+    Those that share an acknowledgement in `LearnerClient.put` share one here.
+    """
     writer, reader = client.do_put(flight.FlightDescriptor.for_command(b""), _BARE)
-    waiting = 0
-    for number, entries in enumerate(messages, 1):
+    waiting, last = 0, {batch[-1].number for batch in together(messages)}
+    for entries in messages:
         columns = [pa.array([e.number for e in entries]), pa.array([e.payload for e in entries], pa.large_binary())]
-        more = number % _TOGETHER and number < len(messages)
+        more = entries[-1].number not in last
         writer.write_with_metadata(pa.RecordBatch.from_arrays(columns, schema=_BARE), b"more" if more else b"last")
         waiting += not more
         while waiting > 1:
@@ -237,7 +239,8 @@ def _serve_exchange(directory: Path, obs: ObsName, until_ended: Callable[[], obj
     """Store what comes, and publish weights ten times a second."""
     with contextlib.closing(make_sim_env("pick_cube", obs=obs)) as env:
         spec = env.experience
-    log = DurableLog(directory / "incoming.sqlite", [StepCodec(spec)], synced=True)
+    features = FrameEncoder(spec, VisionConfig()).stored
+    log = DurableLog(directory / "incoming.sqlite", [StepCodec(spec, features)], synced=True)
     arrays = weights_of(_big_actor(spec)) if obs == "state" else {}
     began = time.monotonic()
 

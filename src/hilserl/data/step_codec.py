@@ -3,8 +3,10 @@
 An actor encodes a step once; the same bytes wait on its disk, travel, and wait on the learner's disk.
 """
 
+import dataclasses
+import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,6 +28,8 @@ _CHECKED = {
 }
 """Columns of the numbers that are checked."""
 _LZ4 = pa.Codec("lz4_raw")
+_FLOAT16_INF = np.uint16(0x7C00)
+"""Exponent bits of float16, all set in infinities and NaN."""
 
 
 class StepCodecError(HilserlError):
@@ -67,9 +71,11 @@ class StepCodec:
         """Length of an encoded step before compression."""
         fields = _fields(pa.ipc.read_record_batch(self._template, self.schema), self._template)
         self._header = self._template.slice(0, min(field.offset for field in fields))
-        self._record = self._dtype(fields)
+        self._record = _dtype(fields, self.step_bytes)
         self._flags = [field.name for field in fields if self.schema.field(field.name).type == pa.bool_()]
-        self._scalars = self._dtype([field for field in fields if not field.shape])
+        self._scalars = [field.name for field in fields if not field.shape]
+        self._images = [field for field in fields if field.dtype == np.uint8 and field.shape]
+        self._number_parts, self._numbers = _without(self._images, fields, self._header.size, self.step_bytes)
 
     def _zero_batch(self) -> pa.RecordBatch:
         observation = {"state": np.zeros(self.spec.state.size, np.float32)}
@@ -82,12 +88,6 @@ class StepCodec:
             columns.append(pa.ExtensionArray.from_storage(kind, storage))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _dtype(self, fields: Sequence[_Field]) -> np.dtype:
-        """Return the structured dtype of some fields of an encoded step."""
-        names, offsets, dtypes, shapes = zip(*fields, strict=True)
-        formats = list(zip(dtypes, shapes, strict=True))
-        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.step_bytes})
-
     def encode(self, step: Step) -> bytes:
         """Encode one step.
 
@@ -96,7 +96,7 @@ class StepCodec:
         """
         message = bytearray(self._template)
         record = np.frombuffer(message, self._record)
-        for name in self._scalars.names or ():
+        for name in self._scalars:
             record[name] = getattr(step, name)
         record["action"] = _vector("action", step.action, self.spec.action.size)
         record["observation.state"] = _vector("state", step.observation.get("state"), self.spec.state.size)
@@ -121,12 +121,30 @@ class StepCodec:
     def decode(self, payloads: Sequence[Any]) -> list[Step]:
         """Decode steps; each payload is a buffer that `encode` made.
 
+        The numbers of all steps are checked together; images are views of the decompressed messages.
+
         Raises:
             StepCodecError: A payload is damaged, or holds a value that no step may have.
         """
-        return [self._decode(payload) for payload in payloads]
+        if not payloads:
+            return []
+        messages = [self._message(payload) for payload in payloads]
+        rows = np.frombuffer(b"".join(m[part] for m in messages for part in self._number_parts), self._numbers)
+        self._check_rows(rows)
+        columns: dict[str, Iterable[Any]] = {name: rows[name].tolist() for name in self._scalars}
+        # Arrow packs flags into bits.
+        columns |= {name: (rows[name] & 1).astype(bool).tolist() for name in self._flags}
+        observed = {name: list(rows[f"observation.{name}"]) for name in ("state", *self.features)}
+        for (name, shape), field in zip(self.spec.images, self._images, strict=True):
+            size = math.prod(shape)
+            observed[name] = [np.frombuffer(m, np.uint8, size, field.offset).reshape(shape) for m in messages]
+        together = zip(*observed.values(), strict=True)
+        columns["observation"] = [dict(zip(observed, values, strict=True)) for values in together]
+        columns["action"] = list(rows["action"])
+        return list(map(Step, *(columns[field.name] for field in dataclasses.fields(Step))))
 
-    def _decode(self, payload: Any) -> Step:
+    def _message(self, payload: Any) -> memoryview:
+        """Decompress a payload and check its size and its header."""
         self.check(payload)
         try:
             message = _LZ4.decompress(pa.py_buffer(payload)[_CHECKSUM_BYTES:], self.step_bytes)
@@ -134,19 +152,20 @@ class StepCodec:
             raise StepCodecError(f"The step cannot be read: {error}") from error
         if not message.slice(0, self._header.size).equals(self._header):
             raise StepCodecError("The step cannot be read: it is not one row with the expected columns.")
-        record = np.frombuffer(message, self._record)
-        self._check(record)
-        numbers = np.frombuffer(message, self._scalars).item()
-        scalars: dict[str, Any] = dict(zip(self._scalars.names or (), numbers, strict=True))
-        # Arrow packs flags into bits.
-        scalars |= {name: bool(scalars[name] & 1) for name in self._flags}
-        observation = {"state": record["observation.state"][0]}
-        observation |= {name: record[f"observation.{name}"][0] for name, _ in self.spec.images}
+        return memoryview(message)
+
+    def _check_rows(self, rows: np.ndarray) -> None:
+        """Raise StepCodecError for a number that no step may have."""
+        try:
+            self._check_numbers({name: rows[column] for name, column in _CHECKED.items()}, "Steps")
+        except NumberError:
+            for row in range(len(rows)):
+                self._check(rows[row : row + 1])
+            raise
         for name in self.features:
-            observation[name] = values = record[f"observation.{name}"][0]
-            if not np.isfinite(values).all():
+            # The same as isfinite, and ten times as fast.
+            if ((rows[f"observation.{name}"].view(np.uint16) & _FLOAT16_INF) == _FLOAT16_INF).any():
                 raise StepCodecError(f"Invalid features {name!r}: every number must be finite.")
-        return Step(action=record["action"][0], observation=observation, **scalars)
 
     def _check(self, record: np.ndarray) -> None:
         """Raise StepCodecError for a number that no step may have."""
@@ -205,6 +224,33 @@ def _fields(batch: pa.RecordBatch, message: pa.Buffer) -> list[_Field]:
         offset = values.buffers()[1].address - message.address
         fields.append(_Field(name, offset, dtype, () if values is storage else shape))
     return fields
+
+
+def _dtype(fields: Sequence[_Field], size: int) -> np.dtype:
+    """Return the structured dtype of some fields in rows of a size."""
+    names, offsets, dtypes, shapes = zip(*fields, strict=True)
+    formats = list(zip(dtypes, shapes, strict=True))
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+
+
+def _without(
+    images: Sequence[_Field], fields: Sequence[_Field], begin: int, end: int
+) -> tuple[tuple[slice, slice], np.dtype]:
+    """Find the parts of a message around its images.
+
+    The images lie together, behind state and action and before the features.
+
+    Returns:
+        The two parts, and the dtype of the fields in both, joined.
+    """
+    first = images[0].offset if images else end
+    last = min((field.offset for field in fields if images and field.offset > images[-1].offset), default=end)
+    numbers = [
+        field._replace(offset=field.offset - begin - (last - first if field.offset >= last else 0))
+        for field in fields
+        if field not in images
+    ]
+    return (slice(begin, first), slice(last, end)), _dtype(numbers, end - begin - (last - first))
 
 
 def _checked(what: str, values: np.ndarray | None, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

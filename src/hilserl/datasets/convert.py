@@ -58,8 +58,9 @@ def write_episodes(out: Path, episodes: Iterable[StoredEpisode]) -> None:
         last = -1
         for episode in episodes:
             number = max(episode.steps[0].episode, last + 1)
-            steps = [replace(step, episode=number) for step in episode.steps]
-            write_stored_episode(part / f"{number:06d}.parquet", replace(episode, steps=steps))
+            if number != episode.steps[0].episode:
+                episode = replace(episode, steps=[replace(step, episode=number) for step in episode.steps])
+            write_stored_episode(part / f"{number:06d}.parquet", episode)
             last = number
         if last < 0:
             raise HilserlError("There is no episode to convert.")

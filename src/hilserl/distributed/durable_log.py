@@ -35,6 +35,7 @@ _OWN = -1
 _BUSY_S = 10.0
 _ROOMY = 0.9
 _SPARE_BYTES = 100e6
+_JOURNAL_PAGES = 8_000
 _SYNCED_PAGE_BYTES = 16_384
 """Page size of a synced log; faster with images than 4096."""
 
@@ -64,8 +65,9 @@ class _LogFile:
             (self._page_bytes,) = self._putting.execute("PRAGMA page_size").fetchone()
             if max_bytes is not None:
                 self._putting.execute(f"PRAGMA max_page_count={max_bytes // self._page_bytes}")
-            # At 1,000 pages, SQLite's default, the appending thread empties the journal and waits for the disk. An
-            # actor's log rarely gets there, since the thread that takes empties it before.
+            # Beyond these pages the appending thread empties the journal and waits for the disk. A log rarely gets
+            # there, since the thread that takes empties it at 1,000 pages, SQLite's default.
+            self._putting.execute(f"PRAGMA wal_autocheckpoint={_JOURNAL_PAGES}")
             self._layout_ids = _layout_ids(self._putting, path, self.codecs)
 
     @contextlib.contextmanager

@@ -35,6 +35,8 @@ MAX_SILENT_STREAMS = 1_000
 BACKLOG_STEPS = 2_000
 """Limit of the steps that wait for the learner."""
 _WARN_EVERY_S = 5.0
+PUT_BEFORE_S = 5.0
+"""Time that a put waits for the one before it."""
 _log = logging.getLogger(__name__)
 
 
@@ -114,6 +116,8 @@ class Exchange:
         self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
         self._waiting, self._counting = 0, threading.Lock()
         self._published = threading.Condition()
+        self._moved = threading.Condition(log.lock)
+        """Notified when a stream's cursor has moved."""
         self._actors: dict[str, ActorInfo] = {}
         self._quiet_until = 0.0
         self._life = 1 + secrets.randbits(61)
@@ -170,8 +174,13 @@ class Exchange:
         Raises:
             ProtocolError: An entry does not follow on what is stored.
             LogFullError: The learner's disk is full.
+            UnreachableError: The put before this one has not come.
         """
-        with self.log.lock:
+        with self._moved:
+            if put.after and not self._comes_next(put):
+                raise UnreachableError(f"The entries up to {put.after} have not come.")
+            # Puts that wait look again when this one leaves the lock.
+            self._moved.notify_all()
             for entries, steps in batches:
                 if steps:
                     new = self.log.append(put.stream, put.session, entries, steps, codec)
@@ -181,6 +190,14 @@ class Exchange:
                 elif self.log.discard(put.stream, put.session, entries[0].number, entries[0].episode):
                     self._deliver(put.stream, [], entries[0].episode)
             return Stored(self.log.cursors[put.stream].stored)
+
+    def _comes_next(self, put: PutHeader) -> bool:
+        """Wait until the put before is stored; return False if too late."""
+        cursors = self.log.cursors
+        in_time = self._moved.wait_for(
+            lambda: put.stream not in cursors or put.after <= cursors[put.stream].stored, PUT_BEFORE_S
+        )
+        return in_time and (put.stream not in cursors or cursors[put.stream].session == put.session)
 
     def _decoded(self, codec: StepCodec, group: Sequence[LogEntry]) -> list[Step]:
         """Decode the steps of a group; a discard has none."""

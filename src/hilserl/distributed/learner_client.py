@@ -3,8 +3,9 @@
 import os
 import random
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import grpc
@@ -39,10 +40,16 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 CALL_S = 10.0
 """Deadline of every call, in seconds."""
 _FORGOTTEN_S = 2.0
-_TOGETHER = 32
-"""Largest number of messages that share an acknowledgement."""
+_IN_FLIGHT = 2
+"""Puts on their way at once.
+
+The learner checks one while its disk writes the other."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 2.0
 _MAX_ANSWER_BYTES = 1_000_000_000
+_WINDOW_BYTES = 32 * 1024 * 1024
+"""Bytes of an answer that the learner sends without waiting.
+
+Weights fit in; a small window costs a round trip for each of its fillings."""
 _REFUSALS = (
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -75,11 +82,17 @@ class LearnerClient:
         self._metadata = (("authorization", f"Bearer {credentials.token}"),) if credentials.token else ()
 
     def _call(self, name: str, request: bytes) -> bytes:
-        """Call a method; after an error the next call opens another connection."""
+        return self._answer(self._begin(name, request))
+
+    def _begin(self, name: str, request: bytes) -> Any:
+        """Begin a call; after an error the next opens another connection."""
         if self._channel is None:
             self._channel = self._connected()
         method = self._channel.unary_unary(f"/{SERVICE}/{name}")
-        call = method.future(request, timeout=self._deadline_s, metadata=self._metadata)
+        return method.future(request, timeout=self._deadline_s, metadata=self._metadata)
+
+    def _answer(self, call: Any) -> bytes:
+        """Wait for a call's answer; an error ends all calls."""
         try:
             # The transport ends a call at its deadline; an actor must go on even if it forgets to.
             return call.result(timeout=self._deadline_s + _FORGOTTEN_S)
@@ -94,6 +107,7 @@ class LearnerClient:
         options = [
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.max_receive_message_length", _MAX_ANSWER_BYTES),
+            ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
             ("grpc.enable_http_proxy", 0),
         ]
         if self._credentials.certificate is None:
@@ -142,8 +156,15 @@ class LearnerClient:
 
     def put(self, header: PutHeader, messages: Iterable[Sequence[LogEntry]]) -> Iterator[int]:
         """Send entries; yield the numbers up to which they are stored."""
-        for entries in _together(messages):
-            yield decode(self._call("put", pack_put(header, entries)), Stored).upto
+        calls: deque[Any] = deque()
+        last = 0
+        for entries in together(messages):
+            calls.append(self._begin("put", pack_put(replace(header, after=last if calls else 0), entries)))
+            last = entries[-1].number
+            if len(calls) == _IN_FLIGHT:
+                yield decode(self._answer(calls.popleft()), Stored).upto
+        for call in calls:
+            yield decode(self._answer(call), Stored).upto
 
     def close(self) -> None:
         """Close the connection; the next call opens another one."""
@@ -152,19 +173,19 @@ class LearnerClient:
             channel.close()
 
 
-def _together(messages: Iterable[Sequence[LogEntry]]) -> Iterator[list[LogEntry]]:
+def together(messages: Iterable[Sequence[LogEntry]]) -> Iterator[list[LogEntry]]:
     """Join messages that share an acknowledgement."""
     entries: list[LogEntry] = []
-    joined = size = 0
+    size = 0
     for message in messages:
         if len(entries) + len(message) > MAX_ROWS:
             yield entries
-            entries, joined, size = [], 0, 0
+            entries, size = [], 0
         entries += message
-        joined, size = joined + 1, size + sum(len(entry.payload or b"") for entry in message)
-        if joined == _TOGETHER or size >= TOGETHER_BYTES:
+        size += sum(len(entry.payload or b"") for entry in message)
+        if size >= TOGETHER_BYTES:
             yield entries
-            entries, joined, size = [], 0, 0
+            entries, size = [], 0
     if entries:
         yield entries
 
@@ -220,13 +241,13 @@ class Timing:
 
 
 def messages_of(entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
-    """Split entries into messages of about `TOGETHER_BYTES` at most."""
+    """Split entries into messages of bounded rows and bytes."""
     message: list[LogEntry] = []
     size = 0
     for entry in entries:
         message.append(entry)
         size += len(entry.payload or b"")
-        if size >= TOGETHER_BYTES:
+        if size >= TOGETHER_BYTES or len(message) == MAX_ROWS:
             yield message
             message, size = [], 0
     if message:

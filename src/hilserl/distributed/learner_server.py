@@ -43,7 +43,7 @@ from hilserl.errors import HilserlError
 from hilserl.interrupt import CONNECTION_CLOSER
 
 MAX_CALLS = 48
-"""Calls that are served at once; an actor has three."""
+"""Calls that are served at once; an actor has four."""
 _CALLS_OF_A_CONNECTION = 16
 _LONGEST_CONNECTION_MS, _GRACE_MS = 60_000, 30_000
 """Age at which a connection is closed; time for its last calls."""
@@ -100,6 +100,7 @@ class LearnerServer:
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", largest),
+                ("grpc.http2.lookahead_bytes", largest),
                 ("grpc.max_concurrent_streams", _CALLS_OF_A_CONNECTION),
                 ("grpc.max_connection_age_ms", _LONGEST_CONNECTION_MS),
                 ("grpc.max_connection_age_grace_ms", _GRACE_MS),

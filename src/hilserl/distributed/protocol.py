@@ -18,7 +18,7 @@ from hilserl.errors import HilserlError
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import LearnerFacts, finite
 
-PROTOCOL = 3
+PROTOCOL = 4
 SERVICE = "hilserl.Learner"
 """Name of the gRPC service."""
 METHODS = ("hello", "report", "describe", "weights", "put")
@@ -98,17 +98,18 @@ class Cursor:
         Raises:
             ProtocolError: The steps do not follow on what is stored.
         """
-        cursor = self
+        episode, position, is_open, next_episode = self.episode, self.position, self.open, self.next_episode
         for step in steps:
-            in_order = cursor.open and (step.episode, step.index) == (cursor.episode, cursor.position + 1)
-            begins = step.is_reset and cursor.next_episode <= step.episode < (self.number + 1) * EPISODES_PER_ACTOR
+            in_order = is_open and (step.episode, step.index) == (episode, position + 1)
+            begins = step.is_reset and next_episode <= step.episode < (self.number + 1) * EPISODES_PER_ACTOR
             if not (in_order or begins) or step.index > MAX_EPISODE_STEPS:
                 raise ProtocolError(
-                    f"Step {step.index} of episode {step.episode} came after step {cursor.position} of episode "
-                    f"{cursor.episode}{'' if cursor.open else ', which has ended'}."
+                    f"Step {step.index} of episode {step.episode} came after step {position} of episode "
+                    f"{episode}{'' if is_open else ', which has ended'}."
                 )
-            cursor = replace(cursor, episode=step.episode, position=step.index, open=not step.ends_episode)
-        return replace(cursor, stored=self.stored + len(steps))
+            episode, position, is_open, next_episode = step.episode, step.index, not step.ends_episode, step.episode + 1
+        stored = self.stored + len(steps)
+        return replace(self, stored=stored, episode=episode, position=position, open=is_open)
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ class PutHeader:
     session: Count
     layout: Annotated[bytes, Meta(max_length=MAX_MESSAGE_BYTES // 2)] = b""
     """`StepCodec.layout` of the steps."""
+    after: Count = 0
+    """Last number of the put still on its way, or 0."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from hilserl.distributed.weights import with_weights
 from hilserl.training.learner import LearnerFacts
 
 USUAL_TIMING = Timing()
-_FLUSH_S, _LAST_TRY_S = 15.0, 2.0
-_SILENT_S = 3.0
+_FLUSH_S, _LAST_TRY_S, _SILENT_S = 15.0, 2.0, 3.0
+_MOST_ROWS = 4 * MAX_ROWS
 
 
 @dataclass
@@ -125,11 +125,11 @@ class _Sender:
         header = PutHeader(self._log.id, self._session, self._log.codecs[0].layout)
         for upto in self._client.put(header, messages_of(entries)):
             yield self._log.acknowledge(upto)
-        self._most = min(2 * self._most, MAX_ROWS)
+        self._most = min(2 * self._most, _MOST_ROWS)
 
     def slow_down(self) -> None:
         """Send less at once, so that a slow network meets the deadline."""
-        self._most = max(1, self._most // 2)
+        self._most = max(1, min(self._most, MAX_ROWS) // 2)
 
 
 class _NewestWeights:

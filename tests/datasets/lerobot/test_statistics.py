@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from hilserl.datasets.lerobot.statistics import RunningStatistics, column_statistics, image_statistics, sampled_rows
+from hilserl.datasets.lerobot.statistics import (
+    RunningStatistics,
+    column_statistics,
+    columns_statistics,
+    image_statistics,
+    sampled_rows,
+)
 
 
 def test_merged_statistics_equal_those_of_all_rows() -> None:
@@ -39,3 +45,15 @@ def test_samples_are_spread_over_all_rows(rows: int, expected: int) -> None:
     found = sampled_rows(rows)
     assert len(found) == expected
     assert (found[0], found[-1]) == (0, rows - 1)
+
+
+def test_columns_together_have_the_statistics_of_each() -> None:
+    rng = np.random.default_rng(0)
+    columns = {"state": rng.standard_normal((30, 4)), "done": np.arange(30) == 29, "index": np.arange(30)}
+    together = columns_statistics(columns)
+    assert together.keys() == columns.keys()
+    for name, values in columns.items():
+        alone = column_statistics(values)
+        assert together[name].keys() == alone.keys()
+        for key, expected in alone.items():
+            np.testing.assert_allclose(together[name][key], expected, rtol=1e-12, atol=1e-15)

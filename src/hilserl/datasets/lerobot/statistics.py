@@ -31,6 +31,22 @@ def column_statistics(values: np.ndarray) -> Statistics:
     }
 
 
+def columns_statistics(columns: Mapping[str, np.ndarray]) -> dict[str, Statistics]:
+    """Compute the statistics of one episode's columns, all together.
+
+    Args:
+        columns: each [rows] or [rows, n].
+    """
+    matrices = [np.asarray(values, np.float64).reshape(len(values), -1) for values in columns.values()]
+    joined = column_statistics(np.concatenate(matrices, 1))
+    count, ends = joined.pop("count"), np.cumsum([matrix.shape[1] for matrix in matrices])
+    parts = {key: np.split(values, ends[:-1]) for key, values in joined.items()}
+    return {
+        name: {**{key: values[place] for key, values in parts.items()}, "count": count}
+        for place, name in enumerate(columns)
+    }
+
+
 def sampled_rows(rows: int) -> np.ndarray:
     """Return the rows whose images enter the statistics.
 

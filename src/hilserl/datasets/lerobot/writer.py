@@ -19,7 +19,7 @@ from hilserl.datasets.lerobot.rolling import RollingParquet, RollingVideo
 from hilserl.datasets.lerobot.statistics import (
     RunningStatistics,
     Statistics,
-    column_statistics,
+    columns_statistics,
     image_statistics,
     sampled_rows,
 )
@@ -79,7 +79,7 @@ class LeRobotWriter:
         if len(steps) < 2:
             raise HilserlError(f"Episode {steps[0].episode} has no action; a dataset of LeRobot cannot hold it.")
         columns = self._columns(steps)
-        statistics = {name: column_statistics(columns[name]) for name in self._numbers()}
+        statistics = columns_statistics({name: columns[name] for name in self._numbers()})
         row: dict[str, Any] = {"episode_index": self._episodes, "tasks": [self._task], "length": len(steps) - 1}
         arrays: dict[str, Any] = dict(columns)
         for camera, name in self._cameras.items():
