@@ -66,7 +66,7 @@ def test_steps_without_a_success_teach_nothing(state_spec: ExperienceSpec) -> No
 
 
 @pytest.mark.parametrize("create", [create_sac_agent, create_cloning_agent])
-def test_every_algorithm_learns_where_the_success_is(state_spec: ExperienceSpec, create: type) -> None:
+def test_prediction_is_learned_by_every_algorithm(state_spec: ExperienceSpec, create: type) -> None:
     """It is told by one of 480 numbers of the camera, and the head finds which."""
     spec = with_camera(state_spec)
     vision = VisionConfig(noise=0.0)

@@ -307,20 +307,15 @@ class Replay:
 
         The rows' shape gives the leading axes.
         """
-        gathered, returns = self._storage.gather(self._before[rows], rows), self._returns
+        gathered = self._storage.gather(self._before[rows], rows)
         return Transitions(
             observation=gathered.observation,
             action=gathered.action,
-            reward=returns.reward[rows],
             next_observation=gathered.next_observation,
             # A time limit says nothing about the value of the next state, so only termination stops the bootstrap.
             bootstrap=1.0 - self._terminated[rows].astype(np.float32),
             demonstrated=self._prior[rows],
-            gripper_changes=returns.gripper_changes[rows],
-            return_to_go=returns.return_to_go[rows],
-            changes_to_go=returns.changes_to_go[rows],
-            succeeds=returns.succeeds[rows],
-            final_state=returns.final_state[rows],
+            **self._returns.gather(rows),
         )
 
 

@@ -6,7 +6,7 @@ _UNKNOWN = -np.inf
 
 
 class Returns:
-    """Rewards and gripper changes with their discounted sums, and the state at success.
+    """Rewards, gripper changes and what followed them in their episodes.
 
     Args:
         rows: rows to keep.
@@ -33,6 +33,17 @@ class Returns:
     def nbytes(self) -> int:
         """Memory in bytes."""
         return 4 * self.reward.nbytes + self.succeeds.nbytes + self.final_state.nbytes
+
+    def gather(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Gather every column by its name in `Transitions`."""
+        return {
+            "reward": self.reward[rows],
+            "gripper_changes": self.gripper_changes[rows],
+            "return_to_go": self.return_to_go[rows],
+            "changes_to_go": self.changes_to_go[rows],
+            "succeeds": self.succeeds[rows],
+            "final_state": self.final_state[rows],
+        }
 
     def write(self, row: int, reward: float, gripper_changes: int) -> None:
         """Write one step; what follows it is unknown."""

@@ -16,11 +16,13 @@ from hilserl.vision.bottleneck import STATE_CLIP, Bottleneck
 
 _WIDTH = 128
 _FINE, _FINE_CLIP = 8.0, 3.0
-"""Scale and bound of the second copy: a grasp is a matter of a centimetre, a nominal range of some 20 cm."""
+"""Scale and bound of the prediction's second copy.
+
+A grasp is a matter of a centimetre, a nominal range of some 20 cm."""
 
 
 class GoalHead(eqx.Module):
-    """Two layers from the encoded observation to the change of the state until success."""
+    """Two layers that predict the change of the state until success."""
 
     hidden: Bottleneck
     weight: Float[Array, "width state"]

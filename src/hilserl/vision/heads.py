@@ -182,7 +182,7 @@ class ObservationEncoder(eqx.Module):
         return jnp.concatenate([own, *cameras], -1)
 
     def goal_loss(self, features: Float[Array, "batch size"], batch: Transitions) -> Float[Array, ""] | None:
-        """Compute the loss of the predicted state at success; None without a prediction.
+        """Compute the loss of the prediction; None without one.
 
         Args:
             features: this encoder's vectors of the batch's observations.
