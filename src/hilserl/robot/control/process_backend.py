@@ -29,7 +29,7 @@ from hilserl.robot.control.driver import ArmSettings
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.loop import run_loop, state_layout
-from hilserl.robot.control.poses import Pose
+from hilserl.robot.control.poses import Pose, with_scipy_sign
 from hilserl.robot.control.shared_state import SharedState
 from hilserl.robot.control.stop_line import StopLine
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
@@ -116,7 +116,7 @@ class LoopBackend(Backend):
         return Snapshot(
             time_s=float(state["time_s"][0]),
             mode=mode,
-            pose=state["pose"],
+            pose=with_scipy_sign(state["pose"]),
             velocity=state["velocity"],
             force_N=state["force"],
             torque_Nm=state["torque"],
@@ -124,7 +124,7 @@ class LoopBackend(Backend):
             dq=state["dq"],
             jacobian=state["jacobian"].reshape(6, 7),
             gripper=float(state["gripper"][0]),
-            set_point=state["set_point"],
+            set_point=with_scipy_sign(state["set_point"]),
             halted_by=self.call("why_halted") if mode == Mode.HALTED else "",
         )
 
