@@ -44,6 +44,8 @@ class RobotServerArguments:
     """Upper corner of the tool's box, in the robot's base frame. By default the task's workspace."""
     reset_joints_rad: _Vec7 = HOME_JOINTS_RAD
     """Joint positions of /jointreset."""
+    client: Literal["hilserl", "hil-serl"] = "hilserl"
+    """Kind of the clients. hil-serl is HIL-SERL's own, which send a pose and wait: the watchdog's default is 2 s."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
     ros: RosOptions = RosOptions()  # noqa: RUF009 (it is frozen)
     """Settings of --backend ros."""
@@ -56,6 +58,10 @@ class RobotServerArguments:
 
     One is made if there is none. HIL-SERL's own clients send none: they need --no-token, which works on loopback only.
     """
+
+
+HIL_SERL_LIMITS = Limits(watchdog_s=2.0)
+"""Default limits for HIL-SERL's own clients."""
 
 
 def open_backend(arguments: RobotServerArguments, box: Box, task: Task) -> Backend:

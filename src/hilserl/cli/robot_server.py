@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from hilserl import tasks
 from hilserl.address import Address
 from hilserl.cli.parsing import parse
-from hilserl.cli.robot_arms import RobotServerArguments, open_backend
+from hilserl.cli.robot_arms import HIL_SERL_LIMITS, RobotServerArguments, open_backend
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import LostError
 from hilserl.robot.control.limits import Box
+from hilserl.robot.http.cut_ways import CutWayNotice
 
 
 def run(words: Sequence[str]) -> int:
     """Serve an arm until Ctrl-C."""
-    arguments = parse("robot-server", RobotServerArguments, words)
+    arguments = parsed(words)
     from hilserl.distributed.credentials import load_credentials
     from hilserl.interrupt import Interrupt
     from hilserl.robot.http.server import RobotServer, check_listening
@@ -38,13 +39,47 @@ def run(words: Sequence[str]) -> int:
         print(f"Stop it with POST http://{server.stop_address}/stop, which nothing delays.", flush=True)
         if halted_by := backend.snapshot().halted_by:
             print(f"It is halted: {halted_by} Correct this, then POST /recover.", flush=True)
+        notice = _Notice(CutWayNotice(backend))
         while not interrupt.requested:
+            notice.show()
             if backend.is_lost:
                 raise LostError("The arm's loop has ended, so the server ends too; start it again.")
             if not server.is_serving:
                 raise HilserlError("The server has ended; start it again.")
             time.sleep(0.1)
     return 0
+
+
+def parsed(words: Sequence[str]) -> RobotServerArguments:
+    """Parse the command line, with the defaults for its kind of clients.
+
+    Raises HilserlError if these clients could not reach the arm.
+    """
+    arguments = parse("robot-server", RobotServerArguments, words)
+    if arguments.client == "hilserl":
+        return arguments
+    if arguments.backend != "sim" and arguments.token:
+        raise HilserlError(
+            "HIL-SERL's clients send no token, and go on although every answer is 401. Add --no-token, which works on "
+            "loopback only; then every user with an account here can move the arm."
+        )
+    default = RobotServerArguments(arguments.backend, limits=HIL_SERL_LIMITS)
+    return parse("robot-server", RobotServerArguments, words, default)
+
+
+class _Notice:
+    """Warnings on the terminal, at most one a minute."""
+
+    def __init__(self, notice: CutWayNotice) -> None:
+        self._notice, self._shown_s = notice, -_BETWEEN_WARNINGS_S
+
+    def show(self) -> None:
+        """Print a new warning, if there is one."""
+        if time.monotonic() - self._shown_s < _BETWEEN_WARNINGS_S:
+            return
+        if warning := self._notice.fresh():
+            print(f"Warning: {warning}", flush=True)
+            self._shown_s = time.monotonic()
 
 
 def _token(arguments: RobotServerArguments, given: str | None) -> str | None:
@@ -56,4 +91,5 @@ def _token(arguments: RobotServerArguments, given: str | None) -> str | None:
     return token
 
 
+_BETWEEN_WARNINGS_S = 60.0
 _SERVED = {"sim": "simulated arm of {task}", "ros": "arm at {robot_ip}, under ROS,", "libfranka": "arm at {robot_ip}"}

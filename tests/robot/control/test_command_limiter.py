@@ -57,6 +57,17 @@ def test_command_limiter_holds_the_measured_pose_of_a_silent_client() -> None:
     assert not limiter.is_braking
 
 
+def test_command_limiter_counts_the_poses_that_it_kept_the_tool_from() -> None:
+    limiter = CommandLimiter(Box(), Limits(watchdog_s=0.12), pose_at(0.4), 0.0)
+    limiter.command(pose_at(0.45), 0.0)
+    limiter.update(pose_at(0.449), STILL, 0.13)
+    assert (limiter.watchdog_holds, limiter.ways_cut) == (1, 0)
+    limiter.command(pose_at(0.5), 1.0)
+    limiter.update(pose_at(0.47), STILL, 1.13)
+    assert (limiter.watchdog_holds, limiter.ways_cut) == (2, 1)
+    assert np.allclose(limiter.missing, (0.03, 0.0))
+
+
 def test_command_limiter_brakes_a_moving_arm_of_a_silent_client() -> None:
     """The set point lies behind the arm, by `brake_s` times its velocity, until the arm stands."""
     limiter = CommandLimiter(Box(), Limits(), pose_at(0.4), 0.1)

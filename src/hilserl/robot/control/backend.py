@@ -112,6 +112,17 @@ class StopMemory(NamedTuple):
     """Time without a write after which the loop counts as lost."""
 
 
+class CutWay(NamedTuple):
+    """Last commanded pose that the watchdog kept the tool from."""
+
+    number: int
+    """How many there were, this one among them; 0 for none so far."""
+    missing_m: float
+    """Distance of the tool from the pose when the watchdog held it."""
+    missing_rad: float
+    """Turn that was missing."""
+
+
 class Backend(Protocol):
     """Running arm with its gripper and its cameras.
 
@@ -206,6 +217,10 @@ class Backend(Protocol):
         Returns:
             uint8 [height, width, 3] RGB, and its time on the clock of `Snapshot.time_s`.
         """
+        ...
+
+    def cut_way(self) -> CutWay:
+        """Return the last pose that was not reached because the client went silent."""
         ...
 
     @property

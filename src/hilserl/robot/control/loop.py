@@ -33,8 +33,8 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
 
 def state_layout(settings: ArmSettings) -> dict[str, int]:
     """Return the names and sizes of the vectors that the loop shares."""
-    of_loop = ("time_s", "mode", "watchdog_holds", "ticks", "skipped", "real_time")
-    return dict.fromkeys(of_loop, 1) | MEASURED | dict(settings.extra_measurements)
+    of_loop = ("time_s", "mode", "watchdog_holds", "ways_cut", "ticks", "skipped", "real_time")
+    return dict.fromkeys(of_loop, 1) | {"missing": 2} | MEASURED | dict(settings.extra_measurements)
 
 
 def run_loop(settings: ArmSettings, memory: Any, rings: Any, stop_memory: Any, pipe: Connection) -> None:
@@ -76,6 +76,8 @@ def run_loop(settings: ArmSettings, memory: Any, rings: Any, stop_memory: Any, p
                     "time_s": arm.now_s,
                     "mode": float(arm.mode),
                     "watchdog_holds": float(arm.limiter.watchdog_holds),
+                    "ways_cut": float(arm.limiter.ways_cut),
+                    "missing": np.array(arm.limiter.missing),
                     "ticks": float(timer.ticks),
                     "skipped": float(timer.skipped),
                     "real_time": real_time,

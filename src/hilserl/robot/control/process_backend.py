@@ -17,6 +17,7 @@ from hilserl.errors import HilserlError, unknown
 from hilserl.robot.control.backend import (
     ArmStateError,
     Backend,
+    CutWay,
     GripperKind,
     GripperVerb,
     Load,
@@ -187,6 +188,11 @@ class LoopBackend(Backend):
         return self._pipe.closed or not self._process.is_alive()
 
     @override
+    def cut_way(self) -> CutWay:
+        state = self._state.read()
+        return CutWay(int(state["ways_cut"][0]), *state["missing"].tolist())
+
+    @override
     def recover(self) -> None:
         self.call("recover")
 
@@ -205,6 +211,7 @@ class LoopBackend(Backend):
             "loop_ticks": ticks,
             "loop_ticks_skipped": int(state["skipped"][0]),
             "watchdog_holds": int(state["watchdog_holds"][0]),
+            "ways_cut": int(state["ways_cut"][0]),
             **percentiles_ms("loop_lateness", self._lateness_s[:measured].copy()),
             **percentiles_ms("loop_busy", self._busy_s[:measured].copy()),
         }
