@@ -4,15 +4,19 @@ import contextlib
 import secrets
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hilserl import tasks
 from hilserl.address import Address
 from hilserl.cli.parsing import parse
-from hilserl.cli.robot_arms import HIL_SERL_LIMITS, RobotServerArguments, open_backend
+from hilserl.cli.robot_arms import HIL_SERL_LIMITS, RobotServerArguments, check_served, open_backends
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import LostError
-from hilserl.robot.control.limits import Box
+from hilserl.robot.control.backend import Backend, LostError
 from hilserl.robot.http.cut_ways import CutWayNotice
+
+if TYPE_CHECKING:
+    from hilserl.interrupt import Interrupt
+    from hilserl.robot.http.server import RobotServer
 
 
 def run(words: Sequence[str]) -> int:
@@ -23,31 +27,55 @@ def run(words: Sequence[str]) -> int:
     from hilserl.robot.http.server import RobotServer, check_listening
 
     task = tasks.find(arguments.task)()
-    arm = task.arms[0]
-    box = Box(arguments.box_low_m or arm.workspace_low_m, arguments.box_high_m or arm.workspace_high_m)
-    address = Address(arguments.host, arguments.port)
+    check_served(task, arguments.backend)
     token = _token(arguments, load_credentials(arguments.credentials).token)
-    check_listening(address, token)
+    addresses = [_address(arguments, number) for number in range(len(task.arms))]
+    for address in addresses:
+        check_listening(address, token)
     interrupt = Interrupt()
-    with (
-        interrupt.armed(),
-        contextlib.closing(open_backend(arguments, box, task)) as backend,
-        RobotServer(backend, address, token, stop_port=arguments.stop_port) as server,
-    ):
-        what = _SERVED[arguments.backend].format(task=task.name, robot_ip=arguments.robot_ip)
-        print(f"The {what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
-        print(f"Stop it with POST http://{server.stop_address}/stop, which nothing delays.", flush=True)
-        if halted_by := backend.snapshot().halted_by:
-            print(f"It is halted: {halted_by} Correct this, then POST /recover.", flush=True)
-        notice = _Notice(CutWayNotice(backend))
-        while not interrupt.requested:
-            notice.show()
-            if backend.is_lost:
-                raise LostError("The arm's loop has ended, so the server ends too; start it again.")
-            if not server.is_serving:
-                raise HilserlError("The server has ended; start it again.")
-            time.sleep(0.1)
+    with interrupt.armed(), contextlib.ExitStack() as stack:
+        backends = [stack.enter_context(contextlib.closing(each)) for each in open_backends(arguments, task)]
+        servers = [
+            stack.enter_context(RobotServer(backend, address, token, stop_port=_stop_port(arguments, number)))
+            for number, (backend, address) in enumerate(zip(backends, addresses, strict=True))
+        ]
+        for arm, backend, server in zip(task.arms, backends, servers, strict=True):
+            which = f"{arm.name} arm" if arm.name else "arm"
+            what = _SERVED[arguments.backend].format(arm=which, task=task.name, robot_ip=arguments.robot_ip)
+            print(f"The {what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
+            print(f"Stop it with POST http://{server.stop_address}/stop, which nothing delays.", flush=True)
+            if halted_by := backend.snapshot().halted_by:
+                print(f"It is halted: {halted_by} Correct this, then POST /recover.", flush=True)
+        _serve(servers, backends, interrupt)
     return 0
+
+
+def _serve(servers: "Sequence[RobotServer]", backends: Sequence[Backend], interrupt: "Interrupt") -> None:
+    """Wait for Ctrl-C, and print warnings.
+
+    Raises:
+        LostError: an arm's loop has ended.
+        HilserlError: a server has ended.
+    """
+    notices = [_Notice(CutWayNotice(backend)) for backend in backends]
+    while not interrupt.requested:
+        for notice in notices:
+            notice.show()
+        if any(backend.is_lost for backend in backends):
+            raise LostError("The arm's loop has ended, so the server ends too; start it again.")
+        if not all(server.is_serving for server in servers):
+            raise HilserlError("The server has ended; start it again.")
+        time.sleep(0.1)
+
+
+def _address(arguments: RobotServerArguments, number: int) -> Address:
+    """Return an arm's address; between two ports there is one for a stop."""
+    return Address(arguments.host, arguments.port and arguments.port + 2 * number)
+
+
+def _stop_port(arguments: RobotServerArguments, number: int) -> int | None:
+    """Return the port of an arm's stop; None for the default."""
+    return arguments.stop_port if number == 0 else None
 
 
 def parsed(words: Sequence[str]) -> RobotServerArguments:
@@ -92,4 +120,8 @@ def _token(arguments: RobotServerArguments, given: str | None) -> str | None:
 
 
 _BETWEEN_WARNINGS_S = 60.0
-_SERVED = {"sim": "simulated arm of {task}", "ros": "arm at {robot_ip}, under ROS,", "libfranka": "arm at {robot_ip}"}
+_SERVED = {
+    "sim": "simulated {arm} of {task}",
+    "ros": "arm at {robot_ip}, under ROS,",
+    "libfranka": "arm at {robot_ip}",
+}

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 from hilserl.robot.control.command_limiter import CommandLimiter
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import angle_rad
-from hilserl.robot.drivers.sim.driver import TICK_S
+from hilserl.robot.drivers.sim.world import TICK_S
 from tests.support.arms import STILL, pose_at
 
 
