@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import requests
 
 from hilserl.cli.robot_arms import HIL_SERL_LIMITS
 from hilserl.robot.control.poses import angle_rad
@@ -41,3 +42,11 @@ def test_reset_by_one_pose_and_a_pause_arrives_with_the_preset() -> None:
         client.go_to_reset_at_once(pose_of(FAR_M, 0.0), sleep_s=3.0)
         assert np.linalg.norm(client.pose()[:3] - FAR_M) < 0.003
         assert "X-Warning" not in client.post("clearerr").headers
+
+
+@pytest.mark.parametrize("route", ["startwrench", "wrench", "reset"])
+def test_client_that_flips_eggs_cannot_overlook_the_refusal(sim_rig: Rig, route: str) -> None:
+    """It looks at no status, so its HTTP library has to raise."""
+    with pytest.raises(requests.exceptions.RequestException, match="takes-poses-and-no-forces"):
+        requests.post(f"http://127.0.0.1:{sim_rig.port}/{route}", json={"arr": [1.0, 0, 2.0, 0, 0.5, 0]}, timeout=60)
+    assert "takes poses" in sim_rig.post(f"/{route}").json["error"]

@@ -23,7 +23,7 @@ from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.http.access import Access
 from hilserl.robot.http.cut_ways import CutWayNotice
 from hilserl.robot.http.extra_routes import STOP_PORT, add_extra_routes, add_sim_routes
-from hilserl.robot.http.hil_serl_routes import CONTROLLED, add_commands, add_reads
+from hilserl.robot.http.hil_serl_routes import CONTROLLED, add_commands, add_reads, add_refusals
 from hilserl.robot.http.lease import Client, HeldError, Lease
 from hilserl.robot.http.metrics import RequestMetrics
 from hilserl.robot.http.stop_server import StopServer
@@ -57,6 +57,7 @@ def make_app(backend: Backend, access: Access | None = None, lease: Lease | None
     lease, metrics = lease or Lease(), RequestMetrics()
     add_reads(app, backend)
     add_commands(app, backend, metrics)
+    add_refusals(app)
     add_extra_routes(app, backend, lease, metrics, _client)
     app.config[STOP_PORT] = stop_port
     if isinstance(backend, SimBackend):
