@@ -28,11 +28,11 @@ def test_env_with_cameras_of_every_kind_can_be_used(obs: Any) -> None:
         assert np.array_equal(observation["state"][2:], np.eye(3).ravel())
         assert set(observation) - {"state"} == (TAKEN if obs == "pixels" else set())
         if obs == "pixels":
-            assert np.array_equal(observation["colour"], observation["clear"])
-            assert np.array_equal(observation["colour"], observation["unit"])
-            assert np.array_equal(observation["grey"], observation["plain"])
+            # Resizing goes through other colours, so it rounds.
+            for one, other in (("clear", "colour"), ("unit", "colour"), ("plain", "grey")):
+                assert np.allclose(observation[one], observation[other], atol=4)
             for channel in range(3):
-                assert np.array_equal(observation["grey"][..., channel], observation["colour"][..., 0])
+                assert np.allclose(observation["grey"][..., channel], observation["colour"][..., 0], atol=4)
 
 
 def test_parts_that_are_left_out_are_named(caplog: pytest.LogCaptureFixture) -> None:

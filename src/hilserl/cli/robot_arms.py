@@ -80,7 +80,7 @@ def check_served(task: Task, backend: str) -> None:
 
 
 def open_backends(arguments: RobotServerArguments, task: Task) -> list[Backend]:
-    """Open the chosen backend, one for each arm; only its libraries are imported."""
+    """Open the chosen backend for each arm; only its libraries are imported."""
     common: list[tuple[Box, Limits, GripperKind, tuple[float, ...]]] = [
         (_box(arguments, arm), arguments.limits, arguments.gripper, _posture(arguments, arm)) for arm in task.arms
     ]

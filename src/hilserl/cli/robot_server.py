@@ -69,7 +69,7 @@ def _serve(servers: "Sequence[RobotServer]", backends: Sequence[Backend], interr
 
 
 def _address(arguments: RobotServerArguments, number: int) -> Address:
-    """Return an arm's address; between two ports there is one for a stop."""
+    """Return an arm's address; the port after it is for the stop."""
     return Address(arguments.host, arguments.port and arguments.port + 2 * number)
 
 

@@ -102,7 +102,7 @@ def _walk(env_name: str, space: spaces.Space[Any], path: tuple[str, ...]) -> Ite
 
 
 def _leaf(space: spaces.Space[Any], path: tuple[str, ...]) -> Leaf | None:
-    """Make the leaf of a Box of numbers or of an image; None for others."""
+    """Make the leaf of numbers or of an image; None for others."""
     if not isinstance(space, spaces.Box):
         return None
     shape = space.shape

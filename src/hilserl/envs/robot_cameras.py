@@ -36,7 +36,7 @@ class RobotCameras:
         self._threads = ThreadPoolExecutor(len(names) + 1, "robot")
 
     def open(self) -> None:
-        """Open the cameras that are not open, and again those that have stopped.
+        """Open the cameras that are not open or have stopped.
 
         Raises:
             LostError: A camera gives no image, or one that has stopped cannot be opened yet.

@@ -46,7 +46,7 @@ def register(task: type[Task]) -> type[Task]:
 
 
 def obstacle_to_serving(task: type[Task] | Task) -> str | None:
-    """Say why a robot server cannot drive a task's arms; None if it can."""
+    """Say why no robot server can drive a task's arms, if so."""
     for arm in task.arms:
         if not isinstance(arm.control, PoseControl):
             return "its arm is driven by forces, and a robot server takes poses"

@@ -43,7 +43,7 @@ class Camera(Protocol):
 
     @property
     def is_lost(self) -> bool:
-        """True if it has stopped for good, so that it has to be opened again."""
+        """True if it has stopped and has to be opened again."""
         ...
 
     def close(self) -> None:

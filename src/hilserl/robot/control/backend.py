@@ -220,7 +220,7 @@ class Backend(Protocol):
         ...
 
     def cut_way(self) -> CutWay:
-        """Return the last pose that was not reached because the client went silent."""
+        """Return the last pose that the watchdog kept the tool from."""
         ...
 
     @property

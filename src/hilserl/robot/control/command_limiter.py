@@ -92,7 +92,7 @@ class CommandLimiter:
         return self._brake_at_walls(measured, velocity_m_per_s)
 
     def _count_hold(self, measured: Pose) -> None:
-        """Count a hold, and note how far the tool is from the commanded pose."""
+        """Count a hold, and note what is missing to the commanded pose."""
         self.watchdog_holds += 1
         metres = float(np.linalg.norm(self._goal[:3] - measured[:3]))
         radians = angle_rad(self._goal[3:], measured[3:])

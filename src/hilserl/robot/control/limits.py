@@ -27,7 +27,7 @@ class Box:
             )
 
     def seen_from(self, base_m: Vec3, base_yaw_rad: float) -> "Box":
-        """Return the upright box around this one, in the frame of a base.
+        """Return the box around this one in a base's frame.
 
         Args:
             base_m: position of the base in this box's frame.

@@ -22,7 +22,7 @@ _POLL_S = 0.01
 
 
 class BackendLink:
-    """A backend's end of the ways to an arm in the loop's process."""
+    """A backend's end of the ways to its arm."""
 
     def __init__(self, settings: ArmSettings, memory: StopMemory, pipe: Connection) -> None:
         self.settings, self.stop_memory, self.pipe = settings, memory, pipe
@@ -35,7 +35,9 @@ class BackendLink:
 
 
 class LoopProcess:
-    """Process with the loop of an arm and of those that tick with it, started at once.
+    """Process of an arm's loop, started at once.
+
+    It drives those arms as well that tick with the first.
 
     Args:
         settings: makes the first arm.

@@ -107,7 +107,7 @@ def _measure(app: Flask, metrics: RequestMetrics) -> None:
 
 
 def _warn(app: Flask, notice: CutWayNotice) -> None:
-    """Tell the controlling client of poses that the watchdog kept the tool from."""
+    """Tell the controlling client of poses that were not reached."""
 
     @app.after_request
     def tell(response: Response) -> Response:

@@ -120,7 +120,7 @@ class SimArm(TorqueArm):
         return np.concatenate([position_m, to_xyzw(relative_to(self._base_wxyz, self._arm.tcp_quaternion_wxyz))])
 
     def _in_base(self, wrench: np.ndarray) -> np.ndarray:
-        """Turn a force and a torque from the world's axes to the base's."""
+        """Turn a wrench from the world's axes to the base's."""
         return np.concatenate([self._to_base @ wrench[:3], self._to_base @ wrench[3:]])
 
     @property
