@@ -28,8 +28,7 @@ class RobotServerArguments:
     """Arm to serve. sim is an arm simulated in real time. ros is a Franka under ROS 1 with serl_franka_controllers.
     libfranka is a Franka without ROS (docs/real_robot.md)."""
     task: str = "pick_cube"
-    """Task of the simulated scene; a task with two arms has two servers. Its workspace is the default box of every arm.
-    """
+    """Task of the simulated scene. One with two arms has two servers. Its workspace is the default box of every arm."""
     robot_ip: str = "172.16.0.2"
     """Address of a Franka arm's control box."""
     collision_torque_nm: _Vec7 = (20.0, 20.0, 18.0, 18.0, 16.0, 14.0, 12.0)

@@ -17,7 +17,7 @@ _WHOLE_EPISODES, _LONGEST = 2, 2000
 """Whole episodes to look for late keys, and their longest length."""
 _LEAST_SPREAD = 1e-4
 _LEAST_SIDE_PX = 8
-"""Shortest side of an image without an axis of channels; a smaller matrix is numbers."""
+"""Shortest side of an image without channels; a smaller matrix is numbers."""
 _CHANNELS = (1, 3, 4)
 _log = logging.getLogger(__name__)
 

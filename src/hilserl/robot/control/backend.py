@@ -116,7 +116,7 @@ class CutWay(NamedTuple):
     """Last commanded pose that the watchdog kept the tool from."""
 
     number: int
-    """How many there were, this one among them; 0 for none so far."""
+    """Number of such poses so far, with this one."""
     missing_m: float
     """Distance of the tool from the pose when the watchdog held it."""
     missing_rad: float

@@ -33,7 +33,7 @@ CLIENT_HEADER = "X-Client"
 LEASE_HEADER = "X-Lease"
 """Header with a client's secret, by which it keeps the lease."""
 WARNING_HEADER = "X-Warning"
-"""Header of the answer to the first command after a pose that was not reached."""
+"""Header of a command's answer, after a pose that was not reached."""
 MAX_BODY_BYTES, _MAX_HEADER_BYTES = 16_384, 16_384
 REQUEST_TIMEOUT_S = 10
 """Time within which a request has to be complete."""

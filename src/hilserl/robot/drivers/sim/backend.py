@@ -25,7 +25,7 @@ class SimSettings(ArmSettings):
     task: Task
     """Task whose objects lie before the arm."""
     beside: "tuple[SimSettings, ...]" = ()
-    """Settings of the further arms in the same world, in the task's order."""
+    """Settings of the world's further arms, in the task's order."""
 
     @property
     @override
