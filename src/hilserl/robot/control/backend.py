@@ -60,7 +60,10 @@ class Snapshot:
     mode: Mode
     """Mode of the arm."""
     pose: Pose
-    """Pose of the tool: xyz in m and quaternion xyzw, with SciPy's sign."""
+    """Pose of the tool: xyz in m and quaternion xyzw.
+
+    The quaternion has SciPy's sign.
+    """
     velocity: np.ndarray
     """Velocity of the tool, [6], m/s and rad/s."""
     force_N: np.ndarray  # noqa: N815 (a unit)

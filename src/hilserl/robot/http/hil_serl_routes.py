@@ -41,7 +41,7 @@ _READS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
         "gripper_pos": s.gripper,
     },
 }
-_FORCE_ROUTES = ("wrench", "startwrench", "stopwrench", "reset")
+FORCE_ROUTES = ("wrench", "startwrench", "stopwrench", "reset")
 """Routes of HIL-SERL's server for flipping an egg."""
 _NOWHERE = "refused://this-robot-server-takes-poses-and-no-forces"
 _GRIPPER: dict[str, tuple[GripperVerb, str]] = {
@@ -90,7 +90,7 @@ def add_refusals(app: Flask) -> None:
     Its client looks at no status, and would go on as if the arm moved. `requests` follows a redirect, and raises at an
     address that it cannot open; the error shows the address.
     """
-    for name in _FORCE_ROUTES:
+    for name in FORCE_ROUTES:
         app.add_url_rule(f"/{name}", name, partial(_refuse_forces, name), methods=["POST"])
 
 
