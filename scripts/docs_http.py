@@ -110,7 +110,7 @@ def describe() -> dict[str, Any]:
 
 
 def routes(app: Flask) -> list[tuple[str, str]]:
-    """Return path and method of each served route, in the order of `SUMMARIES`."""
+    """Return path and method of each served route, as in `SUMMARIES`."""
     found = [
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
