@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from hilserl import __version__
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
+from hilserl.robot.http.hil_serl_routes import FORCE_ROUTES
 from hilserl.robot.http.schemas import GripperBody, LoadBody, PoseBody, ReasonBody, SceneBody
 from hilserl.robot.http.server import make_app
 from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
@@ -109,10 +110,11 @@ def describe() -> dict[str, Any]:
 
 
 def routes(app: Flask) -> list[tuple[str, str]]:
-    """Return path and method of each route, in the order of `SUMMARIES`."""
+    """Return path and method of each served route, as in `SUMMARIES`."""
     found = [
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
+        if rule.endpoint not in FORCE_ROUTES
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
     ]
     return sorted(found, key=lambda route: list(SUMMARIES).index(route[0]))

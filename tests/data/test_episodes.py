@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,41 @@ def test_flipped_bits_are_noticed_or_harmless(tmp_path: Path, spec: ExperienceSp
             assert found == spec
             assert to_table(read, spec).equals(to_table(steps, spec))
     assert refused > 100
+
+
+def _without_the_last_row(table: pa.Table) -> pa.Table:
+    return table.slice(0, table.num_rows - 1)
+
+
+def _with_another_reward(table: pa.Table) -> pa.Table:
+    at, values = table.schema.get_field_index("reward"), pa.array([0.0, 0.0, 1.0, 0.0, 0.0], pa.float32())
+    return table.set_column(at, table.schema.field(at), values)
+
+
+def _with_images_in_another_order(table: pa.Table) -> pa.Table:
+    at = table.schema.get_field_index("observation.eye")
+    return table.set_column(at, table.schema.field(at), table.column(at).take([0, 2, 1, 3, 4]))
+
+
+@pytest.mark.parametrize("change", [_without_the_last_row, _with_another_reward, _with_images_in_another_order])
+def test_content_other_than_the_written_one_is_refused(
+    tmp_path: Path, spec: ExperienceSpec, change: Callable[[pa.Table], pa.Table]
+) -> None:
+    # Parquet's own checksums are right here; damage of its footer can look like this.
+    path = tmp_path / "0.parquet"
+    write_episode(path, make_episode(0, 4), spec)
+    pq.write_table(change(pq.read_table(path)), path)
+    with pytest.raises(HilserlError, match=r"checksum of .* is wrong"):
+        read_episode(path)
+
+
+def test_episode_file_without_checksums_of_its_content_is_read(tmp_path: Path, spec: ExperienceSpec) -> None:
+    path, steps = tmp_path / "0.parquet", make_episode(0, 4)
+    write_episode(path, steps, spec)
+    table = pq.read_table(path)
+    metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"hilserl.column_crc32"}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    assert all(map(same, read_episode(path)[0], steps))
 
 
 @pytest.mark.parametrize("change", ["shape", "bytes", "null"])

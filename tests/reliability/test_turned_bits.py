@@ -3,6 +3,7 @@
 `HILSERL_CASES=10000` turns as many bits in each kind of file.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -76,3 +77,17 @@ def test_turned_bit_is_found_or_harmless(
                 found += 1
         path.write_bytes(data)
     assert found > CASES * len(paths) / 4
+
+
+def test_turned_bit_in_the_footer_of_an_episode_is_found_or_harmless(tmp_path: Path, spec: ExperienceSpec) -> None:
+    # The pages have checksums of their own; the footer says how to read them.
+    (path,), read = of_episode(tmp_path, spec)
+    whole, data = read(), path.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    bits = np.random.default_rng(1).integers(8 * footer, 8 * len(data), size=CASES)
+    for bit in bits:
+        turned = bytearray(data)
+        turned[bit // 8] ^= 1 << int(bit % 8)
+        path.write_bytes(turned)
+        with contextlib.suppress(HilserlError):
+            assert read() == whole, f"bit {bit} of the footer was read as something else"

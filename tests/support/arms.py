@@ -8,7 +8,8 @@ from hilserl.robot.control.backend import GripperKind
 from hilserl.robot.control.driver import BaseArm
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.franka.driver import FrankaArm
-from hilserl.robot.drivers.sim.driver import TICK_S, SimArm
+from hilserl.robot.drivers.sim.driver import SimArm
+from hilserl.robot.drivers.sim.world import TICK_S, SimWorld
 from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 
@@ -29,7 +30,7 @@ def sim_arm(
     reset_joints_rad: tuple[float, ...] = HOME_JOINTS_RAD,
 ) -> SimArm:
     """Make a simulated arm before a cube."""
-    return SimArm(PickCube(), Box(), limits or Limits(), gripper, reset_joints_rad)
+    return SimArm(SimWorld(PickCube()), Box(), limits or Limits(), gripper, reset_joints_rad)
 
 
 def run(arm: BaseArm, seconds: float) -> None:

@@ -38,7 +38,8 @@ from hilserl.robot.drivers.ros1.node import (
     SET_POINT,
     STATES,
 )
-from hilserl.robot.drivers.sim.driver import TICK_S, SimArm
+from hilserl.robot.drivers.sim.driver import SimArm
+from hilserl.robot.drivers.sim.world import TICK_S, SimWorld
 from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 
@@ -62,7 +63,7 @@ class FrankaNode:
     def __init__(self) -> None:
         self._rospy = rospy = import_rospy()
         rospy.init_node("franka_control", argv=[], disable_signals=True)
-        self._arm = SimArm(PickCube(), EVERYWHERE, Limits(), "franka", HOME_JOINTS_RAD)
+        self._arm = SimArm(SimWorld(PickCube()), EVERYWHERE, Limits(), "franka", HOME_JOINTS_RAD)
         self._arm.halt("no controller")
         self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._controller = ""
@@ -125,9 +126,10 @@ class FrankaNode:
         arm = self._arm
         if not self._controller or self._is_mute:
             return
-        if arm.ticks % JACOBIAN_TICKS == 0 and self._controller == "impedance" and self._robot_mode == MOVE:
+        ticks = round(arm.now_s / TICK_S)
+        if ticks % JACOBIAN_TICKS == 0 and self._controller == "impedance" and self._robot_mode == MOVE:
             self._jacobians.publish(zero_jacobian=arm.jacobian.T.ravel().tolist())
-        if arm.ticks % STATE_TICKS:
+        if ticks % STATE_TICKS:
             return
         state = message_class("franka_msgs/FrankaState")()
         transform = np.eye(4)

@@ -98,7 +98,44 @@ class ImagesAlone(Bare):
 class Words(Bare):
     """Environment with text in its observation."""
 
-    observation_space = spaces.Dict({"state": spaces.Box(0, 1, (1,)), "said": spaces.Text(5)})
+    observation_space = spaces.Text(5)
+
+
+class Cameras(Slide):
+    """Slide behind a wrapper that stacks a history of one, with cameras of every kind."""
+
+    observation_space = spaces.Dict(
+        {
+            "state": spaces.Box(-np.inf, np.inf, (1, 2), np.float64),
+            "turn": spaces.Box(-1, 1, (3, 3), np.float64),
+            "colour": spaces.Box(0, 255, (1, 30, 40, 3), np.uint8),
+            "clear": spaces.Box(0, 255, (30, 40, 4), np.uint8),
+            "grey": spaces.Box(0, 255, (30, 40, 1), np.uint8),
+            "plain": spaces.Box(0, 255, (30, 40), np.uint8),
+            "unit": spaces.Box(0, 1, (1, 30, 40, 3), np.float32),
+            "depth": spaces.Box(0, np.inf, (30, 40, 1), np.float32),
+            "past": spaces.Box(0, 255, (3, 30, 40, 3), np.uint8),
+            "said": spaces.Text(5),
+            "phase": spaces.Dict({"number": spaces.Discrete(3)}),
+        }
+    )
+
+    def _observe(self) -> Any:
+        image = self.draw()
+        red = image[:, :, :1]
+        return {
+            "state": np.array([[self.at, 100 * self.at]]),
+            "turn": np.eye(3),
+            "colour": image[None],
+            "clear": np.concatenate([image, red], axis=2),
+            "grey": red,
+            "plain": red[:, :, 0],
+            "unit": (image / 255).astype(np.float32)[None],
+            "depth": red.astype(np.float32),
+            "past": np.repeat(image[None], 3, axis=0),
+            "said": "go",
+            "phase": {"number": 1},
+        }
 
 
 class Twins(Bare):
@@ -150,7 +187,7 @@ class Late(Bare):
 
 for kind in (Endless, Late):
     gymnasium.register(f"toys/{kind.__name__}-v0", entry_point=f"{__name__}:{kind.__name__}")
-for kind in (Slide, Bare, Blind, Discrete, Unbounded, ImagesAlone, Words, Twins, Broken, Unmakeable):
+for kind in (Slide, Cameras, Bare, Blind, Discrete, Unbounded, ImagesAlone, Words, Twins, Broken, Unmakeable):
     gymnasium.register(
         f"toys/{kind.__name__}-v0",
         entry_point=f"{__name__}:{kind.__name__}",

@@ -1,17 +1,20 @@
 """Arguments of the robot server, and the arms that they choose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import Backend, GripperKind
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.launch import RosOptions
 from hilserl.settings import Port
+from hilserl.sim.control import ArmSetup
 from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.sim.task import Task
+from hilserl.tasks.registry import obstacle_to_serving
 
 _Vec3 = tuple[float, float, float]
 _Vec7 = tuple[float, float, float, float, float, float, float]
@@ -25,7 +28,7 @@ class RobotServerArguments:
     """Arm to serve. sim is an arm simulated in real time. ros is a Franka under ROS 1 with serl_franka_controllers.
     libfranka is a Franka without ROS (docs/real_robot.md)."""
     task: str = "pick_cube"
-    """Task of the simulated scene. Its workspace is the default box of every arm."""
+    """Task of the simulated scene. One with two arms has two servers. Its workspace is the default box of every arm."""
     robot_ip: str = "172.16.0.2"
     """Address of a Franka arm's control box."""
     collision_torque_nm: _Vec7 = (20.0, 20.0, 18.0, 18.0, 16.0, 14.0, 12.0)
@@ -33,7 +36,7 @@ class RobotServerArguments:
     collision_force: tuple[float, float, float, float, float, float] = (20.0, 20.0, 20.0, 25.0, 25.0, 25.0)
     """Forces (N) and moments (N m) that stop a Franka arm."""
     port: Port = 5000
-    """Port to listen on."""
+    """Port to listen on. The second arm of a simulated scene has the port after the next one."""
     host: str = "127.0.0.1"
     """Address to listen on. Outside loopback it needs a token in HILSERL_TOKEN."""
     gripper: GripperKind = "franka"
@@ -42,13 +45,15 @@ class RobotServerArguments:
     """Lower corner of the tool's box, in the robot's base frame. By default the task's workspace."""
     box_high_m: _Vec3 | None = None
     """Upper corner of the tool's box, in the robot's base frame. By default the task's workspace."""
-    reset_joints_rad: _Vec7 = HOME_JOINTS_RAD
-    """Joint positions of /jointreset."""
+    reset_joints_rad: _Vec7 | None = None
+    """Joint positions of /jointreset. By default the arm's home in the task."""
+    client: Literal["hilserl", "hil-serl"] = "hilserl"
+    """Kind of the clients. hil-serl is HIL-SERL's own, which send a pose and wait: the watchdog's default is 2 s."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
     ros: RosOptions = RosOptions()  # noqa: RUF009 (it is frozen)
     """Settings of --backend ros."""
     stop_port: Port | None = None
-    """Port of POST /stop alone; by default the one after --port."""
+    """Port of POST /stop alone; by default the one after --port. A second arm has it beside its own port."""
     credentials: Path | None = None
     """Directory with a token, from `hilserl credentials`."""
     token: bool = True
@@ -58,18 +63,47 @@ class RobotServerArguments:
     """
 
 
-def open_backend(arguments: RobotServerArguments, box: Box, task: Task) -> Backend:
-    """Open the chosen backend; only its libraries are imported."""
-    common = box, arguments.limits, arguments.gripper, arguments.reset_joints_rad
+HIL_SERL_LIMITS = Limits(watchdog_s=2.0)
+"""Default limits for HIL-SERL's own clients."""
+
+
+def check_served(task: Task, backend: str) -> None:
+    """Raise HilserlError for a task whose arms the server cannot drive."""
+    if reason := obstacle_to_serving(task):
+        raise HilserlError(f"{task.name} cannot be served: {reason}. Choose another --task.")
+    if backend != "sim" and len(task.arms) > 1:
+        raise HilserlError(
+            f"--backend {backend} drives one arm; {task.name} has {len(task.arms)}. Start a server for each arm, with "
+            "its own box: --box-low-m, --box-high-m and the --task of one arm."
+        )
+
+
+def open_backends(arguments: RobotServerArguments, task: Task) -> list[Backend]:
+    """Open the chosen backend for each arm; only its libraries are imported."""
+    common: list[tuple[Box, Limits, GripperKind, tuple[float, ...]]] = [
+        (_box(arguments, arm), arguments.limits, arguments.gripper, _posture(arguments, arm)) for arm in task.arms
+    ]
     if arguments.backend == "libfranka":
         from hilserl.robot.drivers.franka.backend import FrankaBackend, FrankaSettings
 
         limits = (arguments.collision_torque_nm, arguments.collision_force)
-        return FrankaBackend(FrankaSettings(*common, arguments.robot_ip, *limits))
+        return [FrankaBackend(FrankaSettings(*common[0], arguments.robot_ip, *limits))]
     if arguments.backend == "ros":
         from hilserl.robot.drivers.ros1.backend import RosBackend, RosSettings
 
-        return RosBackend(RosSettings(*common, arguments.robot_ip, arguments.ros))
-    from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
+        return [RosBackend(RosSettings(*common[0], arguments.robot_ip, arguments.ros))]
+    from hilserl.robot.drivers.sim.backend import SimSettings, sim_backends
 
-    return SimBackend(SimSettings(*common, task))
+    first, *others = (SimSettings(*each, task) for each in common)
+    return [*sim_backends(replace(first, beside=tuple(others)))]
+
+
+def _box(arguments: RobotServerArguments, arm: ArmSetup) -> Box:
+    """Return the tool's box in the frame of the arm's base."""
+    own = Box(arm.workspace_low_m, arm.workspace_high_m).seen_from(arm.base_m, arm.base_yaw_rad)
+    return Box(arguments.box_low_m or own.low_m, arguments.box_high_m or own.high_m)
+
+
+def _posture(arguments: RobotServerArguments, arm: ArmSetup) -> tuple[float, ...]:
+    """Return the joint positions of a joint reset."""
+    return arguments.reset_joints_rad or arm.home_joints_rad or HOME_JOINTS_RAD

@@ -7,10 +7,11 @@ tools show them as images.
 import json
 import zlib
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,6 +23,8 @@ from hilserl.errors import HilserlError
 from hilserl.files import atomically
 
 _FORMAT_KEY, _CHECKSUM_KEY = b"hilserl.episode_format", b"hilserl.spec_crc32"
+_CONTENT_KEY = b"hilserl.column_crc32"
+"""Key of the columns' checksums. They are of the values, whatever Parquet makes of them; older files have none."""
 _FORMAT = b"4"
 """Format of the files that are written. Format 3 has images as tensors of pixels and no key of its format."""
 _NO_CAMERAS = ExperienceSpec("", StateLayout(()), ActionLayout(()))
@@ -85,6 +88,8 @@ def write_stored_episode(path: Path, episode: StoredEpisode, *, replace: bool = 
     for camera, name in images.items():
         table = table.append_column(schema.field(name), episode.encoded(camera))
     table = table.select(schema.names).cast(schema)
+    checksums = {name: column_checksum(table[name]) for name in schema.names}
+    table = table.replace_schema_metadata({**(schema.metadata or {}), _CONTENT_KEY: json.dumps(checksums).encode()})
     numbers: Any = [name for name in schema.names if name not in images.values()]
 
     def write(part: Path) -> None:
@@ -94,6 +99,27 @@ def write_stored_episode(path: Path, episode: StoredEpisode, *, replace: bool = 
         )
 
     atomically(path, write, replace=replace)
+
+
+def column_checksum(column: pa.ChunkedArray) -> int:
+    """Compute the CRC-32 of a column's values: numbers, vectors or images."""
+    array = column.combine_chunks()
+    if pa.types.is_struct(array.type):
+        files = [data or b"" for data in array.field("bytes").to_pylist()]
+        return reduce(lambda checksum, data: zlib.crc32(data, checksum), files, len(files))
+    values = array.flatten() if pa.types.is_fixed_size_list(array.type) else array
+    return zlib.crc32(np.ascontiguousarray(values.to_numpy(zero_copy_only=False)).data)
+
+
+def _check_content(table: pa.Table) -> None:
+    """Raise HilserlError if a column's values are not those that were written."""
+    metadata = table.schema.metadata or {}
+    if _CONTENT_KEY not in metadata:
+        return
+    written = dict(json.loads(metadata[_CONTENT_KEY]))
+    if changed := [name for name in table.column_names if column_checksum(table[name]) != written.get(name)]:
+        names = ", ".join(changed)
+        raise HilserlError(f"It is damaged, or another program changed it: the checksum of {names} is wrong.")
 
 
 def episode_files(directory: Path) -> list[Path]:
@@ -139,7 +165,9 @@ def read_stored_episode(path: Path, *, images: bool = True) -> StoredEpisode:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = [name for name in file.schema_arrow.names if images or name in arrow_schema(_NO_CAMERAS).names]
-            episode = _stored(file.read(names), images=images)
+            table = file.read(names)
+            episode = _stored(table, images=images)
+            _check_content(table)
     except (HilserlError, *_CORRUPT) as error:
         raise HilserlError(f"Cannot read the episode file {path}: {error}") from error
     steps, expected = episode.steps, list(range(len(episode.steps)))

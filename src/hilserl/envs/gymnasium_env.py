@@ -59,10 +59,10 @@ class _Form:
 class GymnasiumEnv(InteractiveEnv):
     """An environment of another package.
 
-    Its numbers become the state, one entry for each Box. Its images become cameras; without images its own rendering is
-    the camera `rendered`. Actions in [-1, 1] span the whole range of its Box; there are no grippers. The length of a
-    step follows from its `render_fps`. Making it acts in it at random (`gymnasium_spaces.explored`), so it must be
-    simulated.
+    Its numbers become the state, one entry for each Box. Its images, in colour or grey, become cameras; without images
+    its own rendering is the camera `rendered`. Parts that are neither are left out with a warning. Actions in [-1, 1]
+    span the whole range of its Box; there are no grippers. The length of a step follows from its `render_fps`. Making
+    it acts in it at random (`gymnasium_spaces.explored`), so it must be simulated.
 
     Args:
         name: `PACKAGE:ENV_ID`; importing the package registers the id.
@@ -152,7 +152,7 @@ class GymnasiumEnv(InteractiveEnv):
     def images(self) -> dict[str, np.ndarray]:
         return {
             name: resized(
-                self._scene.native() if name == RENDERED else self._cameras[name].of(self._seen), height, width
+                self._scene.native() if name == RENDERED else self._cameras[name].image_of(self._seen), height, width
             )
             for name, (height, width, _) in self.experience.images
         }

@@ -1,5 +1,6 @@
 """The parts of another package's observation: numbers and images."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,10 @@ _EPISODES, _STEPS, _SEED = 20, 50, 0
 _WHOLE_EPISODES, _LONGEST = 2, 2000
 """Whole episodes to look for late keys, and their longest length."""
 _LEAST_SPREAD = 1e-4
+_LEAST_SIDE_PX = 8
+"""Shortest side of an image without channels; a smaller matrix is numbers."""
+_CHANNELS = (1, 3, 4)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,10 @@ class Leaf:
     path: tuple[str, ...]
     """Keys that lead to it."""
     shape: tuple[int, ...]
+    """Its shape without leading axes of one."""
     is_image: bool
+    is_unit: bool = False
+    """True if an image's numbers are from 0 to 1."""
 
     @property
     def name(self) -> str:
@@ -37,22 +45,35 @@ class Leaf:
             observation = observation[key]
         return np.asarray(observation)
 
+    def image_of(self, observation: Any) -> np.ndarray:
+        """Return this part as a colour image, uint8 [height, width, 3].
+
+        Grey becomes colour, and transparency is dropped.
+        """
+        values = self.of(observation).reshape(*self.shape[:2], -1)
+        if self.is_unit:
+            values = (255 * np.clip(values, 0.0, 1.0)).round().astype(np.uint8)
+        return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values[:, :, :3]
+
 
 def leaves(env_name: str, space: spaces.Space[Any]) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
     """Split an observation space into numbers and images, in its order.
 
+    A part of a Dict that is neither, such as text or a depth image in metres, is left out with a warning.
+
     Args:
-        env_name: The environment's name, for errors.
+        env_name: The environment's name, for errors and warnings.
         space: The space; Dicts may contain Dicts.
 
     Raises:
-        HilserlError: A part is neither numbers nor an image, two parts have one name, or there are no numbers.
+        HilserlError: The observation is neither, two parts have one name, or there are no numbers.
     """
     found = tuple(_walk(env_name, space, ()))
     numbers = tuple(leaf for leaf in found if not leaf.is_image)
     images = tuple(leaf for leaf in found if leaf.is_image)
     if not numbers:
-        raise HilserlError(f"{env_name} shows images alone; a policy needs numbers beside them.")
+        what = "shows images alone" if images else "observes nothing that can be used"
+        raise HilserlError(f"{env_name} {what}; a policy needs numbers.")
     names = [leaf.name for leaf in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise HilserlError(f"Two parts of the observation of {env_name} would both be called {', '.join(twice)}.")
@@ -63,16 +84,37 @@ def _walk(env_name: str, space: spaces.Space[Any], path: tuple[str, ...]) -> Ite
     if isinstance(space, spaces.Dict):
         for key, part in space.spaces.items():
             yield from _walk(env_name, part, (*path, key))
-    elif isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3 and space.shape[2] == 3:
-        yield Leaf(path, space.shape, is_image=True)
-    elif isinstance(space, spaces.Box) and len(space.shape) <= 1:
-        yield Leaf(path, space.shape, is_image=False)
-    else:
-        part = f"the part {'.'.join(path)!r} of " if path else ""
-        raise HilserlError(
-            f"Of {env_name}, {part}the observation is {space}; expected a Box of numbers in a row, a Box of uint8 "
-            "[height, width, 3], or a Dict of such."
+    elif (leaf := _leaf(space, path)) is not None:
+        yield leaf
+    elif path:
+        _log.warning(
+            "The part %r of the observation of %s is left out: it is %s, neither numbers nor an image of uint8 or of "
+            "floats from 0 to 1.",
+            ".".join(path),
+            env_name,
+            space,
         )
+    else:
+        raise HilserlError(
+            f"The observation of {env_name} is {space}; expected a Box of numbers, a Box of uint8 [height, width, 3], "
+            "or a Dict of such."
+        )
+
+
+def _leaf(space: spaces.Space[Any], path: tuple[str, ...]) -> Leaf | None:
+    """Make the leaf of numbers or of an image; None for others."""
+    if not isinstance(space, spaces.Box):
+        return None
+    shape = space.shape
+    while len(shape) > 1 and shape[0] == 1:
+        # Wrappers that stack a history of one add such axes.
+        shape = shape[1:]
+    has_channels = len(shape) == 3 and shape[2] in _CHANNELS
+    if has_channels or (len(shape) == 2 and min(shape) >= _LEAST_SIDE_PX):
+        is_unit = bool(np.issubdtype(space.dtype, np.floating) and space.low.min() >= 0 and space.high.max() <= 1)
+        is_seen = is_unit or space.dtype == np.uint8
+        return Leaf(path, shape, is_image=True, is_unit=is_unit) if is_seen else None
+    return Leaf(path, shape, is_image=False) if len(shape) <= 2 else None
 
 
 def explored(

@@ -6,8 +6,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from hilserl.errors import HilserlError
 from hilserl.robot.client.cameras import Camera, open_camera
 from hilserl.robot.client.client import RobotClient
+from hilserl.robot.control.backend import LostError
 from hilserl.sim.cameras import Crop
 
 _T = TypeVar("_T")
@@ -30,19 +32,34 @@ class RobotCameras:
         self._client, self._sources, self._names = client, sources, names
         self._size, self._crops = size, crops
         self._cameras: dict[str, Camera] = {}
+        self._stopped: set[str] = set()
         self._threads = ThreadPoolExecutor(len(names) + 1, "robot")
 
     def open(self) -> None:
-        """Open the cameras that are not open.
+        """Open the cameras that are not open or have stopped.
 
         Raises:
-            LostError: A camera gives no image.
+            LostError: A camera gives no image, or one that has stopped cannot be opened yet.
+            HilserlError: A camera does not exist.
         """
         for name in self._names:
+            if name in self._cameras and self._cameras[name].is_lost:
+                self._cameras.pop(name).close()
+                self._stopped.add(name)
             if name not in self._cameras:
-                self._cameras[name] = open_camera(name, self._sources.get(name, "server"), self._client)
+                self._cameras[name] = self._opened(name)
                 # The first image takes long.
                 self._read(name)
+                self._stopped.discard(name)
+
+    def _opened(self, name: str) -> Camera:
+        try:
+            return open_camera(name, self._sources.get(name, "server"), self._client)
+        except HilserlError as error:
+            if name not in self._stopped:
+                raise
+            # It was there before, so its source is right, and it may come back.
+            raise LostError(f"The camera {name!r} has stopped and cannot be opened again: {error}") from error
 
     def fetch(self) -> dict[str, "Future[np.ndarray]"]:
         """Begin to read all cameras."""

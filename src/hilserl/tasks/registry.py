@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from hilserl.envs.options import EnvOptions, EnvOptionValues
 from hilserl.errors import HilserlError, unknown
+from hilserl.sim.control import PoseControl
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.robot_models.registry import find_robot
 from hilserl.sim.task import Task
@@ -23,6 +24,8 @@ _TASKS: dict[str, type[Task]] = {}
 def register(task: type[Task]) -> type[Task]:
     """Register a task by its name, here and with Gymnasium.
 
+    A task that an arm behind a robot server can do has an environment for that, too.
+
     Raises:
         HilserlError: Another task has this name.
     """
@@ -30,6 +33,8 @@ def register(task: type[Task]) -> type[Task]:
         raise HilserlError(f"A task named {task.name!r} exists already: {_TASKS[task.name].__qualname__}.")
     _TASKS[task.name] = task
     announce(task.name, task.max_episode_steps)
+    if len(task.arms) > 1 or obstacle_to_serving(task):
+        return task
     # The entry point is a text, since tasks do not import robots.
     gymnasium.register(
         gymnasium_id(task.name, "Franka"),
@@ -38,6 +43,14 @@ def register(task: type[Task]) -> type[Task]:
         max_episode_steps=task.max_episode_steps,
     )
     return task
+
+
+def obstacle_to_serving(task: type[Task] | Task) -> str | None:
+    """Say why no robot server can drive a task's arms, if so."""
+    for arm in task.arms:
+        if not isinstance(arm.control, PoseControl):
+            return "its arm is driven by forces, and a robot server takes poses"
+    return None
 
 
 def announce(name: str, max_episode_steps: int | None = None) -> None:

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 from hilserl.robot.control.command_limiter import CommandLimiter
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import angle_rad
-from hilserl.robot.drivers.sim.driver import TICK_S
+from hilserl.robot.drivers.sim.world import TICK_S
 from tests.support.arms import STILL, pose_at
 
 
@@ -55,6 +55,17 @@ def test_command_limiter_holds_the_measured_pose_of_a_silent_client() -> None:
     assert np.allclose(limiter.update(pose_at(0.42), STILL, 0.121), pose_at(0.42))
     assert limiter.watchdog_holds == 1
     assert not limiter.is_braking
+
+
+def test_command_limiter_counts_the_poses_that_it_kept_the_tool_from() -> None:
+    limiter = CommandLimiter(Box(), Limits(watchdog_s=0.12), pose_at(0.4), 0.0)
+    limiter.command(pose_at(0.45), 0.0)
+    limiter.update(pose_at(0.449), STILL, 0.13)
+    assert (limiter.watchdog_holds, limiter.ways_cut) == (1, 0)
+    limiter.command(pose_at(0.5), 1.0)
+    limiter.update(pose_at(0.47), STILL, 1.13)
+    assert (limiter.watchdog_holds, limiter.ways_cut) == (2, 1)
+    assert np.allclose(limiter.missing, (0.03, 0.0))
 
 
 def test_command_limiter_brakes_a_moving_arm_of_a_silent_client() -> None:

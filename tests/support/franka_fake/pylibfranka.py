@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from hilserl.robot.control.poses import rotation_matrix, to_xyzw
-from hilserl.robot.drivers.sim.driver import make_scene
+from hilserl.robot.drivers.sim.world import make_scene
 from hilserl.sim.robot_models.model import TCP_SITE
 from hilserl.sim.robot_models.panda import ARM_JOINTS
 from hilserl.sim.scene import ROBOT_PREFIX

@@ -41,6 +41,11 @@ class Camera(Protocol):
         """
         ...
 
+    @property
+    def is_lost(self) -> bool:
+        """True if it has stopped and has to be opened again."""
+        ...
+
     def close(self) -> None:
         """Release the camera."""
         ...
@@ -86,6 +91,11 @@ class ServerCamera(Camera):
         top, left = round(part.top * height), round(part.left * width)
         return image[top : top + size, left : left + size]
 
+    @property
+    @override
+    def is_lost(self) -> bool:
+        return False
+
     @override
     def close(self) -> None:
         """Do nothing: the server keeps the camera."""
@@ -98,7 +108,7 @@ class CameraDevice(Camera):
 
     Args:
         source: name of the camera for errors.
-        grab: waits for the next image, uint8 [height, width, 3] RGB; None if no image came.
+        grab: waits for the next image, uint8 [height, width, 3] RGB; None if no image came. An error ends the camera.
         release: releases the device.
     """
 
@@ -106,31 +116,47 @@ class CameraDevice(Camera):
         self._source, self._grab, self._release = source, grab, release
         self._cv2 = _library("cv2", "cameras")
         self._newest: tuple[float, np.ndarray] | None = None
+        self._failure = ""
         self._came, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep_grabbing, name=source, daemon=True)
         self._thread.start()
-        if not self._came.wait(_START_S):
+        came = self._came.wait(_START_S)
+        if self._newest is None:
             self.close()
-            raise LostError(f"The camera {source} gave no image within {_START_S:.0f} s.")
+            how = f"stopped: {self._failure}" if came else f"gave no image within {_START_S:.0f} s."
+            raise LostError(f"The camera {source} {how}")
 
     def _keep_grabbing(self) -> None:
-        with contextlib.ExitStack() as stack:
-            stack.callback(self._release)
-            while not self._closing.is_set():
-                image = self._grab()
-                if image is None:
-                    time.sleep(1 / _CAPTURE_HZ)
-                    continue
-                self._newest = time.monotonic(), image
-                self._came.set()
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._release)
+                while not self._closing.is_set():
+                    image = self._grab()
+                    if image is None:
+                        time.sleep(1 / _CAPTURE_HZ)
+                        continue
+                    self._newest = time.monotonic(), image
+                    self._came.set()
+        except Exception as error:  # noqa: BLE001 (each driver has its own; whoever reads an image gets it)
+            self._failure = f"{type(error).__name__}: {error}"
+            self._came.set()
+
+    @property
+    @override
+    def is_lost(self) -> bool:
+        return bool(self._failure) or self._age_s() > _STALE_S
+
+    def _age_s(self) -> float:
+        """Return the age of the newest image."""
+        return time.monotonic() - self._newest[0] if self._newest else _START_S
 
     @override
     def read(self, size: int, crop: Crop | None) -> np.ndarray:
-        newest = self._newest
-        age_s = time.monotonic() - newest[0] if newest else _START_S
-        if newest is None or age_s > _STALE_S:
-            raise LostError(f"The camera {self._source} has given no image for {age_s:.1f} s.")
-        return resize(self._cv2, newest[1], size, crop or _WHOLE)
+        if self._failure:
+            raise LostError(f"The camera {self._source} stopped: {self._failure}")
+        if self._newest is None or self._age_s() > _STALE_S:
+            raise LostError(f"The camera {self._source} has given no image for {self._age_s():.1f} s.")
+        return resize(self._cv2, self._newest[1], size, crop or _WHOLE)
 
     @override
     def close(self) -> None:
@@ -174,7 +200,10 @@ def _realsense(serial: str) -> tuple[Callable[[], np.ndarray | None], Callable[[
     height, width = _CAPTURE_PX
     wanted.enable_device(serial)
     wanted.enable_stream(rs.stream.color, width, height, rs.format.rgb8, _CAPTURE_HZ)
-    pipeline.start(wanted)
+    try:
+        pipeline.start(wanted)
+    except RuntimeError as error:
+        raise HilserlError(f"The RealSense camera {serial} does not start: {error}") from error
 
     def grab() -> np.ndarray | None:
         good, frames = pipeline.try_wait_for_frames(round(1000 * _STALE_S))

@@ -60,7 +60,10 @@ class Snapshot:
     mode: Mode
     """Mode of the arm."""
     pose: Pose
-    """Pose of the tool: xyz in m and quaternion xyzw."""
+    """Pose of the tool: xyz in m and quaternion xyzw.
+
+    The quaternion has SciPy's sign.
+    """
     velocity: np.ndarray
     """Velocity of the tool, [6], m/s and rad/s."""
     force_N: np.ndarray  # noqa: N815 (a unit)
@@ -110,6 +113,17 @@ class StopMemory(NamedTuple):
     """Layout of the state."""
     stale_s: float
     """Time without a write after which the loop counts as lost."""
+
+
+class CutWay(NamedTuple):
+    """Last commanded pose that the watchdog kept the tool from."""
+
+    number: int
+    """Number of such poses so far, with this one."""
+    missing_m: float
+    """Distance of the tool from the pose when the watchdog held it."""
+    missing_rad: float
+    """Turn that was missing."""
 
 
 class Backend(Protocol):
@@ -206,6 +220,10 @@ class Backend(Protocol):
         Returns:
             uint8 [height, width, 3] RGB, and its time on the clock of `Snapshot.time_s`.
         """
+        ...
+
+    def cut_way(self) -> CutWay:
+        """Return the last pose that the watchdog kept the tool from."""
         ...
 
     @property

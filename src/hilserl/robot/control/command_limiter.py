@@ -12,6 +12,8 @@ from hilserl.robot.control.poses import Pose, angle_rad, turned_towards
 
 _STANDING_M_PER_S = 0.01
 _MAX_BRAKING_S = 0.3
+_ARRIVED_M, _ARRIVED_RAD = 0.01, 0.1
+"""Distance from the commanded pose at which the tool counts as there."""
 _LOOK_AHEAD_S = 0.04
 """Time in which a braked arm comes to a stop."""
 
@@ -45,6 +47,10 @@ class CommandLimiter:
         self._near, self._at_wall = True, False
         self.watchdog_holds = 0
         """Number of holds because the client went silent."""
+        self.ways_cut = 0
+        """Number of these holds before the tool was at the commanded pose."""
+        self.missing = (0.0, 0.0)
+        """Metres and radians that the last of them left."""
         self.hold(pose)
 
     def hold(self, pose: Pose) -> None:
@@ -77,13 +83,21 @@ class CommandLimiter:
         """
         metres, radians = self._refill(now_s)
         if self._commanded_s is not None and now_s - self._commanded_s > self._limits.watchdog_s:
-            self.watchdog_holds += 1
+            self._count_hold(measured)
             self._commanded_s, self._braking_since_s = None, now_s
         if self._braking_since_s is not None:
             self._brake(measured, velocity_m_per_s, now_s)
         elif self.set_point is not self._goal:
             self._travel(metres, radians)
         return self._brake_at_walls(measured, velocity_m_per_s)
+
+    def _count_hold(self, measured: Pose) -> None:
+        """Count a hold, and note what is missing to the commanded pose."""
+        self.watchdog_holds += 1
+        metres = float(np.linalg.norm(self._goal[:3] - measured[:3]))
+        radians = angle_rad(self._goal[3:], measured[3:])
+        if metres > _ARRIVED_M or radians > _ARRIVED_RAD:
+            self.ways_cut, self.missing = self.ways_cut + 1, (metres, radians)
 
     def _brake_at_walls(self, measured: Pose, velocity_m_per_s: np.ndarray) -> Pose:
         """Return the set point, changed to keep the tool in the box."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, Self, final
 
 import numpy as np
 
@@ -138,6 +138,11 @@ class BaseArm(ArmMeasurements):
         self.limiter, self.gripper = limiter, gripper
         self.mode = Mode.IDLE
         self._halted_by = ""
+
+    @property
+    def together(self) -> "tuple[BaseArm, ...]":
+        """All arms that this arm's ticks move, itself first."""
+        return (self,)
 
     # Driver methods.
 
@@ -296,6 +301,11 @@ class ArmSettings:
     """Kind of the gripper."""
     reset_joints_rad: tuple[float, ...]
     """Posture of a joint reset, seven angles."""
+
+    @property
+    def together(self) -> tuple[Self, ...]:
+        """Settings of all arms that tick together, these first."""
+        return (self,)
 
     @property
     def tick_s(self) -> float:

@@ -26,6 +26,20 @@ class Box:
                 f"Invalid box from {self.low_m} to {self.high_m} m: it is empty; expected low below high."
             )
 
+    def seen_from(self, base_m: Vec3, base_yaw_rad: float) -> "Box":
+        """Return the box around this one in a base's frame.
+
+        Args:
+            base_m: position of the base in this box's frame.
+            base_yaw_rad: turn of the base about +z.
+        """
+        x, y, z = (np.array([low, high]) for low, high in zip(self.low_m, self.high_m, strict=True))
+        corners = np.array(np.meshgrid(x, y, z)).reshape(3, 8) - np.array(base_m)[:, None]
+        cos, sin = np.cos(base_yaw_rad), np.sin(base_yaw_rad)
+        turned = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]) @ corners
+        low, high = (tuple(ends.round(9).tolist()) for ends in (turned.min(axis=1), turned.max(axis=1)))
+        return Box(low, high)
+
     def clip(self, pose: Pose) -> tuple[Pose, bool]:
         """Move a pose's position into the box.
 

@@ -1,4 +1,4 @@
-"""Process that drives an arm.
+"""Process that drives an arm, or all arms of one scene.
 
 In a separate process no request and no image delays a tick.
 """
@@ -9,9 +9,9 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,58 +33,91 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
 
 def state_layout(settings: ArmSettings) -> dict[str, int]:
     """Return the names and sizes of the vectors that the loop shares."""
-    of_loop = ("time_s", "mode", "watchdog_holds", "ticks", "skipped", "real_time")
-    return dict.fromkeys(of_loop, 1) | MEASURED | dict(settings.extra_measurements)
+    of_loop = ("time_s", "mode", "watchdog_holds", "ways_cut", "ticks", "skipped", "real_time")
+    return dict.fromkeys(of_loop, 1) | {"missing": 2} | MEASURED | dict(settings.extra_measurements)
 
 
-def run_loop(settings: ArmSettings, memory: Any, rings: Any, stop_memory: Any, pipe: Connection) -> None:
-    """Tick the arm until the other end of the pipe is closed.
+class ArmLink(NamedTuple):
+    """The loop's end of the ways between an arm and its backend."""
+
+    layout: Mapping[str, int]
+    """Layout of the arm's state, from `state_layout`."""
+    memory: Any
+    """Shared memory for the state, from `SharedState.allocate`."""
+    stop: Any
+    """Shared memory for a wish to stop, from `StopLine.allocate`."""
+    pipe: Connection
+    """Commands in, replies out."""
+
+
+def run_loop(settings: ArmSettings, links: Sequence[ArmLink], rings: Any) -> None:
+    """Tick the arms until the other end of a pipe is closed.
 
     Args:
-        settings: makes the arm.
-        memory: shared memory for the arm's state, in the layout of `state_layout`.
+        settings: makes the first arm, and those that tick with it.
+        links: ways to each arm's backend.
         rings: shared memory for the lateness and the load of the last ticks, `2 * WINDOW` numbers.
-        stop_memory: shared memory for a wish to stop, from `StopLine.allocate`.
-        pipe: commands in, replies out.
     """
     ending = _ending()
-    stop_line = StopLine(stop_memory)
     try:
         arm = settings.make()
     except HilserlError as error:
-        pipe.send_bytes(json.dumps({"error": str(error)}).encode())
+        links[0].pipe.send_bytes(json.dumps({"error": str(error)}).encode())
         return
     with contextlib.closing(arm):
         lateness_s, busy_s = np.frombuffer(rings).reshape(2, WINDOW)
-        state = SharedState(memory, state_layout(settings))
+        served = [_ServedArm(each, link) for each, link in zip(arm.together, links, strict=True)]
         # A collection may take longer than a tick, and the loop makes no cycles.
         gc.freeze()
         gc.disable()
         real_time = float(request_real_time())
         arm.tick()
-        pipe.send_bytes(b"{}")
+        links[0].pipe.send_bytes(b"{}")
         timer = LoopTimer(settings.tick_s, lateness_s, busy_s)
         while not ending.is_set():
-            if (reason := stop_line.taken()) is not None:
-                arm.halt(reason)
-            if not _answer_commands(pipe, arm):
+            if not all(each.obey() for each in served):
                 break
             arm.tick()
-            state.write(
-                {
-                    **arm.measurements(),
-                    "time_s": arm.now_s,
-                    "mode": float(arm.mode),
-                    "watchdog_holds": float(arm.limiter.watchdog_holds),
-                    "ticks": float(timer.ticks),
-                    "skipped": float(timer.skipped),
-                    "real_time": real_time,
-                }
-            )
+            of_loop = {"ticks": float(timer.ticks), "skipped": float(timer.skipped), "real_time": real_time}
+            for each in served:
+                each.show(of_loop)
             if arm.waited_s is None:
                 timer.wait()
             else:
                 timer.record_paced_tick(arm.waited_s)
+
+
+class _ServedArm:
+    """An arm with the ways to its backend."""
+
+    def __init__(self, arm: BaseArm, link: ArmLink) -> None:
+        self._arm, self._pipe = arm, link.pipe
+        self._stop_line, self._state = StopLine(link.stop), SharedState(link.memory, link.layout)
+
+    def obey(self) -> bool:
+        """Carry out a wish to stop and all waiting commands.
+
+        Returns:
+            False once the pipe is closed.
+        """
+        if (reason := self._stop_line.taken()) is not None:
+            self._arm.halt(reason)
+        return _answer_commands(self._pipe, self._arm)
+
+    def show(self, of_loop: Mapping[str, float]) -> None:
+        """Write the arm's state, with numbers of the loop."""
+        arm = self._arm
+        self._state.write(
+            {
+                **arm.measurements(),
+                "time_s": arm.now_s,
+                "mode": float(arm.mode),
+                "watchdog_holds": float(arm.limiter.watchdog_holds),
+                "ways_cut": float(arm.limiter.ways_cut),
+                "missing": np.array(arm.limiter.missing),
+                **of_loop,
+            }
+        )
 
 
 def _ending() -> threading.Event:

@@ -18,6 +18,15 @@ def to_xyzw(wxyz: np.ndarray) -> np.ndarray:
     return np.array([wxyz[1], wxyz[2], wxyz[3], wxyz[0]])
 
 
+def with_scipy_sign(pose: Pose) -> Pose:
+    """Give a pose the sign that SciPy gives a rotation matrix.
+
+    Its largest component is positive. HIL-SERL's clients interpolate the four numbers, so their own quaternions, made
+    by such a rule, must not meet the server's with the other sign.
+    """
+    return pose if pose[3 + int(np.abs(pose[3:]).argmax())] >= 0 else np.concatenate([pose[:3], -pose[3:]])
+
+
 def rotation_matrix(xyzw: np.ndarray) -> np.ndarray:
     """Return the rotation matrix of a unit quaternion, float64 [3, 3]."""
     x, y, z, w = xyzw

@@ -1,22 +1,19 @@
 """Backend of an arm whose loop runs in another process."""
 
-import contextlib
 import dataclasses
 import json
-import multiprocessing
-import threading
 import time
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
-from hilserl.errors import HilserlError, unknown
+from hilserl.errors import unknown
 from hilserl.robot.control.backend import (
     ArmStateError,
     Backend,
+    CutWay,
     GripperKind,
     GripperVerb,
     Load,
@@ -28,13 +25,11 @@ from hilserl.robot.control.backend import (
 from hilserl.robot.control.driver import ArmSettings
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.control.loop import run_loop, state_layout
-from hilserl.robot.control.poses import Pose
-from hilserl.robot.control.shared_state import SharedState
-from hilserl.robot.control.stop_line import StopLine
+from hilserl.robot.control.loop_process import LoopProcess
+from hilserl.robot.control.poses import Pose, with_scipy_sign
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
 
-_START_S, _ANSWER_S, _RESET_S = 60.0, 5.0, 40.0
+_ANSWER_S, _RESET_S = 5.0, 40.0
 _RESET_TOLERANCE_RAD = 0.02
 _POLL_S = 0.01
 
@@ -46,41 +41,21 @@ class LoopBackend(Backend):
 
     Args:
         settings: makes the arm in the loop's process.
+        process: process that runs already; None to start one.
+        number: which arm of the process it is.
 
     Raises:
         HilserlError: the settings are invalid, or the loop does not start.
     """
 
-    def __init__(self, settings: ArmSettings) -> None:
-        self._settings = settings
-        # A forked child would inherit the server's threads and locks in an undefined state.
-        context = multiprocessing.get_context("spawn")
-        sizes = state_layout(settings)
-        memory, rings = SharedState.allocate(context, sizes), context.RawArray("d", 2 * WINDOW)
-        stop = StopLine.allocate(context)
-        self._stop_memory = StopMemory(stop, memory, sizes, settings.stale_after_s)
-        self._stop_line = StopLine(stop)
-        self._state = SharedState(memory, sizes, settings.stale_after_s)
+    def __init__(self, settings: ArmSettings, process: LoopProcess | None = None, number: int = 0) -> None:
+        self._process = process or LoopProcess(settings)
+        link = self._process.links[number]
+        self._settings, self._state, self._stop_line = settings, link.state, link.stop_line
+        self._stop_memory, self._pipe, self._lock = link.stop_memory, link.pipe, link.lock
         self._answer_s = max(_ANSWER_S, settings.stale_after_s)
-        self._lateness_s, self._busy_s = np.frombuffer(rings).reshape(2, WINDOW)
-        self._pipe, theirs = context.Pipe()
-        self._lock = threading.Lock()
         self._compliance = Compliance()
         self._answered_s = 0.0
-        self._process = context.Process(target=run_loop, args=(settings, memory, rings, stop, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._await_start()
-
-    def _await_start(self) -> None:
-        try:
-            _check_started(self._pipe)
-        except HilserlError:
-            self.close()
-            raise
-        until = time.monotonic() + _ANSWER_S
-        while not _shows(self._state) and time.monotonic() < until:
-            time.sleep(_POLL_S)
 
     @property
     @override
@@ -116,7 +91,7 @@ class LoopBackend(Backend):
         return Snapshot(
             time_s=float(state["time_s"][0]),
             mode=mode,
-            pose=state["pose"],
+            pose=with_scipy_sign(state["pose"]),
             velocity=state["velocity"],
             force_N=state["force"],
             torque_Nm=state["torque"],
@@ -124,7 +99,7 @@ class LoopBackend(Backend):
             dq=state["dq"],
             jacobian=state["jacobian"].reshape(6, 7),
             gripper=float(state["gripper"][0]),
-            set_point=state["set_point"],
+            set_point=with_scipy_sign(state["set_point"]),
             halted_by=self.call("why_halted") if mode == Mode.HALTED else "",
         )
 
@@ -184,7 +159,12 @@ class LoopBackend(Backend):
     @property
     @override
     def is_lost(self) -> bool:
-        return self._pipe.closed or not self._process.is_alive()
+        return self._pipe.closed or not self._process.is_alive
+
+    @override
+    def cut_way(self) -> CutWay:
+        state = self._state.read()
+        return CutWay(int(state["ways_cut"][0]), *state["missing"].tolist())
 
     @override
     def recover(self) -> None:
@@ -205,8 +185,9 @@ class LoopBackend(Backend):
             "loop_ticks": ticks,
             "loop_ticks_skipped": int(state["skipped"][0]),
             "watchdog_holds": int(state["watchdog_holds"][0]),
-            **percentiles_ms("loop_lateness", self._lateness_s[:measured].copy()),
-            **percentiles_ms("loop_busy", self._busy_s[:measured].copy()),
+            "ways_cut": int(state["ways_cut"][0]),
+            **percentiles_ms("loop_lateness", self._process.lateness_s[:measured].copy()),
+            **percentiles_ms("loop_busy", self._process.busy_s[:measured].copy()),
         }
 
     def call(self, method: str, **given: Any) -> Any:
@@ -233,28 +214,4 @@ class LoopBackend(Backend):
 
     @override
     def close(self) -> None:
-        with self._lock:
-            self._pipe.close()
-        self._process.join(_ANSWER_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-
-def _check_started(pipe: Connection) -> None:
-    """Wait for the loop's first reply. Raises HilserlError if the arm did not start."""
-    try:
-        if not pipe.poll(_START_S):
-            raise HilserlError(f"The arm did not start within {_START_S:.0f} s.")
-        reply = json.loads(pipe.recv_bytes())
-    except EOFError as error:
-        raise HilserlError("The arm's process ended while it was starting.") from error
-    if "error" in reply:
-        raise HilserlError(reply["error"])
-
-
-def _shows(state: SharedState) -> bool:
-    """Return True if the loop has written its state."""
-    with contextlib.suppress(LostError):
-        return bool(state.read()["time_s"])
-    return False
+        self._process.close()

@@ -5,6 +5,7 @@ HIL-SERL's clients work unchanged.
 
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
@@ -40,6 +41,9 @@ _READS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
         "gripper_pos": s.gripper,
     },
 }
+FORCE_ROUTES = ("wrench", "startwrench", "stopwrench", "reset")
+"""Routes of HIL-SERL's server for flipping an egg."""
+_NOWHERE = "refused://this-robot-server-takes-poses-and-no-forces"
 _GRIPPER: dict[str, tuple[GripperVerb, str]] = {
     "activate_gripper": ("activate", "Activated"),
     "reset_gripper": ("reset", "Reset"),
@@ -78,6 +82,21 @@ def add_commands(app: Flask, backend: Backend, metrics: RequestMetrics) -> None:
     command("clearerr", partial(_clear, backend))
     command("set_load", partial(_set_load, backend))
     command("update_param", partial(_update_param, backend))
+
+
+def add_refusals(app: Flask) -> None:
+    """Add the routes of HIL-SERL's server of forces, which are refused.
+
+    Its client looks at no status, and would go on as if the arm moved. `requests` follows a redirect, and raises at an
+    address that it cannot open; the error shows the address.
+    """
+    for name in FORCE_ROUTES:
+        app.add_url_rule(f"/{name}", name, partial(_refuse_forces, name), methods=["POST"])
+
+
+def _refuse_forces(name: str) -> tuple[Response, int, dict[str, str]]:
+    reason = f"/{name} is not served: this server takes poses, and no forces as for flipping an egg."
+    return jsonify(error=reason), HTTPStatus.TEMPORARY_REDIRECT, {"Location": _NOWHERE}
 
 
 def _done(act: Callable[[], None], reply: str) -> str:

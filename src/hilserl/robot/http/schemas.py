@@ -16,6 +16,11 @@ from hilserl.robot.control.poses import Pose
 _T = TypeVar("_T")
 _MAX_LOAD_KG = 3.0
 """Largest load of the Panda (datasheet: payload)."""
+_SHORTEST, _LONGEST = 0.1, 2.0
+"""Lengths of a quaternion that is taken.
+
+Clients interpolate its four numbers, and so send short ones. Near zero a quaternion has no direction to rely on.
+"""
 _Numbers3 = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
 _Numbers7 = Annotated[list[float], msgspec.Meta(min_length=7, max_length=7)]
 _Numbers9 = Annotated[list[float], msgspec.Meta(min_length=9, max_length=9)]
@@ -31,11 +36,11 @@ class PoseBody(msgspec.Struct, forbid_unknown_fields=True):
         """Return the pose with a quaternion of length 1.
 
         Raises:
-            HilserlError: the quaternion's length is below 0.5 or above 2.
+            HilserlError: the quaternion's length is below 0.1 or above 2.
         """
         pose = np.array(self.arr)
         length = math.hypot(*self.arr[3:])
-        if not 0.5 < length < 2.0:
+        if not _SHORTEST < length < _LONGEST:
             raise HilserlError(
                 f"Invalid arr[3:7] {self.arr[3:]} of length {length:.3g}: expected a unit quaternion xyzw."
             )

@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 import time
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,8 +21,9 @@ from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError, Backend, LostError
 from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.http.access import Access
+from hilserl.robot.http.cut_ways import CutWayNotice
 from hilserl.robot.http.extra_routes import STOP_PORT, add_extra_routes, add_sim_routes
-from hilserl.robot.http.hil_serl_routes import CONTROLLED, add_commands, add_reads
+from hilserl.robot.http.hil_serl_routes import CONTROLLED, add_commands, add_reads, add_refusals
 from hilserl.robot.http.lease import Client, HeldError, Lease
 from hilserl.robot.http.metrics import RequestMetrics
 from hilserl.robot.http.stop_server import StopServer
@@ -30,6 +32,8 @@ CLIENT_HEADER = "X-Client"
 """Header in which a client names itself."""
 LEASE_HEADER = "X-Lease"
 """Header with a client's secret, by which it keeps the lease."""
+WARNING_HEADER = "X-Warning"
+"""Header of a command's answer, after a pose that was not reached."""
 MAX_BODY_BYTES, _MAX_HEADER_BYTES = 16_384, 16_384
 REQUEST_TIMEOUT_S = 10
 """Time within which a request has to be complete."""
@@ -53,12 +57,14 @@ def make_app(backend: Backend, access: Access | None = None, lease: Lease | None
     lease, metrics = lease or Lease(), RequestMetrics()
     add_reads(app, backend)
     add_commands(app, backend, metrics)
+    add_refusals(app)
     add_extra_routes(app, backend, lease, metrics, _client)
     app.config[STOP_PORT] = stop_port
     if isinstance(backend, SimBackend):
         add_sim_routes(app, backend)
     _guard(app, access or Access(), lease)
     _measure(app, metrics)
+    _warn(app, CutWayNotice(backend))
     for kind, status in _STATUS.items():
         app.register_error_handler(kind, lambda error, status=status: (jsonify(error=str(error)), status))
     app.register_error_handler(HTTPException, _explain)
@@ -97,6 +103,17 @@ def _measure(app: Flask, metrics: RequestMetrics) -> None:
         if request.endpoint and "begun_s" in g:
             route = request.endpoint.removeprefix(CONTROLLED)
             metrics.record(route, response.status_code, time.perf_counter() - g.begun_s)
+        return response
+
+
+def _warn(app: Flask, notice: CutWayNotice) -> None:
+    """Tell the controlling client of poses that were not reached."""
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        is_command = request.endpoint and request.endpoint.startswith(CONTROLLED)
+        if is_command and response.status_code == HTTPStatus.OK and (warning := notice.fresh()):
+            response.headers[WARNING_HEADER] = warning
         return response
 
 

@@ -10,8 +10,10 @@ from typing_extensions import override
 
 from hilserl.errors import unknown
 from hilserl.robot.control.driver import ArmSettings
+from hilserl.robot.control.loop_process import LoopProcess
 from hilserl.robot.control.process_backend import LoopBackend
-from hilserl.robot.drivers.sim.driver import SimArm, make_scene
+from hilserl.robot.drivers.sim.driver import SimArm
+from hilserl.robot.drivers.sim.world import SimWorld, make_scene
 from hilserl.sim.cameras import Cameras
 from hilserl.sim.task import Task
 
@@ -22,6 +24,13 @@ class SimSettings(ArmSettings):
 
     task: Task
     """Task whose objects lie before the arm."""
+    beside: "tuple[SimSettings, ...]" = ()
+    """Settings of the world's further arms, in the task's order."""
+
+    @property
+    @override
+    def together(self) -> "tuple[SimSettings, ...]":
+        return self, *self.beside
 
     @property
     @override
@@ -30,20 +39,29 @@ class SimSettings(ArmSettings):
 
     @override
     def make(self) -> SimArm:
-        return SimArm(self.task, self.box, self.limits, self.gripper, self.reset_joints_rad)
+        world = SimWorld(self.task)
+        for each in self.together:
+            SimArm(world, each.box, each.limits, each.gripper, each.reset_joints_rad)
+        return world.arms[0]
+
+
+def sim_backends(settings: SimSettings) -> "list[SimBackend]":
+    """Start the backends of all arms of one world. They end together."""
+    process = LoopProcess(settings)
+    return [SimBackend(each, process, number) for number, each in enumerate(settings.together)]
 
 
 class SimBackend(LoopBackend):
     """Simulated arm, started at once. Raises HilserlError for invalid settings."""
 
-    def __init__(self, settings: SimSettings) -> None:
+    def __init__(self, settings: SimSettings, process: LoopProcess | None = None, number: int = 0) -> None:
         # The same scene as the loop's: this process renders it at the positions that the loop shows.
         self._view = make_scene(settings.task)
         self._renderer = Cameras(self._view.model)
         self._render_thread = ThreadPoolExecutor(1, "images")
         self.scene = settings.task.name
         """Name of the task whose objects lie before the arm."""
-        super().__init__(settings)
+        super().__init__(settings, process, number)
 
     @property
     @override

@@ -18,10 +18,12 @@ class SimGripper:
     The normal speed is the highest of the drive, as in the tasks.
     """
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, kind: GripperKind) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, data: mujoco.MjData, kind: GripperKind, prefix: str = ROBOT_PREFIX
+    ) -> None:
         self._data, self._kind = data, kind
-        self._fingers = np.array([model.joint(ROBOT_PREFIX + name).qposadr[0] for name in FINGER_JOINTS])
-        self._drive = model.actuator(ROBOT_PREFIX + GRIPPER_ACTUATOR).id
+        self._fingers = np.array([model.joint(prefix + name).qposadr[0] for name in FINGER_JOINTS])
+        self._drive = model.actuator(prefix + GRIPPER_ACTUATOR).id
         self._goal_m, self._speed_m_per_s = 2 * FINGER_RANGE_M, np.inf
 
     @property
