@@ -1,7 +1,6 @@
 """Serve an arm behind the HTTP interface of HIL-SERL's robot server."""
 
 import contextlib
-import secrets
 import time
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from hilserl.cli.robot_arms import RobotServerArguments, open_backend
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import LostError
 from hilserl.robot.control.limits import Box
+from hilserl.tokens import new_token
 
 
 def run(words: Sequence[str]) -> int:
@@ -51,7 +51,7 @@ def _token(arguments: RobotServerArguments, given: str | None) -> str | None:
     """Return the token that clients need; make one for a real arm."""
     if not arguments.token or arguments.backend == "sim" or given:
         return given if arguments.token else None
-    token = secrets.token_urlsafe(24)
+    token = new_token()
     print(f"Clients need the token of this server: export HILSERL_TOKEN={token}", flush=True)
     return token
 
