@@ -160,6 +160,16 @@ def test_taps_shorter_than_a_drawn_image_count_each(
     wait_until(lambda: loop.tcp_m[0] > start[0] + 0.005, "a tap moves the tool", page)
 
 
+@pytest.mark.parametrize("key", [{"code": "KeyW", "key": "z"}, {"code": "", "key": "w"}], ids=["place", "letter"])
+def test_key_goes_by_its_place_or_else_by_its_letter(loop: ConsoleLoop, driving: Page, key: dict[str, str]) -> None:
+    """On an AZERTY board Z stands at the place of W; a virtual keyboard has no places."""
+    page, start = driving, loop.tcp_m
+    page.evaluate("key => window.dispatchEvent(new KeyboardEvent('keydown', key))", key)
+    wait_until(lambda: loop.tcp_m[0] > start[0] + 0.03, "the tool has moved forward", page)
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    wait_until(lambda: is_still(loop), "a page in the background holds no key", page)
+
+
 def test_key_l_toggles_the_gripper_once(loop: ConsoleLoop, driving: Page) -> None:
     page = driving
     arm = loop.env.simulation.arm

@@ -50,6 +50,7 @@ def test_studio_has_the_functions_that_the_console_replaces(owner: object, name:
         (web_viewer.WebViewer, "self._host = "),
         (web_viewer.WebViewer, "self._host, config.http_port"),
         (web_viewer.WebViewer, "self._http_port = "),
+        (web_viewer.WebViewer, "self._http_sock = "),
         (web_viewer.WebViewer, "_print_url_banner(self._host, self._http_port)"),
         (web_viewer.WebViewer, "self.client_camera = "),
         (web_server, "from websockets.asyncio.server import serve"),

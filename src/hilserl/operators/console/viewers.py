@@ -178,6 +178,8 @@ def open_web(port: int, plugins: list[plugin.Plugin], access: PageAccess) -> tup
 
     def _make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
         viewer = LoopbackViewer(config, endpoint, plugins, access)
+        # The server's thread may start late: a page that is opened before waits for it.
+        viewer._http_sock.listen()
         opened["port"] = viewer._http_port
         return viewer
 
