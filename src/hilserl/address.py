@@ -1,9 +1,13 @@
 """Network addresses of services."""
 
 import ipaddress
+import socket
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from hilserl.errors import HilserlError
+
+_LOCAL_NAMES = ("localhost", "ip6-localhost")
 
 
 class Address(NamedTuple):
@@ -38,3 +42,22 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def names_this_machine(host: str, names: Sequence[str] = ()) -> bool:
+    """Return True for IP addresses and names of this machine.
+
+    A web page can rebind its own name to an address of this machine, but it cannot change the name in its requests.
+
+    Args:
+        host: header Host of a request.
+        names: further names of this machine.
+    """
+    name, separator, port = host.rpartition(":")
+    name = (name if separator and port.isdigit() else host).strip("[]").lower()
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        own = socket.gethostname().lower()
+        return name in (*_LOCAL_NAMES, own, own.split(".")[0], *names)
+    return True

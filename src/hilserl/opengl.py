@@ -23,13 +23,18 @@ trouble = ""
 def choose() -> None:
     """Set MUJOCO_GL to a loader that this machine has.
 
-    Without a display that is EGL. A loader that cannot be loaded is switched off, and `trouble` tells why.
+    Without a display that is EGL. A loader that cannot be loaded is switched off, and `trouble` tells why. If MuJoCo
+    was imported before, it has chosen already.
     """
     global trouble, wanted
     if sys.platform != "linux":
         return
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        os.environ.setdefault("MUJOCO_GL", "egl")
+    has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not has_display and "MUJOCO_GL" not in os.environ:
+        os.environ["MUJOCO_GL"] = "egl"
+        if "mujoco" in sys.modules:
+            trouble = "MuJoCo was imported before hilserl and chose another loader: import hilserl first."
+            return
     wanted = os.environ.get("MUJOCO_GL", "").lower().strip()
     if wanted not in (*_KNOWN, *_OFF, *_ON):
         trouble = f"Invalid MUJOCO_GL={wanted!r}: expected one of {', '.join(_KNOWN)}."

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.source_code import PACKAGE, SourceFile, files_of_package, files_of_tests
 
-ROOT = {"errors", "files", "address", "interrupt", "opengl", "settings"}
+ROOT = {"errors", "files", "address", "interrupt", "opengl", "settings", "tokens"}
 BASE = ROOT | {"data", "vision", "envs.env", "envs.options", "sim"}
 MIDDLE = BASE | {"operators", "agents", "rewards", "tasks"}
 ENVS = MIDDLE | {"robot", "envs"}
@@ -24,6 +24,7 @@ FLOORS: Mapping[str, set[str]] = {
     "interrupt": {"errors"},
     "opengl": set(),
     "settings": {"errors"},
+    "tokens": set(),
     "data": ROOT,
     "vision": ROOT | {"data"},
     "envs.options": ROOT,

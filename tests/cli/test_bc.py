@@ -19,10 +19,22 @@ def test_bc_writes_a_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     usual = config(agent=SMALL_AGENT)
     monkeypatch.setattr("hilserl.cli.bc.preset", lambda _: usual)
     monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 40)
-    words = ["bc", "pick_cube", "--obs", "state", "--demonstrations", "10", "--updates", "16"]
+    words = [
+        "bc",
+        "pick_cube",
+        "--obs",
+        "state",
+        "--demonstrations",
+        "10",
+        "--updates",
+        "16",
+        "--final-eval-episodes",
+        "3",
+    ]
     assert main([*words, "--run-dir", str(tmp_path / "run")]) == 0
     run = RunDir(tmp_path / "run")
     assert run.read_result()["algorithm"] == "bc"
+    assert run.read_result()["evaluation"]["episodes"] == 3
     assert run.curve.stat().st_size > 10_000
     assert [record["update_steps"] for record in read_metrics(run.metrics, "evaluation")] == [2, 4, 6, 8]
     assert "held_out_continuous_error" in read_metrics(run.metrics, "cloning")[-1]

@@ -8,6 +8,7 @@ import pytest
 
 from hilserl.cli import demo
 from hilserl.cli.main import main
+from hilserl.policies.built_in import built_in_tasks
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def test_demo_opens_the_console_that_is_asked_for(
     env, _, role, *_ = driven[0]
     assert not role.drives
     assert role.real_time
-    assert "; takes over" in capsys.readouterr().out
+    assert "; or Tab takes over" in capsys.readouterr().out
     assert env.experience.task == "pick_cube"
     assert not list(Path().iterdir())
 
@@ -45,3 +46,14 @@ def test_demo_opens_the_console_that_is_asked_for(
 def test_demo_names_the_tasks_that_it_has(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "gymnasium:InvertedPendulum-v5"]) == 1
     assert "pick_cube" in capsys.readouterr().err
+
+
+def test_demo_help_shows_that_the_task_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_status:
+        main(["demo", "--help"])
+    assert exit_status.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "usage: hilserl demo [-h] [TASK]" in text
+    assert "required" not in text
+    assert "default: pick_cube" in text
+    assert all(task in text for task in built_in_tasks())

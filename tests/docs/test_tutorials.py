@@ -47,7 +47,7 @@ def runnable(page: Path) -> Iterator[list[str]]:
             continue
         if verb == "label" and "--operator" not in words:
             continue
-        # `bc` has no flag for a shorter evaluation.
+        # `bc` has no flag for smaller networks.
         if verb == "bc":
             words = ["train", *words[1:], "--algorithm", "bc"]
         words = ["scripted" if word == "console" else word for word in words]

@@ -7,7 +7,7 @@ import pytest
 
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import AXES, arm_axes, driven_axes, parse_action_name
-from hilserl.operators.devices.key_map import HELD_KEYS, KEYS, SPEED, Command, key_motion, keys_for
+from hilserl.operators.devices.key_map import KEYS, SPEED, Command, key_motion, keys_for
 from tests.support.layouts import LAYOUTS
 
 ALL = [pytest.param(layout, id=name) for name, layout in LAYOUTS.items()]
@@ -28,7 +28,7 @@ def test_layout_decides_the_order_and_grippers_take_no_place() -> None:
 @pytest.mark.parametrize("layout", ALL)
 def test_numbers_along_an_axis_follow_its_keys(layout: ActionLayout) -> None:
     continuous = [layout.names[i] for i in layout.continuous]
-    for key in HELD_KEYS:
+    for key in KEYS:
         made = key_motion([key.name, "F"], layout)
         assert len(made) == len(AXES)
         for arm in arm_axes(layout):

@@ -31,4 +31,11 @@ def test_device_without_its_library_names_the_extra(
 def test_flags_are_read_by_their_group() -> None:
     words = ["--view", "web", "--port", "8100", "--gamepad.index", "1", "--spacemouse.rotation-scale", "0.5"]
     config = tyro.cli(ConsoleConfig, args=words)
-    assert config == ConsoleConfig("web", 8100, GamepadConfig(index=1), SpaceMouseConfig(rotation_scale=0.5))
+    assert config == ConsoleConfig(
+        "web", 8100, gamepad=GamepadConfig(index=1), spacemouse=SpaceMouseConfig(rotation_scale=0.5)
+    )
+
+
+def test_page_asks_for_its_token_by_default() -> None:
+    assert ConsoleConfig().token
+    assert not tyro.cli(ConsoleConfig, args=["--no-token"]).token

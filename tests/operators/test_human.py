@@ -92,7 +92,6 @@ def test_operator_is_ready_after_a_request_for_a_new_episode_or_the_end(watching
     watching.console.now = replace(HERE, commands=(command,), motion=PUSH)
     assert watching.operator.is_ready() == (command in (Command.RESET, Command.END))
     assert watching.idled == 2
-    assert watching.operator.control is Control.POLICY
 
 
 def test_watching_operator_leaves_the_policy_alone(watching: Scene) -> None:
@@ -175,13 +174,34 @@ def test_hand_back_without_a_policy_stops_time(driving: Scene) -> None:
 
 
 def test_commands_from_before_an_episode_have_no_effect_on_it(watching: Scene) -> None:
-    for command in (Command.SUCCESS, Command.FAILURE, Command.DISCARD, Command.RESET, Command.TAKEOVER):
+    for command in (Command.SUCCESS, Command.FAILURE, Command.DISCARD, Command.RESET, Command.GRIPPER):
         watching.console.now = Reading(True, commands=(command,))
         watching.operator.begin_episode(1)
         assert watching.step() == Intent(False)
     watching.console.now = Reading(True, commands=(Command.END,))
     watching.operator.begin_episode(2)
     assert watching.operator.done
+
+
+def test_takeover_between_two_episodes_holds_for_the_next(watching: Scene) -> None:
+    operator = watching.operator
+    for ask in (operator.confirms, operator.is_ready, lambda: operator.begin_episode(1)):
+        watching.console.now = Reading(True, commands=(Command.TAKEOVER,))
+        ask()
+        operator.begin_episode(2)
+        assert watching.step(motion=PUSH).motion == PUSH[:3]
+        operator.begin_episode(3)
+        assert watching.step() == Intent(False), "once"
+    assert watching.step(Command.RESET, Command.TAKEOVER).verdict is Verdict.RESET
+    operator.begin_episode(4)
+    assert watching.step(motion=PUSH).motion == PUSH[:3], "a slow page tells of both at once"
+
+
+def test_hand_back_between_two_episodes_leaves_the_next_to_the_policy(watching: Scene) -> None:
+    watching.step(Command.TAKEOVER, motion=PUSH)
+    watching.console.now = Reading(True, commands=(Command.TAKEOVER,))
+    watching.operator.begin_episode(1)
+    assert watching.step() == Intent(False)
 
 
 def test_pause_ends_without_a_present_device(watching: Scene) -> None:
@@ -375,7 +395,7 @@ def test_random_input_never_moves_a_robot_without_a_present_device(role: Role, s
     for number in range(400):
         if rng.random() < 0.03:
             scene.operator.begin_episode(number)
-            assert scene.operator.control is (Control.HUMAN if role.drives else Control.POLICY)
+            assert scene.operator.control is Control.HUMAN or not role.drives
         scene.console.now, scene.pad.now = reading(), reading()
         present, idled = scene.console.now.present or scene.pad.now.present, scene.idled
         scene.now_s += rng.exponential(0.3)

@@ -169,6 +169,7 @@ def taken_over(task: Task | str) -> Iterator[tuple[ConsoleLoop, Page]]:
     """Run a loop and take over from a slow page."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(viewers, "SILENCE_S", 8.0)
+        patch.setattr(viewers, "PING_S", 60.0)
         loop = ConsoleLoop(drives=False, obs="state", task=task)
         with contextlib.closing(loop), chromium() as browser:
             page = open_page(browser, loop.url, present=loop.present)

@@ -51,6 +51,11 @@ class ConsoleProcess:
         return any("Console: http" in line for line in self.lines)
 
     @property
+    def url(self) -> str:
+        """The console's address, with its token."""
+        return next(line.split()[1] for line in self.lines if "Console: http" in line)
+
+    @property
     def errors(self) -> str:
         """The text of its error output."""
         self._errors.seek(0)
@@ -92,7 +97,7 @@ def browsed(*words: str) -> Iterator[tuple[ConsoleProcess, Page]]:
     try:
         wait_until(lambda: process.is_announced, "the verb has opened its console")
         with chromium() as browser:
-            page = open_page(browser, f"http://127.0.0.1:{process.port}/")
+            page = open_page(browser, process.url)
             page.wait_for_timeout(3000)
             yield process, page
     finally:

@@ -54,6 +54,7 @@ def replace_attribute(owner: Any, name: str, value: object) -> None:
 
 # A page drawn in software on a busy machine is silent, and late, for longer than an operator's page.
 replace_attribute(viewers, "SILENCE_S", 8.0)
+replace_attribute(viewers, "PING_S", 60.0)
 replace_attribute(keyboard, "CONFIRM_WITHIN_S", 30.0)
 replace_attribute(console_session, "ConsoleSession", ReportingSession)
 replace_attribute(actor, "ConsoleSession", ReportingSession)

@@ -27,9 +27,9 @@ def pages() -> list[Path]:
 
 
 def commands(page: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line and the words of each `hilserl` command."""
+    """Yield the line and the words of each `hilserl` command, those in a container too."""
     text = page.read_text().replace("\\\n", " \\ ")
-    for match in re.finditer(r"^(?: {4}|\t)?(?:\$ )?(hilserl .+)$", text, re.MULTILINE):
+    for match in re.finditer(r"^(?: {4}|\t)?(?:\$ )?(?:(?:podman|docker) run .* )?(hilserl .+)$", text, re.MULTILINE):
         if text[match.start()] in " \th$" and _in_code(text, match.start()):
             yield _line(text, match.start(1)), _words(match.group(1))
     prose = _FENCE.sub(lambda match: "\n" * match.group().count("\n"), text)

@@ -28,6 +28,8 @@ class BcArguments:
     """Observation beside proprioception: camera images, or the true state of the objects."""
     updates: AtLeastOne = 10_000
     """Critic updates."""
+    final_eval_episodes: AtLeastOne = 100
+    """Episodes of the final evaluation of the best checkpoint."""
     seed: Count = 0
     """Seed of everything random."""
     run_dir: Path | None = None
@@ -45,6 +47,7 @@ def run(words: Sequence[str]) -> int:
         demos=arguments.demos,
         demonstrations=arguments.demonstrations,
         cloning_updates=arguments.updates,
+        final_eval_episodes=arguments.final_eval_episodes,
         seed=arguments.seed,
     )
     return train.carry_out(train.TrainArguments(config, run_dir=arguments.run_dir))

@@ -5,12 +5,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from hilserl.cli.parsing import TaskName, parse, require_task
+import tyro
+
+from hilserl.cli.help import wants_help
+from hilserl.cli.parsing import parse, require_task
 from hilserl.cli.play import drive
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console.viewers import has_display
-from hilserl.operators.devices.key_map import takeover_hint
+from hilserl.operators.devices.key_map import bound_keys, keys_for, takeover_hint
 from hilserl.operators.human import Role
 from hilserl.policies.built_in import built_in_policy
 from hilserl.settings import Count
@@ -28,7 +32,8 @@ class DemoArguments:
     video instead.
     """
 
-    task: TaskName = _DEFAULT_TASK
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[TASK]")] = _DEFAULT_TASK
+    """Task of the policy: flip_object, handover, insert_ram, insert_usb or pick_cube."""
     video: Path | None = None
     """Write a video to this MP4 file instead of opening the console."""
     seed: Count = 0
@@ -39,7 +44,7 @@ class DemoArguments:
 
 def run(words: Sequence[str]) -> int:
     """Open the console with a policy that drives, or write a video."""
-    named = words if words and not words[0].startswith("-") else [_DEFAULT_TASK, *words]
+    named = words if wants_help(words) or (words and not words[0].startswith("-")) else [_DEFAULT_TASK, *words]
     arguments = parse("demo", DemoArguments, require_task("demo", named))
     policy_dir, video = built_in_policy(arguments.task), arguments.video
     if video is None and not _can_show(arguments.console):
@@ -50,7 +55,8 @@ def run(words: Sequence[str]) -> int:
     trained = load_policy(policy_dir, max_episode_steps=None if video else steps_of(_EPISODE_SECONDS))
     with contextlib.closing(trained.env):
         if video is None:
-            print(takeover_hint(trained.env.experience.action))
+            keys = bound_keys(arguments.console.keys)
+            print(takeover_hint(keys_for(trained.env.experience.action, keys=keys)))
             drive(trained.env, trained.propose, Role(real_time=True), arguments.console, "console", arguments.seed)
         else:
             from hilserl.rollout.video import VIDEO_EPISODES, write_video

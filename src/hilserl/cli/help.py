@@ -167,7 +167,7 @@ class _HelpRule:
         metadata = getattr(kind, "__metadata__", ())
         if dataclasses.is_dataclass(kind) or dataclasses.is_dataclass(getattr(kind, "__origin__", None)):
             return field
-        if field.name == "task" and tyro.conf.Positional in metadata:
+        if field.name == "task" and tyro.conf.Positional in metadata and not _has_default(owner, "task"):
             from hilserl import tasks
 
             names = f"One of {', '.join(tasks.names())}; or PACKAGE:ENV_ID, a Gymnasium environment of another package."
@@ -180,6 +180,10 @@ class _HelpRule:
         if (not field.default and not isinstance(field.default, int | float)) or field.default is False:
             return _with_hint(field, "")
         return field
+
+
+def _has_default(owner: type, name: str) -> bool:
+    return any(field.name == name and field.default is not dataclasses.MISSING for field in dataclasses.fields(owner))
 
 
 def _with_hint(field: StructFieldSpec, hint: str) -> StructFieldSpec:

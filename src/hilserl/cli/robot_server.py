@@ -1,7 +1,6 @@
 """Serve an arm behind the HTTP interface of HIL-SERL's robot server."""
 
 import contextlib
-import secrets
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from hilserl.cli.robot_arms import HIL_SERL_LIMITS, RobotServerArguments, check_
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import Backend, LostError
 from hilserl.robot.http.cut_ways import CutWayNotice
+from hilserl.tokens import new_token
 
 if TYPE_CHECKING:
     from hilserl.interrupt import Interrupt
@@ -114,7 +114,7 @@ def _token(arguments: RobotServerArguments, given: str | None) -> str | None:
     """Return the token that clients need; make one for a real arm."""
     if not arguments.token or arguments.backend == "sim" or given:
         return given if arguments.token else None
-    token = secrets.token_urlsafe(24)
+    token = new_token()
     print(f"Clients need the token of this server: export HILSERL_TOKEN={token}", flush=True)
     return token
 

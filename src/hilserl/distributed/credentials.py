@@ -5,7 +5,6 @@ that no one in between reads or changes anything.
 """
 
 import datetime as dt
-import hmac
 import ipaddress
 import os
 import secrets
@@ -22,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
+from hilserl.tokens import is_token
 
 TOKEN_VARIABLE = "HILSERL_TOKEN"  # noqa: S105 - the variable's name
 TOKEN_FILE, CERTIFICATE_FILE, KEY_FILE = "token", "certificate.pem", "key.pem"
@@ -41,7 +41,7 @@ class Credentials:
 
     def may_enter(self, token: str | None) -> bool:
         """Return True if a caller's token is the right one."""
-        return self.token is None or (token is not None and hmac.compare_digest(token.encode(), self.token.encode()))
+        return self.token is None or is_token(token, self.token)
 
 
 def load_credentials(directory: Path | None) -> Credentials:

@@ -6,6 +6,7 @@ from typing import Literal
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
+from hilserl.operators.devices.key_bindings import KeyBindings
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
 from hilserl.settings import Port
 
@@ -27,6 +28,12 @@ class ConsoleConfig:
 
     0 takes the first free port from 8080.
     """
+    token: bool = True
+    """Ask the browser's page for the token that its printed address has.
+
+    Without it every program on this machine can drive.
+    """
+    keys: KeyBindings = field(default_factory=KeyBindings)
     gamepad: GamepadConfig = field(default_factory=GamepadConfig)
     spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)
 

@@ -21,7 +21,7 @@ _VERDICTS = {
     Command.RESET: Verdict.RESET,
     Command.DISCARD: Verdict.DISCARD,
 }
-_BETWEEN_EPISODES = (Command.END, Command.PAUSE, Command.SWITCH_ARM)
+_BETWEEN_EPISODES = (Command.END, Command.PAUSE, Command.SWITCH_ARM, Command.TAKEOVER)
 """Commands that refer to no episode."""
 _CONFIRM_S = 2.0
 """Time to deny a success, in seconds."""
@@ -53,8 +53,8 @@ class HumanOperator(Operator):
     One of several arms is driven at a time, and a command chooses the next one. A device may be assigned to one arm and
     drives it as well. An arm without a motion holds still.
 
-    `;` (or the device's button) takes over and hands back. If a device in use disappears, control goes back at once. An
-    episode begins with the policy, or with the operator if the role is to drive.
+    One command takes over and hands back. If a device in use disappears, control goes back at once. An episode begins
+    with the policy, or with the operator if the role is to drive, or if a takeover came after the last control step.
 
     Args:
         devices: the input devices, the console among them, in order of priority.
@@ -78,7 +78,7 @@ class HumanOperator(Operator):
         self._teleoperation, self._idle, self._clock = teleoperation, idle, clock
         self._arms, self._device_watch = ArmSelector(layout), DeviceWatch()
         self._human_time = _HumanTime(clock)
-        self._done = False
+        self._done = self._drove = False
         self.paused = False
         """True while the operator pauses the rollout."""
         self.message = ""
@@ -117,9 +117,10 @@ class HumanOperator(Operator):
 
     @override
     def begin_episode(self, episode: int) -> None:
-        # Commands from before the episode refer to the previous one.
+        # Other commands from before the episode refer to the previous one.
         self._apply([command for command in self._read_commands() if command in _BETWEEN_EPISODES])
-        self._engaged = self._waiting = self.role.drives
+        takes_over = self._engaged and not self._drove
+        self._engaged, self._waiting, self._drove = self.role.drives or takes_over, self.role.drives, False
         self._device_watch.clear()
         self._human_time.driving = False
 
@@ -146,7 +147,7 @@ class HumanOperator(Operator):
         It waits for a moment, in which time stands still.
         """
         commands = self._read_commands()
-        self._apply([command for command in commands if command in (Command.END, Command.SWITCH_ARM)])
+        self._apply([command for command in commands if command in _BETWEEN_EPISODES and command is not Command.PAUSE])
         self._idle()
         return self.done or Command.RESET in commands
 
@@ -167,6 +168,7 @@ class HumanOperator(Operator):
         if self._holds_time(present=any(reading.present for _, reading in readings)):
             self._idle()
             return Intent(self._engaged, hold=True)
+        self._drove = self._engaged
         success = any(reading.success for _, reading in readings) if self.role.labels else None
         if not self._engaged:
             return Intent(False, verdict=verdict, success=success)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mujoco
@@ -18,17 +18,18 @@ from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console.console import TICKS_PER_STEP, Console, ConsoleScene
 from hilserl.operators.console.messages import ConsoleStatus
 from hilserl.operators.console.timeline import RecordingPosition, Seek, Timeline
-from hilserl.operators.devices.key_map import Command, Key
+from hilserl.operators.devices.key_map import Command, bound_keys
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.reference_frame import frame_of
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _FAITHFUL_M = 1e-4
-_KEYS = (
-    Key("P", "P", "pause / go on", command=Command.PAUSE, button="Pause"),
-    Key("N", "N", "next episode", command=Command.RESET, button="Next episode"),
-    Key("Escape", "Esc Esc", "end", command=Command.END, button="End", twice=True),
-)
+_COMMANDS = {
+    Command.PAUSE: {},
+    Command.RESET: {"meaning": "next episode", "button": "Next episode"},
+    Command.END: {"meaning": "end"},
+}
+"""Commands with an effect here, and other words for them."""
 _LAST_IMAGE_S = 0.8
 
 
@@ -124,7 +125,10 @@ class PlaybackSession:
             self._envs[0].scene.centre_m,
             spec.control_dt_s,
         )
-        self._console = Console(scene, _KEYS, console, plugins=[Timeline(), self._requests])
+        keys = tuple(
+            replace(key, **_COMMANDS[key.command]) for key in bound_keys(console.keys) if key.command in _COMMANDS
+        )
+        self._console = Console(scene, keys, console, plugins=[Timeline(), self._requests])
         self._console.real_time = True
         self.announcement = self._console.announcement()
         self._paused = self.done = False

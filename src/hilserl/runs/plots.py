@@ -92,16 +92,17 @@ def plot_cloning(metrics: Path, target: Path, title: str) -> None:
 
 
 def plot_groups(groups: Mapping[str, Sequence[RunDir]], target: Path, title: str) -> None:
-    """Plot the success of groups of finished runs.
+    """Plot the success of groups of runs.
 
     The left part shows evaluations over environment steps, the right part the final evaluation over human seconds. Each
     run is a thin line and each group's mean a thick one. The band reaches from the worst to the best run: with a few
     seeds this says more than an interval computed from them. A run that ended early because it was solved counts as
     solved from there on; the mean ends with the first run that ended for another reason. Runs that did not act are
-    level lines at their final success.
+    level lines at their final success. A run that has not ended is drawn up to its last evaluation, and the legend says
+    so; it has no final success.
 
     Args:
-        groups: finished runs by label.
+        groups: runs by label.
         target: the PNG image.
         title: title of the image.
     """
@@ -110,13 +111,14 @@ def plot_groups(groups: Mapping[str, Sequence[RunDir]], target: Path, title: str
     curves = {label: [_evaluated(run.metrics) for run in runs] for label, runs in groups.items()}
     longest = max(steps[-1] for runs in curves.values() for steps, _ in runs)
     for colour, (label, runs) in zip(cycle(colours), groups.items(), strict=False):
-        results = [run.read_result() for run in runs]
+        results = [run.read_result() for run in runs if run.has_ended]
+        shown = label if len(results) == len(runs) else f"{label} ({len(runs) - len(results)} in progress)"
         came_to = [result["evaluation"]["success_rate"] for result in results]
-        if all(steps[-1] == 0 for steps, _ in curves[label]):
+        if results and all(steps[-1] == 0 for steps, _ in curves[label]):
             level = float(np.mean(came_to))
-            axes[0].plot([0, longest], [level, level], color=colour, ls="--", lw=1.6, label=label)
+            axes[0].plot([0, longest], [level, level], color=colour, ls="--", lw=1.6, label=shown)
         else:
-            _draw_group(axes[0], curves[label], label, colour)
+            _draw_group(axes[0], curves[label], shown, colour)
         axes[1].plot([human_seconds(result) for result in results], came_to, "o", color=colour, ms=7, alpha=0.7)
     axes[0].set(ylabel="success rate, autonomous", ylim=(-0.03, 1.03))
     _tidy(axes[0], "environment steps")
@@ -215,7 +217,7 @@ def table(groups: Mapping[str, Sequence[RunDir]]) -> str:
     included.
 
     Raises:
-        HilserlError: a run has no result.
+        HilserlError: a run has no result, or one that is damaged.
     """
     return "\n".join([_HEADER, *(_row(label, runs) for label, runs in groups.items())]) + "\n"
 

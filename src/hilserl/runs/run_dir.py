@@ -121,6 +121,11 @@ class RunDir:
         if not self.config.is_file():
             raise HilserlError(f"There is no run in {self.path}: it has no config.json.")
 
+    @property
+    def has_ended(self) -> bool:
+        """False for a run in progress or a stopped one."""
+        return self.result.exists()
+
     def read_result(self) -> dict[str, Any]:
         """Read the figures of the finished run.
 

@@ -4,16 +4,16 @@ import dataclasses
 import json
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from hilserl.agents.agent import AgentConfig
 from hilserl.errors import HilserlError, unknown
 from hilserl.files import atomically, json_digest
+from hilserl.operators.devices.key_bindings import KeyBindings
 from hilserl.training.config import TrainConfig
-from hilserl.vision.frame_encoder import VisionConfig
 
 RENAMED_SETTINGS: dict[str, str] = {
     "task": "env.task",
@@ -43,13 +43,37 @@ RENAMED_SETTINGS: dict[str, str] = {
 
 _DIGEST = "sha256"
 """Key of the checksum of all settings in a file."""
-_DEFAULTS_OF_EARLIER_VERSIONS: dict[str, Any] = {"obs": "pixels", "cameras": ["front", "wrist"], "frame": "world"}
-"""Defaults of settings that are absent in a file without `env`."""
-_ABSENT_IN_EARLIER_VERSIONS: dict[tuple[str, ...], tuple[type, dict[str, Any]]] = {
-    ("agent",): (AgentConfig, {"cloning_filter": False, "imitate_stillness": True, "return_floor": False}),
-    ("agent", "vision"): (VisionConfig, {"frequencies": None, "goal_prediction": False}),
+ADDED_SETTINGS: dict[str, Any] = {
+    "env.arm": "panda",
+    "env.scene": "",
+    "env.frame": "world",
+    "env.max_episode_steps": None,
+    "env.success_key": None,
+    "env.ends_on_success": True,
+    "env.reward": None,
+    "eval_max_failures": None,
+    "agent.cloning_weight": 0.0,
+    "agent.cloning_half_life": None,
+    "agent.cloning_filter": False,
+    "agent.imitate_stillness": True,
+    "agent.return_floor": False,
+    "agent.vision.frequencies": None,
+    "simulated_operator.hands.device": "free",
+    "simulated_operator.hands.delay_steps": 0,
+    "simulated_operator.hands.misjudged": 0.0,
+    "simulated_operator.hands.decision_steps": 1,
+    "simulated_operator.hands.wrong": 0.0,
+    "simulated_operator.hands.pause": 0.0,
+    "simulated_operator.hands.gripper_delay_steps": 0,
+    "simulated_operator.hands.arcs": False,
+    "simulated_operator.overlooked": 0.0,
+    "console.token": True,  # earlier versions asked for none; that is no reason to go on without one
+    "console.keys": dataclasses.asdict(KeyBindings()),
+    "agent.vision.goal_prediction": False,
 }
-"""Settings that a group has since then, with what earlier versions did. They wrote all others."""
+"""Settings that earlier versions did not have, with what they did.
+
+The newest comes last."""
 
 
 def to_json(config: TrainConfig) -> str:
@@ -60,10 +84,11 @@ def to_json(config: TrainConfig) -> str:
 def from_json(text: str | bytes) -> TrainConfig:
     """Read the settings that `to_json` wrote, under their old names as well.
 
-    Types are strict: `"false"` is no boolean and `1.9` no integer. A setting that is absent has its default.
+    Types are strict: `"false"` is no boolean and `1.9` no integer. Every setting must be there, except those that the
+    earlier version which wrote the file did not have.
 
     Raises:
-        HilserlError: names the setting that is unknown, missing or of the wrong type.
+        HilserlError: names the settings that are unknown, missing or of the wrong type.
     """
     try:
         values = json.loads(text)
@@ -71,12 +96,11 @@ def from_json(text: str | bytes) -> TrainConfig:
         raise HilserlError(f"Not a configuration: {error}") from error
     if not isinstance(values, dict):
         raise HilserlError(f"Not a configuration: expected a JSON object, got {type(values).__name__}.")
-    if "task" in values:
-        values = _DEFAULTS_OF_EARLIER_VERSIONS | values
     _rename(values)
-    values.setdefault("env", {})
-    _complete(values)
     _check_names(TrainConfig, values, "")
+    _complete(values)
+    if missing := list(_missing(TrainConfig, values, "")):
+        raise HilserlError(f"Missing settings: {', '.join(missing)}. A file of settings has all of them.")
     try:
         return msgspec.convert(values, TrainConfig, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -151,15 +175,30 @@ def _rename(values: dict[str, Any]) -> None:
 
 
 def _complete(values: dict[str, Any]) -> None:
-    """Complete the file of an earlier version."""
-    for path, (kind, earlier) in _ABSENT_IN_EARLIER_VERSIONS.items():
-        group: Any = values
-        for name in path:
-            group = group.get(name) if isinstance(group, dict) else None
-        names = {each.name for each in dataclasses.fields(kind)}
-        # A file that lacks any other setting is no file of an earlier version, and has the defaults of today.
-        if isinstance(group, dict) and names - group.keys() <= earlier.keys():
-            group |= earlier | group
+    """Add the settings that an earlier version did not have."""
+    if _group(values, [*ADDED_SETTINGS][-1]) is None:
+        return  # this version wrote it
+    for path, value in ADDED_SETTINGS.items():
+        if (group := _group(values, path)) is not None:
+            group[path.rpartition(".")[-1]] = value
+
+
+def _group(values: dict[str, Any], path: str) -> dict[str, Any] | None:
+    """Return the group that lacks a setting, if it exists."""
+    *names, name = path.split(".")
+    group: Any = values
+    for each in names:
+        group = group.get(each) if isinstance(group, dict) else None
+    return group if isinstance(group, dict) and name not in group else None
+
+
+def _missing(kind: Any, values: dict[str, Any], prefix: str) -> Iterator[str]:
+    """Yield the names of settings that are absent."""
+    for name, each in typing.get_type_hints(kind).items():
+        if name not in values:
+            yield f"{prefix}{name}"
+        elif dataclasses.is_dataclass(each) and isinstance(values[name], dict):
+            yield from _missing(each, values[name], f"{prefix}{name}.")
 
 
 def _check_names(kind: Any, values: Any, prefix: str) -> None:

@@ -10,10 +10,21 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from hilserl.operators.console import viewers
+from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.key_map import Command
 from tests.support.console_page import ConsoleLoop, chromium, open_page, press_until, wait_until
 
 pytestmark = pytest.mark.browser
 
+SLOW_DRAWING = """() => {
+    const draw = window.requestAnimationFrame;
+    window.requestAnimationFrame = (callback) => draw((now) => {
+        const start = performance.now();
+        while (performance.now() - start < 400);
+        callback(now);
+    });
+}"""
+"""Makes the page draw two images a second."""
 STATUS_BAR_PX = 32
 """Height of the viewer's bar at the bottom of the page."""
 
@@ -30,6 +41,7 @@ def loop() -> Iterator[ConsoleLoop]:
     # A page drawn in software on a busy machine is silent for longer than an operator's page.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(viewers, "SILENCE_S", 8.0)
+        patch.setattr(viewers, "PING_S", 60.0)
         loop = ConsoleLoop(drives=False)
         yield loop
         loop.close()
@@ -113,6 +125,49 @@ def test_semicolon_hands_back_and_takes_over(loop: ConsoleLoop, driving: Page) -
     page = driving
     press_until(page, ";", lambda: not loop.driven, "the policy drives")
     take_over(page, loop)
+
+
+@pytest.mark.parametrize("slow", ["page", "console"])
+def test_taps_shorter_than_a_drawn_image_count_each(
+    loop: ConsoleLoop, driving: Page, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    """A takeover must not be lost, however slowly the page draws and the console answers."""
+    monkeypatch.setattr(viewers, "SILENCE_S", 60.0)
+    page = driving
+    if slow == "page":
+        page.evaluate(SLOW_DRAWING)
+    else:
+        prepare = viewers.LoopbackViewer.prepare_next_frame
+        monkeypatch.setattr(
+            viewers.LoopbackViewer, "prepare_next_frame", lambda viewer: time.sleep(0.5) or prepare(viewer)
+        )
+    commands, read = [], loop.session._console.read
+
+    def read_and_note() -> Reading:
+        reading = read()
+        commands.extend(reading.commands)
+        return reading
+
+    monkeypatch.setattr(loop.session._console, "read", read_and_note)
+    for key in (";", "Tab", ";", ";") * 5:
+        page.keyboard.press(key)
+        page.wait_for_timeout(250)
+    wait_until(lambda: len(commands) == 20, "each tap counts", page)
+    assert set(commands) == {Command.TAKEOVER}
+    assert loop.driven, "after an even number of them"
+    start = loop.tcp_m
+    page.keyboard.press("w")
+    wait_until(lambda: loop.tcp_m[0] > start[0] + 0.005, "a tap moves the tool", page)
+
+
+@pytest.mark.parametrize("key", [{"code": "KeyW", "key": "z"}, {"code": "", "key": "w"}], ids=["place", "letter"])
+def test_key_goes_by_its_place_or_else_by_its_letter(loop: ConsoleLoop, driving: Page, key: dict[str, str]) -> None:
+    """On an AZERTY board Z stands at the place of W; a virtual keyboard has no places."""
+    page, start = driving, loop.tcp_m
+    page.evaluate("key => window.dispatchEvent(new KeyboardEvent('keydown', key))", key)
+    wait_until(lambda: loop.tcp_m[0] > start[0] + 0.03, "the tool has moved forward", page)
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    wait_until(lambda: is_still(loop), "a page in the background holds no key", page)
 
 
 def test_key_l_toggles_the_gripper_once(loop: ConsoleLoop, driving: Page) -> None:

@@ -1,8 +1,11 @@
 """Console sessions without a page."""
 
+import contextlib
 import getpass
+import http.client
 import socket
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +14,9 @@ import mujoco
 import numpy as np
 import pytest
 from mujoco.studio import messages
-from websockets import Origin
+from websockets import Headers, Origin
 from websockets.exceptions import InvalidStatus
+from websockets.http11 import Request
 from websockets.sync.client import connect
 
 from hilserl.cli.main import main
@@ -21,6 +25,7 @@ from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console import session as console_session
 from hilserl.operators.console.console import Console, ConsoleScene
 from hilserl.operators.console.messages import ConsoleStatus
+from hilserl.operators.console.page_access import PageAccess
 from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command, keys_for
@@ -53,16 +58,71 @@ def test_console_listens_on_loopback_only(loop: ConsoleLoop) -> None:
         socket.create_connection(("127.0.0.2", port), 5)
 
 
+def address_of(loop: ConsoleLoop, path: str) -> str:
+    """Return the address of a WebSocket, with the token."""
+    return loop.url.replace("http", "ws").replace("/?", f"{path}?")
+
+
+def fetch(loop: ConsoleLoop, path: str, **headers: str) -> tuple[int, str, str]:
+    """Return status, text and cookie of a request for a path."""
+    connection = http.client.HTTPConnection("127.0.0.1", loop.session._console.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace"), answer.getheader("Set-Cookie") or ""
+
+
+@pytest.mark.parametrize("path", ["/", "/index.html", "/web_client.js", "/model", "/assets/ibl.ktx", "/ui", "/state"])
+def test_request_without_the_token_is_refused_with_a_sentence(loop: ConsoleLoop, path: str) -> None:
+    for shown, headers in (
+        ("", {}),
+        ("?token=", {}),
+        ("?token=guess", {}),
+        ("", {"Cookie": "hilserl=guess; a b=c"}),
+        ("?token=" + "\u00e9", {}),
+    ):
+        status, text, cookie = fetch(loop, urllib.parse.quote(path + shown, safe="/?="), **headers)
+        assert status == 401
+        assert text.startswith("Missing or wrong token: open the address that the program printed")
+        assert not cookie
+
+
+def test_page_with_the_token_gives_a_cookie_that_is_enough(loop: ConsoleLoop) -> None:
+    status, text, cookie = fetch(loop, loop.url.removeprefix(f"http://127.0.0.1:{loop.session._console.port}"))
+    assert status == 200
+    assert "page_keys" in text or "keydown" in text
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    shown = cookie.split(";")[0]
+    for path in ("/", "/web_client.js", "/model?total_bytes"):
+        assert fetch(loop, path, Cookie=f"other=1; {shown}")[0] == 200
+    with connect(address_of(loop, "/state").split("?")[0], additional_headers={"Cookie": shown}) as page:
+        assert page.recv(timeout=10)
+
+
+def test_request_by_a_rebound_name_is_refused(loop: ConsoleLoop) -> None:
+    path = loop.url.removeprefix(f"http://127.0.0.1:{loop.session._console.port}")
+    status, text, _ = fetch(loop, path, Host="evil.example:8080")
+    assert status == 403
+    assert "'evil.example:8080'" in text
+
+
+def test_page_without_a_token_needs_none() -> None:
+    access = PageAccess(None)
+    assert access.address("127.0.0.1", 8080) == "http://127.0.0.1:8080/"
+    assert access._refusal(Request("/", Headers(Host="localhost:8080"))) is None
+
+
 @pytest.mark.parametrize("path", ["/ui", "/state", "/drop"])
 def test_page_of_another_origin_is_refused(loop: ConsoleLoop, path: str) -> None:
-    address = loop.url.replace("http", "ws").rstrip("/") + path
+    address = address_of(loop, path)
     for stranger in ("http://evil.example", "http://localhost.evil.example:8080", "https://127.0.0.1.evil.example"):
         with pytest.raises(InvalidStatus, match="403"):
             connect(address, origin=Origin(stranger))
 
 
 def test_page_of_this_machine_is_accepted(loop: ConsoleLoop) -> None:
-    address = loop.url.replace("http", "ws") + "state?sid=test"
+    address = address_of(loop, "/state") + "&sid=test"
     # Through a tunnel the port is another one.
     with connect(address, origin=Origin("http://localhost:9999")) as page:
         assert page.recv(timeout=10)

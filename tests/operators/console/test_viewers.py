@@ -10,6 +10,8 @@ from mujoco.studio.web import web_server
 from hilserl.errors import HilserlError
 from hilserl.operators.console import viewers
 from hilserl.operators.console.console import empty_scene
+from hilserl.operators.console.page_access import PageAccess
+from hilserl.operators.console.page_keys import PageKeys
 
 
 def test_taken_port_is_named_with_its_flag() -> None:
@@ -18,7 +20,7 @@ def test_taken_port_is_named_with_its_flag() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(HilserlError, match=rf"{port}.*--console\.port"):
-            viewers.open_web(port, [])
+            viewers.open_web(port, [], PageAccess(None))
 
 
 def test_window_without_a_display_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +50,7 @@ def test_studio_has_the_functions_that_the_console_replaces(owner: object, name:
         (web_viewer.WebViewer, "self._host = "),
         (web_viewer.WebViewer, "self._host, config.http_port"),
         (web_viewer.WebViewer, "self._http_port = "),
+        (web_viewer.WebViewer, "self._http_sock = "),
         (web_viewer.WebViewer, "_print_url_banner(self._host, self._http_port)"),
         (web_viewer.WebViewer, "self.client_camera = "),
         (web_server, "from websockets.asyncio.server import serve"),
@@ -66,7 +69,7 @@ def test_studio_handle_has_the_names_that_the_console_reads() -> None:
 
 
 def test_heartbeat_answers_from_the_second_message_until_the_page_is_lost() -> None:
-    heartbeat, page, other = viewers.PageHeartbeat(), object(), object()
+    heartbeat, page, other = viewers.PageHeartbeat(PageKeys()), object(), object()
     assert not heartbeat.answers
     heartbeat.heard(page)
     assert not heartbeat.answers, "the first message is the page's version"

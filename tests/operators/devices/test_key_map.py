@@ -9,17 +9,18 @@ from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import ActionKind, arm_axes, kinds_along
+from hilserl.operators.console.keyboard import window_key
+from hilserl.operators.devices.key_bindings import KeyBindings
 from hilserl.operators.devices.key_map import (
-    COMMAND_KEYS,
-    HELD_KEYS,
     KEYS,
-    LABEL_KEY,
     SPEED,
     Command,
-    Key,
+    bound_keys,
     key_motion,
     keys_for,
+    takeover_hint,
 )
+from hilserl.operators.devices.key_names import KEY_NAMES
 from tests.support.layouts import ACTION, LAYOUTS, SEVEN
 
 MOVES = {"W": (1, 0, 0), "S": (-1, 0, 0), "A": (0, 1, 0), "D": (0, -1, 0), "J": (0, 0, 1), "K": (0, 0, -1)}
@@ -84,7 +85,9 @@ def test_unknown_keys_have_no_effect() -> None:
 
 
 def test_keys_of_commands_and_of_labels_move_nothing() -> None:
-    assert not any(action_of([*COMMAND_KEYS, LABEL_KEY.name], SEVEN))
+    names = [key.name for key in KEYS if key.command or key.labels]
+    assert len(names) == 11
+    assert not any(action_of(names, SEVEN))
 
 
 def test_key_held_twice_counts_once() -> None:
@@ -117,14 +120,14 @@ def test_shown_keys_have_an_effect_and_a_label_once(layout: ActionLayout, labels
     shown = keys_for(layout, labels=labels)
     names = [key.label for key in shown]
     assert len(set(names)) == len(names)
-    assert (LABEL_KEY in shown) == labels
+    assert any(key.labels for key in shown) == labels
     assert (Command.GRIPPER in {key.command for key in shown}) == bool(layout.grippers)
     assert (Command.SWITCH_ARM in {key.command for key in shown}) == (len(arm_axes(layout)) > 1)
     missing = {*(() if layout.grippers else (Command.GRIPPER,))}
     missing |= {*(() if len(arm_axes(layout)) > 1 else (Command.SWITCH_ARM,))}
     for key in KEYS:
         useful = any(key_motion([key.name], layout)) or key.speed is not None
-        useful = useful or (key.command is not None and key.command not in missing)
+        useful = useful or (key.command is not None and key.command not in missing) or (key.labels and labels)
         assert (key.label in names) == useful, key
 
 
@@ -159,14 +162,34 @@ def test_keys_with_one_label_mean_the_same() -> None:
                 assert same == (other.meaning, other.moves, other.command, other.speed, other.twice)
 
 
-def test_keys_have_one_meaning_and_commands_one_key() -> None:
-    names = [key.name for key in (*KEYS, LABEL_KEY)]
+def test_keys_have_one_meaning_and_commands_a_key() -> None:
+    names = [key.name for key in KEYS]
     assert len(set(names)) == len(names)
-    commands = [key.command for key in KEYS if key.command is not None]
-    assert sorted(commands, key=lambda c: c.name) == sorted(Command, key=lambda c: c.name)
-    assert {key.name for key in HELD_KEYS} | set(COMMAND_KEYS) == {key.name for key in KEYS}
+    assert {key.command for key in KEYS} - {None} == set(Command)
     for key in KEYS:
-        assert sum((key.moves is not None, key.command is not None, key.speed is not None)) == 1, key
+        effects = (key.moves is not None, key.command is not None, key.speed is not None, key.labels)
+        assert sum(effects) == 1, key
+
+
+def test_takeover_has_a_key_that_every_board_prints_alike() -> None:
+    takeover = {key.name: key.label for key in KEYS if key.command is Command.TAKEOVER}
+    assert takeover == {"Semicolon": ";", "Tab": "Tab"}
+    assert takeover_hint(keys_for(ACTION)).startswith("; or Tab takes over, W S A D J K move, L grips, ")
+
+
+def test_bound_keys_move_as_their_actions_say() -> None:
+    keys = bound_keys(
+        KeyBindings(forward=("UpArrow", "I"), left=("A", "LeftArrow"), takeover=("Space",), success_label=("0",))
+    )
+    for name in ("UpArrow", "I"):
+        assert key_motion([name], ACTION, keys) == key_motion(["W"], ACTION)
+    assert not any(key_motion(["W"], ACTION, keys))
+    assert key_motion(["I", "LeftArrow"], ACTION, keys) == key_motion(["W", "A"], ACTION)
+    by_name = {key.name: key for key in keys}
+    assert by_name["Space"].command is Command.TAKEOVER
+    assert by_name["0"].labels
+    assert {"Semicolon", "Tab", "W"}.isdisjoint(by_name)
+    assert takeover_hint(keys_for(ACTION, keys=keys)).startswith("Space takes over, UpArrow I S A LeftArrow D J K move")
 
 
 def test_keys_move_in_different_directions() -> None:
@@ -175,6 +198,6 @@ def test_keys_move_in_different_directions() -> None:
     assert {(name, -way) for name, way in moves} == set(moves), "and each has its opposite"
 
 
-@pytest.mark.parametrize("key", [*KEYS, LABEL_KEY], ids=lambda key: key.name)
-def test_dear_imgui_knows_the_names_of_the_keys(key: Key) -> None:
-    assert isinstance(getattr(imgui.Key, key.name), imgui.Key)
+@pytest.mark.parametrize("name", KEY_NAMES)
+def test_dear_imgui_knows_the_names_of_the_keys(name: str) -> None:
+    assert isinstance(window_key(name), imgui.Key)

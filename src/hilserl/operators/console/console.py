@@ -16,10 +16,13 @@ from hilserl.data.step import Step
 from hilserl.operators.action_axes import arm_axes
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.console import viewers
+from hilserl.operators.console.keyboard import Keyboard
 from hilserl.operators.console.messages import CameraImages, CommandRequest, DriveState, OperatorInput, Presence
+from hilserl.operators.console.page_access import PageAccess
 from hilserl.operators.console.panel import Panel
 from hilserl.operators.devices.device import Reading
-from hilserl.operators.devices.key_map import LABEL_KEY, Command, Key, key_motion
+from hilserl.operators.devices.key_map import Command, Key, bound_keys, key_motion
+from hilserl.tokens import new_token
 
 TICKS_PER_STEP = 6
 """UI ticks in a control step.
@@ -33,9 +36,15 @@ _IMAGE_S = 0.1
 
 
 class Inbox(plugin.SimPlugin):
-    """The operator's input from the viewer since the last reading."""
+    """The operator's input from the viewer since the last reading.
 
-    def __init__(self) -> None:
+    Args:
+        keys: keys of all actions.
+    """
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._keys = keys
+        self._labels = frozenset(key.name for key in keys if key.labels)
         self._input, self._held = OperatorInput(), frozenset[str]()
         self._commands: list[Command] = []
         self._presence = Presence(False, -float("inf"))
@@ -69,7 +78,8 @@ class Inbox(plugin.SimPlugin):
             self._input = OperatorInput()
             return Reading(False, commands=commands)
         goal_m, goal_arm = self._input.goal_m, self._input.goal_arm
-        return Reading(True, key_motion(held, layout), commands, goal_m, goal_arm, success=LABEL_KEY.name in held)
+        motion, success = key_motion(held, layout, self._keys), bool(held & self._labels)
+        return Reading(True, motion, commands, goal_m, goal_arm, success)
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ class Console:
     Args:
         scene: the scene to show.
         keys: the keys that the panel lists.
-        config: view and port.
+        config: view, port and keys.
         plugins: additional plugins of the viewer.
     """
 
@@ -114,7 +124,8 @@ class Console:
         self, scene: ConsoleScene, keys: tuple[Key, ...], config: ConsoleConfig, plugins: Sequence[plugin.Plugin] = ()
     ) -> None:
         self._scene, self._tick_s = scene, scene.control_dt_s / TICKS_PER_STEP
-        self._inbox = Inbox()
+        all_keys = bound_keys(config.keys)
+        self._inbox = Inbox(all_keys)
         self.real_time = False
         """True if a control step must last its nominal time."""
         self.driven = False
@@ -122,12 +133,14 @@ class Console:
         self.chosen_arm = arm_axes(scene.layout)[0].name
         """Name of the arm whose tool has the target marker."""
         self._due_s = self._synced_s = self._images_sent_s = time.monotonic()
-        all_plugins = [Panel(keys, scene.centre_m), self._inbox, *plugins]
+        self._unsent: tuple[Step, Callable[[], np.ndarray | None]] | None = None
+        all_plugins = [Panel(keys, Keyboard(all_keys), scene.centre_m), self._inbox, *plugins]
         if config.view == "native" or (config.view == "auto" and viewers.has_display()):
             self._handle, self.url = viewers.open_native(scene.model, scene.data, all_plugins), None
         else:
-            self._handle, self.port = viewers.open_web(config.port, all_plugins)
-            self.url = f"http://{viewers.LOOPBACK}:{self.port}/"
+            self._access = PageAccess(new_token() if config.token else None)
+            self._handle, self.port = viewers.open_web(config.port, all_plugins, self._access)
+            self.url = self._access.address(viewers.LOOPBACK, self.port)
         self._open = True
         # A viewer's thread that outlives the interpreter crashes it.
         atexit.register(self._handle.close)
@@ -145,7 +158,7 @@ class Console:
         return (
             f"Console: {self.url}\n"
             f"From another machine: ssh -N -L {self.port}:{viewers.LOOPBACK}:{self.port} {here}\n"
-            f"then open http://localhost:{self.port}/ there"
+            f"then open {self._access.address('localhost', self.port)} there"
         )
 
     @property
@@ -174,23 +187,33 @@ class Console:
 
     def idle(self) -> None:
         """Wait for one UI tick while time stands still."""
+        self._show_images()
         self._sync()
         time.sleep(self._tick_s)
 
     def on_step(self, step: Step, scene_image: Callable[[], np.ndarray | None] = lambda: None) -> None:
         """Show a step's camera images, at most ten times a second.
 
+        The images of a new episode are shown at once, and those of the last step before time stands still.
+
         Args:
             step: the step whose observation has the images.
             scene_image: renders the image in place of the 3D scene, if any.
         """
-        now = time.monotonic()
-        if now - self._images_sent_s >= _IMAGE_S:
-            self._images_sent_s = now
-            images = {name: image for name, image in step.observation.items() if image.dtype == np.uint8}
-            scene = scene_image()
-            if images or scene is not None:
-                self.send(CameraImages(images, scene))
+        self._unsent = step, scene_image
+        if step.is_reset or time.monotonic() - self._images_sent_s >= _IMAGE_S:
+            self._show_images()
+
+    def _show_images(self) -> None:
+        """Show the last step's images, if they are not shown yet."""
+        if self._unsent is None:
+            return
+        (step, scene_image), self._unsent = self._unsent, None
+        self._images_sent_s = time.monotonic()
+        images = {name: image for name, image in step.observation.items() if image.dtype == np.uint8}
+        scene = scene_image()
+        if images or scene is not None:
+            self.send(CameraImages(images, scene))
 
     def _sync(self) -> None:
         self._synced_s = time.monotonic()

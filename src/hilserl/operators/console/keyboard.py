@@ -1,12 +1,14 @@
 """Keys of the console, read in the viewer's thread."""
 
 import time
+from collections.abc import Sequence
 
 from mujoco.studio import viewer_protocol
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from hilserl.operators.console.messages import CommandRequest, OperatorInput
-from hilserl.operators.devices.key_map import COMMAND_KEYS, HELD_KEYS, LABEL_KEY, Command
+from hilserl.operators.console.page_keys import KeyReading, PageKeys
+from hilserl.operators.devices.key_map import Command, Key
 
 CONFIRM_WITHIN_S = 4.0
 """Time for the second press of a command, in seconds.
@@ -18,13 +20,18 @@ _REPEAT_S = 0.1
 
 The control loop drops held keys if it hears nothing from the page for too long.
 """
-_HELD_NAMES = tuple(key.name for key in (*HELD_KEYS, LABEL_KEY))
 
 
 class Keyboard:
-    """The operator's keys as messages to the control loop."""
+    """The operator's keys as messages to the control loop.
 
-    def __init__(self) -> None:
+    Args:
+        keys: keys of all actions.
+    """
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._held_names = tuple(key.name for key in keys if key.command is None)
+        self._commands = {key.name: key for key in keys if key.command is not None}
         self._sent, self._sent_s = OperatorInput(), 0.0
         self._requested_s: dict[Command, float] = {}
 
@@ -39,16 +46,26 @@ class Keyboard:
             goal_arm: name of the arm that the marker leads.
             present: False if the page does not answer; nothing counts as held then.
         """
-        held = frozenset(name for name in _HELD_NAMES if imgui.IsKeyDown(getattr(imgui.Key, name)))
+        keys = self._read(viewer)
+        held = keys.held.intersection(self._held_names)
         event = OperatorInput(held, goal_m, goal_arm) if present else OperatorInput()
         now = time.monotonic()
         if event != self._sent or (event != OperatorInput() and now - self._sent_s > _REPEAT_S):
             self._sent, self._sent_s = event, now
             viewer.send_to_sim(event)
-        if present:
-            for name, key in COMMAND_KEYS.items():
-                if imgui.IsKeyPressed(getattr(imgui.Key, name), False) and key.command is not None:
-                    self.request(viewer, key.command, twice=key.twice)
+        for name in keys.pressed:
+            if key := self._commands.get(name):
+                assert key.command is not None
+                self.request(viewer, key.command, twice=key.twice)
+
+    def _read(self, viewer: viewer_protocol.Viewer) -> KeyReading:
+        """Return the keys of the page, or those of the window."""
+        page: PageKeys | None = getattr(viewer, "page_keys", None)
+        if page is not None:
+            return page.take()
+        names = (*self._held_names, *self._commands)
+        held = frozenset(name for name in names if imgui.IsKeyDown(window_key(name)))
+        return KeyReading(held, tuple(name for name in names if imgui.IsKeyPressed(window_key(name), False)))
 
     def request(self, viewer: viewer_protocol.Viewer, command: Command, *, twice: bool) -> None:
         """Send a command, or keep the first of two requests.
@@ -67,3 +84,8 @@ class Keyboard:
     def is_requested(self, command: Command) -> bool:
         """Return True if a command waits for its second request."""
         return time.monotonic() - self._requested_s.get(command, -CONFIRM_WITHIN_S) < CONFIRM_WITHIN_S
+
+
+def window_key(name: str) -> imgui.Key:
+    """Return Dear ImGui's key; in a window, keys are letters, not places."""
+    return getattr(imgui.Key, f"N{name}" if name.isdigit() else name)

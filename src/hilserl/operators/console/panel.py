@@ -1,6 +1,7 @@
 """The panel beside the scene, in the viewer's thread."""
 
 import time
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -17,8 +18,10 @@ from hilserl.operators.console.image_view import ImageView
 from hilserl.operators.console.keyboard import Keyboard
 from hilserl.operators.console.marker_widget import MarkerWidget
 from hilserl.operators.console.messages import CameraImages, ConsoleStatus, Curve, DriveState, Presence
+from hilserl.operators.console.page_keys import PageKeys
 from hilserl.operators.console.style import BAD, CONTROL_COLOURS, GOOD, KEY_COLOUR, PANEL_WIDTH_PX, WHITE, window_flags
-from hilserl.operators.devices.key_map import Command, Key
+from hilserl.operators.devices.key_map import Command, Key, labelled, takeover_hint
+from hilserl.operators.devices.key_names import label_of
 
 _PLOT_PX = 110.0
 DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG = 1.5, 45.0, -45.0
@@ -49,14 +52,15 @@ class Panel(plugin.ViewerPlugin):
 
     Args:
         keys: the keys to list.
+        keyboard: the operator's keys.
         centre_m: centre of the arms' workspaces, float64 [3] (world frame).
     """
 
-    def __init__(self, keys: tuple[Key, ...], centre_m: np.ndarray) -> None:
-        self._keys, self._look_at_m = keys, look_at_m(centre_m)
-        self._commands = {key.command: key for key in keys if key.command is not None}
+    def __init__(self, keys: tuple[Key, ...], keyboard: Keyboard, centre_m: np.ndarray) -> None:
+        self._look_at_m, self._printed = look_at_m(centre_m), dict[str, str]()
+        self._set_keys(keys)
         self._status, self._drive = ConsoleStatus(), DriveState((0.0, 0.0, 0.0), driven=False, smooth=False)
-        self._keyboard, self._marker, self._images = Keyboard(), MarkerWidget(), ImageView()
+        self._keyboard, self._marker, self._images = keyboard, MarkerWidget(), ImageView()
         self._ux = ux.UxState()
 
     @messages.handler
@@ -71,6 +75,19 @@ class Panel(plugin.ViewerPlugin):
         """Set the initial view when the model changes."""
         del event
         self._set_view()
+
+    def _set_keys(self, keys: tuple[Key, ...]) -> None:
+        self._keys = keys
+        self._commands = {key.command: key for key in reversed(keys) if key.command is not None}
+        self._hint = takeover_hint(keys) if Command.TAKEOVER in self._commands else ""
+
+    def _label_keys(self) -> None:
+        """Label the keys as the operator's board is printed."""
+        page: PageKeys | None = getattr(self.viewer, "page_keys", None)
+        if page is not None and page.printed != self._printed:
+            self._printed = page.printed
+            names = {key.name: label_of(key.name, self._printed.get(key.name, "")) for key in self._keys}
+            self._set_keys(tuple(replace(key, label=labelled(key, names[key.name])) for key in self._keys))
 
     def _set_view(self) -> None:
         camera = self.viewer.camera
@@ -111,6 +128,7 @@ class Panel(plugin.ViewerPlugin):
     def on_gui(self, event: messages.BuildGuiEvent) -> None:
         """Draw the panel and the marker."""
         del event
+        self._label_keys()
         imgui.SetNextWindowPos(imgui.Vec2(0, 0))
         imgui.SetNextWindowSize(imgui.Vec2(PANEL_WIDTH_PX, imgui.GetIO().DisplaySize.y))
         flags = window_flags("NoMove", "NoCollapse", "NoTitleBar", "NoResize", "NoSavedSettings")
@@ -137,8 +155,8 @@ class Panel(plugin.ViewerPlugin):
         imgui.TextWrapped(status.headline)
         if status.outcome:
             imgui.TextColored(GOOD if status.success else BAD, status.outcome)
-        if status.message:
-            imgui.TextWrapped(status.message)
+        if message := status.message or (self._hint if status.control == "policy" else ""):
+            imgui.TextWrapped(message)
         for line in status.advice:
             imgui.TextWrapped(line)
         for row in _BUTTONS:

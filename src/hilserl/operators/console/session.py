@@ -18,7 +18,7 @@ from hilserl.operators.console.console import TICKS_PER_STEP, Console, ConsoleSc
 from hilserl.operators.console.messages import ConsoleStatus, Curve
 from hilserl.operators.console.status import RolloutStatus
 from hilserl.operators.devices.device import InputDevice
-from hilserl.operators.devices.key_map import keys_for, takeover_hint
+from hilserl.operators.devices.key_map import bound_keys, keys_for
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import Control
 
@@ -73,7 +73,7 @@ class ConsoleSession(Subscriber):
         self.operator = HumanOperator(devices, layout, role, env.teleoperation, self._idle)
         self._interrupt = Interrupt()
         self._shown_s = -_STATUS_S
-        self._prompt, self._takeover_hint = "", takeover_hint(layout)
+        self._prompt = ""
         self.announcement = self._console.announcement()
 
     def _open_console(self, config: ConsoleConfig, role: Role) -> Console:
@@ -87,7 +87,7 @@ class ConsoleSession(Subscriber):
             self._env.scene.centre_m,
             spec.control_dt_s,
         )
-        return Console(scene, keys_for(spec.action, labels=role.labels), config)
+        return Console(scene, keys_for(spec.action, keys=bound_keys(config.keys), labels=role.labels), config)
 
     @contextlib.contextmanager
     def active(self, interrupt: Interrupt) -> Iterator[None]:
@@ -177,7 +177,7 @@ class ConsoleSession(Subscriber):
                 control=control,
                 title=self._title(control),
                 headline=status.headline(),
-                message=self._prompt or self._start_prompt() or self.operator.message or self._hint(control),
+                message=self._prompt or self._start_prompt() or self.operator.message,
                 outcome=status.outcome,
                 success=status.success,
                 advice=status.advice(),
@@ -209,6 +209,3 @@ class ConsoleSession(Subscriber):
     def _start_prompt(self) -> str:
         waits = self.operator.waiting and self.operator.control is Control.HUMAN
         return "The episode begins with your first motion." if waits else ""
-
-    def _hint(self, control: Literal["policy", "human", "paused"]) -> str:
-        return self._takeover_hint if control == "policy" else ""

@@ -1,8 +1,8 @@
 """MuJoCo Studio's viewers, adapted to a robot's console.
 
-Studio's web viewer listens on every interface, accepts pages of any origin, and keeps a key held until it hears
-otherwise; it has no settings for these (mujoco 4.0.0, studio/web/web_server.py). A robot needs the opposite, so this
-module replaces the address, the server and the banner when a console is opened.
+Studio's web viewer listens on every interface, accepts pages of any origin, misses short taps, and keeps a key held
+until it hears otherwise; it has no settings for these (mujoco 4.0.0, studio/web/web_server.py). A robot needs the
+opposite, so this module replaces the address, the server and the banner when a console is opened.
 """
 
 import collections.abc
@@ -23,6 +23,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from hilserl.errors import HilserlError
 from hilserl.operators.console.messages import Presence
+from hilserl.operators.console.page_access import Answer, PageAccess
+from hilserl.operators.console.page_keys import PageKeys
 
 LOOPBACK = "127.0.0.1"
 SILENCE_S = 1.0
@@ -31,14 +33,20 @@ SILENCE_S = 1.0
 A page that is open sends at every UI tick.
 """
 _ORIGINS = (None, re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"))
-_PING_S = 2.0
+PING_S = 2.0
+"""Time between two pings, and for the answer, in seconds."""
 _WATCHED_TICK_S = 1 / 20
 
 
 class PageHeartbeat:
-    """The last sign of life of the page that controls the panel."""
+    """The last sign of life of the page that controls the panel.
 
-    def __init__(self) -> None:
+    Args:
+        keys: keys of the page; none is held once the page is gone.
+    """
+
+    def __init__(self, keys: PageKeys) -> None:
+        self._keys = keys
         self._connection: object | None = None
         self._heard_s = -float("inf")
 
@@ -51,11 +59,13 @@ class PageHeartbeat:
             self._heard_s = time.monotonic()
         else:
             self._connection, self._heard_s = connection, -float("inf")
+            self._keys.release()
 
     def lost(self, connection: object) -> None:
         """Take note of a closed connection."""
         if connection is self._connection:
             self._connection = None
+            self._keys.release()
 
     @property
     def answers(self) -> bool:
@@ -63,10 +73,10 @@ class PageHeartbeat:
         return self._connection is not None and time.monotonic() - self._heard_s < SILENCE_S
 
 
-def _serve_with(heartbeat: PageHeartbeat) -> Callable[..., Any]:
-    """Return `websockets.serve` for pages of this machine only.
+def _serve_with(heartbeat: PageHeartbeat, keys: PageKeys, access: PageAccess) -> Callable[..., Any]:
+    """Return `websockets.serve` for pages of this machine that show the token.
 
-    Messages from the panel keep the heartbeat up to date.
+    Messages from the panel keep the heartbeat up to date, and bring the keys: as text, where Studio sends bytes.
     """
 
     class Connection(ServerConnection):
@@ -74,21 +84,25 @@ def _serve_with(heartbeat: PageHeartbeat) -> Callable[..., Any]:
 
         @override
         async def recv(self, decode: bool | None = None) -> Any:
-            message = await super().recv(decode)
-            if self.request is not None and self.request.path.startswith("/ui"):
+            while True:
+                message = await super().recv(decode)
+                if self.request is None or not self.request.path.startswith("/ui"):
+                    return message
                 heartbeat.heard(self)
-            return message
+                if isinstance(message, bytes):
+                    return message
+                keys.hear(message)
 
         @override
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             heartbeat.lost(self)
 
-    changes = {"origins": _ORIGINS, "create_connection": Connection, "ping_interval": _PING_S, "ping_timeout": _PING_S}
+    changes = {"origins": _ORIGINS, "create_connection": Connection, "ping_interval": PING_S, "ping_timeout": PING_S}
 
     @functools.wraps(serve)
-    def _serve(*arguments: Any, **options: Any) -> Any:
-        return serve(*arguments, **(options | changes))
+    def _serve(*arguments: Any, process_request: Answer, **options: Any) -> Any:
+        return serve(*arguments, process_request=access.guarded(process_request), **(options | changes))
 
     return _serve
 
@@ -96,8 +110,15 @@ def _serve_with(heartbeat: PageHeartbeat) -> Callable[..., Any]:
 class LoopbackViewer(web_viewer.WebViewer):
     """Studio's web viewer on 127.0.0.1."""
 
-    def __init__(self, config: viewer_protocol.ViewerConfig, endpoint: endpoints.ViewerEndpoint, plugins: list) -> None:
-        self.heartbeat = PageHeartbeat()
+    def __init__(
+        self,
+        config: viewer_protocol.ViewerConfig,
+        endpoint: endpoints.ViewerEndpoint,
+        plugins: list,
+        access: PageAccess,
+    ) -> None:
+        self.page_keys = PageKeys()
+        self.heartbeat = PageHeartbeat(self.page_keys)
         self.low_rate = True
         """True while the operator does not drive.
 
@@ -105,7 +126,7 @@ class LoopbackViewer(web_viewer.WebViewer):
         """
         logging.getLogger("WebServer").setLevel(logging.WARNING)
         web_viewer._print_url_banner = lambda host, port: None  # noqa: ARG005
-        web_server.serve = _serve_with(self.heartbeat)
+        web_server.serve = _serve_with(self.heartbeat, self.page_keys, access)
         super().__init__(config, endpoint, plugins=plugins)
 
     @property
@@ -136,7 +157,7 @@ class LoopbackViewer(web_viewer.WebViewer):
         return frame
 
 
-def open_web(port: int, plugins: list[plugin.Plugin]) -> tuple[viewer_handle.ViewerHandle, int]:
+def open_web(port: int, plugins: list[plugin.Plugin], access: PageAccess) -> tuple[viewer_handle.ViewerHandle, int]:
     """Serve the console on loopback.
 
     A process can open only one such console: the images of a closed one crash the next one (mujoco 4.0.0).
@@ -144,6 +165,7 @@ def open_web(port: int, plugins: list[plugin.Plugin]) -> tuple[viewer_handle.Vie
     Args:
         port: the port; 0 takes the first free one from 8080.
         plugins: plugins of the viewer and the control loop.
+        access: check of the page's requests.
 
     Returns:
         The viewer's handle and the port.
@@ -155,7 +177,9 @@ def open_web(port: int, plugins: list[plugin.Plugin]) -> tuple[viewer_handle.Vie
     opened: dict[str, int] = {}
 
     def _make(endpoint: endpoints.ViewerEndpoint, plugins: list) -> viewer_protocol.Viewer:
-        viewer = LoopbackViewer(config, endpoint, plugins)
+        viewer = LoopbackViewer(config, endpoint, plugins, access)
+        # The server's thread may start late: a page that is opened before waits for it.
+        viewer._http_sock.listen()
         opened["port"] = viewer._http_port
         return viewer
 

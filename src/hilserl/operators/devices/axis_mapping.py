@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
 from hilserl.operators.action_axes import AXES, driven_axes
-from hilserl.operators.devices.key_map import KEYS, LABEL_KEY, Command
+from hilserl.operators.devices.key_map import KEYS, Command
 
 _MEANINGS = {key.moves: key.meaning for key in KEYS if key.moves is not None}
+_LABEL_MEANING = next(key.meaning for key in KEYS if key.labels)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ControlMapping:
         """Meaning in the words of the key with the same effect."""
         if self.command is not None:
             return self.command.value
-        return LABEL_KEY.meaning if self.moves is None else _MEANINGS[self.moves]
+        return _LABEL_MEANING if self.moves is None else _MEANINGS[self.moves]
 
 
 def deflection(values: Sequence[float], dead_zone: float, scale: float) -> tuple[float, ...]:

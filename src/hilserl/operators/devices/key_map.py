@@ -3,7 +3,7 @@
 The panel, the documentation and the tests read it from here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import AXES, ActionKind, arm_axes, driven_axes, kinds_along
+from hilserl.operators.devices.key_bindings import KeyBindings
+from hilserl.operators.devices.key_names import label_of
 
 
 class Command(Enum):
@@ -32,7 +34,7 @@ class Key:
     """One key of the map."""
 
     name: str
-    """Dear ImGui's name of the key."""
+    """Name of the key's place (`key_names`)."""
     label: str
     meaning: str
     moves: tuple[str, float] | None = None
@@ -44,48 +46,70 @@ class Key:
     """Label of the panel's button with the same effect."""
     twice: bool = False
     """True if only a second press within a few seconds counts."""
+    labels: bool = False
+    """True for the key of `hilserl label`, which says success while held."""
 
 
 SPEED = 0.5
 """Speed without slow or fast, as a part of a full action."""
 
-KEYS = (
-    Key("W", "W", "forward (+x)", ("x", 1.0)),
-    Key("S", "S", "backward (-x)", ("x", -1.0)),
-    Key("A", "A", "left (+y)", ("y", 1.0)),
-    Key("D", "D", "right (-y)", ("y", -1.0)),
-    Key("J", "J", "up (+z)", ("z", 1.0)),
-    Key("K", "K", "down (-z)", ("z", -1.0)),
-    Key("Q", "Q", "turn left (+yaw)", ("yaw", 1.0)),
-    Key("E", "E", "turn right (-yaw)", ("yaw", -1.0)),
-    Key("T", "T", "tilt forward (+pitch)", ("pitch", 1.0)),
-    Key("G", "G", "tilt backward (-pitch)", ("pitch", -1.0)),
-    Key("Y", "Y", "roll right (+roll)", ("roll", 1.0)),
-    Key("H", "H", "roll left (-roll)", ("roll", -1.0)),
-    Key("L", "L", Command.GRIPPER.value, command=Command.GRIPPER, button="Gripper"),
-    Key("O", "O", Command.SWITCH_ARM.value, command=Command.SWITCH_ARM, button="Other arm"),
-    Key("Semicolon", ";", Command.TAKEOVER.value, command=Command.TAKEOVER, button="Take over / back"),
-    Key("LeftShift", "Shift", "slow, while held", speed=0.2),
-    Key("RightShift", "Shift", "slow, while held", speed=0.2),
-    Key("LeftCtrl", "Ctrl", "fast, while held", speed=1.0),
-    Key("RightCtrl", "Ctrl", "fast, while held", speed=1.0),
-    # Browsers reserve Ctrl+W and similar combinations.
-    Key("F", "F", "fast, while held", speed=1.0),
-    Key("Enter", "Enter", Command.SUCCESS.value, command=Command.SUCCESS, button="Success"),
-    Key("Backspace", "Backspace", Command.FAILURE.value, command=Command.FAILURE, button="Failure"),
-    Key("N", "N", Command.RESET.value, command=Command.RESET, button="New episode"),
-    Key("X", "X", Command.DISCARD.value, command=Command.DISCARD, button="Discard"),
-    Key("P", "P", Command.PAUSE.value, command=Command.PAUSE, button="Pause"),
-    Key("Escape", "Esc Esc", Command.END.value, command=Command.END, button="End", twice=True),
-)
-LABEL_KEY = Key("Space", "Space", "this is success, while held")
-"""Additional key of `hilserl label`."""
 
-HELD_KEYS = tuple(key for key in KEYS if key.command is None)
-COMMAND_KEYS = {key.name: key for key in KEYS if key.command is not None}
+def _moves(meaning: str, axis: str, way: float) -> Key:
+    return Key("", "", meaning, moves=(axis, way))
 
 
-def keys_for(layout: ActionLayout, *, labels: bool = False) -> tuple[Key, ...]:
+def _commands(command: Command, button: str, *, twice: bool = False) -> Key:
+    return Key("", "", command.value, command=command, button=button, twice=twice)
+
+
+_ACTIONS = {
+    "forward": _moves("forward (+x)", "x", 1.0),
+    "backward": _moves("backward (-x)", "x", -1.0),
+    "left": _moves("left (+y)", "y", 1.0),
+    "right": _moves("right (-y)", "y", -1.0),
+    "up": _moves("up (+z)", "z", 1.0),
+    "down": _moves("down (-z)", "z", -1.0),
+    "turn_left": _moves("turn left (+yaw)", "yaw", 1.0),
+    "turn_right": _moves("turn right (-yaw)", "yaw", -1.0),
+    "tilt_forward": _moves("tilt forward (+pitch)", "pitch", 1.0),
+    "tilt_backward": _moves("tilt backward (-pitch)", "pitch", -1.0),
+    "roll_right": _moves("roll right (+roll)", "roll", 1.0),
+    "roll_left": _moves("roll left (-roll)", "roll", -1.0),
+    "gripper": _commands(Command.GRIPPER, "Gripper"),
+    "other_arm": _commands(Command.SWITCH_ARM, "Other arm"),
+    "takeover": _commands(Command.TAKEOVER, "Take over / back"),
+    "slow": Key("", "", "slow, while held", speed=0.2),
+    "fast": Key("", "", "fast, while held", speed=1.0),
+    "success": _commands(Command.SUCCESS, "Success"),
+    "failure": _commands(Command.FAILURE, "Failure"),
+    "new_episode": _commands(Command.RESET, "New episode"),
+    "discard": _commands(Command.DISCARD, "Discard"),
+    "pause": _commands(Command.PAUSE, "Pause"),
+    "end": _commands(Command.END, "End", twice=True),
+    "success_label": Key("", "", "this is success, while held", labels=True),
+}
+"""Effects of the actions of `KeyBindings`."""
+
+
+def bound_keys(bindings: KeyBindings) -> tuple[Key, ...]:
+    """Return the keys of all actions."""
+    return tuple(
+        replace(action, name=name, label=labelled(action, label_of(name)))
+        for setting, action in _ACTIONS.items()
+        for name in getattr(bindings, setting)
+    )
+
+
+def labelled(key: Key, label: str) -> str:
+    """Return a key's label, twice for two presses."""
+    return f"{label} {label}" if key.twice else label
+
+
+KEYS = bound_keys(KeyBindings())
+"""The keys by default."""
+
+
+def keys_for(layout: ActionLayout, *, keys: Sequence[Key] = KEYS, labels: bool = False) -> tuple[Key, ...]:
     """Return the keys that have an effect with this layout.
 
     Each label occurs once. The meanings follow the layout: a key that turns an arm in one task exerts a torque in
@@ -93,6 +117,7 @@ def keys_for(layout: ActionLayout, *, labels: bool = False) -> tuple[Key, ...]:
 
     Args:
         layout: layout of the actions.
+        keys: all keys.
         labels: adds the key of `hilserl label`.
     """
     arms = arm_axes(layout)
@@ -100,19 +125,21 @@ def keys_for(layout: ActionLayout, *, labels: bool = False) -> tuple[Key, ...]:
         *((Command.GRIPPER,) if all(arm.gripper is None for arm in arms) else ()),
         *((Command.SWITCH_ARM,) if len(arms) == 1 else ()),
     }
-    available = [_with_meaning(key, layout) for key in KEYS if key.command not in missing]
+    available = [_with_meaning(key, layout) for key in keys if key.command not in missing and labels >= key.labels]
     first = {key.label: key for key in reversed(available) if key.meaning}
-    shown = tuple(key for key in available if first.get(key.label) is key)
-    return (*shown, LABEL_KEY) if labels else shown
+    return tuple(key for key in available if first.get(key.label) is key)
 
 
-def takeover_hint(layout: ActionLayout) -> str:
+def takeover_hint(keys: Iterable[Key]) -> str:
     """Name the keys that take over, move and hand back."""
-    keys = keys_for(layout)
-    by_command = {key.command: key.label for key in keys if key.command}
+    keys = tuple(keys)
+
+    def labels(command: Command) -> str:
+        return " or ".join(key.label for key in keys if key.command is command)
+
     moves = " ".join(key.label for key in keys if key.moves)
-    grips = f", {by_command[Command.GRIPPER]} grips" if Command.GRIPPER in by_command else ""
-    takeover = by_command[Command.TAKEOVER]
+    gripper, takeover = labels(Command.GRIPPER), labels(Command.TAKEOVER)
+    grips = f", {gripper} grips" if gripper else ""
     return f"{takeover} takes over, {moves} move{grips}, {takeover} hands back."
 
 
@@ -130,23 +157,24 @@ def _with_meaning(key: Key, layout: ActionLayout) -> Key:
     return replace(key, meaning=" / ".join(kind.value + key.meaning for kind in kinds))
 
 
-def key_motion(held: Iterable[str], layout: ActionLayout) -> tuple[float, ...]:
+def key_motion(held: Iterable[str], layout: ActionLayout, keys: Sequence[Key] = KEYS) -> tuple[float, ...]:
     """Map held keys to a motion of one length in every direction.
 
     Opposite keys cancel. Slow wins over fast. Unknown names, and axes that no action has, have no effect.
 
     Args:
-        held: Dear ImGui's names of the held keys.
+        held: names of the held keys.
         layout: layout of the actions.
+        keys: all keys.
 
     Returns:
         One number in [-1, 1] for each of `AXES`.
     """
     held, available = set(held), driven_axes(layout)
     direction = dict.fromkeys(AXES, 0.0)
-    for key in KEYS:
+    for key in keys:
         if key.name in held and key.moves is not None and key.moves[0] in available:
             direction[key.moves[0]] += key.moves[1]
     length = float(np.linalg.norm(list(direction.values())))
-    speed = min((key.speed for key in KEYS if key.name in held and key.speed is not None), default=SPEED)
+    speed = min((key.speed for key in keys if key.name in held and key.speed is not None), default=SPEED)
     return tuple(number * speed / max(length, 1.0) for number in direction.values())

@@ -1,12 +1,10 @@
 """Access rules of a robot server, the same for all ports."""
 
-import hmac
-import ipaddress
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_LOCAL_NAMES = ("localhost", "ip6-localhost")
+from hilserl.address import names_this_machine
+from hilserl.tokens import is_token
 
 
 @dataclass(frozen=True)
@@ -27,23 +25,11 @@ class Access:
         # Only browsers send it: a web page must not reach an arm through a browser on this machine.
         if "origin" in headers:
             return 403, "Requests of web pages are refused."
-        if not self._is_ours(headers.get("host", "")):
+        if not names_this_machine(headers.get("host", ""), self.names):
             return 403, (
                 f"Unknown Host {headers.get('host', '')[:100]!r}: a page may have rebound its name. "
                 "Use the address of the server, or name it with --host."
             )
-        shown = headers.get("authorization", "")
-        if self.token and not hmac.compare_digest(shown.encode(), f"Bearer {self.token}".encode()):
+        if self.token and not is_token(headers.get("authorization"), f"Bearer {self.token}"):
             return 401, "Missing or wrong token: expected the header Authorization: Bearer TOKEN."
         return None
-
-    def _is_ours(self, host: str) -> bool:
-        """Return True for an address, and for a name of this machine."""
-        name, separator, port = host.rpartition(":")
-        name = (name if separator and port.isdigit() else host).strip("[]").lower()
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            own = socket.gethostname().lower()
-            return name in (*_LOCAL_NAMES, own, own.split(".")[0], *self.names)
-        return True
