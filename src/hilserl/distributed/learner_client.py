@@ -41,15 +41,9 @@ CALL_S = 10.0
 """Deadline of every call, in seconds."""
 _FORGOTTEN_S = 2.0
 _IN_FLIGHT = 2
-"""Puts on their way at once.
-
-The learner checks one while its disk writes the other."""
+"""Puts on their way at once: the learner checks one while its disk writes the other."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 2.0
 _MAX_ANSWER_BYTES = 1_000_000_000
-_WINDOW_BYTES = 32 * 1024 * 1024
-"""Bytes of an answer that the learner sends without waiting.
-
-Weights fit in; a small window costs a round trip for each of its fillings."""
 _REFUSALS = (
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -85,7 +79,7 @@ class LearnerClient:
         return self._answer(self._begin(name, request))
 
     def _begin(self, name: str, request: bytes) -> Any:
-        """Begin a call; after an error the next opens another connection."""
+        """Begin a call of a method; after an error the next call opens another connection."""
         if self._channel is None:
             self._channel = self._connected()
         method = self._channel.unary_unary(f"/{SERVICE}/{name}")
@@ -107,7 +101,6 @@ class LearnerClient:
         options = [
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.max_receive_message_length", _MAX_ANSWER_BYTES),
-            ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
             ("grpc.enable_http_proxy", 0),
         ]
         if self._credentials.certificate is None:
@@ -241,7 +234,7 @@ class Timing:
 
 
 def messages_of(entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
-    """Split entries into messages of bounded rows and bytes."""
+    """Split entries into messages of `MAX_ROWS` and of about `TOGETHER_BYTES` at most."""
     message: list[LogEntry] = []
     size = 0
     for entry in entries:

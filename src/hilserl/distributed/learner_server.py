@@ -100,7 +100,6 @@ class LearnerServer:
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", largest),
-                ("grpc.http2.lookahead_bytes", largest),
                 ("grpc.max_concurrent_streams", _CALLS_OF_A_CONNECTION),
                 ("grpc.max_connection_age_ms", _LONGEST_CONNECTION_MS),
                 ("grpc.max_connection_age_grace_ms", _GRACE_MS),
