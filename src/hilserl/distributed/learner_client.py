@@ -41,7 +41,9 @@ CALL_S = 10.0
 """Deadline of every call, in seconds."""
 _FORGOTTEN_S = 2.0
 _IN_FLIGHT = 2
-"""Puts on their way at once: the learner checks one while its disk writes the other."""
+"""Puts on their way at once.
+
+The learner checks one while its disk writes the other."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 2.0
 _MAX_ANSWER_BYTES = 1_000_000_000
 _REFUSALS = (
@@ -79,7 +81,10 @@ class LearnerClient:
         return self._answer(self._begin(name, request))
 
     def _begin(self, name: str, request: bytes) -> Any:
-        """Begin a call of a method; after an error the next call opens another connection."""
+        """Begin a call of a method.
+
+        After an error the next call opens another connection.
+        """
         if self._channel is None:
             self._channel = self._connected()
         method = self._channel.unary_unary(f"/{SERVICE}/{name}")

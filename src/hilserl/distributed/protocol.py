@@ -160,7 +160,7 @@ class PutHeader:
     layout: Annotated[bytes, Meta(max_length=MAX_MESSAGE_BYTES // 2)] = b""
     """`StepCodec.layout` of the steps."""
     after: Count = 0
-    """Last number of the put that is still on its way; 0 without one."""
+    """Last number of the put still on its way; 0 without one."""
 
 
 @dataclass(frozen=True)
