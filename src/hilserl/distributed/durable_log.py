@@ -65,9 +65,11 @@ class _LogFile:
             (self._page_bytes,) = self._putting.execute("PRAGMA page_size").fetchone()
             if max_bytes is not None:
                 self._putting.execute(f"PRAGMA max_page_count={max_bytes // self._page_bytes}")
-            # Beyond these pages the appending thread empties the journal and waits for the disk. A log rarely gets
-            # there, since the thread that takes empties it at 1,000 pages, SQLite's default.
-            self._putting.execute(f"PRAGMA wal_autocheckpoint={_JOURNAL_PAGES}")
+            if synced:
+                # Beyond these pages the appending thread empties the journal and waits for the disk. A learner's log
+                # rarely gets there, since the thread that takes empties it at 1,000 pages, SQLite's default. An
+                # actor's may wait for its learner for long.
+                self._putting.execute(f"PRAGMA wal_autocheckpoint={_JOURNAL_PAGES}")
             self._layout_ids = _layout_ids(self._putting, path, self.codecs)
 
     @contextlib.contextmanager
