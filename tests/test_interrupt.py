@@ -38,8 +38,7 @@ HUNG_UP = """
 import os, signal, sys
 from hilserl.interrupt import Interrupt
 
-if sys.argv[1:]:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1:] else signal.SIG_DFL)
 interrupt = Interrupt()
 with interrupt.armed():
     os.kill(os.getpid(), signal.SIGHUP)
