@@ -236,17 +236,3 @@ class Timing:
     def backoff(self) -> Backoff:
         """Return a backoff with these limits."""
         return Backoff(self.first_backoff_s, self.longest_backoff_s)
-
-
-def messages_of(entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
-    """Split entries into messages of `MAX_ROWS` and of about `TOGETHER_BYTES` at most."""
-    message: list[LogEntry] = []
-    size = 0
-    for entry in entries:
-        message.append(entry)
-        size += len(entry.payload or b"")
-        if size >= TOGETHER_BYTES or len(message) == MAX_ROWS:
-            yield message
-            message, size = [], 0
-    if message:
-        yield message

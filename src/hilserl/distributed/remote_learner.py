@@ -11,7 +11,7 @@ from hilserl.agents.agent import Actor
 from hilserl.data.step import Step
 from hilserl.distributed.credentials import Credentials
 from hilserl.distributed.durable_log import DurableLog, LogFullError
-from hilserl.distributed.learner_client import LearnerClient, Timing, messages_of
+from hilserl.distributed.learner_client import LearnerClient, Timing
 from hilserl.distributed.protocol import (
     MAX_ROWS,
     ActorReport,
@@ -123,7 +123,7 @@ class _Sender:
         if not entries:
             return
         header = PutHeader(self._log.id, self._session, self._log.codecs[0].layout)
-        for upto in self._client.put(header, messages_of(entries)):
+        for upto in self._client.put(header, ([entry] for entry in entries)):
             yield self._log.acknowledge(upto)
         self._most = min(2 * self._most, _MOST_ROWS)
 
