@@ -1,4 +1,4 @@
-"""Schedules of kills: a short run that is killed at any write, sync or rename, and then resumed.
+"""Schedules of kills: a short run that is killed at any write, sync or rename, once or twice, and then resumed.
 
 They run in a process without JAX's threads, which may not be forked.
 """
@@ -44,22 +44,47 @@ def episode(number: int) -> list[Step]:
     return [replace(step, seed=number) for step in make_episode(number, 3, camera=False)]
 
 
+def recover(run_dir: RunDir) -> None:
+    """Clear what a killed run left, as a resume does."""
+    for directory in (run_dir.path, run_dir.checkpoints, run_dir.episodes):
+        tidy(directory)
+    drop_torn_line(run_dir.metrics)
+
+
+def records_of(run_dir: RunDir) -> list[int]:
+    """Return the numbers of the episodes that the metrics have."""
+    return (
+        [record["episode"] for record in read_metrics(run_dir.metrics, "episode")] if run_dir.metrics.exists() else []
+    )
+
+
+def write_checkpoint(directory: Path, number: int) -> None:
+    """Write a checkpoint, and again as after an evaluation."""
+    agent: Any = None
+    for success_rate in (0.1, 0.2):
+        state = RunState(env_steps=number, evaluation={"success_rate": success_rate})
+        save_checkpoint(directory, agent, state, number)
+
+
 def work(run_dir: RunDir, acknowledge: Callable[[str], object]) -> None:
-    """Write what a short run writes; tell each thing that is done."""
-    save_config(run_dir.config, train_config("pick_cube", seed=3))
+    """Write what a short run writes, from where it stands; tell each thing that is done."""
+    recover(run_dir)
+    if not run_dir.config.exists():
+        save_config(run_dir.config, train_config("pick_cube", seed=3))
     acknowledge("config")
+    recorded = records_of(run_dir)
     metrics = MetricsLog(run_dir.metrics)
     for number in range(EPISODES):
-        write_episode(run_dir.episodes / f"{number:06d}.parquet", episode(number), SPEC)
+        path = run_dir.episodes / f"{number:06d}.parquet"
+        if not path.exists():
+            write_episode(path, episode(number), SPEC)
         acknowledge(f"episode {number}")
-        metrics.write("episode", number, {"episode": number})
+        if number not in recorded:
+            metrics.write("episode", number, {"episode": number})
         acknowledge(f"record {number}")
-        agent: Any = None
-        state = RunState(env_steps=number, evaluation={"success_rate": 0.1})
-        save_checkpoint(run_dir.checkpoints, agent, state, number)
+        if number >= max(steps_in(run_dir.checkpoints), default=0):
+            write_checkpoint(run_dir.checkpoints, number)
         acknowledge(f"checkpoint {number}")
-        # The same one again, as after an evaluation.
-        save_checkpoint(run_dir.checkpoints, agent, replace(state, evaluation={"success_rate": 0.2}), number)
         prune(run_dir.checkpoints, KEPT)
 
 
@@ -113,19 +138,26 @@ def schedule(directory: Path, kill_at: int, *, after: bool) -> tuple[list[str], 
     return [each for each in said if not each.startswith("calls")], calls[0] if calls else 0
 
 
-def schedules(calls: int, cases: int) -> Iterator[tuple[int, bool]]:
-    """Choose places to kill, spread over all calls, before and after each."""
+Kill = tuple[int, bool]
+"""Number of a system call, and whether the process ends after it or before it."""
+
+
+def schedules(calls: int, cases: int) -> Iterator[tuple[Kill, Kill]]:
+    """Choose places to kill and places to kill what resumes, spread over all calls.
+
+    The first of a pair takes every place once before any comes again.
+    """
     every = [(at, after) for at in range(1, calls + 1) for after in (False, True)]
     rng = np.random.default_rng(0)
-    for index in rng.permutation(len(every))[:cases]:
-        yield every[index]
+    for case in range(cases):
+        if case % len(every) == 0:
+            order = rng.permutation(len(every))
+        yield every[order[case % len(every)]], every[rng.integers(len(every))]
 
 
 def check(run_dir: RunDir, acknowledged: list[str]) -> None:
-    """Resume as a run does; everything acknowledged is there, once."""
-    for directory in (run_dir.path, run_dir.checkpoints, run_dir.episodes):
-        tidy(directory)
-    drop_torn_line(run_dir.metrics)
+    """Recover as a run does; everything acknowledged is there, once."""
+    recover(run_dir)
     if "config" in acknowledged:
         assert load_config(run_dir.config).seed == 3
     found = sorted(run_dir.episodes.glob("*.parquet")) if run_dir.episodes.exists() else []
@@ -133,7 +165,7 @@ def check(run_dir: RunDir, acknowledged: list[str]) -> None:
     for number in (int(each.split()[1]) for each in acknowledged if each.startswith("episode")):
         assert kept[f"{number:06d}.parquet"] == fingerprint(episode(number))
     if run_dir.metrics.exists():
-        records = [record["episode"] for record in read_metrics(run_dir.metrics, "episode")]
+        records = records_of(run_dir)
         assert records == list(range(len(records)))
         assert len(records) >= sum(each.startswith("record") for each in acknowledged)
         MetricsLog(run_dir.metrics).close()
@@ -141,22 +173,31 @@ def check(run_dir: RunDir, acknowledged: list[str]) -> None:
     for step in steps:
         check_checkpoint(run_dir.checkpoints / str(step))
     done = [int(each.split()[1]) for each in acknowledged if each.startswith("checkpoint")]
-    assert not done or done[-1] in steps
+    assert not done or max(steps, default=-1) >= done[-1]
 
 
 def run_schedules(directory: Path, cases: int) -> None:
-    """Kill a short run at some places, each before or after a system call, and check what is left."""
+    """Kill a short run, then what resumes it; check what is left each time, and that the rest is done."""
     checkpoint.named_arrays = lambda _: ARRAYS  # pyright: ignore[reportAttributeAccessIssue]
-    acknowledged, calls = schedule(directory / "whole", 0, after=False)
-    assert len(acknowledged) == 1 + 3 * EPISODES
-    check(RunDir(directory / "whole"), acknowledged)
+    whole, calls = schedule(directory / "whole", 0, after=False)
+    assert len(whole) == 1 + 3 * EPISODES
+    check(RunDir(directory / "whole"), whole)
     assert calls > 50
-    for number, (kill_at, after) in enumerate(schedules(calls, cases)):
+    resumed = 0
+    for number, ((first, first_after), (second, second_after)) in enumerate(schedules(calls, cases)):
         place = directory / str(number)
         place.mkdir()
-        acknowledged, finished = schedule(place, kill_at, after=after)
-        assert not finished or kill_at > finished
+        acknowledged, finished = schedule(place, first, after=first_after)
+        assert not finished
         check(RunDir(place), acknowledged)
+        again, finished = schedule(place, second, after=second_after)
+        resumed += not finished
+        check(RunDir(place), again or acknowledged)
+        last, finished = schedule(place, 0, after=False)
+        assert finished
+        assert last == whole
+        check(RunDir(place), whole)
+    print(f"{cases} schedules over {2 * calls} places; {resumed} were killed again while they resumed")
 
 
 if __name__ == "__main__":
