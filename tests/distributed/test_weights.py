@@ -96,6 +96,7 @@ def test_message_is_read() -> None:
         message(dtype="no such type"),
         message(dtype=None),
         message(dtype="<U2"),
+        message(dtype="i4,032"),
         message(name=None),
         message(life=-1),
         b"junk",
@@ -103,7 +104,7 @@ def test_message_is_read() -> None:
         b"[" * 100_000 + b"\n",
         b" " * 1_000_000 + message(),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_junk_is_refused(junk: bytes) -> None:
     with pytest.raises(ProtocolError, match="cannot be read"):

@@ -15,6 +15,8 @@ from hilserl.distributed.protocol import MAX_MESSAGE_BYTES, Count, Name, Protoco
 from hilserl.errors import HilserlError
 
 Arrays = Mapping[str, np.ndarray]
+_NUMBERS = {np.dtype(code).name: np.dtype(code) for code in "?bBhHiIlLqQefd"}
+"""Types of arrays by name. NumPy's own reader of names takes whole structures, in Python's syntax."""
 
 
 class _Shape(NamedTuple):
@@ -95,9 +97,9 @@ def unpack_weights(message: bytes) -> Weights | None:
         place = message.index(b"\n", 0, MAX_MESSAGE_BYTES) + 1
         head = msgspec.json.decode(message[: place - 1], type=_Head)
         for name, dtype, shape in head.arrays:
-            kind, count = np.dtype(dtype), math.prod(shape)
-            if kind.kind not in "fiub":
-                raise ValueError(f"numbers of type {dtype}")
+            if dtype not in _NUMBERS:
+                raise ValueError(f"numbers of type {dtype!r}")
+            kind, count = _NUMBERS[dtype], math.prod(shape)
             arrays[name] = np.frombuffer(message, kind, count, place).reshape(shape)
             place += arrays[name].nbytes
         if place != len(message):
