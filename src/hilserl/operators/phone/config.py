@@ -23,9 +23,9 @@ class PhoneConfig:
     Without it the certificate is a new one at each start, and the phone warns again.
     """
     scale: Positive = 1.0
-    """Motion of the tool for a motion of the phone; 0.5 halves it."""
+    """Motion of the tool for one metre of the phone, in metres."""
     pad_scale: Rate = 1.0
-    """Motion at the edge of a pad, as a part of a full action."""
+    """Motion at a pad's edge, as a part of a full action."""
     heading_deg: float = 0.0
     """Direction in which you look, anticlockwise from the robot's forward.
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 FULL_TURN_RAD = 0.15
-"""Turn of the phone between two control steps that asks for a full action."""
+"""Turn of the phone in a control step for a full action."""
 _JUMP_M = 0.15
 """Motion between two messages that no hand makes, in metres.
 
@@ -20,7 +20,7 @@ _EARTH_OF_XR = Rotation.from_euler("x", 90, degrees=True)
 
 
 def xr_rotation(turn_xyzw: tuple[float, float, float, float]) -> Rotation:
-    """Convert an orientation by WebXR to that of the phone on the earth."""
+    """Convert an orientation by WebXR to the earth's frame."""
     return _EARTH_OF_XR * Rotation.from_quat(turn_xyzw)
 
 

@@ -21,13 +21,19 @@ class PhoneMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     place_m: tuple[float, float, float] | None = None
-    """Place of the phone by WebXR (x right, y up, z near), while the thumb is on the drive button."""
+    """Place of the phone by WebXR, while the drive button is held.
+
+    x points right, y up, z near.
+    """
     turn_xyzw: tuple[float, float, float, float] | None = None
     """Orientation by WebXR, with the place."""
     angles_deg: tuple[float, float, float] | None = None
-    """Alpha, beta and gamma of the orientation sensors, while the thumb is on the turn button."""
+    """Alpha, beta, gamma of the sensors, while the turn button is held."""
     pads: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Thumbs on the pads, each in [-1, 1]: right and up on the first, up on the second."""
+    """Thumbs on the pads, each in [-1, 1].
+
+    Right and up on the first pad, up on the second one.
+    """
     presses: tuple[PressName, ...] = ()
     visible: bool = True
     """False if the page is hidden or the phone sleeps."""
