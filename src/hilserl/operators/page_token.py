@@ -19,10 +19,11 @@ class PageToken:
     Args:
         token: the token of the page; None lets every program that reaches it in.
         scheme: http or https.
+        names: further names of this machine that browsers may use.
     """
 
-    def __init__(self, token: str | None, scheme: str = "http") -> None:
-        self._token, self._scheme = token, scheme
+    def __init__(self, token: str | None, scheme: str = "http", names: tuple[str, ...] = ()) -> None:
+        self._token, self._scheme, self._names = token, scheme, names
         # Browsers send the cookies of a host to each of its ports, so each page has a name of its own.
         self._cookie = f"hilserl-{hashlib.sha256((token or '').encode()).hexdigest()[:12]}"
 
@@ -41,7 +42,7 @@ class PageToken:
     def refusal(self, request: Request) -> tuple[http.HTTPStatus, str] | None:
         """Return status and reason of a refusal; None to let pass."""
         host = request.headers.get("Host", "")
-        if not names_this_machine(host):
+        if not names_this_machine(host, self._names):
             return http.HTTPStatus.FORBIDDEN, (
                 f"Unknown Host {host[:100]!r}: a page may have rebound its name. Use {self._scheme}://localhost."
             )

@@ -51,7 +51,7 @@ class Phone:
         host = config.host or local_address()
         certificate, fingerprint = _certificate(config.certificate, host)
         self._input = PhoneInput(layout, config)
-        token, listening = PageToken(new_token(), "https"), listen(host, config.port)
+        token, listening = PageToken(new_token(), "https", (host.lower(),)), listen(host, config.port)
         self.url = token.address(host, listening.getsockname()[1])
         """Address of the page, with its token."""
         self.announcement = f"Phone: {self.url}\n{qr_code(self.url)}{_warning(fingerprint)}"
