@@ -1,6 +1,7 @@
 """Settings of console and devices."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import tyro
@@ -9,6 +10,7 @@ from hilserl.errors import HilserlError
 from hilserl.operators.config import ConsoleConfig, DeviceName, open_devices
 from hilserl.operators.devices.gamepad import GamepadConfig
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig
+from hilserl.operators.phone.config import PhoneConfig
 from tests.support.layouts import ACTION
 
 
@@ -30,9 +32,13 @@ def test_device_without_its_library_names_the_extra(
 
 def test_flags_are_read_by_their_group() -> None:
     words = ["--view", "web", "--port", "8100", "--gamepad.index", "1", "--spacemouse.rotation-scale", "0.5"]
-    config = tyro.cli(ConsoleConfig, args=words)
+    config = tyro.cli(ConsoleConfig, args=[*words, "--phone.scale", "0.5", "--phone.certificate", "mine"])
     assert config == ConsoleConfig(
-        "web", 8100, gamepad=GamepadConfig(index=1), spacemouse=SpaceMouseConfig(rotation_scale=0.5)
+        "web",
+        8100,
+        gamepad=GamepadConfig(index=1),
+        spacemouse=SpaceMouseConfig(rotation_scale=0.5),
+        phone=PhoneConfig(scale=0.5, certificate=Path("mine")),
     )
 
 

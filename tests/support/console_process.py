@@ -56,6 +56,11 @@ class ConsoleProcess:
         return next(line.split()[1] for line in self.lines if "Console: http" in line)
 
     @property
+    def phone_url(self) -> str:
+        """The phone's address, with its token."""
+        return next(line.split()[1] for line in self.lines if line.startswith("Phone: https"))
+
+    @property
     def errors(self) -> str:
         """The text of its error output."""
         self._errors.seek(0)

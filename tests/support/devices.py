@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 
 from hilserl.data.spec import ActionLayout
@@ -14,6 +15,9 @@ from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.gamepad import Gamepad, GamepadConfig, GamepadState
 from hilserl.operators.devices.spacemouse import SpaceMouse, SpaceMouseConfig
 from hilserl.operators.devices.spacemouse_hid import SpaceMouseState
+from hilserl.operators.phone.config import PhoneConfig
+from hilserl.operators.phone.messages import PhoneMessage
+from hilserl.operators.phone.phone_input import PhoneInput
 from tests.support.layouts import SEVEN
 
 CENTRED = {"LEFTX": 0.0, "LEFTY": 0.0, "RIGHTX": 0.0, "RIGHTY": 0.0}
@@ -169,6 +173,16 @@ def spacemouse_reading(control: ControlMapping, layout: ActionLayout, amount: fl
         fake.send(False, False, **{axis: way * amount})
     device.poll()
     return device.read()
+
+
+def phone_reading(control: ControlMapping, layout: ActionLayout, amount: float = 1.0) -> Reading:
+    """Return the reading of a phone whose pad is pushed or whose button is pressed."""
+    page = PhoneInput(layout, PhoneConfig())
+    presses = () if control.button is None else (control.button,)
+    axis, way = control.axis or ("", 0.0)
+    pads = tuple(way * amount if axis == name else 0.0 for name in ("RIGHT", "UP", "LIFT"))
+    page.hear(msgspec.convert({"pads": pads, "presses": presses}, PhoneMessage))
+    return page.read()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

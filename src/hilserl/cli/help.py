@@ -25,6 +25,7 @@ _OF_OPERATOR: dict[str, set[str]] = {
     "console": {"--console.*"},
     "gamepad": {"--console.*", "--console.gamepad.*"},
     "spacemouse": {"--console.*", "--console.spacemouse.*"},
+    "phone": {"--console.*", "--console.phone.*"},
 }
 """The groups of settings that matter to each choice of `--operator`."""
 

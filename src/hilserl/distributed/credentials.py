@@ -4,7 +4,6 @@ On loopback nothing is needed. Everywhere else a learner wants a token from each
 that no one in between reads or changes anything.
 """
 
-import datetime as dt
 import ipaddress
 import os
 import secrets
@@ -13,19 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from hilserl.address import Address
+from hilserl.certificates import CERTIFICATE_FILE, KEY_FILE, VALID_DAYS, check_private, make_certificate
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 from hilserl.tokens import is_token
 
 TOKEN_VARIABLE = "HILSERL_TOKEN"  # noqa: S105 - the variable's name
-TOKEN_FILE, CERTIFICATE_FILE, KEY_FILE = "token", "certificate.pem", "key.pem"
-VALID_DAYS = 365
+TOKEN_FILE = "token"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True)
@@ -56,9 +50,7 @@ def load_credentials(directory: Path | None) -> Credentials:
     if directory is None:
         return Credentials(from_environment)
     for name in (TOKEN_FILE, KEY_FILE):
-        path = directory / name
-        if path.exists() and path.stat().st_mode & 0o077:
-            raise HilserlError(f"{path} can be read by others; run: chmod 600 {path}")
+        check_private(directory / name)
     try:
         token = from_environment or (directory / TOKEN_FILE).read_text().strip()
         key = directory / KEY_FILE
@@ -112,7 +104,7 @@ def make_credentials(directory: Path, hosts: Sequence[str], valid_days: int = VA
             f"Invalid host {unspecified[0]}: expected a name or address by which actors reach the learner, such as "
             f"{socket.gethostname()}. The learner may still listen on {unspecified[0]}."
         )
-    certificate, key = _certificate(hosts, valid_days)
+    certificate, key = make_certificate(hosts, valid_days)
     credentials = Credentials(secrets.token_urlsafe(32), certificate, key)
     directory.mkdir(parents=True, exist_ok=True)
     for name, content, mode in (
@@ -128,35 +120,3 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     path.touch(mode)
     path.chmod(mode)
     path.write_bytes(content)
-
-
-def _certificate(hosts: Sequence[str], valid_days: int) -> tuple[bytes, bytes]:
-    """Make a self-signed certificate and its key (PEM).
-
-    A negative number of days makes one that has expired.
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hilserl learner")])
-    begin = dt.datetime.now(dt.UTC) + dt.timedelta(days=min(0, 2 * valid_days), minutes=-5)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + dt.timedelta(days=abs(valid_days), minutes=5))
-        .add_extension(x509.SubjectAlternativeName([_subject(host) for host in hosts]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _subject(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)

@@ -8,10 +8,11 @@ from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.devices.key_bindings import KeyBindings
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
+from hilserl.operators.phone.config import PhoneConfig
 from hilserl.settings import Port
 
 View = Literal["auto", "web", "native"]
-DeviceName = Literal["console", "gamepad", "spacemouse"]
+DeviceName = Literal["console", "gamepad", "spacemouse", "phone"]
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,21 @@ class ConsoleConfig:
     keys: KeyBindings = field(default_factory=KeyBindings)
     gamepad: GamepadConfig = field(default_factory=GamepadConfig)
     spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)
+    phone: PhoneConfig = field(default_factory=PhoneConfig)
 
 
 def open_devices(device: DeviceName, config: ConsoleConfig, layout: ActionLayout) -> tuple[InputDevice, ...]:
     """Open the operator's input devices beside the console.
 
     Raises:
-        HilserlError: the device is not attached, or its library is missing.
+        HilserlError: the device is not attached, its library is missing, or the phone's page cannot be served.
     """
     if device == "gamepad":
         return (open_gamepad(layout, config.gamepad),)
     if device == "spacemouse":
         return open_spacemice(layout, config.spacemouse)
+    if device == "phone":
+        from hilserl.operators.phone.phone import Phone  # it takes a moment to import
+
+        return (Phone(layout, config.phone),)
     return ()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hilserl.data.spec import ActionLayout
-from hilserl.operators.action_axes import arm_axes
+from hilserl.operators.action_axes import STILL, arm_axes
 from hilserl.operators.devices.device import InputDevice, Reading
 
 Readings = Sequence[tuple[InputDevice, Reading]]
@@ -40,7 +40,7 @@ class ArmSelector:
     def merge(self, readings: Readings) -> tuple[np.ndarray, tuple[float, float, float] | None]:
         """Merge the readings of the present devices.
 
-        Each arm obeys the first device that moves it. A dragged goal counts where no device moves the chosen arm.
+        Each arm obeys the first device that moves it. A goal counts where that device does not displace the chosen arm.
 
         Returns:
             The continuous actions along the world's axes, and the goal of the chosen arm's tool, if any.
@@ -48,11 +48,10 @@ class ArmSelector:
         motion, goal_m = np.zeros(len(self._layout.continuous)), None
         present = [(device, reading) for device, reading in readings if reading.present]
         for arm in self._arms:
-            actions = [arm.action(reading.motion) for device, reading in present if self._arm_of(device) == arm.name]
-            moved = next((action for action in actions if action.any()), None)
-            if moved is not None:
-                motion += moved
-            elif arm.name == self.chosen:
+            moves = [reading.motion for device, reading in present if self._arm_of(device) == arm.name]
+            moved = next((move for move in moves if arm.action(move).any()), STILL)
+            motion += arm.action(moved)
+            if arm.name == self.chosen and not arm.action((*moved[:3], 0.0, 0.0, 0.0)).any():
                 goals = (reading.goal_m for _, reading in present if reading.goal_arm == arm.name)
                 goal_m = next((goal for goal in goals if goal is not None), None)
         return motion, goal_m

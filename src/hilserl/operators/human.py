@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
@@ -14,6 +13,7 @@ from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
+from hilserl.operators.tool_motion import ToolMotion
 
 _VERDICTS = {
     Command.SUCCESS: Verdict.SUCCESS,
@@ -60,7 +60,8 @@ class HumanOperator(Operator):
         devices: the input devices, the console among them, in order of priority.
         layout: layout of the actions.
         role: task of the operator.
-        teleoperation: kinematics of the environment; without it a motion is the action, and goals have no effect.
+        teleoperation: kinematics of the environment; without it a motion is the action, and goals and hands have no
+            effect.
         idle: called repeatedly while time stands still; it must wait for a moment.
         clock: monotonic time in seconds.
     """
@@ -75,7 +76,7 @@ class HumanOperator(Operator):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._devices, self._layout, self.role = devices, layout, role
-        self._teleoperation, self._idle, self._clock = teleoperation, idle, clock
+        self._tool_motion, self._idle, self._clock = ToolMotion(teleoperation), idle, clock
         self._arms, self._device_watch = ArmSelector(layout), DeviceWatch()
         self._human_time = _HumanTime(clock)
         self._done = self._drove = False
@@ -122,6 +123,7 @@ class HumanOperator(Operator):
         takes_over = self._engaged and not self._drove
         self._engaged, self._waiting, self._drove = self.role.drives or takes_over, self.role.drives, False
         self._device_watch.clear()
+        self._tool_motion.release()
         self._human_time.driving = False
 
     @override
@@ -157,6 +159,8 @@ class HumanOperator(Operator):
         commands = [command for _, reading in readings for command in reading.commands]
         grippers = self._apply_readings(readings)
         self._hand_back_if_lost(readings)
+        driven = self._engaged and not self.paused
+        readings = self._tool_motion.follow(readings, self.chosen_arm, driven=driven)
         motion, goal_m = self._arms.merge(readings)
         seconds = self._human_time.take()
         verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
@@ -173,7 +177,7 @@ class HumanOperator(Operator):
         if not self._engaged:
             return Intent(False, verdict=verdict, success=success)
         self._human_time.driving = True
-        action = self._action(motion, goal_m)
+        action = self._tool_motion.action(motion, goal_m, self.chosen_arm)
         return Intent(True, action, grippers, seconds=seconds, verdict=verdict, success=success)
 
     def _read_commands(self) -> list[Command]:
@@ -188,20 +192,6 @@ class HumanOperator(Operator):
             self.paused, self.message = False, "No operator is present to end the pause: the policy drives."
         undriven = self.role.drives and not (present and self._engaged)
         return self.paused or undriven or (self._engaged and self._waiting)
-
-    def _action(self, motion: np.ndarray, goal_m: tuple[float, float, float] | None) -> tuple[float, ...]:
-        """Return the continuous actions.
-
-        Args:
-            motion: motion along the world's axes.
-            goal_m: goal of the chosen arm's tool, if any.
-        """
-        if self._teleoperation is None:
-            return tuple(motion.tolist())
-        action = np.array(self._teleoperation.world_to_action(tuple(motion.tolist())))
-        if goal_m is not None:
-            action += self._teleoperation.motion_towards(goal_m, self.chosen_arm)
-        return tuple(action.tolist())
 
     def _apply_readings(self, readings: Readings) -> tuple[GripperRequest, ...]:
         """Apply the commands of all devices in order.

@@ -27,11 +27,12 @@ from hilserl.operators.console.console import Console, ConsoleScene
 from hilserl.operators.console.messages import ConsoleStatus
 from hilserl.operators.console.page_access import PageAccess
 from hilserl.operators.console.session import ConsoleSession
-from hilserl.operators.devices.device import Reading
+from hilserl.operators.devices.device import ControlName, Reading
 from hilserl.operators.devices.key_map import Command, keys_for
 from hilserl.operators.human import Role
 from hilserl.runs.counters import RunCounters
 from hilserl.sim.environment import ManipulationEnv
+from hilserl.tasks import make_sim_env
 from tests.support.console_page import ConsoleLoop, wait_until
 from tests.support.devices import ScriptedDevice
 from tests.support.layouts import ACTION, LAYOUTS
@@ -110,7 +111,7 @@ def test_request_by_a_rebound_name_is_refused(loop: ConsoleLoop) -> None:
 def test_page_without_a_token_needs_none() -> None:
     access = PageAccess(None)
     assert access.address("127.0.0.1", 8080) == "http://127.0.0.1:8080/"
-    assert access._refusal(Request("/", Headers(Host="localhost:8080"))) is None
+    assert access._token.refusal(Request("/", Headers(Host="localhost:8080"))) is None
 
 
 @pytest.mark.parametrize("path", ["/ui", "/state", "/drop"])
@@ -241,4 +242,31 @@ def test_panel_names_the_driven_arm(monkeypatch: pytest.MonkeyPatch, own: bool) 
         ]
     driving = ["YOU DRIVE", "YOU DRIVE"] if own else ["YOU DRIVE THE RIGHT ARM", "YOU DRIVE THE LEFT ARM"]
     assert titles == ["THE POLICY DRIVES", *driving, "PAUSED"]
+    env.close()
+
+
+class ScriptedDisplay(ScriptedDevice):
+    """A device that keeps what it was told to show."""
+
+    announcement = "Display: here"
+
+    def show(self, control: ControlName, message: str) -> None:
+        self.shown = control, message
+
+
+def test_device_with_a_display_is_announced_and_shows_who_drives(monkeypatch: pytest.MonkeyPatch) -> None:
+    env, display = make_sim_env("pick_cube"), ScriptedDisplay("phone")
+    model, data = env.simulation.model, mujoco.MjData(env.simulation.model)
+    console = FakeConsole(ConsoleScene(model, data, env.experience.action, lambda _: np.zeros(3), np.zeros(3)))
+    monkeypatch.setattr(ConsoleSession, "_open_console", lambda *_: console)
+    monkeypatch.setattr(console_session, "open_devices", lambda *_: (display, ScriptedDevice("gamepad")))
+    session = ConsoleSession(env, Role(), console=ConsoleConfig(), device="phone")
+    assert session.announcement == f"{console.announcement()}\nDisplay: here"
+    for command, control in ((Command.TAKEOVER, "human"), (Command.PAUSE, "paused"), (Command.PAUSE, "human")):
+        display.now = Reading(True, commands=(command,))
+        session.operator.intent()
+        session.say("")
+        assert display.shown == (control, "You drive.")
+    session.say("Look here.")
+    assert display.shown[1] == "Look here."
     env.close()

@@ -17,13 +17,22 @@ from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.gamepad import GamepadConfig
 from hilserl.operators.devices.key_map import KEYS, Command, key_motion, keys_for
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig
-from tests.support.devices import CENTRED, gamepad_reading, make_gamepad, make_spacemouse, spacemouse_reading
+from hilserl.operators.phone import phone_input
+from tests.support.devices import (
+    CENTRED,
+    gamepad_reading,
+    make_gamepad,
+    make_spacemouse,
+    phone_reading,
+    spacemouse_reading,
+)
 from tests.support.layouts import LAYOUTS, SEVEN, TWO
 
 Say = Callable[..., Reading]
 ROWS: list[tuple[Say, ControlMapping]] = [
     *((gamepad_reading, control) for control in gamepad.CONTROLS),
     *((spacemouse_reading, control) for control in spacemouse.CONTROLS),
+    *((phone_reading, control) for control in phone_input.CONTROLS),
 ]
 MOVING = [(say, control) for say, control in ROWS if control.moves is not None]
 
@@ -92,7 +101,7 @@ def test_motions_that_a_task_lacks_are_dropped(say: Say, control: ControlMapping
             assert np.count_nonzero(arm.action(motion)) == (control.moves[0] in arm.axes)
 
 
-@pytest.mark.parametrize("device", [gamepad, spacemouse], ids=lambda device: device.__name__)
+@pytest.mark.parametrize("device", [gamepad, spacemouse, phone_input], ids=lambda device: device.__name__)
 def test_documentation_has_every_row_of_the_map(device: ModuleType) -> None:
     text = (Path(__file__).parents[3] / "docs" / "devices.md").read_text()
     for control in device.CONTROLS:

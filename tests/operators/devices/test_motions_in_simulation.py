@@ -13,9 +13,10 @@ from hilserl.operators.devices.axis_mapping import ControlMapping
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import KEYS, Command, Key, key_motion
 from hilserl.operators.human import HumanOperator, Role
+from hilserl.operators.phone import phone_input
 from hilserl.sim.control import turn_between
 from hilserl.sim.environment import ManipulationEnv
-from tests.support.devices import ConstantDevice, gamepad_reading, spacemouse_reading
+from tests.support.devices import ConstantDevice, gamepad_reading, phone_reading, spacemouse_reading
 from tests.support.pick_variants import PressingPickCube, TurningPickCube, TwoArmPickCube
 
 STEPS = 3
@@ -112,6 +113,7 @@ def readings() -> dict[str, tuple[str, Callable[[ActionLayout], Reading]]]:
             )
     rows: list[tuple[Callable[..., Reading], ControlMapping]] = [(gamepad_reading, c) for c in gamepad.CONTROLS]
     rows += [(spacemouse_reading, c) for c in spacemouse.CONTROLS]
+    rows += [(phone_reading, c) for c in phone_input.CONTROLS]
     for say, control in rows:
         if control.moves is not None:
             says[control.label] = (control.meaning, lambda layout, say=say, control=control: say(control, layout))

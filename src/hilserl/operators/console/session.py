@@ -4,7 +4,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from hilserl.operators.config import ConsoleConfig, DeviceName, open_devices
 from hilserl.operators.console.console import TICKS_PER_STEP, Console, ConsoleScene, empty_scene
 from hilserl.operators.console.messages import ConsoleStatus, Curve
 from hilserl.operators.console.status import RolloutStatus
-from hilserl.operators.devices.device import InputDevice
+from hilserl.operators.devices.device import ControlName, DisplayDevice, InputDevice
 from hilserl.operators.devices.key_map import bound_keys, keys_for
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import Control
@@ -74,7 +73,9 @@ class ConsoleSession(Subscriber):
         self._interrupt = Interrupt()
         self._shown_s = -_STATUS_S
         self._prompt = ""
-        self.announcement = self._console.announcement()
+        self._displays = [device for device in self._devices if isinstance(device, DisplayDevice)]
+        texts = [self._console.announcement(), *(device.announcement for device in self._displays)]
+        self.announcement = "\n".join(texts)
 
     def _open_console(self, config: ConsoleConfig, role: Role) -> Console:
         spec, teleoperation = self._env.experience, self._env.teleoperation
@@ -172,12 +173,15 @@ class ConsoleSession(Subscriber):
     def _show(self) -> None:
         self._shown_s = time.monotonic()
         report, status, control = self._report(), self._status, self._control()
+        message = self._prompt or self._start_prompt() or self.operator.message
+        for device in self._displays:
+            device.show(control, message)
         self._console.send(
             ConsoleStatus(
                 control=control,
                 title=self._title(control),
                 headline=status.headline(),
-                message=self._prompt or self._start_prompt() or self.operator.message,
+                message=message,
                 outcome=status.outcome,
                 success=status.success,
                 advice=status.advice(),
@@ -186,12 +190,12 @@ class ConsoleSession(Subscriber):
             )
         )
 
-    def _control(self) -> Literal["policy", "human", "paused"]:
+    def _control(self) -> ControlName:
         if self.operator.paused:
             return "paused"
         return "human" if self.operator.control is Control.HUMAN else "policy"
 
-    def _title(self, control: Literal["policy", "human", "paused"]) -> str:
+    def _title(self, control: ControlName) -> str:
         """Return the source of control.
 
         The title names the arm if only one is driven at a time.

@@ -1,9 +1,12 @@
 """The interface of an input device."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from hilserl.operators.devices.key_map import Command
+
+ControlName = Literal["policy", "human", "paused"]
+"""The source of control, in the words of the displays."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,16 @@ class Reading:
     """Name of the arm whose tool has the goal."""
     success: bool = False
     """True while the operator holds "this is success"."""
+    hand_m: tuple[float, float, float] | None = None
+    """Position of the operator's hand along the world's axes, in metres.
+
+    Its origin is any fixed point: the tool follows its changes. None means that the tool stands still.
+    """
 
     @property
     def moves(self) -> bool:
         """True if the device asks for a motion."""
-        return any(self.motion) or self.goal_m is not None
+        return any(self.motion) or self.goal_m is not None or self.hand_m is not None
 
 
 class InputDevice(Protocol):
@@ -52,4 +60,16 @@ class InputDevice(Protocol):
 
     def close(self) -> None:
         """Release the device."""
+        ...
+
+
+@runtime_checkable
+class DisplayDevice(InputDevice, Protocol):
+    """An input device that shows the operator who drives."""
+
+    announcement: str
+    """Text for the terminal that leads to the device."""
+
+    def show(self, control: ControlName, message: str) -> None:
+        """Show the source of control and a sentence, without waiting."""
         ...

@@ -1,0 +1,1 @@
+"""A phone as the operator's hand."""
