@@ -19,7 +19,7 @@ def test_take_flags_leaves_the_other_words() -> None:
     words = ["--port", "5000", "--robot.type", "so101_follower", "--robot", "so101", "--robot.port=/dev/ttyACM0"]
     others, flags = take_flags("robot", words)
     assert others == ["--port", "5000", "--robot", "so101"]
-    assert flags == ("--robot.type=so101_follower", "--robot.port=/dev/ttyACM0")
+    assert flags == ("robot.type=so101_follower", "robot.port=/dev/ttyACM0")
     for bad in (["--robot.type"], ["--robot.type", "--port"]):
         with pytest.raises(HilserlError, match="needs a value"):
             take_flags("robot", bad)
@@ -41,9 +41,9 @@ def test_bridge_process_says_that_lerobot_is_missing() -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("--robot.type=so102",), "Couldn't find a choice class for 'so102'"),
-        ((*WORDS, "--robot.speed=3"), "`speed` is not valid"),
-        ((*WORDS, "--robot.fault_file=/"), "There is no status packet"),
+        (("robot.type=so102",), "Couldn't find a choice class for 'so102'"),
+        ((*WORDS, "robot.speed=3"), "`speed` is not valid"),
+        ((*WORDS, "robot.fault_file=/"), "There is no status packet"),
     ],
 )
 def test_bridge_process_says_why_the_robot_does_not_start(words: tuple[str, ...], reason: str) -> None:
@@ -55,7 +55,7 @@ def test_bridge_process_measures_and_survives_a_lost_bus(tmp_path: Path) -> None
     """A lost bus is reported in every cycle, until it answers again."""
     fault = tmp_path / "fault"
     with fake_lerobot():
-        process = BridgeProcess("robot", PYTHON, (*WORDS, f"--robot.fault_file={fault}"), 50.0)
+        process = BridgeProcess("robot", PYTHON, (*WORDS, f"robot.fault_file={fault}"), 50.0)
     with contextlib.closing(process):
         assert (process.info.name, process.info.scene) == ("simulated_so101", "pick_cube")
         assert process.info.calibration["wrist_roll"] == (0, 4095)

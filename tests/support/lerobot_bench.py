@@ -98,7 +98,7 @@ class So101Bench:
         limits: Limits | None = None,
         reset_joints_rad: tuple[float, ...] = SO101.home_joints_rad,
     ) -> None:
-        config, self.robot = LeRobotConfig(), bridge.make_device("robot", [*WORDS, *words])
+        config, self.robot = LeRobotConfig(), bridge.make_device("robot", [f"--{word}" for word in (*WORDS, *words)])
         info = msgspec.convert(bridge.describe(self.robot, "robot"), DeviceInfo)
         joints = joint_map(config, info, SO101.joints, MeasuredArm(SO101).ranges_rad)
         gripper = gripper_map(config, info)

@@ -16,9 +16,10 @@ from hilserl.robot.drivers.lerobot.backend import LeRobotBackend, LeRobotSetting
 from hilserl.sim.robot_models.so101 import SO101
 from hilserl.tasks.pick_cube import PickCube
 
+PYTHON = Path(sys.executable)
 FAKE = Path(__file__).parent / "lerobot_fake"
 PLUGIN = Path(__file__).parents[2] / "packages" / "lerobot_robot_simulated_so101"
-WORDS = ("--robot.type=simulated_so101", "--robot.discover_packages_path=lerobot_robot_simulated_so101")
+WORDS = ("robot.type=simulated_so101", "robot.discover_packages_path=lerobot_robot_simulated_so101")
 """LeRobot's flags for the simulated arm."""
 
 SO101_HOME = np.array([0.225, -0.0038, 0.1016, *to_xyzw(np.array(SO101.tool_wxyz))])
@@ -42,7 +43,7 @@ def fake_lerobot() -> Iterator[None]:
 
 def so101_config(*more: str, **options: Any) -> LeRobotConfig:
     """Make the settings of the simulated arm; `more` are flags of LeRobot."""
-    return LeRobotConfig(python=Path(sys.executable), words=(*WORDS, *more), **options)
+    return LeRobotConfig(python=PYTHON, words=(*WORDS, *more), **options)
 
 
 @contextlib.contextmanager
@@ -60,5 +61,5 @@ def lerobot_backend(*more: str, limits: Limits | None = None, **options: Any) ->
 def slow_lerobot_backend() -> Iterator[LeRobotBackend]:
     """Start the backend with limits that fit a small arm, and one camera."""
     limits = Limits(max_step_m=0.03, max_speed_m_per_s=0.2)
-    with lerobot_backend("--robot.views=front", "--robot.image_px=64", limits=limits) as backend:
+    with lerobot_backend("robot.views=front", "robot.image_px=64", limits=limits) as backend:
         yield backend

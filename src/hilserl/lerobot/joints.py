@@ -6,12 +6,11 @@ is 0 to 100. A device that is neither declares its units.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-import tyro
 
 from hilserl.errors import HilserlError
 from hilserl.lerobot.process import DeviceInfo
@@ -46,8 +45,8 @@ class LeRobotConfig:
     """LeRobot's number for the gripper at the open end of its range."""
     rate_hz: Positive = 50.0
     """Measurements a second."""
-    words: Annotated[tuple[str, ...], tyro.conf.Suppress] = field(default=())
-    """LeRobot's own flags. They are given as they are: --robot.type, --teleop.type and so on."""
+    words: tuple[str, ...] = ()
+    """LeRobot's own flags without dashes. Each --robot.X and --teleop.X is one."""
 
     def __post_init__(self) -> None:
         check_settings(self)

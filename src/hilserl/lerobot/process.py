@@ -50,7 +50,7 @@ class BridgeProcess:
     Args:
         role: robot or teleoperator.
         python: interpreter that has LeRobot.
-        words: LeRobot's own flags, as `--robot.type=so101_follower`.
+        words: LeRobot's own flags without dashes, as `robot.type=so101_follower`.
         rate_hz: measurements a second.
 
     Raises:
@@ -63,7 +63,8 @@ class BridgeProcess:
         self._side, side = multiprocessing.Pipe()
         self._lock = threading.Lock()
         fds = control.fileno(), side.fileno()
-        command = [str(python), "-P", bridge.__file__, role, *map(str, fds), str(rate_hz), *words]
+        command = [str(python), "-P", bridge.__file__, role, *map(str, fds), str(rate_hz)]
+        command += [f"--{word}" for word in words]
         try:
             # What LeRobot prints must not mix with this program's own output.
             self._process = subprocess.Popen(  # noqa: S603 (the user names the interpreter)
@@ -182,7 +183,7 @@ def take_flags(role: Role, words: Sequence[str]) -> tuple[list[str], tuple[str, 
         words: the command line.
 
     Returns:
-        The other words, and LeRobot's flags, each as --NAME=VALUE.
+        The other words, and LeRobot's flags, each as NAME=VALUE.
 
     Raises:
         HilserlError: a flag has no value.
@@ -197,7 +198,7 @@ def take_flags(role: Role, words: Sequence[str]) -> tuple[list[str], tuple[str, 
             if value is None or value.startswith("--"):
                 raise HilserlError(f"{word} needs a value, as LeRobot's own commands do: {word}=VALUE.")
             word = f"{word}={value}"
-        flags.append(word)
+        flags.append(word.removeprefix("--"))
     return others, tuple(flags)
 
 

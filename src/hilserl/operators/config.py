@@ -7,11 +7,12 @@ from hilserl.data.spec import ActionLayout
 from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.devices.key_bindings import KeyBindings
+from hilserl.operators.devices.lerobot_teleop import LeRobotTeleopConfig, open_teleop
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
 from hilserl.settings import Port
 
 View = Literal["auto", "web", "native"]
-DeviceName = Literal["console", "gamepad", "spacemouse"]
+DeviceName = Literal["console", "gamepad", "spacemouse", "lerobot"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class ConsoleConfig:
     keys: KeyBindings = field(default_factory=KeyBindings)
     gamepad: GamepadConfig = field(default_factory=GamepadConfig)
     spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)
+    lerobot: LeRobotTeleopConfig = field(default_factory=LeRobotTeleopConfig)
 
 
 def open_devices(device: DeviceName, config: ConsoleConfig, layout: ActionLayout) -> tuple[InputDevice, ...]:
@@ -48,4 +50,6 @@ def open_devices(device: DeviceName, config: ConsoleConfig, layout: ActionLayout
         return (open_gamepad(layout, config.gamepad),)
     if device == "spacemouse":
         return open_spacemice(layout, config.spacemouse)
+    if device == "lerobot":
+        return (open_teleop(layout, config.lerobot),)
     return ()

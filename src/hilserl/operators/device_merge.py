@@ -6,7 +6,7 @@ import numpy as np
 
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import arm_axes
-from hilserl.operators.devices.device import InputDevice, Reading
+from hilserl.operators.devices.device import FollowingDevice, InputDevice, Reading
 
 Readings = Sequence[tuple[InputDevice, Reading]]
 """The readings of all devices, in order of priority."""
@@ -59,6 +59,13 @@ class ArmSelector:
 
     def _arm_of(self, device: InputDevice) -> str:
         return self.chosen if device.arm is None else device.arm
+
+
+def tell_tool(devices: Sequence[InputDevice], arm: str, tool_m: np.ndarray | None) -> None:
+    """Tell devices whose motion counts from the takeover of the driven tool."""
+    for device in devices:
+        if isinstance(device, FollowingDevice):
+            device.follow(arm, tool_m)
 
 
 class DeviceWatch:

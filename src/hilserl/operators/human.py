@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
 from hilserl.envs.env import Teleoperation
-from hilserl.operators.device_merge import ArmSelector, DeviceWatch, Readings
+from hilserl.operators.device_merge import ArmSelector, DeviceWatch, Readings, tell_tool
 from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.operator import Operator
@@ -153,6 +153,8 @@ class HumanOperator(Operator):
 
     @override
     def intent(self) -> Intent:
+        tools_m = self._teleoperation.tcp_positions_m if self._teleoperation and self._engaged else {}
+        tell_tool(self._devices, self.chosen_arm, tools_m.get(self.chosen_arm))
         readings = [(device, device.read()) for device in self._devices]
         commands = [command for _, reading in readings for command in reading.commands]
         grippers = self._apply_readings(readings)
@@ -160,7 +162,7 @@ class HumanOperator(Operator):
         motion, goal_m = self._arms.merge(readings)
         seconds = self._human_time.take()
         verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
-        moving = motion.any() or goal_m is not None or Command.GRIPPER in commands
+        moving = motion.any() or goal_m is not None or any(grippers)
         if self._engaged and self._waiting and moving:
             self._waiting, self.message = False, ""
         if verdict in (Verdict.RESET, Verdict.DISCARD):
@@ -217,6 +219,9 @@ class HumanOperator(Operator):
                 if command is Command.GRIPPER and gripper is not None:
                     again = requests[gripper] is GripperRequest.TOGGLE
                     requests[gripper] = GripperRequest.HOLD if again else GripperRequest.TOGGLE
+            gripper = self._arms.gripper_of(device)
+            if reading.gripper is not None and gripper is not None:
+                requests[gripper] = reading.gripper
         return tuple(requests)
 
     def _apply(self, commands: Sequence[Command]) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from hilserl.errors import HilserlError, unknown
 from hilserl.files import atomically, json_digest
 from hilserl.operators.devices.key_bindings import KeyBindings
+from hilserl.operators.devices.lerobot_teleop import LeRobotTeleopConfig
 from hilserl.training.config import TrainConfig
 
 RENAMED_SETTINGS: dict[str, str] = {
@@ -70,6 +71,7 @@ ADDED_SETTINGS: dict[str, Any] = {
     "console.token": True,  # earlier versions asked for none; that is no reason to go on without one
     "console.keys": dataclasses.asdict(KeyBindings()),
     "agent.vision.goal_prediction": False,
+    "console.lerobot": dataclasses.asdict(LeRobotTeleopConfig()),
 }
 """Settings that earlier versions did not have, with what they did.
 

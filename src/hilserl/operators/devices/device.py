@@ -1,9 +1,12 @@
 """The interface of an input device."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from hilserl.operators.devices.key_map import Command
+from hilserl.operators.takeover import GripperRequest
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Reading:
     """Name of the arm whose tool has the goal."""
     success: bool = False
     """True while the operator holds "this is success"."""
+    gripper: GripperRequest | None = None
+    """Request to the gripper of the arm that the device drives, if any."""
 
     @property
     def moves(self) -> bool:
@@ -52,4 +57,20 @@ class InputDevice(Protocol):
 
     def close(self) -> None:
         """Release the device."""
+        ...
+
+
+@runtime_checkable
+class FollowingDevice(InputDevice, Protocol):
+    """An input device whose motion counts from the takeover."""
+
+    def follow(self, arm: str, tool_m: np.ndarray | None) -> None:
+        """Take the place of the tool that the operator drives.
+
+        This comes before every reading.
+
+        Args:
+            arm: name of the chosen arm.
+            tool_m: position of its tool (world frame), [3]; None while the operator does not drive.
+        """
         ...

@@ -36,7 +36,7 @@ def test_lerobot_arm_starts_where_it_is_and_stays(bench: So101Bench) -> None:
     assert np.linalg.norm(bench.arm.pose[:3] - before[:3]) < NEAR_M
 
 
-@pytest.mark.parametrize("words", [(), ("--robot.use_degrees=false",), ("--robot.max_relative_target=4.0",)])
+@pytest.mark.parametrize("words", [(), ("robot.use_degrees=false",), ("robot.max_relative_target=4.0",)])
 def test_lerobot_arm_follows_a_commanded_pose(words: tuple[str, ...]) -> None:
     """In degrees, in percent of the range, and within LeRobot's own limit of a goal."""
     bench = So101Bench(*words)

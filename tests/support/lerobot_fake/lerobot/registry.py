@@ -40,7 +40,9 @@ def make_device(config: Any) -> Any:
     """Make the device of a configuration `XConfig`: the class `X` in the package of its module."""
     form = type(config)
     package = import_module(form.__module__.rpartition(".")[0] or form.__module__)
-    return getattr(package, form.__name__.removesuffix("Config"))(config)
+    here = import_module(form.__module__)
+    name = form.__name__.removesuffix("Config")
+    return getattr(package if hasattr(package, name) else here, name)(config)
 
 
 CalibrationDirectory = Path | None

@@ -26,7 +26,7 @@ class MeasuredArm:
         self._qpos = np.array([joint.qposadr[0] for joint in joints])
         self._dofs = np.array([joint.dofadr[0] for joint in joints])
         self._tcp, self._nominal = self._model.site(TCP_SITE).id, robot.tool_wxyz
-        self.ranges_rad = np.array([joint.range for joint in joints])
+        self.ranges_rad = self.inverse.ranges_rad()
         """Limits of the joints, float64 [n, 2]."""
         self._history: deque[tuple[float, np.ndarray]] = deque()
         self.q = self.dq = np.zeros(len(joints))
