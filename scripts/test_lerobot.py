@@ -1,4 +1,4 @@
-"""A dataset and an environment of hilserl, used by LeRobot itself, and a robot of LeRobot, driven by hilserl.
+"""Interchange of datasets, environments and robots with LeRobot itself.
 
 make test-lerobot
 

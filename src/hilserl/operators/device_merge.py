@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hilserl.data.spec import ActionLayout
+from hilserl.envs.env import Teleoperation
 from hilserl.operators.action_axes import arm_axes
 from hilserl.operators.devices.device import FollowingDevice, InputDevice, Reading
 
@@ -61,8 +62,15 @@ class ArmSelector:
         return self.chosen if device.arm is None else device.arm
 
 
-def tell_tool(devices: Sequence[InputDevice], arm: str, tool_m: np.ndarray | None) -> None:
-    """Tell devices whose motion counts from the takeover of the driven tool."""
+def tell_tool(devices: Sequence[InputDevice], arm: str, teleoperation: Teleoperation | None) -> None:
+    """Tell following devices of the driven tool.
+
+    Args:
+        devices: all devices.
+        arm: name of the chosen arm.
+        teleoperation: kinematics of the environment; None while the operator does not drive.
+    """
+    tool_m = teleoperation.tcp_positions_m.get(arm) if teleoperation else None
     for device in devices:
         if isinstance(device, FollowingDevice):
             device.follow(arm, tool_m)

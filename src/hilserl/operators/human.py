@@ -153,8 +153,7 @@ class HumanOperator(Operator):
 
     @override
     def intent(self) -> Intent:
-        tools_m = self._teleoperation.tcp_positions_m if self._teleoperation and self._engaged else {}
-        tell_tool(self._devices, self.chosen_arm, tools_m.get(self.chosen_arm))
+        tell_tool(self._devices, self.chosen_arm, self._teleoperation if self._engaged else None)
         readings = [(device, device.read()) for device in self._devices]
         commands = [command for _, reading in readings for command in reading.commands]
         grippers = self._apply_readings(readings)
@@ -162,7 +161,7 @@ class HumanOperator(Operator):
         motion, goal_m = self._arms.merge(readings)
         seconds = self._human_time.take()
         verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
-        moving = motion.any() or goal_m is not None or any(grippers)
+        moving = motion.any() or goal_m is not None or Command.GRIPPER in commands or any(grippers)
         if self._engaged and self._waiting and moving:
             self._waiting, self.message = False, ""
         if verdict in (Verdict.RESET, Verdict.DISCARD):
@@ -215,12 +214,11 @@ class HumanOperator(Operator):
         for device, reading in readings:
             for command in reading.commands:
                 self._apply([command])
-                gripper = self._arms.gripper_of(device)
+                gripper = self._arms.gripper_of(device)  # a command may have chosen another arm
                 if command is Command.GRIPPER and gripper is not None:
                     again = requests[gripper] is GripperRequest.TOGGLE
                     requests[gripper] = GripperRequest.HOLD if again else GripperRequest.TOGGLE
-            gripper = self._arms.gripper_of(device)
-            if reading.gripper is not None and gripper is not None:
+            if reading.gripper is not None and (gripper := self._arms.gripper_of(device)) is not None:
                 requests[gripper] = reading.gripper
         return tuple(requests)
 

@@ -32,7 +32,7 @@ class Reading:
     success: bool = False
     """True while the operator holds "this is success"."""
     gripper: GripperRequest | None = None
-    """Request to the gripper of the arm that the device drives, if any."""
+    """Request to the gripper of the driven arm, if any."""
 
     @property
     def moves(self) -> bool:

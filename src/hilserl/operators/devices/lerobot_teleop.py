@@ -26,7 +26,7 @@ _SILENCE_S = 0.5
 _STARTED_M = 0.003
 """Motion of a leader that counts as meant."""
 _CLOSED_PART, _OPEN_PART = 0.35, 0.65
-"""Opening of a leader's jaw at which it asks for a change; between them it asks for none."""
+"""Openings of a leader's jaw at which it asks for a change."""
 _EVENTS = {
     "success": Command.SUCCESS,
     "failure": Command.FAILURE,
@@ -41,7 +41,7 @@ class LeRobotTeleopConfig(LeRobotConfig):
     """LeRobot's teleoperator, with the description of a leader arm."""
 
     robot: str = "so101"
-    """Description of a leader arm: a name of `hilserl robots`, or a file."""
+    """Description of a leader arm. A name of `hilserl robots`, or a file."""
     scale: Positive = 1.0
     """Motion of the tool, as a factor of the leader's."""
 
@@ -117,7 +117,7 @@ class LeRobotTeleop(FollowingDevice):
         return self._reading(tuple(commands))
 
     def _take_events(self, held: set[str]) -> list[Command]:
-        """Return the commands of the events that began; one that lasts counts once."""
+        """Return the commands of the events that began."""
         began, changed, self._held = held - self._held, held ^ self._held, held
         # The takeover's command changes sides, and the console may have changed them already.
         wants = "is_intervention" in held
@@ -196,7 +196,7 @@ class LeaderArm(LeRobotTeleop):
         return Reading(True, commands=commands, goal_m=(x, y, z), goal_arm=self._arm, gripper=gripper)
 
     def _request(self) -> GripperRequest | None:
-        """Return a request if the jaw has crossed a third of its way."""
+        """Return a request if the jaw has crossed a threshold."""
         if self._gripper is None:
             return None
         part = self._gripper.part(self._action[self._gripper.key])
