@@ -147,7 +147,7 @@ class HumanOperator(Operator):
         It waits for a moment, in which time stands still.
         """
         commands = self._read_commands()
-        self._apply([command for command in commands if command in _BETWEEN_EPISODES and command is not Command.PAUSE])
+        self._apply([each for each in commands if each in _BETWEEN_EPISODES and each is not Command.PAUSE])
         self._idle()
         return self.done or Command.RESET in commands
 
@@ -173,8 +173,7 @@ class HumanOperator(Operator):
         success = any(reading.success for _, reading in readings) if self.role.labels else None
         if not self._engaged:
             return Intent(False, verdict=verdict, success=success)
-        self._human_time.driving = True
-        action = self._action(motion, goal_m)
+        self._human_time.driving, action = True, self._action(motion, goal_m)
         return Intent(True, action, grippers, seconds=seconds, verdict=verdict, success=success)
 
     def _read_commands(self) -> list[Command]:
