@@ -159,8 +159,7 @@ class HumanOperator(Operator):
         grippers = self._apply_readings(readings)
         self._hand_back_if_lost(readings)
         motion, goal_m = self._arms.merge(readings)
-        seconds = self._human_time.take()
-        verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
+        seconds, verdict = self._human_time.take(), next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
         moving = motion.any() or goal_m is not None or Command.GRIPPER in commands or any(grippers)
         if self._engaged and self._waiting and moving:
             self._waiting, self.message = False, ""
@@ -186,8 +185,8 @@ class HumanOperator(Operator):
         """
         if self.paused and not present and not self.role.drives:
             self.paused, self.message = False, "No operator is present to end the pause: the policy drives."
-        undriven = self.role.drives and not (present and self._engaged)
-        return self.paused or undriven or (self._engaged and self._waiting)
+        is_driven = not self.role.drives or (present and self._engaged)
+        return self.paused or not is_driven or (self._engaged and self._waiting)
 
     def _action(self, motion: np.ndarray, goal_m: tuple[float, float, float] | None) -> tuple[float, ...]:
         """Return the continuous actions.
