@@ -37,13 +37,13 @@ test-nodes: setup  ## processes that are killed, stopped, cut off or without dis
 test-chaos: setup  ## the tests of test-nodes and more ways to break processes
 	$(SIDE_BY_SIDE) -m chaos
 
-test-lerobot: .venv-lerobot/.installed gl  ## datasets and environments with LeRobot itself: Python 3.12, several GB
+test-lerobot: .venv-lerobot/.installed gl  ## datasets, environments and a robot with LeRobot itself: Python 3.12, several GB
 	.venv-lerobot/bin/python scripts/test_lerobot.py
 
-.venv-lerobot/.installed: pyproject.toml packages/lerobot_env_hilserl/pyproject.toml
+.venv-lerobot/.installed: pyproject.toml packages/lerobot_env_hilserl/pyproject.toml packages/lerobot_robot_simulated_so101/pyproject.toml
 	@sh scripts/python_venv.sh $(PYTHON312) .venv-lerobot
 	.venv-lerobot/bin/python -m pip install --quiet --disable-pip-version-check "lerobot[dataset]>=0.6.1,<0.7" \
-	  --editable . --editable packages/lerobot_env_hilserl
+	  --editable . --editable packages/lerobot_env_hilserl --editable packages/lerobot_robot_simulated_so101
 	@touch $@
 
 check: setup  ## check format, lint, types, the documentation's site and its links

@@ -1,16 +1,18 @@
-"""A dataset and an environment of hilserl, used by LeRobot itself.
+"""Interchange of datasets, environments and robots with LeRobot itself.
 
 make test-lerobot
 
 It runs in a virtual environment that has LeRobot, and prints a report in Markdown. An exception ends it.
 """
 
+import contextlib
 import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,12 @@ from lerobot.rl.buffer import ReplayBuffer
 from hilserl.cli.main import main as hilserl
 from hilserl.data.episodes import episode_files, read_episode
 from hilserl.data.step import Step
+from hilserl.lerobot.joints import LeRobotConfig
+from hilserl.robot.control.backend import Mode
+from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.lerobot.backend import LeRobotBackend, LeRobotSettings
+from hilserl.sim.robot_models.so101 import SO101
+from hilserl.tasks.pick_cube import PickCube
 
 EPISODES = 3
 LEAST_PSNR_DB = 35.0
@@ -146,8 +154,28 @@ def evaluate(policy: Path, out: Path) -> None:
     print(f"\nlerobot-eval: {json.dumps(found.get('overall', found))[:600]}")
 
 
+def drive_robot() -> None:
+    """Drive a robot that LeRobot makes, as the robot server does."""
+    arm = PickCube(SO101).arms[0]
+    box = Box(arm.workspace_low_m, arm.workspace_high_m).seen_from(arm.base_m, arm.base_yaw_rad)
+    config = LeRobotConfig(python=Path(sys.executable), words=("robot.type=simulated_so101",))
+    settings = LeRobotSettings(box, Limits(), "percent", SO101.home_joints_rad, SO101, config)
+    with contextlib.closing(LeRobotBackend(settings)) as backend:
+        check(fact=True, what="a plugin Robot is found by its distribution, made and connected by LeRobot")
+        goal = backend.snapshot().pose + np.array([0.03, 0.05, -0.04, 0, 0, 0, 0])
+        for _ in range(40):
+            backend.move(goal)
+            time.sleep(0.05)
+        missing_mm = 1000 * float(np.linalg.norm(backend.snapshot().pose[:3] - goal[:3]))
+        check(fact=missing_mm < 5, what=f"it follows a pose to {missing_mm:.1f} mm")
+        backend.halt("a test")
+        check(fact=backend.snapshot().mode == Mode.HALTED, what="it stops")
+        backend.recover()
+        check(fact=backend.metrics()["bus_failures"] == 0, what="its bus never failed")
+
+
 def main() -> None:
-    """Make datasets, and let LeRobot use them."""
+    """Make datasets, let LeRobot use them, and drive a robot of LeRobot."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         hilserl(["record", "pick_cube", "--out", str(root / "demos"), "--successes", str(EPISODES)])
@@ -165,6 +193,7 @@ def main() -> None:
         check_buffer(datasets["classes"])
         save_policy(datasets["video"], root / "act")
         evaluate(root / "act", root / "eval")
+        drive_robot()
 
 
 if __name__ == "__main__":

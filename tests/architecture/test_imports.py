@@ -10,7 +10,7 @@ from tests.support.source_code import PACKAGE, SourceFile, files_of_package, fil
 
 ROOT = {"errors", "files", "address", "certificates", "interrupt", "opengl", "settings", "tokens"}
 BASE = ROOT | {"data", "vision", "envs.env", "envs.options", "sim"}
-MIDDLE = BASE | {"operators", "agents", "rewards", "tasks"}
+MIDDLE = BASE | {"operators", "agents", "rewards", "tasks", "lerobot"}
 ENVS = MIDDLE | {"robot", "envs"}
 RUNS = ENVS | {"runs"}
 ROLLOUT = RUNS | {"rollout"}
@@ -26,16 +26,17 @@ FLOORS: Mapping[str, set[str]] = {
     "opengl": set(),
     "settings": {"errors"},
     "tokens": set(),
+    "lerobot": {"errors", "settings"},
     "data": ROOT,
     "vision": ROOT | {"data"},
     "envs.options": ROOT,
     "envs.env": ROOT | {"data"},
     "sim": ROOT | {"data", "envs.env", "envs.options"},
-    "operators": ROOT | {"data", "envs.env", "envs.options", "sim"},
+    "operators": ROOT | {"data", "envs.env", "envs.options", "sim", "lerobot"},
     "agents": ROOT | {"data", "vision"},
     "rewards": ROOT | {"data", "vision"},
     "tasks": ROOT | {"data", "sim", "envs.env", "envs.options"},
-    "robot": ROOT | {"data", "sim", "envs.env", "envs.options", "tasks"},
+    "robot": ROOT | {"data", "sim", "envs.env", "envs.options", "tasks", "lerobot"},
     "envs": ROOT | {"data", "sim", "envs.env", "envs.options", "tasks", "robot"},
     "datasets": ENVS,
     "runs": RUNS,

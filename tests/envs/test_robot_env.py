@@ -212,6 +212,8 @@ def test_scene_of_another_task_is_refused(rig: Rig) -> None:
 class RealArm:
     """A simulated arm that does not let on that it is one."""
 
+    scene = None
+
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 

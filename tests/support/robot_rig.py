@@ -16,12 +16,14 @@ import pytest
 from hilserl.address import Address
 from hilserl.robot.control.backend import Backend
 from hilserl.robot.control.limits import Box, Limits
+from hilserl.robot.drivers.lerobot.backend import LeRobotBackend
 from hilserl.robot.drivers.ros1.backend import RosBackend
 from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
 from hilserl.robot.http.server import REQUEST_TIMEOUT_S, RobotServer
 from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.franka_rig import franka_backend
+from tests.support.lerobot_rig import SO101_HOME, slow_lerobot_backend
 from tests.support.loopback import free_port, until
 from tests.support.ros_rig import ros_backend
 
@@ -59,6 +61,28 @@ def ask(port: int, method: str, path: str, body: object = None, *, raw: bytes | 
         return Answer(answer.status, answer.read(), dict(answer.getheaders()))
 
 
+class Abilities(NamedTuple):
+    """Facts about an arm by which the tests of all arms differ."""
+
+    home: list[float]
+    """Pose at home."""
+    reach: float = 1.0
+    """Size of its workspace, as a factor of a Panda's."""
+    stops_within_s: float = 0.2
+    """Time from the last pose to a standstill."""
+    joints: int = 7
+    """Number of joints."""
+    senses_wrench: bool = True
+    """True if it measures force and torque."""
+    takes_torques: bool = True
+    """True for an arm with an impedance; False for one whose servos take positions."""
+    turns: bool = True
+    """True if the tool follows every turn."""
+
+
+FRANKA = Abilities(HOME)
+
+
 @dataclass
 class Rig:
     """Backend behind a server."""
@@ -67,14 +91,13 @@ class Rig:
     """The arm."""
     port: int
     """Port of the server."""
+    abilities: Abilities = FRANKA
+    """Facts about the arm."""
 
-    @property
-    def stops_within_s(self) -> float:
-        """Time from the last pose to a standstill.
-
-        Under ROS the controller's filter of set points and the robot's state are slow.
-        """
-        return 0.6 if isinstance(self.backend, RosBackend) else 0.2
+    def at(self, x: float, y: float, z: float) -> list[float]:
+        """Return a pose from home, in metres of a Panda's workspace."""
+        shift = self.abilities.reach * (np.array([x, y, z]) - HOME[:3])
+        return [*(np.array(self.abilities.home[:3]) + shift).tolist(), *self.abilities.home[3:]]
 
     def post(self, path: str, body: object = None, **more: Any) -> Answer:
         """Send a POST request."""
@@ -119,7 +142,8 @@ class Rig:
 
     def _stands_at_home(self) -> bool:
         """Drive home once more; an arm that passes home while it moves would stop centimetres beyond."""
-        is_home = np.allclose(self.drive(HOME), HOME, atol=0.005)
+        home, size = self.abilities.home, 7 if self.abilities.turns else 3
+        is_home = np.allclose(self.drive(home)[:size], home[:size], atol=0.005)
         return is_home and bool(np.linalg.norm(self.backend.snapshot().velocity[:3]) < 0.02)
 
 
@@ -137,7 +161,15 @@ def serving(
 ) -> Iterator[Rig]:
     """Start a server in front of a backend."""
     with RobotServer(backend, ANY_PORT._replace(port=port), token, request_timeout_s) as server:
-        yield Rig(backend, server.address.port)
+        yield Rig(backend, server.address.port, _abilities(backend))
+
+
+def _abilities(backend: Backend) -> Abilities:
+    if isinstance(backend, LeRobotBackend):
+        home = SO101_HOME.tolist()
+        return Abilities(home, 0.3, 0.5, 5, senses_wrench=False, takes_torques=False, turns=False)
+    # Under ROS the controller's filter of set points and the robot's state are slow.
+    return FRANKA._replace(stops_within_s=0.6) if isinstance(backend, RosBackend) else FRANKA
 
 
 @contextlib.contextmanager
@@ -159,6 +191,7 @@ BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = 
     "sim": sim_backend,
     "libfranka": franka_backend,
     "ros": ros_backend,
+    "lerobot": slow_lerobot_backend,
 }
 """Arms of the tests in tests/robot/http. A further arm must pass them."""
 MARKS = {"ros": pytest.mark.ros}

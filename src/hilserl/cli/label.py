@@ -38,7 +38,7 @@ class LabelArguments:
     """Directory of the labels: one Parquet file for each episode. The `success` of a step is its label."""
     successes: AtLeastOne = 200
     """Images of success to collect; all other images are the other class."""
-    operator: Literal["scripted", "console", "gamepad", "spacemouse"] = "console"
+    operator: Literal["scripted", "console", "gamepad", "spacemouse", "lerobot"] = "console"
     """Operator who drives. scripted is simulated, the others are devices of a human operator."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """Label recorded episodes instead of driving. The labels are those of the environment's success test."""

@@ -7,6 +7,7 @@ import tyro
 
 from hilserl.cli.help import show_help, wants_help
 from hilserl.errors import HilserlError
+from hilserl.lerobot.process import take_flags
 from hilserl.settings import check_settings
 
 _T = TypeVar("_T")
@@ -31,6 +32,7 @@ def parse(
         default: The arguments' defaults, where they do not follow from `form`.
         alternatives: Other defaults, one for each task; help says which settings differ between them.
     """
+    words = _with_teleoperator(words)
     if wants_help(words):
         show_help(verb, form, words, default, alternatives)
     _check_repeated(form, words)
@@ -38,6 +40,12 @@ def parse(
     arguments = tyro.cli(form, args=words, prog=f"hilserl {verb}", **options)
     check_settings(arguments, as_flags=True)
     return arguments
+
+
+def _with_teleoperator(words: Sequence[str]) -> list[str]:
+    """Turn LeRobot's own flags --teleop.X into a setting of the console."""
+    others, flags = take_flags("teleop", words)
+    return [*others, "--console.lerobot.words", *flags] if flags else others
 
 
 def _check_repeated(form: type[Any], words: Sequence[str]) -> None:

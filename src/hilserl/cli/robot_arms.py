@@ -6,13 +6,15 @@ from typing import Annotated, Literal
 
 import tyro
 
+from hilserl import tasks
 from hilserl.errors import HilserlError
+from hilserl.lerobot.joints import LeRobotConfig
 from hilserl.robot.control.backend import Backend, GripperKind
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.ros1.launch import RosOptions
 from hilserl.settings import Port
 from hilserl.sim.control import ArmSetup
-from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
+from hilserl.sim.robot_models.registry import find_robot
 from hilserl.sim.task import Task
 from hilserl.tasks.registry import obstacle_to_serving
 
@@ -24,11 +26,15 @@ _Vec7 = tuple[float, float, float, float, float, float, float]
 class RobotServerArguments:
     """Serve an arm, simulated or real, over HTTP."""
 
-    backend: Literal["sim", "ros", "libfranka"]
+    backend: Literal["sim", "ros", "libfranka", "lerobot"]
     """Arm to serve. sim is an arm simulated in real time. ros is a Franka under ROS 1 with serl_franka_controllers.
-    libfranka is a Franka without ROS (docs/real_robot.md)."""
+    libfranka is a Franka without ROS, lerobot any robot of LeRobot, as SO-101 (docs/real_robot.md)."""
     task: str = "pick_cube"
     """Task of the simulated scene. One with two arms has two servers. Its workspace is the default box of every arm."""
+    robot: str = ""
+    """Description of LeRobot's robot. A name of `hilserl robots` or a file; by default so101."""
+    lerobot: LeRobotConfig = LeRobotConfig()  # noqa: RUF009 (it is frozen)
+    """Settings of --backend lerobot. LeRobot's own flags, --robot.type and so on, stand beside them."""
     robot_ip: str = "172.16.0.2"
     """Address of a Franka arm's control box."""
     collision_torque_nm: _Vec7 = (20.0, 20.0, 18.0, 18.0, 16.0, 14.0, 12.0)
@@ -39,13 +45,13 @@ class RobotServerArguments:
     """Port to listen on. The second arm of a simulated scene has the port after the next one."""
     host: str = "127.0.0.1"
     """Address to listen on. Outside loopback it needs a token in HILSERL_TOKEN."""
-    gripper: GripperKind = "franka"
-    """Gripper: it decides the meaning of the commands 0 to 255. none has no gripper."""
+    gripper: GripperKind | None = None
+    """Gripper: it decides the meaning of the commands 0 to 255. By default franka; percent for --backend lerobot."""
     box_low_m: _Vec3 | None = None
     """Lower corner of the tool's box, in the robot's base frame. By default the task's workspace."""
     box_high_m: _Vec3 | None = None
     """Upper corner of the tool's box, in the robot's base frame. By default the task's workspace."""
-    reset_joints_rad: _Vec7 | None = None
+    reset_joints_rad: tuple[float, ...] | None = None
     """Joint positions of /jointreset. By default the arm's home in the task."""
     client: Literal["hilserl", "hil-serl"] = "hilserl"
     """Kind of the clients. hil-serl is HIL-SERL's own, which send a pose and wait: the watchdog's default is 2 s."""
@@ -67,6 +73,23 @@ HIL_SERL_LIMITS = Limits(watchdog_s=2.0)
 """Default limits for HIL-SERL's own clients."""
 
 
+def served_task(arguments: RobotServerArguments) -> Task:
+    """Return the task, with the description of the arm in it.
+
+    Raises:
+        HilserlError: the server cannot drive the task's arms, or an option belongs to another backend.
+    """
+    if arguments.backend == "lerobot":
+        task = tasks.find(arguments.task)(find_robot(arguments.robot or "so101"))
+    elif arguments.robot or arguments.lerobot.words:
+        option = "--robot" if arguments.robot else arguments.lerobot.words[0].partition("=")[0]
+        raise HilserlError(f"{option} belongs to --backend lerobot; --backend {arguments.backend} drives a Franka.")
+    else:
+        task = tasks.find(arguments.task)()
+    check_served(task, arguments.backend)
+    return task
+
+
 def check_served(task: Task, backend: str) -> None:
     """Raise HilserlError for a task whose arms the server cannot drive."""
     if reason := obstacle_to_serving(task):
@@ -80,9 +103,15 @@ def check_served(task: Task, backend: str) -> None:
 
 def open_backends(arguments: RobotServerArguments, task: Task) -> list[Backend]:
     """Open the chosen backend for each arm; only its libraries are imported."""
+    usual: GripperKind = "percent" if arguments.backend == "lerobot" else "franka"
     common: list[tuple[Box, Limits, GripperKind, tuple[float, ...]]] = [
-        (_box(arguments, arm), arguments.limits, arguments.gripper, _posture(arguments, arm)) for arm in task.arms
+        (_box(arguments, arm), arguments.limits, arguments.gripper or usual, _posture(arguments, arm))
+        for arm in task.arms
     ]
+    if arguments.backend == "lerobot":
+        from hilserl.robot.drivers.lerobot.backend import LeRobotBackend, LeRobotSettings
+
+        return [LeRobotBackend(LeRobotSettings(*common[0], task.arms[0].robot, arguments.lerobot))]
     if arguments.backend == "libfranka":
         from hilserl.robot.drivers.franka.backend import FrankaBackend, FrankaSettings
 
@@ -106,4 +135,4 @@ def _box(arguments: RobotServerArguments, arm: ArmSetup) -> Box:
 
 def _posture(arguments: RobotServerArguments, arm: ArmSetup) -> tuple[float, ...]:
     """Return the joint positions of a joint reset."""
-    return arguments.reset_joints_rad or arm.home_joints_rad or HOME_JOINTS_RAD
+    return arguments.reset_joints_rad or arm.home_joints_rad or arm.robot.home_joints_rad

@@ -3,13 +3,14 @@
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hilserl import tasks
 from hilserl.address import Address
 from hilserl.cli.parsing import parse
-from hilserl.cli.robot_arms import HIL_SERL_LIMITS, RobotServerArguments, check_served, open_backends
+from hilserl.cli.robot_arms import HIL_SERL_LIMITS, RobotServerArguments, open_backends, served_task
 from hilserl.errors import HilserlError
+from hilserl.lerobot.process import take_flags
 from hilserl.robot.control.backend import Backend, LostError
 from hilserl.robot.http.cut_ways import CutWayNotice
 from hilserl.tokens import new_token
@@ -26,8 +27,7 @@ def run(words: Sequence[str]) -> int:
     from hilserl.interrupt import Interrupt
     from hilserl.robot.http.server import RobotServer, check_listening
 
-    task = tasks.find(arguments.task)()
-    check_served(task, arguments.backend)
+    task = served_task(arguments)
     token = _token(arguments, load_credentials(arguments.credentials).token)
     addresses = [_address(arguments, number) for number in range(len(task.arms))]
     for address in addresses:
@@ -41,7 +41,9 @@ def run(words: Sequence[str]) -> int:
         ]
         for arm, backend, server in zip(task.arms, backends, servers, strict=True):
             which = f"{arm.name} arm" if arm.name else "arm"
-            what = _SERVED[arguments.backend].format(arm=which, task=task.name, robot_ip=arguments.robot_ip)
+            what = _SERVED[arguments.backend].format(
+                arm=which, task=task.name, robot_ip=arguments.robot_ip, robot=arm.robot.title
+            )
             print(f"The {what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
             print(f"Stop it with POST http://{server.stop_address}/stop, which nothing delays.", flush=True)
             if halted_by := backend.snapshot().halted_by:
@@ -83,6 +85,12 @@ def parsed(words: Sequence[str]) -> RobotServerArguments:
 
     Raises HilserlError if these clients could not reach the arm.
     """
+    words, flags = take_flags("robot", words)
+    arguments = _for_clients(words)
+    return replace(arguments, lerobot=replace(arguments.lerobot, words=flags))
+
+
+def _for_clients(words: Sequence[str]) -> RobotServerArguments:
     arguments = parse("robot-server", RobotServerArguments, words)
     if arguments.client == "hilserl":
         return arguments
@@ -124,4 +132,5 @@ _SERVED = {
     "sim": "simulated {arm} of {task}",
     "ros": "arm at {robot_ip}, under ROS,",
     "libfranka": "arm at {robot_ip}",
+    "lerobot": "{robot} of LeRobot",
 }

@@ -11,7 +11,7 @@ from typing_extensions import override
 from hilserl.envs.env import SceneSetup, success_info
 from hilserl.envs.options import EnvOptions
 from hilserl.envs.robot_cameras import RobotCameras
-from hilserl.envs.robot_measurements import StepTiming, measured
+from hilserl.envs.robot_measurements import StepTiming, in_world, measured, to_base
 from hilserl.envs.robot_scene import RobotScene
 from hilserl.envs.robot_supervision import RobotSupervision
 from hilserl.errors import HilserlError
@@ -23,11 +23,14 @@ from hilserl.robot.control.poses import to_wxyz, to_xyzw
 from hilserl.robot.control.timing import RateLimiter
 from hilserl.sim.arm import GRIPPER_CLOSED, GRIPPER_OPEN
 from hilserl.sim.cameras import checked_crops
-from hilserl.sim.control import TOOL_DOWN_WXYZ, ArmSetup, PoseControl
+from hilserl.sim.control import ArmSetup, PoseControl
 from hilserl.sim.quaternions import rotate
+from hilserl.sim.robot_models.model import TURNS, RobotModel
 from hilserl.sim.task import Task
 from hilserl.sim.task_env import CONTROL_DT_S, TaskEnv
 
+_FRANKA = ("panda", "fr3")
+"""Robots with the same joints, behind the same server."""
 _SETTLE_S = 0.3
 """Pause between the arrival at home and the first observation."""
 
@@ -72,7 +75,7 @@ class RobotEnv(TaskEnv):
         self._needs_truth = self._dense or (options.obs == "state" and bool(task.state))
         crops = checked_crops(self._camera_names, options.crop)
         self._client = RobotClient(robot.server)
-        self._homing = Homing(self._client, robot.reset_speed_m_per_s)
+        self._homing = Homing(self._client, robot.reset_speed_m_per_s, turns=self._setup.robot.turns == TURNS)
         names = [name for name, _ in self.experience.images]
         self._cameras = RobotCameras(self._client, robot.camera_sources, names, options.image_size, crops)
         self._scene = RobotScene(task, self._client)
@@ -80,7 +83,7 @@ class RobotEnv(TaskEnv):
         self._supervision = RobotSupervision(self.teleoperation)
         self._simulated_task: str | None = None
         self._connected, self._episodes = False, 0
-        self._orientation = to_xyzw(np.array(TOOL_DOWN_WXYZ))
+        self._orientation = to_xyzw(np.array(self._setup.tool_wxyz))
         self._gripper_command, self._gripper_s = GRIPPER_OPEN, -np.inf
         self._state: dict[str, np.ndarray] = {}
         self._truth: dict[str, Any] | None = None
@@ -95,7 +98,7 @@ class RobotEnv(TaskEnv):
             ArmStateError: The arm is halted.
             HilserlError: The server simulates another task, or a real arm cannot give what is asked for.
         """
-        health = _healthy(self._client, self.task.name)
+        health = _healthy(self._client, self.task.name, self._setup.robot)
         self._simulated_task = health["scene"]
         if self._simulated_task is None and self._needs_truth:
             raise HilserlError(
@@ -142,11 +145,11 @@ class RobotEnv(TaskEnv):
         if self._config.joint_reset_every and self._episodes % self._config.joint_reset_every == 0:
             self._client.post("jointreset", patient=True)
         self._episodes += 1
-        spread, turn = self._config.reset_spread_m, self._config.reset_turn_rad
         # A generator beside the scene's, so that a seed places the objects as in the simulation.
-        x, y, yaw = self.np_random.spawn(1)[0].uniform(-1, 1, 3) * (spread, spread, turn)
-        self._orientation = _turned(yaw)
-        self._homing.go(np.concatenate([self._home_m + np.array([x, y, 0.0]), self._orientation]))
+        x, y, yaw = self.np_random.spawn(1)[0].uniform(-1, 1, 3) * self._config.start_range
+        self._orientation = to_xyzw(rotate(np.array(self._setup.tool_wxyz), np.array([0.0, 0.0, yaw])))
+        home = np.concatenate([self._home_m + np.array([x, y, 0.0]), self._orientation])
+        self._homing.go(to_base(home, self._setup))
 
     @override
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
@@ -165,7 +168,7 @@ class RobotEnv(TaskEnv):
         seen = self._state["pose"]
         position, orientation = self._control.target(seen[:3], to_wxyz(seen[3:]), move, self._setup)
         kept = to_xyzw(orientation) if self._control.max_step_rad else self._orientation
-        self._client.post("pose", {"arr": [*position.tolist(), *kept.tolist()]})
+        self._client.post("pose", {"arr": to_base(np.concatenate([position, kept]), self._setup).tolist()})
         wanted = GRIPPER_CLOSED if gripper < -0.5 else GRIPPER_OPEN if gripper > 0.5 else self._gripper_command
         if wanted != self._gripper_command and begun_s - self._gripper_s >= self._config.gripper_pause_s:
             self._client.post("open_gripper" if wanted == GRIPPER_OPEN else "close_gripper")
@@ -176,7 +179,7 @@ class RobotEnv(TaskEnv):
         begun_s = time.monotonic()
         truth = self._cameras.submit(self._client.get, "sim/truth") if self._simulated_task else None
         waiting = self._cameras.fetch()
-        self._state = self._client.state()
+        self._state = in_world(self._client.state(), self._setup)
         self._truth = self._supervision.truth = truth.result() if truth else None
         images = {name: image.result() for name, image in waiting.items()}
         self._scene.update(self._state, self._truth)
@@ -185,7 +188,7 @@ class RobotEnv(TaskEnv):
 
     def _packed(self) -> np.ndarray:
         """Assemble the state vector, float32 [n]."""
-        values = measured(self._state, self._gripper_command)
+        values = measured(self._state, self._gripper_command, self._setup)
         objects = self._truth["objects"] if self._truth else {}
         layout = self.experience.state
         seen = {e.name: np.array(objects[e.name]) for e in layout.entries if e.name in objects}
@@ -233,8 +236,8 @@ class RobotEnv(TaskEnv):
         self._connected = False
 
 
-def _healthy(client: RobotClient, task: str) -> dict[str, Any]:
-    """Return the answer to /health of a server that is ready."""
+def _healthy(client: RobotClient, task: str, robot: RobotModel) -> dict[str, Any]:
+    """Return the answer to /health of a ready server."""
     health = client.get("health")
     if not (isinstance(health, dict) and {"mode", "scene"} <= health.keys()):
         raise HilserlError(f"The server at {client.server} is not a robot server: it answers {health!r} to /health.")
@@ -242,6 +245,12 @@ def _healthy(client: RobotClient, task: str) -> dict[str, Any]:
         raise halted_error(health["halted_by"])
     if health["scene"] not in (None, task):
         raise HilserlError(f"The server at {client.server} simulates {health['scene']}, not {task}.")
+    served = health.get("robot") or _FRANKA[0]
+    if served != robot.name and not {served, robot.name} <= set(_FRANKA):
+        raise HilserlError(
+            f"The server at {client.server} drives {served}, and the policy is for {robot.name}. Add --robot {served}, "
+            f"or start the server with --robot {robot.name}."
+        )
     return health
 
 
@@ -268,11 +277,6 @@ def ask_at_the_terminal() -> None:
         # Ctrl-D counts as Enter.
         with contextlib.suppress(EOFError):
             input("The arm is home. Set the scene up, then press Enter. ")
-
-
-def _turned(yaw_rad: float) -> np.ndarray:
-    """Pointing down, turned about the vertical; xyzw."""
-    return to_xyzw(rotate(np.array(TOOL_DOWN_WXYZ), np.array([0.0, 0.0, yaw_rad])))
 
 
 def _drivable(task: Task) -> tuple[ArmSetup, PoseControl]:

@@ -4,14 +4,11 @@ from collections import deque
 
 import numpy as np
 
-from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz
+from hilserl.robot.control.poses import Pose, cross, rotation_matrix, to_wxyz, to_xyzw
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
-from hilserl.sim.control import TOOL_DOWN_WXYZ
-from hilserl.sim.quaternions import with_sign_of
-from hilserl.sim.robot_models.panda import FINGER_RANGE_M, TCP_FROM_WRIST_M
-
-_LARGEST_GAP_M = 2 * FINGER_RANGE_M
-"""Gap of an open gripper, whose `gripper_pos` is 1."""
+from hilserl.sim.control import ArmSetup
+from hilserl.sim.quaternions import multiplied, rotate_vector, with_sign_of
+from hilserl.sim.robot_models.panda import TCP_FROM_WRIST_M
 
 
 class StepTiming:
@@ -31,19 +28,56 @@ class StepTiming:
         }
 
 
-def measured(state: dict[str, np.ndarray], gripper_command: float) -> dict[str, np.ndarray]:
-    """Collect an arm's measurements from /getstate, named as in `reference_frame.World`."""
-    force, torque = wrist_wrench(state["pose"], state["force"], state["torque"])
+def in_world(state: dict[str, np.ndarray], arm: ArmSetup) -> dict[str, np.ndarray]:
+    """Turn an arm's state from its base's frame to the world's.
+
+    Args:
+        state: Answer of /getstate. Force and torque stay in the tool's frame.
+        arm: The arm, with the place of its base.
+    """
+    base_wxyz = np.array(arm.base_wxyz)
+    linear, angular = state["vel"][:3], state["vel"][3:]
     return {
+        **state,
+        "pose": to_world(state["pose"], arm),
+        "vel": np.concatenate([rotate_vector(base_wxyz, linear), rotate_vector(base_wxyz, angular)]),
+    }
+
+
+def to_world(pose: Pose, arm: ArmSetup) -> Pose:
+    """Convert a pose in the base's frame to the world's."""
+    position = np.array(arm.base_m) + rotate_vector(np.array(arm.base_wxyz), pose[:3])
+    turned = multiplied(np.array(arm.base_wxyz), to_wxyz(pose[3:]))
+    return np.concatenate([position, to_xyzw(turned)])
+
+
+def to_base(pose: Pose, arm: ArmSetup) -> Pose:
+    """Convert a pose in the world's frame to the base's."""
+    inverse = np.array(arm.base_wxyz) * (1.0, -1.0, -1.0, -1.0)
+    position = rotate_vector(inverse, pose[:3] - np.array(arm.base_m))
+    return np.concatenate([position, to_xyzw(multiplied(inverse, to_wxyz(pose[3:])))])
+
+
+def measured(state: dict[str, np.ndarray], gripper_command: float, arm: ArmSetup) -> dict[str, np.ndarray]:
+    """Collect an arm's measurements, named as in `reference_frame.World`.
+
+    Args:
+        state: Answer of /getstate, in the world's frame.
+        gripper_command: Last command of the gripper.
+        arm: The arm.
+    """
+    values = {
         "tcp_position_m": state["pose"][:3],
-        "tcp_quaternion_wxyz": with_sign_of(to_wxyz(state["pose"][3:]), TOOL_DOWN_WXYZ),
+        "tcp_quaternion_wxyz": with_sign_of(to_wxyz(state["pose"][3:]), arm.tool_wxyz),
         "tcp_linear_velocity_m_per_s": state["vel"][:3],
         "tcp_angular_velocity_rad_per_s": state["vel"][3:],
-        "gripper_width_m": _LARGEST_GAP_M * state["gripper_pos"],
+        "gripper_width_m": arm.robot.gripper.opening_m * state["gripper_pos"],
         "gripper_command": np.array(gripper_command),
-        "wrist_force_n": force,
-        "wrist_torque_nm": torque,
     }
+    if arm.robot.senses_wrench:
+        force, torque = wrist_wrench(state["pose"], state["force"], state["torque"])
+        values |= {"wrist_force_n": force, "wrist_torque_nm": torque}
+    return values
 
 
 def wrist_wrench(pose: Pose, force_N: np.ndarray, torque_Nm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803

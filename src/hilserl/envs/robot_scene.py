@@ -11,8 +11,7 @@ import numpy as np
 from hilserl.envs.env import SceneView
 from hilserl.robot.client.client import RobotClient
 from hilserl.sim.cameras import Cameras
-from hilserl.sim.robot_models.panda import ARM_JOINTS, FINGER_JOINTS, FINGER_RANGE_M
-from hilserl.sim.scene import OVERVIEW, ROBOT_PREFIX
+from hilserl.sim.scene import OVERVIEW
 from hilserl.sim.simulation import Simulation
 from hilserl.sim.task import Task, scene_of
 from hilserl.sim.task_env import CONTROL_DT_S
@@ -34,8 +33,12 @@ class RobotScene(SceneView):
         self.simulation.restart()
         self._cameras = Cameras(self.simulation.model)
         model = self.simulation.model
-        self._joints = np.array([model.joint(ROBOT_PREFIX + name).qposadr[0] for name in ARM_JOINTS])
-        self._fingers = np.array([model.joint(ROBOT_PREFIX + name).qposadr[0] for name in FINGER_JOINTS])
+        arm = task.arms[0]
+        self._gripper = arm.robot.gripper
+        self._joints, self._fingers = (
+            np.array([model.joint(arm.prefix + name).qposadr[0] for name in names])
+            for names in (arm.robot.joints, self._gripper.joints)
+        )
         self._objects_qpos: np.ndarray | None = None
         self._on_frame: Callable[[], object] | None = None
         self._frame_s = CONTROL_DT_S
@@ -64,7 +67,7 @@ class RobotScene(SceneView):
         if self._objects_qpos is not None:
             data.qpos[:] = self._objects_qpos
         data.qpos[self._joints] = state["q"]
-        data.qpos[self._fingers] = FINGER_RANGE_M * state["gripper_pos"]
+        data.qpos[self._fingers] = self._gripper.position(self._gripper.opening_m * float(state["gripper_pos"]))
         mujoco.mj_forward(self.simulation.model, data)
 
     @contextlib.contextmanager

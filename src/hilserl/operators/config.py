@@ -7,12 +7,13 @@ from hilserl.data.spec import ActionLayout
 from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.gamepad import GamepadConfig, open_gamepad
 from hilserl.operators.devices.key_bindings import KeyBindings
+from hilserl.operators.devices.lerobot_teleop import LeRobotTeleopConfig, open_teleop
 from hilserl.operators.devices.spacemouse import SpaceMouseConfig, open_spacemice
 from hilserl.operators.phone.config import PhoneConfig
 from hilserl.settings import Port
 
 View = Literal["auto", "web", "native"]
-DeviceName = Literal["console", "gamepad", "spacemouse", "phone"]
+DeviceName = Literal["console", "gamepad", "spacemouse", "phone", "lerobot"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class ConsoleConfig:
     gamepad: GamepadConfig = field(default_factory=GamepadConfig)
     spacemouse: SpaceMouseConfig = field(default_factory=SpaceMouseConfig)
     phone: PhoneConfig = field(default_factory=PhoneConfig)
+    lerobot: LeRobotTeleopConfig = field(default_factory=LeRobotTeleopConfig)
 
 
 def open_devices(device: DeviceName, config: ConsoleConfig, layout: ActionLayout) -> tuple[InputDevice, ...]:
@@ -54,4 +56,6 @@ def open_devices(device: DeviceName, config: ConsoleConfig, layout: ActionLayout
         from hilserl.operators.phone.phone import Phone  # it takes a moment to import
 
         return (Phone(layout, config.phone),)
+    if device == "lerobot":
+        return (open_teleop(layout, config.lerobot),)
     return ()

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
 from hilserl.envs.env import Teleoperation
-from hilserl.operators.device_merge import ArmSelector, DeviceWatch, Readings
+from hilserl.operators.device_merge import ArmSelector, DeviceWatch, Readings, tell_devices
 from hilserl.operators.devices.device import InputDevice
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.operator import Operator
@@ -149,12 +149,13 @@ class HumanOperator(Operator):
         It waits for a moment, in which time stands still.
         """
         commands = self._read_commands()
-        self._apply([command for command in commands if command in _BETWEEN_EPISODES and command is not Command.PAUSE])
+        self._apply([each for each in commands if each in _BETWEEN_EPISODES and each is not Command.PAUSE])
         self._idle()
         return self.done or Command.RESET in commands
 
     @override
     def intent(self) -> Intent:
+        tell_devices(self._devices, engaged=self._engaged)
         readings = [(device, device.read()) for device in self._devices]
         commands = [command for _, reading in readings for command in reading.commands]
         grippers = self._apply_readings(readings)
@@ -162,9 +163,8 @@ class HumanOperator(Operator):
         driven = self._engaged and not self.paused
         readings = self._tool_motion.follow(readings, self.chosen_arm, driven=driven)
         motion, goal_m = self._arms.merge(readings)
-        seconds = self._human_time.take()
-        verdict = next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
-        moving = motion.any() or goal_m is not None or Command.GRIPPER in commands
+        seconds, verdict = self._human_time.take(), next((_VERDICTS[c] for c in commands if c in _VERDICTS), None)
+        moving = motion.any() or goal_m is not None or Command.GRIPPER in commands or any(grippers)
         if self._engaged and self._waiting and moving:
             self._waiting, self.message = False, ""
         if verdict in (Verdict.RESET, Verdict.DISCARD):
@@ -190,8 +190,8 @@ class HumanOperator(Operator):
         """
         if self.paused and not present and not self.role.drives:
             self.paused, self.message = False, "No operator is present to end the pause: the policy drives."
-        undriven = self.role.drives and not (present and self._engaged)
-        return self.paused or undriven or (self._engaged and self._waiting)
+        is_driven = not self.role.drives or (present and self._engaged)
+        return self.paused or not is_driven or (self._engaged and self._waiting)
 
     def _apply_readings(self, readings: Readings) -> tuple[GripperRequest, ...]:
         """Apply the commands of all devices in order.
@@ -203,10 +203,12 @@ class HumanOperator(Operator):
         for device, reading in readings:
             for command in reading.commands:
                 self._apply([command])
-                gripper = self._arms.gripper_of(device)
+                gripper = self._arms.gripper_of(device)  # a command may have chosen another arm
                 if command is Command.GRIPPER and gripper is not None:
                     again = requests[gripper] is GripperRequest.TOGGLE
                     requests[gripper] = GripperRequest.HOLD if again else GripperRequest.TOGGLE
+            if reading.gripper is not None and (gripper := self._arms.gripper_of(device)) is not None:
+                requests[gripper] = reading.gripper
         return tuple(requests)
 
     def _apply(self, commands: Sequence[Command]) -> None:

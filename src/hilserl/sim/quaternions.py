@@ -33,6 +33,13 @@ def rotate(quaternion_wxyz: np.ndarray, turn_rad: np.ndarray) -> np.ndarray:
     return result
 
 
+def multiplied(first_wxyz: np.ndarray, second_wxyz: np.ndarray) -> np.ndarray:
+    """Multiply two quaternions: the second turn comes first, float64 [4]."""
+    product = np.zeros(4)
+    mujoco.mju_mulQuat(product, first_wxyz, second_wxyz)
+    return product
+
+
 def turn_between(start_wxyz: np.ndarray, end_wxyz: np.ndarray) -> np.ndarray:
     """Compute the shortest rotation vector from one orientation to another, float64 [3]."""
     relative, turn = np.zeros(4), np.zeros(3)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
@@ -114,6 +114,17 @@ class Task(ABC):
         """True if an operator would stop the robot at once."""
         del sim
         return False
+
+    def truth(self, sim: Simulation) -> dict[str, Any]:
+        """Return verdicts, the script's way and the objects, for a client elsewhere."""
+        return {
+            "success": self.success(sim),
+            "progress": self.progress(sim),
+            "harm": self.harm(sim),
+            "expert_way": np.asarray(self.expert(sim), np.float64).tolist(),
+            "qpos": sim.data.qpos.tolist(),
+            "objects": {name: value.tolist() for name, value in self.observe(sim).items()},
+        }
 
     def dense_reward(self, sim: Simulation) -> float:
         """Return the shaped reward of `reward="dense"`, in [0, 1]."""

@@ -29,7 +29,7 @@ _FOREIGN: dict[str, object] = {
 }
 """Default settings of an environment of another package."""
 
-OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "phone", "none"]
+OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "phone", "lerobot", "none"]
 """A simulated operator, a human operator by device, or no operator."""
 
 
@@ -48,7 +48,8 @@ class TrainConfig:
     clones demonstrations and interventions, bc clones demonstrations."""
     operator: OperatorName = "scripted"
     """Operator who watches the policy and takes over.
-    scripted is simulated; console, gamepad, spacemouse and phone are a human's; none leaves the policy alone."""
+    scripted is simulated; console, gamepad, spacemouse, phone and lerobot are a human's; none leaves the policy
+    alone."""
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     """The human operator's console and devices."""
     demos: tuple[Path, ...] = ()

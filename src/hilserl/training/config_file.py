@@ -13,6 +13,7 @@ import msgspec
 from hilserl.errors import HilserlError, unknown
 from hilserl.files import atomically, json_digest
 from hilserl.operators.devices.key_bindings import KeyBindings
+from hilserl.operators.devices.lerobot_teleop import LeRobotTeleopConfig
 from hilserl.operators.phone.config import PhoneConfig
 from hilserl.training.config import TrainConfig
 
@@ -72,6 +73,7 @@ ADDED_SETTINGS: dict[str, Any] = {
     "console.keys": dataclasses.asdict(KeyBindings()),
     "agent.vision.goal_prediction": False,
     "console.phone": dataclasses.asdict(PhoneConfig()),
+    "console.lerobot": dataclasses.asdict(LeRobotTeleopConfig()),
 }
 """Settings that earlier versions did not have, with what they did.
 

@@ -11,7 +11,7 @@ from hilserl.robot.client.cameras import open_camera
 from hilserl.robot.client.client import RobotClient
 from hilserl.sim.cameras import Crop
 from tests.support.loopback import until
-from tests.support.robot_rig import HOME, Rig
+from tests.support.robot_rig import Rig
 
 LEAN_M = 0.015
 """Largest distance of a fast, soft arm from its set point in the box."""
@@ -19,11 +19,16 @@ LEAN_M = 0.015
 
 def test_stop_lasts_until_recover(rig: Rig) -> None:
     """HIL-SERL's clients clear errors before every pose; that must not set a halted arm in motion again."""
-    rig.post("/pose", {"arr": [0.5, 0.1, 0.2, 1, 0, 0, 0]})
+    rig.post("/pose", {"arr": rig.at(0.5, 0.1, 0.2)})
     assert rig.post("/stop", {"reason": "a hand in the way"}, X_Client="another client").json == {"stopped": True}
     until(lambda: np.linalg.norm(rig.state()["vel"]) < 0.02, "standing")
     stood = rig.state()["pose"]
-    for route, body in (("clearerr", None), ("pose", {"arr": HOME}), ("startimp", None), ("jointreset", None)):
+    for route, body in (
+        ("clearerr", None),
+        ("pose", {"arr": rig.abilities.home}),
+        ("startimp", None),
+        ("jointreset", None),
+    ):
         answer = rig.post(f"/{route}", body)
         assert answer.status == 409, route
         assert "/recover" in answer.json["error"]
@@ -32,17 +37,17 @@ def test_stop_lasts_until_recover(rig: Rig) -> None:
     assert rig.post("/recover").json == {"mode": "impedance"}
     assert np.allclose(rig.state()["pose"], stood, atol=0.005)
     assert rig.get("/health").json["halted_by"] == ""
-    rig.drive(HOME)
+    rig.drive(rig.abilities.home)
 
 
 def test_lease_lets_one_client_control_the_arm(rig: Rig) -> None:
     anna, bert = ({"X_Client": name, "X_Lease": f"{name}'s secret"} for name in ("anna", "bert"))
-    rig.drive([0.42, 0.0, 0.3, 1, 0, 0, 0], X_Client="anna", X_Lease=anna["X_Lease"])
+    rig.drive(rig.at(0.42, 0.0, 0.3), X_Client="anna", X_Lease=anna["X_Lease"])
     assert rig.get("/health").json["controller"] == "anna"
     # The holder's name is known to everybody, so it opens nothing.
     for other in (bert, {"X_Client": "anna"}, {"X_Client": "anna", "X_Lease": "anna"}, {"X_Client": "anna's secret"}):
         for route, body in (
-            ("pose", {"arr": HOME}),
+            ("pose", {"arr": rig.abilities.home}),
             ("open_gripper", None),
             ("update_param", {}),
             ("jointreset", None),
@@ -54,7 +59,7 @@ def test_lease_lets_one_client_control_the_arm(rig: Rig) -> None:
         assert rig.post("/release", **other).status == 409
     assert rig.post("/getstate", **bert).status == 200
     assert rig.post("/release", **anna).json == {"released": True}
-    assert rig.post("/pose", {"arr": HOME}, **bert).status == 200
+    assert rig.post("/pose", {"arr": rig.abilities.home}, **bert).status == 200
     rig.post("/release", **bert)
 
 

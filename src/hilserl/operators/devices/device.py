@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from hilserl.operators.devices.key_map import Command
+from hilserl.operators.takeover import GripperRequest
 
 ControlName = Literal["policy", "human", "paused"]
 """The source of control, in the words of the displays."""
@@ -36,6 +37,8 @@ class Reading:
 
     Its origin is any fixed point: the tool follows its changes. None means that the tool stands still.
     """
+    gripper: GripperRequest | None = None
+    """Request to the gripper of the driven arm, if any."""
 
     @property
     def moves(self) -> bool:
@@ -72,4 +75,13 @@ class DisplayDevice(InputDevice, Protocol):
 
     def show(self, control: ControlName, message: str) -> None:
         """Show the source of control and a sentence, without waiting."""
+        ...
+
+
+@runtime_checkable
+class EngagingDevice(InputDevice, Protocol):
+    """An input device to which it matters whether the operator drives."""
+
+    def engage(self, engaged: bool, /) -> None:
+        """Take whether the operator drives. This comes before every reading."""
         ...

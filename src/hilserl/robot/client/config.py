@@ -31,5 +31,10 @@ class RobotConfig:
     reset_speed_m_per_s: Positive = 0.25
     """Speed of the tool on its way home."""
 
+    @property
+    def start_range(self) -> tuple[float, float, float]:
+        """Range of start poses around home, in m, m and rad."""
+        return self.reset_spread_m, self.reset_spread_m, self.reset_turn_rad
+
     def __post_init__(self) -> None:
         check_settings(self)

@@ -22,12 +22,19 @@ class Homing:
         speed_m_per_s: speed of the tool.
         near_m: distance at which the tool counts as there.
         patience_s: time to wait at the goal for the tool.
+        turns: False for an arm that cannot follow every turn, whose orientation does not count.
     """
 
     def __init__(
-        self, client: RobotClient, speed_m_per_s: float, near_m: float = 0.008, patience_s: float = 3.0
+        self,
+        client: RobotClient,
+        speed_m_per_s: float,
+        near_m: float = 0.008,
+        patience_s: float = 3.0,
+        *,
+        turns: bool = True,
     ) -> None:
-        self._client, self._speed_m_per_s = client, speed_m_per_s
+        self._client, self._speed_m_per_s, self._turns = client, speed_m_per_s, turns
         self._near_m, self._patience_steps = near_m, round(patience_s * _HZ)
 
     def go(self, goal: Pose) -> None:
@@ -51,4 +58,4 @@ class Homing:
 
     def _is_near(self, pose: Pose, goal: Pose) -> bool:
         distance_m = float(np.linalg.norm(pose[:3] - goal[:3]))
-        return distance_m < self._near_m and angle_rad(pose[3:], goal[3:]) < _NEAR_RAD
+        return distance_m < self._near_m and (not self._turns or angle_rad(pose[3:], goal[3:]) < _NEAR_RAD)

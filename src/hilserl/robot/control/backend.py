@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import Pose
 
-GripperKind = Literal["franka", "robotiq", "none"]
+GripperKind = Literal["franka", "robotiq", "percent", "none"]
 GripperVerb = Literal["activate", "reset", "open", "close", "close_slow"]
 
 FRANKA_M_PER_UNIT = 1 / 2550
@@ -66,22 +66,22 @@ class Snapshot:
     """
     velocity: np.ndarray
     """Velocity of the tool, [6], m/s and rad/s."""
-    force_N: np.ndarray  # noqa: N815 (a unit)
+    force_N: np.ndarray | None  # noqa: N815 (a unit)
     """Force of the environment on the tool, [3].
 
-    It is in the tool's frame, Franka's stiffness frame K.
+    None if it is not sensed. It is in the tool's frame, Franka's stiffness frame K.
     """
-    torque_Nm: np.ndarray  # noqa: N815 (a unit)
+    torque_Nm: np.ndarray | None  # noqa: N815 (a unit)
     """Torque of the environment about the tool's point, [3].
 
-    It is in the tool's frame.
+    None if it is not sensed. It is in the tool's frame.
     """
     q: np.ndarray
-    """Joint angles, [7], rad."""
+    """Joint angles, [n], rad."""
     dq: np.ndarray
-    """Joint velocities, [7], rad/s."""
+    """Joint velocities, [n], rad/s."""
     jacobian: np.ndarray
-    """Jacobian from `dq` to `velocity`, [6, 7]."""
+    """Jacobian from `dq` to `velocity`, [6, n]."""
     gripper: float
     """Opening of the gripper: 1 open, 0 closed."""
     set_point: Pose
@@ -126,6 +126,29 @@ class CutWay(NamedTuple):
     """Turn that was missing."""
 
 
+@runtime_checkable
+class SceneBackend(Protocol):
+    """Backend that may be simulated, with a task's objects before the arm."""
+
+    @property
+    def scene(self) -> str | None:
+        """Task whose objects lie before the arm. None for a real arm."""
+        ...
+
+    def reset_scene(self, seed: int, *, home: bool) -> None:
+        """Place the task's objects as its environment's `reset(seed=seed)` does.
+
+        Args:
+            seed: seed of the environment's reset.
+            home: also put the robot home, at once.
+        """
+        ...
+
+    def truth(self) -> dict[str, Any]:
+        """Return the task's verdicts and its script's way."""
+        ...
+
+
 class Backend(Protocol):
     """Running arm with its gripper and its cameras.
 
@@ -134,6 +157,11 @@ class Backend(Protocol):
     `ArmStateError` if the arm's state forbids the command. They return once the loop has taken the command;
     `joint_reset` returns once it is done.
     """
+
+    @property
+    def robot(self) -> str:
+        """Name of the robot's description. Empty for a Panda or a Research 3."""
+        ...
 
     @property
     def box(self) -> Box:
@@ -174,7 +202,8 @@ class Backend(Protocol):
     def move_gripper(self, position: float) -> None:
         """Move the gripper to a position from 0 to 255.
 
-        For a Robotiq gripper 255 is closed; for a Franka hand 255 is a width of 0.1 m.
+        For a Robotiq gripper 255 is closed; for a Franka hand 255 is a width of 0.1 m; for a gripper in percent 255 is
+        the open end of its range.
         """
         ...
 

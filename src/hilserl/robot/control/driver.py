@@ -13,21 +13,15 @@ from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import Pose
 
-MEASURED = {
-    "pose": 7,
-    "velocity": 6,
-    "force": 3,
-    "torque": 3,
-    "q": 7,
-    "dq": 7,
-    "jacobian": 42,
-    "gripper": 1,
-    "set_point": 7,
-}
-"""Measurements of every arm, with their sizes.
 
-Units and reference frames are those of `Snapshot`.
-"""
+def measured_sizes(num_joints: int, *, senses_wrench: bool) -> dict[str, int]:
+    """Return the measurements of an arm, with their sizes.
+
+    Units and reference frames are those of `Snapshot`.
+    """
+    of_joints = {"q": num_joints, "dq": num_joints, "jacobian": 6 * num_joints}
+    of_wrench = {"force": 3, "torque": 3} if senses_wrench else {}
+    return {"pose": 7, "velocity": 6, **of_wrench, **of_joints, "gripper": 1, "set_point": 7}
 
 
 class GripperDriver(Protocol):
@@ -74,32 +68,31 @@ class ArmMeasurements(ABC):
     velocity: np.ndarray
     """Velocity of the tool, float64 [6], m/s and rad/s."""
     q: np.ndarray
-    """Joint angles, float64 [7], rad."""
+    """Joint angles, float64 [n], rad."""
     dq: np.ndarray
-    """Joint velocities, float64 [7], rad/s."""
+    """Joint velocities, float64 [n], rad/s."""
     jacobian: np.ndarray
-    """Jacobian from `dq` to `velocity`, float64 [6, 7]."""
+    """Jacobian from `dq` to `velocity`, float64 [6, n]."""
 
     @property
     @abstractmethod
-    def wrench(self) -> np.ndarray:
+    def wrench(self) -> np.ndarray | None:
         """Force (N) and torque (N m) on the tool, float64 [6].
 
-        The frame is the tool's.
+        The frame is the tool's. None for an arm that does not sense it.
         """
 
     def measurements(self) -> dict[str, np.ndarray]:
         """Return the measurements of the last tick, float64.
 
         Returns:
-            The vectors of `MEASURED`; a driver adds those of its settings' `extra_measurements`.
+            The vectors of `measured_sizes`; a driver adds those of its settings' `extra_measurements`.
         """
         wrench = self.wrench
         return {
             "pose": self.pose,
             "velocity": self.velocity,
-            "force": wrench[:3],
-            "torque": wrench[3:],
+            **({} if wrench is None else {"force": wrench[:3], "torque": wrench[3:]}),
             "q": self.q,
             "dq": self.dq,
             "jacobian": self.jacobian.ravel(),
@@ -300,12 +293,17 @@ class ArmSettings:
     gripper: GripperKind
     """Kind of the gripper."""
     reset_joints_rad: tuple[float, ...]
-    """Posture of a joint reset, seven angles."""
+    """Posture of a joint reset, an angle for each joint."""
 
     @property
     def together(self) -> tuple[Self, ...]:
         """Settings of all arms that tick together, these first."""
         return (self,)
+
+    @property
+    def robot_name(self) -> str:
+        """Name of the robot's description. Empty for a Panda or a Research 3."""
+        return ""
 
     @property
     def tick_s(self) -> float:
@@ -318,8 +316,18 @@ class ArmSettings:
         return 1.0
 
     @property
+    def senses_wrench(self) -> bool:
+        """True if the arm measures force and torque at its tool."""
+        return True
+
+    @property
+    def reset_tolerance_rad(self) -> float:
+        """Largest error of a joint after a joint reset."""
+        return 0.02
+
+    @property
     def extra_measurements(self) -> Mapping[str, int]:
-        """Measurements beyond `MEASURED`, with their sizes."""
+        """Measurements beyond `measured_sizes`, with their sizes."""
         return {}
 
     def make(self) -> BaseArm:

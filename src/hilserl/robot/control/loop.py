@@ -17,7 +17,7 @@ import numpy as np
 
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError, Load
-from hilserl.robot.control.driver import MEASURED, ArmSettings, BaseArm
+from hilserl.robot.control.driver import ArmSettings, BaseArm, measured_sizes
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.shared_state import SharedState
 from hilserl.robot.control.stop_line import StopLine
@@ -34,7 +34,8 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
 def state_layout(settings: ArmSettings) -> dict[str, int]:
     """Return the names and sizes of the vectors that the loop shares."""
     of_loop = ("time_s", "mode", "watchdog_holds", "ways_cut", "ticks", "skipped", "real_time")
-    return dict.fromkeys(of_loop, 1) | {"missing": 2} | MEASURED | dict(settings.extra_measurements)
+    measured = measured_sizes(len(settings.reset_joints_rad), senses_wrench=settings.senses_wrench)
+    return dict.fromkeys(of_loop, 1) | {"missing": 2} | measured | dict(settings.extra_measurements)
 
 
 class ArmLink(NamedTuple):

@@ -30,7 +30,6 @@ from hilserl.robot.control.poses import Pose, with_scipy_sign
 from hilserl.robot.control.timing import WINDOW, percentiles_ms
 
 _ANSWER_S, _RESET_S = 5.0, 40.0
-_RESET_TOLERANCE_RAD = 0.02
 _POLL_S = 0.01
 
 
@@ -56,6 +55,11 @@ class LoopBackend(Backend):
         self._answer_s = max(_ANSWER_S, settings.stale_after_s)
         self._compliance = Compliance()
         self._answered_s = 0.0
+
+    @property
+    @override
+    def robot(self) -> str:
+        return self._settings.robot_name
 
     @property
     @override
@@ -93,11 +97,11 @@ class LoopBackend(Backend):
             mode=mode,
             pose=with_scipy_sign(state["pose"]),
             velocity=state["velocity"],
-            force_N=state["force"],
-            torque_Nm=state["torque"],
+            force_N=state.get("force"),
+            torque_Nm=state.get("torque"),
             q=state["q"],
             dq=state["dq"],
-            jacobian=state["jacobian"].reshape(6, 7),
+            jacobian=state["jacobian"].reshape(6, -1),
             gripper=float(state["gripper"][0]),
             set_point=with_scipy_sign(state["set_point"]),
             halted_by=self.call("why_halted") if mode == Mode.HALTED else "",
@@ -143,7 +147,7 @@ class LoopBackend(Backend):
         while (now := self.snapshot()).mode == Mode.RESETTING and time.monotonic() < until:
             time.sleep(_POLL_S)
         error = float(np.abs(now.q - self._settings.reset_joints_rad).max())
-        if now.mode != Mode.IMPEDANCE or error > _RESET_TOLERANCE_RAD:
+        if now.mode != Mode.IMPEDANCE or error > self._settings.reset_tolerance_rad:
             raise ArmStateError(f"The joints did not reach the reset posture; one is {error:.3f} rad away from it.")
 
     @override

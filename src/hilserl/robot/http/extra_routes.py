@@ -10,8 +10,7 @@ from flask import Flask, Response, current_app, jsonify, request
 
 from hilserl import __version__
 from hilserl.errors import HilserlError
-from hilserl.robot.control.backend import Backend
-from hilserl.robot.drivers.sim.backend import SimBackend
+from hilserl.robot.control.backend import Backend, SceneBackend
 from hilserl.robot.http.hil_serl_routes import CONTROLLED
 from hilserl.robot.http.images import as_npy, as_png
 from hilserl.robot.http.lease import Client, Lease
@@ -53,11 +52,14 @@ def add_extra_routes(
     app.add_url_rule("/release", view_func=partial(_release, lease, client), endpoint="release", methods=["POST"])
 
 
-def add_sim_routes(app: Flask, backend: SimBackend) -> None:
-    """Add the routes that only a simulated arm has."""
+def add_sim_routes(app: Flask, backend: Backend) -> None:
+    """Add the routes of a simulated arm; a real one gets none."""
+    if not isinstance(backend, SceneBackend) or backend.scene is None:
+        return
     app.add_url_rule("/sim/truth", view_func=lambda: jsonify(backend.truth()), endpoint="sim_truth")
-    for name, act in (("reset", _reset_scene), ("reflex", _reflex)):
-        app.add_url_rule(f"/sim/{name}", f"{CONTROLLED}sim_{name}", partial(act, backend), methods=["POST"])
+    actions = {"reset": partial(_reset_scene, backend), "reflex": partial(_reflex, backend)}
+    for name, act in actions.items():
+        app.add_url_rule(f"/sim/{name}", f"{CONTROLLED}sim_{name}", act, methods=["POST"])
 
 
 def _health(backend: Backend, lease: Lease) -> Response:
@@ -69,7 +71,8 @@ def _health(backend: Backend, lease: Lease) -> Response:
         halted_by=now.halted_by,
         controller=lease.holder,
         gripper=backend.gripper_kind,
-        scene=backend.scene if isinstance(backend, SimBackend) else None,
+        robot=backend.robot,
+        scene=backend.scene if isinstance(backend, SceneBackend) else None,
         cameras=backend.cameras,
         set_point=now.set_point.tolist(),
         stop_port=current_app.config[STOP_PORT],
@@ -129,12 +132,12 @@ def _release(lease: Lease, client: Callable[[], Client]) -> Response:
     return jsonify(released=True)
 
 
-def _reset_scene(backend: SimBackend) -> Response:
+def _reset_scene(backend: SceneBackend) -> Response:
     wanted = decode(request.get_data(), SceneBody)
     backend.reset_scene(wanted.seed, home=wanted.home)
     return jsonify(reset=True)
 
 
-def _reflex(backend: SimBackend) -> Response:
+def _reflex(backend: Backend) -> Response:
     backend.halt(f"reflex: {decode(request.get_data(), ReasonBody).reason}")
     return jsonify(halted=True)

@@ -8,8 +8,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import numpy as np
 from flask import Flask, Response, jsonify, request
 
+from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import Backend, GripperVerb, Mode, Snapshot, halted_error
 from hilserl.robot.control.poses import euler_xyz_rad
 from hilserl.robot.http.metrics import RequestMetrics
@@ -20,26 +22,39 @@ CONTROLLED = "controlled."
 LIMITED_HEADER = "X-Limited"
 """Header of the answer to a pose outside the box."""
 
+
+def _sensed(values: np.ndarray | None, name: str) -> list[float]:
+    """Return measured values. Raises HilserlError if the arm does not sense them."""
+    if values is None:
+        raise HilserlError(f"This arm senses no {name} at its tool, so there is none to read.")
+    return values.tolist()
+
+
+def _state(now: Snapshot) -> dict[str, Any]:
+    """Return all that the arm senses."""
+    of_wrench = {"force": now.force_N, "torque": now.torque_Nm}
+    return {
+        "pose": now.pose.tolist(),
+        "vel": now.velocity.tolist(),
+        **{name: values.tolist() for name, values in of_wrench.items() if values is not None},
+        "q": now.q.tolist(),
+        "dq": now.dq.tolist(),
+        "jacobian": now.jacobian.tolist(),
+        "gripper_pos": now.gripper,
+    }
+
+
 _READS: dict[str, Callable[[Snapshot], dict[str, Any]]] = {
     "getpos": lambda s: {"pose": s.pose.tolist()},
     "getpos_euler": lambda s: {"pose": [*s.pose[:3].tolist(), *euler_xyz_rad(s.pose[3:]).tolist()]},
     "getvel": lambda s: {"vel": s.velocity.tolist()},
-    "getforce": lambda s: {"force": s.force_N.tolist()},
-    "gettorque": lambda s: {"torque": s.torque_Nm.tolist()},
+    "getforce": lambda s: {"force": _sensed(s.force_N, "force")},
+    "gettorque": lambda s: {"torque": _sensed(s.torque_Nm, "torque")},
     "getq": lambda s: {"q": s.q.tolist()},
     "getdq": lambda s: {"dq": s.dq.tolist()},
     "getjacobian": lambda s: {"jacobian": s.jacobian.tolist()},
     "get_gripper": lambda s: {"gripper": s.gripper},
-    "getstate": lambda s: {
-        "pose": s.pose.tolist(),
-        "vel": s.velocity.tolist(),
-        "force": s.force_N.tolist(),
-        "torque": s.torque_Nm.tolist(),
-        "q": s.q.tolist(),
-        "dq": s.dq.tolist(),
-        "jacobian": s.jacobian.tolist(),
-        "gripper_pos": s.gripper,
-    },
+    "getstate": _state,
 }
 FORCE_ROUTES = ("wrench", "startwrench", "stopwrench", "reset")
 """Routes of HIL-SERL's server for flipping an egg."""

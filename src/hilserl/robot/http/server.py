@@ -19,7 +19,6 @@ from werkzeug.exceptions import HTTPException
 from hilserl.address import Address
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError, Backend, LostError
-from hilserl.robot.drivers.sim.backend import SimBackend
 from hilserl.robot.http.access import Access
 from hilserl.robot.http.cut_ways import CutWayNotice
 from hilserl.robot.http.extra_routes import STOP_PORT, add_extra_routes, add_sim_routes
@@ -60,8 +59,7 @@ def make_app(backend: Backend, access: Access | None = None, lease: Lease | None
     add_refusals(app)
     add_extra_routes(app, backend, lease, metrics, _client)
     app.config[STOP_PORT] = stop_port
-    if isinstance(backend, SimBackend):
-        add_sim_routes(app, backend)
+    add_sim_routes(app, backend)
     _guard(app, access or Access(), lease)
     _measure(app, metrics)
     _warn(app, CutWayNotice(backend))

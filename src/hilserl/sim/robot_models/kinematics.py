@@ -88,6 +88,10 @@ class ArmKinematics:
         moving = self.model.body_dofnum.cumsum() > 1
         return self._configuration.data.xpos[moving & (self.model.body_weldid != 0), 2].copy()
 
+    def ranges_rad(self) -> np.ndarray:
+        """Return the joints' limits, float64 [n, 2]; infinite where there are none."""
+        return np.transpose(self._range())
+
     def margin_rad(self, joints_rad: np.ndarray) -> float:
         """Compute the smallest distance of a joint from its limits."""
         low, high = self._range()

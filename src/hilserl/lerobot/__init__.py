@@ -1,0 +1,1 @@
+"""Bridge to LeRobot's devices in an interpreter of their own."""

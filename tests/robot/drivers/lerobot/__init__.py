@@ -1,0 +1,1 @@
+"""Tests of hilserl.robot.drivers.lerobot."""

@@ -1,0 +1,1 @@
+"""Fake package `lerobot`, put on the path of child processes."""

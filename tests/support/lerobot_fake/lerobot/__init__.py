@@ -1,0 +1,1 @@
+"""The part of LeRobot's documented interface that the bridge uses."""
