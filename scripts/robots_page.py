@@ -4,6 +4,7 @@ python scripts/robots_page.py docs/images/robots.png           # the image of al
 python scripts/robots_page.py --table runs/pick_cube-*         # the table, a row for each robot
 """
 
+import contextlib
 import io
 import json
 import sys
@@ -13,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from hilserl.robot.http.images import as_png
-from hilserl.sim.cameras import Cameras
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.robot_files.drive_through import four_sides
 from hilserl.sim.robot_models.model import RobotModel
 from hilserl.sim.robot_models.registry import ROBOTS
 from hilserl.sim.scene import world
 from hilserl.sim.simulation import Simulation
+from hilserl.sim.stage.stage import Stage
 
 _SIZE_PX = 300
 _COLUMNS = 4
@@ -30,11 +31,8 @@ def draw(robot: RobotModel) -> np.ndarray:
     setup, view = ArmSetup(robot=robot), four_sides(robot)[0]
     simulation = Simulation(world((setup,), (view,)), 0.1, (setup,))
     simulation.restart()
-    cameras = Cameras(simulation.model)
-    try:
-        return cameras.render(simulation.data, view.name, _SIZE_PX, _SIZE_PX, for_people=True)
-    finally:
-        cameras.close()
+    with contextlib.closing(Stage(simulation)) as stage:
+        return stage.image(view.name, _SIZE_PX, _SIZE_PX)
 
 
 def draw_all(path: Path) -> None:
