@@ -74,7 +74,7 @@ def _apply_materials(spec: mujoco.MjSpec) -> None:
 
 
 def _add_light(spec: mujoco.MjSpec) -> None:
-    """Replace the lights: a warm one with a shadow, a cool one without.
+    """Replace the lights by a warm and a cool one.
 
     The console's page counts in `intensity` (lux) and is lit by the backdrop, too. Offscreen rendering knows neither.
     """

@@ -11,7 +11,7 @@ from hilserl.sim.stage.decoration import PREFIX, decorate
 
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _OF_BODIES, _OF_GEOMS = ("body_pos", "body_quat"), ("geom_pos", "geom_quat", "geom_size", "geom_rgba")
-"""Fields of a model that tasks and randomisation change at a reset, and people see."""
+"""Visible fields of a model that a reset may change."""
 
 
 class Stage:
