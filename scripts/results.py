@@ -1,6 +1,6 @@
-"""Generate the figures of docs/results.md and README.md from docs/results/*.json.
+"""Generate the figures of docs/results.md, robots.md and README.md from docs/results/*.json.
 
-    python -m scripts.results                                   write the page, the README's table, and the figure
+    python -m scripts.results                                   write the page, the tables, and the figure
     python -m scripts.results collect runs/a runs/b --out docs/results/pick_cube_pixels.json
 
 The second form collects finished runs of this machine and this checkout, with their origin. `hilserl bench --record`
@@ -29,14 +29,13 @@ from scripts.results_figure import draw
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FIGURES, PAGE, README = REPOSITORY / "docs" / "results", REPOSITORY / "docs" / "results.md", REPOSITORY / "README.md"
+ROBOTS_PAGE = REPOSITORY / "docs" / "robots.md"
 FIGURE = REPOSITORY / "docs" / "images" / "robot_minutes.png"
 TEMPLATE = Path(__file__).parent / "results.md.jinja"
 STEPS_PER_ROBOT_MINUTE = 600
 STEP_S = 0.1
 _GENERATED = "<!-- `make results` generates this page from docs/results/*.json and scripts/results.md.jinja. -->"
-_README_TABLE = re.compile(
-    r"(<!-- results: `make results` writes this table -->\n).*?(<!-- end of the table -->)", re.DOTALL
-)
+_TABLE = re.compile(r"(<!-- results: `make results` writes this table -->\n).*?(<!-- end of the table -->)", re.DOTALL)
 _KEPT = ("task", "obs", "algorithm", "seed", "ended", "env_steps", "updates", "human_steps", "human_seconds")
 """Keys of a run's `result.json` that its record keeps as they are."""
 
@@ -150,11 +149,30 @@ def _absent(name: str) -> str:
     raise KeyError(f"docs/results/{name}.json does not exist")
 
 
-def readme_with_table(text: str, results: Results) -> str:
-    """Return the README with the table of these results."""
-    replaced, count = _README_TABLE.subn(lambda match: f"{match[1]}\n{summary(results)}\n\n{match[2]}", text)
+def robots_table(results: Results) -> str:
+    """Return the table of robots, a row for each run."""
+    lines = [
+        "| robot | env steps | robot-minutes | human seconds | minutes | successes of 100 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for run in results["robots"]["runs"]:
+        minutes = f"{run['env_steps'] / STEPS_PER_ROBOT_MINUTE:.1f}"
+        cells = (number(run["env_steps"]), minutes, f"{_human_seconds(run):.0f}", run["minutes"], run["successes"])
+        lines.append(f"| `{run['robot']}` | " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _human_seconds(run: Mapping[str, Any]) -> float:
+    """Return the seconds of demonstrations and interventions together."""
+    both = run.get("human_seconds_in_all")
+    return run["human_seconds"] + run["demonstration_seconds"] if both is None else both
+
+
+def with_table(page: Path, table: str) -> str:
+    """Return a page with this table between its two comments."""
+    replaced, count = _TABLE.subn(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", page.read_text())
     if count != 1:
-        raise ValueError("README.md has no place for the table of results")
+        raise ValueError(f"{page.name} has no place for its table")
     return replaced
 
 
@@ -175,10 +193,12 @@ def collect(run_dirs: Sequence[Path], command: str) -> dict[str, Any]:
     runs = []
     for path in run_dirs:
         result = json.loads((path / "result.json").read_text())
+        config = json.loads((path / "config.json").read_text())
         evaluation = result["evaluation"]
         runs.append(
             {
                 **{key: result[key] for key in _KEPT},
+                "robot": Path(config["env"]["arm"]).stem,
                 "minutes": round(result["wall_seconds"] / 60, 1),
                 "demonstration_seconds": result["demonstration_seconds"],
                 "interventions": result["interventions"],
@@ -191,11 +211,15 @@ def collect(run_dirs: Sequence[Path], command: str) -> dict[str, Any]:
 
 
 def write_all(results: Results) -> None:
-    """Write the page, the README's table, the image and the badges."""
+    """Write the page, the tables of other pages, the image and the badges."""
     write_badges()
-    page, readme = render(results), readme_with_table(README.read_text(), results)
-    atomically(PAGE, lambda part: part.write_text(page))
-    atomically(README, lambda part: part.write_text(readme))
+    texts = {
+        PAGE: render(results),
+        README: with_table(README, summary(results)),
+        ROBOTS_PAGE: with_table(ROBOTS_PAGE, robots_table(results)),
+    }
+    for path, text in texts.items():
+        atomically(path, lambda part, text=text: part.write_text(text))
     if not FIGURE.exists() or digest_of(FIGURE) != digest(results):
         draw(costs(results), results["published"]["systems"], FIGURE, digest(results))
 

@@ -54,3 +54,23 @@ def test_program_that_draws_nothing_needs_no_loader() -> None:
     )
     assert answer.stdout.startswith("HilserlError OpenGL cannot draw")
     assert "Invalid MUJOCO_GL='no'" in answer.stdout
+
+
+def test_mujoco_imported_before_hilserl_is_named_with_the_remedy() -> None:
+    code = (
+        "import mujoco\n"
+        "from hilserl.tasks import make_sim_env\n"
+        "try:\n"
+        "    make_sim_env('pick_cube', obs='pixels').reset(seed=0)\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error)\n"
+    )
+    without = {
+        name: text for name, text in os.environ.items() if name not in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")
+    }
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, env=without
+    )
+    assert answer.stdout.startswith("HilserlError OpenGL cannot draw")
+    assert "import hilserl first" in answer.stdout
+    assert "MUJOCO_GL=egl" in answer.stdout

@@ -24,7 +24,12 @@ def test_page_is_that_of_the_committed_figures(committed: Results) -> None:
 
 
 def test_readme_has_the_table_of_the_committed_figures(committed: Results) -> None:
-    assert results.readme_with_table(README.read_text(), committed) == README.read_text(), MADE_AGAIN
+    assert results.with_table(README, results.summary(committed)) == README.read_text(), MADE_AGAIN
+
+
+def test_page_of_robots_has_the_table_of_the_committed_figures(committed: Results) -> None:
+    page = results.ROBOTS_PAGE
+    assert results.with_table(page, results.robots_table(committed)) == page.read_text(), MADE_AGAIN
 
 
 def test_image_shows_the_committed_figures(committed: Results) -> None:
@@ -74,9 +79,17 @@ def test_absent_value_of_a_run_is_an_empty_cell(committed: Results) -> None:
     assert "`hilserl eval RUN --env robot` |  |  |  | 100 of 100" in results.render(committed)
 
 
-def test_readme_without_a_place_for_the_table_is_refused(committed: Results) -> None:
-    with pytest.raises(ValueError, match="no place"):
-        results.readme_with_table("# hilserl\n", committed)
+def test_page_without_a_place_for_its_table_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("# hilserl\n")
+    with pytest.raises(ValueError, match=r"README.md has no place"):
+        results.with_table(page, "")
+
+
+def test_table_of_robots_adds_demonstrations_and_interventions() -> None:
+    run = {"robot": "ur5e", "env_steps": 1200, "human_seconds": 5.0, "demonstration_seconds": 37.9, "minutes": 1.0}
+    table = results.robots_table({"robots": {"runs": [{**run, "successes": 99}]}})
+    assert table.splitlines()[-1] == "| `ur5e` | 1,200 | 2.0 | 43 | 1.0 | 99 |"
 
 
 def finished_run(directory: Path) -> Path:
@@ -97,6 +110,7 @@ def finished_run(directory: Path) -> Path:
     }
     directory.mkdir()
     (directory / "result.json").write_text(json.dumps(result))
+    (directory / "config.json").write_text(json.dumps({"env": {"arm": "robots/own_arm.xml"}}))
     return directory
 
 
@@ -109,3 +123,4 @@ def test_collect_records_runs_with_their_origin(tmp_path: Path) -> None:
     assert record["provenance"]["machine"]
     (run,) = record["runs"]
     assert (run["seed"], run["minutes"], run["successes"], run["mean_episode_seconds"]) == (3, 0.8, 100, 1.5)
+    assert run["robot"] == "own_arm"

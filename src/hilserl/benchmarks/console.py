@@ -66,8 +66,7 @@ def key_to_motion_s() -> np.ndarray:
     env = make_sim_env("pick_cube", max_episode_steps=10**9)
     simulation, layout, finger = env.simulation, env.experience.action, _Finger()
     scene = ConsoleScene(
-        simulation.model,
-        simulation.data,
+        lambda: env.scene.model_and_data,
         layout,
         lambda arm: env.teleoperation.tcp_positions_m[arm],
         simulation.workspace_centre_m,

@@ -1,5 +1,6 @@
 """List the robots, or check a robot's file."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from hilserl.cli.tables import print_table
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
 from hilserl.robot.http.images import as_png
-from hilserl.sim.cameras import Cameras
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.robot_files.description import RobotDescription, description_path, read_description, to_toml
 from hilserl.sim.robot_files.drive_through import Miss, drive_through, four_sides
@@ -25,6 +25,7 @@ from hilserl.sim.robot_models.model import RobotModel
 from hilserl.sim.robot_models.registry import ROBOTS
 from hilserl.sim.scene import world
 from hilserl.sim.simulation import Simulation
+from hilserl.sim.stage.stage import Stage
 from hilserl.sim.task_env import CONTROL_DT_S
 
 _IMAGE_PX = (300, 400)
@@ -156,11 +157,8 @@ def _drawn(robot: RobotModel, directory: Path) -> Path:
     views = four_sides(robot)
     simulation = Simulation(world((setup,), views), CONTROL_DT_S, (setup,))
     simulation.restart()
-    cameras = Cameras(simulation.model)
-    try:
-        images = [cameras.render(simulation.data, view.name, *_IMAGE_PX, for_people=True) for view in views]
-    finally:
-        cameras.close()
+    with contextlib.closing(Stage(simulation)) as stage:
+        images = [stage.image(view.name, *_IMAGE_PX) for view in views]
     image = as_png(np.concatenate([np.concatenate(images[:2], axis=1), np.concatenate(images[2:], axis=1)]))
     path = directory / f"{robot.name}.png"
     atomically(path, lambda part: part.write_bytes(image))

@@ -23,7 +23,10 @@ class SceneView(ABC):
 
     @property
     def model_and_data(self) -> tuple[mujoco.MjModel, mujoco.MjData] | None:
-        """MuJoCo's model and data for the console; None without a model."""
+        """MuJoCo's model for people, always the same, and its state.
+
+        None without a model.
+        """
         return None
 
     @property

@@ -10,9 +10,9 @@ import numpy as np
 
 from hilserl.envs.env import SceneView
 from hilserl.robot.client.client import RobotClient
-from hilserl.sim.cameras import Cameras
 from hilserl.sim.scene import OVERVIEW
 from hilserl.sim.simulation import Simulation
+from hilserl.sim.stage.stage import Stage
 from hilserl.sim.task import Task, scene_of
 from hilserl.sim.task_env import CONTROL_DT_S
 
@@ -31,7 +31,7 @@ class RobotScene(SceneView):
         self._client = client
         self.simulation = Simulation(scene_of(task), CONTROL_DT_S, task.arms)
         self.simulation.restart()
-        self._cameras = Cameras(self.simulation.model)
+        self._stage = Stage(self.simulation)
         model = self.simulation.model
         arm = task.arms[0]
         self._gripper = arm.robot.gripper
@@ -45,8 +45,8 @@ class RobotScene(SceneView):
 
     @property
     def model_and_data(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """MuJoCo's model and data."""
-        return self.simulation.model, self.simulation.data
+        """Decorated model and its present state."""
+        return self._stage.present()
 
     @property
     def centre_m(self) -> np.ndarray:
@@ -55,7 +55,7 @@ class RobotScene(SceneView):
 
     def image(self, height: int, width: int) -> np.ndarray:
         """Render the arm as it was measured last, uint8 [height, width, 3]."""
-        return self._cameras.render(self.simulation.data, OVERVIEW.name, height, width, for_people=True)
+        return self._stage.image(OVERVIEW.name, height, width)
 
     def update(self, state: dict[str, np.ndarray], truth: dict[str, Any] | None) -> None:
         """Draw the arm's state (/getstate) and a simulated scene's truth (/sim/truth)."""
@@ -92,4 +92,4 @@ class RobotScene(SceneView):
 
     def close(self) -> None:
         """Release the OpenGL contexts."""
-        self._cameras.close()
+        self._stage.close()

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from hilserl import __version__
-from hilserl.agents.agent import create_actor
+from hilserl.agents.agent import Actor, AgentConfig, create_actor
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
@@ -114,7 +116,7 @@ def read_policy(directory: Path) -> ExportedPolicy:
         config = from_json(json.dumps(description["config"]))
         spec = ExperienceSpec.from_json(json.dumps(description["spec"]))
         frame_encoder = FrameEncoder(spec, config.agent.vision)
-        like = create_actor(spec, frame_encoder, config.agent, list(jax.random.split(jax.random.key(0), 3)))
+        like = _blank_actor(spec, frame_encoder, config.agent)
         dtypes = {name: leaf.dtype for name, leaf in named_arrays(like).items()}
         stored = {name: leaf.astype(dtypes.get(name, leaf.dtype)) for name, leaf in load(weights).items()}
         policy = DeterministicPolicy(with_arrays(like, stored), frame_encoder)
@@ -123,3 +125,15 @@ def read_policy(directory: Path) -> ExportedPolicy:
         raise HilserlError(f"Cannot read the policy {directory}: {_DESCRIPTION} has no {error}.") from error
     except (OSError, ValueError, TypeError, AttributeError, SafetensorError, HilserlError) as error:
         raise HilserlError(f"Cannot read the policy {directory}: {error}") from error
+
+
+def _blank_actor(spec: ExperienceSpec, frame_encoder: FrameEncoder, config: AgentConfig) -> Actor:
+    """Create an actor of zeros; random weights would take seconds to compile."""
+    keys = list(jax.random.split(jax.random.key(0), 3))
+    shapes = eqx.filter_eval_shape(create_actor, spec, frame_encoder, config, keys)
+
+    def zeros(leaf: Any) -> Any:
+        is_shape = isinstance(leaf, jax.ShapeDtypeStruct)
+        return jnp.asarray(np.zeros(leaf.shape, leaf.dtype)) if is_shape else leaf
+
+    return jax.tree.map(zeros, shapes)

@@ -114,12 +114,11 @@ class PlaybackSession:
             for randomise in (False, True)
         ]
         self._requests = _SeekRequests()
-        simulation = self._envs[0].simulation
-        self._model, self._data = simulation.model, mujoco.MjData(simulation.model)
+        self._model, _ = self._envs[0].scene.model_and_data
+        self._data = mujoco.MjData(self._model)
         tool_m = np.zeros(3)  # no operator drives, so the console draws no marker
         scene = ConsoleScene(
-            self._model,
-            self._data,
+            lambda: (self._model, self._data),
             spec.action,
             lambda arm: tool_m,  # noqa: ARG005
             self._envs[0].scene.centre_m,

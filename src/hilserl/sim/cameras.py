@@ -74,11 +74,15 @@ class Cameras:
     """Renderer of a model's named cameras.
 
     It opens an OpenGL context for each image size when that is first asked for, also after `close`.
+
+    Args:
+        model: The model.
+        for_people: Draw meshes, shadows and a sky, which cost several times the rest.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
-        self._model = model
-        self._renderers: dict[tuple[int, int, bool], mujoco.Renderer] = {}
+    def __init__(self, model: mujoco.MjModel, *, for_people: bool = False) -> None:
+        self._model, self._for_people = model, for_people
+        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
 
     def render(
         self,
@@ -88,7 +92,6 @@ class Cameras:
         width: int,
         *,
         crop: Crop | None = None,
-        for_people: bool = False,
     ) -> np.ndarray:
         """Render one camera.
 
@@ -98,19 +101,18 @@ class Cameras:
             height: Image height in pixels.
             width: Image width in pixels.
             crop: The part of the view to draw, stretched to the same size; None for the whole.
-            for_people: Draw shadows and a sky, which cost several times the rest.
 
         Returns:
             uint8 [height, width, 3].
         """
-        renderer = self._renderer(height, width, for_people)
-        renderer.update_scene(data, camera, _visible(for_people=for_people))
+        renderer = self._renderer(height, width)
+        renderer.update_scene(data, camera, _visible(for_people=self._for_people))
         if crop:
             _narrow(renderer.scene, width / height, crop)
         return renderer.render()
 
-    def _renderer(self, height: int, width: int, for_people: bool) -> mujoco.Renderer:
-        key = (height, width, for_people)
+    def _renderer(self, height: int, width: int) -> mujoco.Renderer:
+        key = (height, width)
         if key not in self._renderers:
             most = self._model.vis.global_
             if not (1 <= width <= most.offwidth and 1 <= height <= most.offheight):
@@ -118,7 +120,7 @@ class Cameras:
                     f"Invalid image size {width}x{height}: expected 1x1 to {most.offwidth}x{most.offheight}."
                 )
             quality = self._model.vis.quality
-            quality.numslices, quality.numstacks, quality.offsamples = _FOR_PEOPLE if for_people else _FOR_POLICY
+            quality.numslices, quality.numstacks, quality.offsamples = _FOR_PEOPLE if self._for_people else _FOR_POLICY
             try:
                 renderer = mujoco.Renderer(self._model, height, width)
             except (AttributeError, ImportError, RuntimeError, mujoco.FatalError) as error:
@@ -127,9 +129,9 @@ class Cameras:
                     "set MUJOCO_GL=egl; on Debian and Ubuntu, software rendering is in libegl1 and libgl1-mesa-dri."
                 ) from error
             flags = renderer.scene.flags
-            flags[mujoco.mjtRndFlag.mjRND_SHADOW] = for_people
+            flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._for_people
             flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-            flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = for_people
+            flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = self._for_people
             self._renderers[key] = renderer
         return self._renderers[key]
 

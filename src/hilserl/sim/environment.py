@@ -38,7 +38,7 @@ class ManipulationEnv(TaskEnv):
         model = self.simulation.model
         self._randomiser = Randomiser(model, task.randomisation, task.arms) if options.randomise else None
         self._cameras = Cameras(model)
-        self._scene = SimulatedScene(self.simulation, self._cameras)
+        self._scene = SimulatedScene(self.simulation)
         self._supervision = TaskSupervision(task, self.simulation, self.teleoperation)
         seen = {model.camera(number).name for number in range(model.ncam)} - {OVERVIEW.name}
         self._crops = checked_crops(self._camera_names, options.crop, seen)
@@ -103,6 +103,7 @@ class ManipulationEnv(TaskEnv):
     def close(self) -> None:
         """Release the cameras' OpenGL contexts."""
         self._cameras.close()
+        self._scene.close()
 
 
 class TaskSupervision:

@@ -21,7 +21,6 @@ TARGET_BODY = "target"
 FLOOR_GEOM = "floor"
 
 _FLOOR_RGBA = (0.62, 0.65, 0.68, 1.0)
-_HORIZON_RGB, _ZENITH_RGB = (0.93, 0.94, 0.96), (0.62, 0.70, 0.80)
 
 
 @dataclass(frozen=True)
@@ -108,16 +107,6 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.35, 0.35, 0.35]
     spec.visual.headlight.specular = [0.1, 0.1, 0.1]
-    # Only images for people show the sky; the policy's cameras leave it out.
-    spec.add_texture(
-        name="sky",
-        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        rgb1=_ZENITH_RGB,
-        rgb2=_HORIZON_RGB,
-        width=64,
-        height=384,
-    )
     # A floor finite in size and coarse in grid: with a fine grid its tessellation costs more than the robot.
     floor = {"size": [6, 6, 10], "rgba": _FLOOR_RGBA}
     spec.worldbody.add_geom(name=FLOOR_GEOM, type=mujoco.mjtGeom.mjGEOM_PLANE, friction=[1.0, 0.005, 0.0001], **floor)

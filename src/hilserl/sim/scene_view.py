@@ -7,26 +7,25 @@ import mujoco
 import numpy as np
 
 from hilserl.envs.env import SceneView
-from hilserl.sim.cameras import Cameras
 from hilserl.sim.scene import OVERVIEW
 from hilserl.sim.simulation import Simulation
+from hilserl.sim.stage.stage import Stage
 
 
 class SimulatedScene(SceneView):
-    """The scene of a simulation, rendered with shadows and a sky.
+    """The scene of a simulation, on a table before a backdrop.
 
     Args:
         simulation: The simulation.
-        cameras: Renders its model.
     """
 
-    def __init__(self, simulation: Simulation, cameras: Cameras) -> None:
-        self.simulation, self._cameras = simulation, cameras
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation, self._stage = simulation, Stage(simulation)
 
     @property
     def model_and_data(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """MuJoCo's model and data."""
-        return self.simulation.model, self.simulation.data
+        """Decorated model and its present state."""
+        return self._stage.present()
 
     @property
     def centre_m(self) -> np.ndarray:
@@ -38,8 +37,12 @@ class SimulatedScene(SceneView):
 
         The largest size is 1080 x 1920.
         """
-        return self._cameras.render(self.simulation.data, camera, height, width, for_people=True)
+        return self._stage.image(camera, height, width)
 
     def watched(self, on_frame: Callable[[], object], frames: int) -> contextlib.AbstractContextManager[None]:
         """Call `on_frame` at `frames` evenly spaced moments of every control step."""
         return self.simulation.watched(on_frame, frames)
+
+    def close(self) -> None:
+        """Release the OpenGL contexts."""
+        self._stage.close()

@@ -34,6 +34,8 @@ class Simulation:
             )
         self._frames = 1
         self._on_frame: Callable[[], object] = _nothing
+        self.spec = spec
+        """The scene before it was compiled."""
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         self._built_pos, self._built_quat = self.model.body_pos.copy(), self.model.body_quat.copy()

@@ -41,7 +41,7 @@ class Dashboard(Subscriber):
     ) -> None:
         self._counters, self._learner, self._connection, self._judged = counters, learner, connection, config.judged
         self._by_return = is_gymnasium_id(config.task)
-        self._episodes: deque[tuple[int, float, float, float]] = deque(maxlen=_KEPT_EPISODES)
+        self._episodes: deque[tuple[int, float, float, float, float]] = deque(maxlen=_KEPT_EPISODES)
         self._losses: deque[tuple[int, dict[str, float]]] = deque(maxlen=_KEPT_EPISODES)
         self._moments: deque[float] = deque()
 
@@ -55,9 +55,8 @@ class Dashboard(Subscriber):
     @override
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
         counters = self._counters
-        self._episodes.append(
-            (counters.env_steps, counters.autonomous_success_rate, counters.intervention_rate, counters.agreement)
-        )
+        rates = counters.autonomous_success_rate, counters.intervention_rate, counters.agreement
+        self._episodes.append((counters.env_steps, *rates, counters.human_seconds))
         if losses := self._learner().losses:
             self._losses.append((counters.env_steps, dict(losses)))
 
@@ -83,11 +82,12 @@ class Dashboard(Subscriber):
     def _plots(self) -> tuple[tuple[str, tuple[Curve, ...]], ...]:
         plots = []
         if self._episodes:
-            x, alone, human, agreement = np.array(self._episodes, float).T.copy()
+            x, alone, human, agreement, seconds = np.array(self._episodes, float).T.copy()
             curves = [Curve("succeed alone", x, alone), Curve("human steps", x, human)]
             if self._judged:
                 curves.append(Curve("reward is true", x, agreement))
             plots.append(("Recent episodes", tuple(curves)))
+            plots.append(("Human time", (Curve("seconds", x, seconds),)))
         if self._losses:
             x = np.array([steps for steps, _ in self._losses], float)
             names = [name for name in _LOSSES if name in self._losses[-1][1]]

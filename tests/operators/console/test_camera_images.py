@@ -19,7 +19,7 @@ class SilentConsole(Console):
     def __init__(self) -> None:
         model = mujoco.MjSpec().compile()
         data = mujoco.MjData(model)
-        self._scene = ConsoleScene(model, data, ACTION, lambda _: np.zeros(3), np.zeros(3))
+        self._scene = ConsoleScene(lambda: (model, data), ACTION, lambda _: np.zeros(3), np.zeros(3))
         self._unsent, self._images_sent_s, self._open, self._tick_s = None, time.monotonic() + 1e6, True, 0.0
         self.shown: list[dict[str, np.ndarray]] = []
 

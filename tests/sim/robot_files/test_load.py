@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hilserl.errors import HilserlError
+from hilserl.sim.cameras import Cameras
 from hilserl.sim.robot_files.description import description_path, read_description, to_toml
 from hilserl.sim.robot_files.drive_through import drive_through, four_sides
 from hilserl.sim.robot_files.load import load_robot
@@ -82,9 +83,11 @@ def test_policy_sees_primitives_and_people_see_meshes(own: Path) -> None:
 def test_images_for_people_and_policy_differ_by_the_mesh(own: Path) -> None:
     env = make_sim_env("pick_cube", obs="pixels", arm=str(own))
     env.reset(seed=0)
-    for_people = env._cameras.render(env.simulation.data, "front", 64, 64, for_people=True)
-    assert not np.array_equal(for_people, env._cameras.render(env.simulation.data, "front", 64, 64))
-    env.close()
+    policy, people = Cameras(env.simulation.model), Cameras(env.simulation.model, for_people=True)
+    seen = [cameras.render(env.simulation.data, "front", 64, 64) for cameras in (policy, people)]
+    assert not np.array_equal(*seen)
+    for closed in (policy, people, env):
+        closed.close()
 
 
 def test_fingers_and_hand_alone_touch_the_world(own: Path) -> None:

@@ -86,8 +86,8 @@ class Inbox(plugin.SimPlugin):
 class ConsoleScene:
     """The scene that a console shows."""
 
-    model: mujoco.MjModel
-    data: mujoco.MjData
+    present: Callable[[], tuple[mujoco.MjModel, mujoco.MjData]]
+    """Returns the model, always the same, and its present state."""
     layout: ActionLayout
     """Layout of the actions."""
     tcp_position_m: Callable[[str], np.ndarray]
@@ -136,7 +136,7 @@ class Console:
         self._unsent: tuple[Step, Callable[[], np.ndarray | None]] | None = None
         all_plugins = [Panel(keys, Keyboard(all_keys), scene.centre_m), self._inbox, *plugins]
         if config.view == "native" or (config.view == "auto" and viewers.has_display()):
-            self._handle, self.url = viewers.open_native(scene.model, scene.data, all_plugins), None
+            self._handle, self.url = viewers.open_native(*scene.present(), all_plugins), None
         else:
             self._access = PageAccess(new_token() if config.token else None)
             self._handle, self.port = viewers.open_web(config.port, all_plugins, self._access)
@@ -220,7 +220,7 @@ class Console:
         if self._open and self._handle._is_running:
             x, y, z = self._scene.tcp_position_m(self.chosen_arm).tolist()
             self.send(DriveState((x, y, z), self.driven, self.real_time, self.chosen_arm))
-            self._handle.sync(self._scene.model, self._scene.data)
+            self._handle.sync(*self._scene.present())
         else:
             self._open = False
 

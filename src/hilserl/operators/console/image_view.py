@@ -5,9 +5,9 @@ from mujoco.studio import viewer_protocol
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from hilserl.operators.console.messages import CameraImages
-from hilserl.operators.console.style import PANEL_WIDTH_PX, window_flags
+from hilserl.operators.console.style import PANEL_WIDTH_PX, section, window_flags
 
-_IMAGE_PX = 156.0
+_IMAGE_PX = 148.0
 
 
 class ImageView:
@@ -40,7 +40,8 @@ class ImageView:
                 self._scene_px = height, width
         if not self._textures:
             return
-        imgui.SeparatorText("Policy cameras")
+        if not section("Policy cameras"):
+            return
         for index, (name, texture) in enumerate(self._textures.items()):
             if index % 2:
                 imgui.SameLine()

@@ -7,7 +7,7 @@ from mujoco.studio import viewer_protocol
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from hilserl.operators.console.messages import CommandRequest, OperatorInput
-from hilserl.operators.console.page_keys import KeyReading, PageKeys
+from hilserl.operators.console.page_keys import HELP, KeyReading, PageKeys
 from hilserl.operators.devices.key_map import Command, Key
 
 CONFIRM_WITHIN_S = 4.0
@@ -34,6 +34,7 @@ class Keyboard:
         self._commands = {key.name: key for key in keys if key.command is not None}
         self._sent, self._sent_s = OperatorInput(), 0.0
         self._requested_s: dict[Command, float] = {}
+        self._help_presses = 0
 
     def send_input(
         self, viewer: viewer_protocol.Viewer, goal_m: tuple[float, float, float] | None, goal_arm: str, *, present: bool
@@ -53,10 +54,16 @@ class Keyboard:
         if event != self._sent or (event != OperatorInput() and now - self._sent_s > _REPEAT_S):
             self._sent, self._sent_s = event, now
             viewer.send_to_sim(event)
+        self._help_presses += keys.pressed.count(HELP)
         for name in keys.pressed:
             if key := self._commands.get(name):
                 assert key.command is not None
                 self.request(viewer, key.command, twice=key.twice)
+
+    def take_help(self) -> bool:
+        """Return True if help was asked for an odd number of times."""
+        presses, self._help_presses = self._help_presses, 0
+        return presses % 2 == 1
 
     def _read(self, viewer: viewer_protocol.Viewer) -> KeyReading:
         """Return the keys of the page, or those of the window."""
@@ -65,7 +72,10 @@ class Keyboard:
             return page.take()
         names = (*self._held_names, *self._commands)
         held = frozenset(name for name in names if imgui.IsKeyDown(window_key(name)))
-        return KeyReading(held, tuple(name for name in names if imgui.IsKeyPressed(window_key(name), False)))
+        pressed = [name for name in names if imgui.IsKeyPressed(window_key(name), False)]
+        if imgui.GetIO().KeyShift and imgui.IsKeyPressed(imgui.Key.Slash, False):
+            pressed.append(HELP)
+        return KeyReading(held, tuple(pressed))
 
     def request(self, viewer: viewer_protocol.Viewer, command: Command, *, twice: bool) -> None:
         """Send a command, or keep the first of two requests.

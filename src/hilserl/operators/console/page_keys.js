@@ -41,6 +41,7 @@
       if (event.metaKey) send("release"); // Browsers do not tell about keys that are released while it is held.
       if (event.metaKey || event.altKey) return;
       if (!/^F\d+$/.test(event.key)) event.preventDefault();
+      if (!event.repeat && event.key === "?") send("help");
       if (!event.repeat) send("down " + place(event));
     },
     true,

@@ -9,6 +9,8 @@ import msgspec
 
 from hilserl.operators.devices.key_names import NAMES_BY_CODE
 
+HELP = "?"
+"""Name of the press that asks for help, whichever key has it."""
 _MAX_PRESSES = 1000
 """Most presses that wait for the viewer's thread."""
 
@@ -44,6 +46,9 @@ class PageKeys:
             self.printed = {NAMES_BY_CODE[code]: printed[code] for code in printed.keys() & NAMES_BY_CODE}
         elif verb == "release":
             self.release()
+        elif verb == "help":
+            with self._lock:
+                self._pressed.append(HELP)
         elif name := NAMES_BY_CODE.get(rest):
             with self._lock:
                 if verb == "down":

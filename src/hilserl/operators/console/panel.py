@@ -12,18 +12,28 @@ from mujoco.studio import (
 )
 from mujoco.studio.app import inputs
 from mujoco.studio.dear_imgui import dear_imgui as imgui
-from mujoco.studio.implot import implot
 
 from hilserl.operators.console.image_view import ImageView
 from hilserl.operators.console.keyboard import Keyboard
 from hilserl.operators.console.marker_widget import MarkerWidget
-from hilserl.operators.console.messages import CameraImages, ConsoleStatus, Curve, DriveState, Presence
+from hilserl.operators.console.messages import CameraImages, ConsoleStatus, DriveState, Presence
 from hilserl.operators.console.page_keys import PageKeys
-from hilserl.operators.console.style import BAD, CONTROL_COLOURS, GOOD, KEY_COLOUR, PANEL_WIDTH_PX, WHITE, window_flags
+from hilserl.operators.console.sections.facts import draw_facts, draw_plots
+from hilserl.operators.console.sections.help_window import HelpWindow
+from hilserl.operators.console.style import (
+    BAD,
+    CONTROL_COLOURS,
+    FRAME_PX,
+    GOOD,
+    PANEL_WIDTH_PX,
+    TITLE_SCALE,
+    WHITE,
+    window_flags,
+)
 from hilserl.operators.devices.key_map import Command, Key, labelled, takeover_hint
 from hilserl.operators.devices.key_names import label_of
 
-_PLOT_PX = 110.0
+_TITLE_PX, _HELP_PX = 64.0, 40.0
 DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG = 1.5, 45.0, -45.0
 """Position of the initial view relative to `look_at_m`.
 
@@ -61,13 +71,15 @@ class Panel(plugin.ViewerPlugin):
         self._set_keys(keys)
         self._status, self._drive = ConsoleStatus(), DriveState((0.0, 0.0, 0.0), driven=False, smooth=False)
         self._keyboard, self._marker, self._images = keyboard, MarkerWidget(), ImageView()
+        self._help = HelpWindow()
         self._ux = ux.UxState()
 
     @messages.handler
     def on_viewer(self, event: plugin.ViewerInitEvent) -> None:
         """Set theme and view when the viewer starts."""
         del event
-        ux.setup_theme(ux.GuiTheme.LIGHT)
+        # The page's own bar is dark, and it asks for this theme unless the operator chose another there.
+        ux.setup_theme(ux.GuiTheme.DARK)
         self._set_view()
 
     @messages.handler
@@ -79,7 +91,7 @@ class Panel(plugin.ViewerPlugin):
     def _set_keys(self, keys: tuple[Key, ...]) -> None:
         self._keys = keys
         self._commands = {key.command: key for key in reversed(keys) if key.command is not None}
-        self._hint = takeover_hint(keys) if Command.TAKEOVER in self._commands else ""
+        self._hint = "\n".join(takeover_hint(keys).rsplit(", ", 1)) if Command.TAKEOVER in self._commands else ""
 
     def _label_keys(self) -> None:
         """Label the keys as the operator's board is printed."""
@@ -135,23 +147,38 @@ class Panel(plugin.ViewerPlugin):
         imgui.Begin("operator", None, flags)
         self._draw_control()
         self._images.draw_cameras(self.viewer)
-        _draw_facts(self._status.facts)
-        _draw_plots(self._status.plots)
-        self._draw_keys()
+        draw_plots(self._status)
+        draw_facts(self._status)
         imgui.End()
+        if self._keyboard.take_help():
+            self._help.toggle()
+        self._help.draw(self._keys, with_marker=self._has_marker)
+        if self._status.control == "human":
+            _draw_frame()
         if self._images.replaces_scene:
             self._images.draw_scene()
         else:
             self._marker.draw(self.viewer, self._drive)
+
+    @property
+    def _has_marker(self) -> bool:
+        return any(key.moves for key in self._keys) and not self._images.replaces_scene
 
     def _draw_control(self) -> None:
         status = self._status
         for part in (imgui.Col.Button, imgui.Col.ButtonHovered, imgui.Col.ButtonActive):
             imgui.PushStyleColor(part, CONTROL_COLOURS[status.control])
         imgui.PushStyleColor(imgui.Col.Text, WHITE)
-        if imgui.Button(status.title, imgui.Vec2(-1.0, 44.0)) and Command.TAKEOVER in self._commands:
+        imgui.SetWindowFontScale(TITLE_SCALE)
+        width = imgui.GetContentRegionAvail().x - _HELP_PX - 8.0
+        if imgui.Button(status.title, imgui.Vec2(width, _TITLE_PX)) and Command.TAKEOVER in self._commands:
             self._keyboard.request(self.viewer, Command.TAKEOVER, twice=False)
         imgui.PopStyleColor(4)
+        imgui.SameLine()
+        if imgui.Button("?", imgui.Vec2(_HELP_PX, _TITLE_PX)):
+            self._help.toggle()
+        imgui.SetWindowFontScale(1.0)
+        imgui.SetItemTooltip("All keys: ?")
         imgui.TextWrapped(status.headline)
         if status.outcome:
             imgui.TextColored(GOOD if status.success else BAD, status.outcome)
@@ -175,41 +202,10 @@ class Panel(plugin.ViewerPlugin):
             self._keyboard.request(self.viewer, command, twice=key.twice)
         imgui.SetItemTooltip(f"{key.meaning}: {key.label}")
 
-    def _draw_keys(self) -> None:
-        imgui.SeparatorText("Keys")
-        if imgui.BeginTable("keys", 2):
-            imgui.TableSetupColumn("key", int(imgui.TableColumnFlags.WidthFixed), 84.0)
-            imgui.TableSetupColumn("meaning", int(imgui.TableColumnFlags.WidthStretch))
-            for key in self._keys:
-                imgui.TableNextColumn()
-                imgui.TextColored(KEY_COLOUR, key.label)
-                imgui.TableNextColumn()
-                imgui.TextUnformatted(key.meaning)
-            imgui.EndTable()
-        if any(key.moves for key in self._keys) and not self._images.replaces_scene:
-            imgui.TextWrapped(
-                "Drag the orange marker to lead the tool; with Shift it moves up and down. "
-                "Drag the scene to look around."
-            )
 
-
-def _draw_facts(facts: tuple[tuple[str, str], ...]) -> None:
-    if facts and imgui.BeginTable("facts", 2):
-        for name, value in facts:
-            imgui.TableNextColumn()
-            imgui.Text(name)
-            imgui.TableNextColumn()
-            imgui.Text(value)
-        imgui.EndTable()
-
-
-def _draw_plots(plots: tuple[tuple[str, tuple[Curve, ...]], ...]) -> None:
-    quiet = int(implot.Flags.NoMenus) | int(implot.Flags.NoBoxSelect) | int(implot.Flags.NoMouseText)
-    fit = int(implot.AxisFlags.AutoFit) | int(implot.AxisFlags.NoHighlight)
-    for title, curves in plots:
-        if not implot.BeginPlot(title, imgui.Vec2(-1.0, _PLOT_PX), quiet):
-            continue
-        implot.SetupAxes("", "", fit, fit)
-        for curve in curves:
-            implot.PlotLine(curve.name, curve.x, curve.y)
-        implot.EndPlot()
+def _draw_frame() -> None:
+    """Draw a frame around the scene, in the colour of the operator."""
+    room, half = imgui.GetIO().DisplaySize, FRAME_PX / 2
+    corners = imgui.Vec2(PANEL_WIDTH_PX + half, half), imgui.Vec2(room.x - half, room.y - half)
+    colour = imgui.ColorConvertFloat4ToU32(CONTROL_COLOURS["human"])
+    imgui.GetBackgroundDrawList().AddRect(*corners, colour, thickness=FRAME_PX)

@@ -79,13 +79,12 @@ class ConsoleSession(Subscriber):
 
     def _open_console(self, config: ConsoleConfig, role: Role) -> Console:
         spec, teleoperation = self._env.experience, self._env.teleoperation
-        model, data = self._env.scene.model_and_data or empty_scene()
+        view, empty = self._env.scene, empty_scene()
         scene = ConsoleScene(
-            model,
-            data,
+            lambda: view.model_and_data or empty,
             spec.action,
             lambda arm: teleoperation.tcp_positions_m[arm] if teleoperation else np.zeros(3),
-            self._env.scene.centre_m,
+            view.centre_m,
             spec.control_dt_s,
         )
         return Console(scene, keys_for(spec.action, keys=bound_keys(config.keys), labels=role.labels), config)

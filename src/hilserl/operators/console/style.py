@@ -15,6 +15,17 @@ MARKER_COLOUR = imgui.Vec4(0.95, 0.55, 0.10, 0.95)
 WHITE = imgui.Vec4(1.0, 1.0, 1.0, 1.0)
 
 
+TITLE_SCALE = 1.6
+"""Size of the large title relative to the other texts."""
+FRAME_PX = 6.0
+"""Width of the frame around the scene while the operator drives."""
+
+
+def section(title: str) -> bool:
+    """Draw a section's header; return True if it is open."""
+    return imgui.CollapsingHeader(title, int(imgui.TreeNodeFlags.DefaultOpen))
+
+
 def window_flags(*names: str) -> int:
     """Combine Dear ImGui's window flags by name."""
     flags = 0

@@ -1,0 +1,1 @@
+"""The look of the simulated scene for people."""
