@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
-from hilserl.errors import HilserlError
+from hilserl.errors import HilserlError, unknown
 
 FORMAT_VERSION = 3
 """Version of the format of recorded and transmitted experience."""
@@ -178,13 +179,17 @@ class ExperienceSpec:
         """Read the JSON of `to_json`.
 
         Raises:
-            HilserlError: for another format version.
+            HilserlError: for another format version, and for keys that are unknown or missing.
         """
         raw = json.loads(text)
-        if raw["format_version"] != FORMAT_VERSION:
-            raise HilserlError(
-                f"This experience has format version {raw['format_version']}; this program reads {FORMAT_VERSION}."
-            )
+        if (found := raw["format_version"]) != FORMAT_VERSION:
+            raise HilserlError(f"This experience has format version {found}; this program reads {FORMAT_VERSION}.")
+        del raw["format_version"]
+        _check_keys(raw, cls, "")
+        _check_keys(raw["state"], StateLayout, "state.")
+        _check_keys(raw["action"], ActionLayout, "action.")
+        for index, each in enumerate(raw["state"]["entries"]):
+            _check_keys(each, StateEntry, f"state.entries[{index}].")
         entries = tuple(
             StateEntry(e["name"], e["size"], tuple(e["centre"]), tuple(e["scale"])) for e in raw["state"]["entries"]
         )
@@ -195,6 +200,19 @@ class ExperienceSpec:
             tuple((name, (shape[0], shape[1], shape[2])) for name, shape in raw["images"]),
             raw["control_dt_s"],
         )
+
+
+def _check_keys(raw: dict[str, Any], kind: type, place: str) -> None:
+    """Raise HilserlError unless a JSON object has exactly the fields of a dataclass.
+
+    A key that is ignored would be a number that somebody meant, such as another control step.
+    """
+    names = [each.name for each in fields(kind)]
+    for name in raw:
+        if name not in names:
+            raise unknown("key of the experience's layout", f"{place}{name}", [f"{place}{each}" for each in names])
+    if missing := [f"{place}{name}" for name in names if name not in raw]:
+        raise HilserlError(f"The experience's layout lacks {', '.join(missing)}.")
 
 
 def differences(found: ExperienceSpec, spec: ExperienceSpec) -> str:
