@@ -70,7 +70,7 @@ class EpisodeRecorder(Subscriber):
         self.next_episode = summary.episode + 1
 
     def _count_time(self, steps: Sequence[Step]) -> None:
-        """Count the operator's time in an episode and, by its reset, in the failed attempts before it."""
+        """Count the operator's time in an episode and the attempts before it."""
         seconds = summarise(steps).human_seconds
         self.human_seconds += seconds
         self.failed_seconds += steps[0].human_seconds if steps[-1].success else seconds
