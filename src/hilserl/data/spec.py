@@ -203,7 +203,7 @@ class ExperienceSpec:
 
 
 def _check_keys(raw: dict[str, Any], kind: type, place: str) -> None:
-    """Raise HilserlError unless a JSON object has exactly the fields of a dataclass.
+    """Raise HilserlError unless the keys are exactly a dataclass's fields.
 
     A key that is ignored would be a number that somebody meant, such as another control step.
     """

@@ -7,7 +7,7 @@ from typing import Any
 STEPS_PER_ROBOT_MINUTE = 600
 """Control steps of a minute, at 10 Hz."""
 TRUSTED_RATE = 0.9
-"""Success rate of two evaluations in a row from which on nobody has to watch."""
+"""Success rate of two evaluations in a row that ends the watching."""
 
 
 def robot_minutes(env_steps: float) -> float:
