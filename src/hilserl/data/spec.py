@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -181,25 +182,31 @@ class ExperienceSpec:
         Raises:
             HilserlError: for another format version, and for keys that are unknown or missing.
         """
-        raw = json.loads(text)
-        if (found := raw["format_version"]) != FORMAT_VERSION:
-            raise HilserlError(f"This experience has format version {found}; this program reads {FORMAT_VERSION}.")
-        del raw["format_version"]
-        _check_keys(raw, cls, "")
-        _check_keys(raw["state"], StateLayout, "state.")
-        _check_keys(raw["action"], ActionLayout, "action.")
-        for index, each in enumerate(raw["state"]["entries"]):
-            _check_keys(each, StateEntry, f"state.entries[{index}].")
-        entries = tuple(
-            StateEntry(e["name"], e["size"], tuple(e["centre"]), tuple(e["scale"])) for e in raw["state"]["entries"]
-        )
-        return cls(
-            raw["task"],
-            StateLayout(entries),
-            ActionLayout(tuple(raw["action"]["names"]), tuple(raw["action"]["grippers"])),
-            tuple((name, (shape[0], shape[1], shape[2])) for name, shape in raw["images"]),
-            raw["control_dt_s"],
-        )
+        return _read_spec(text)
+
+
+@lru_cache(maxsize=16)
+def _read_spec(text: str | bytes) -> ExperienceSpec:
+    # Cached: every episode file has one, and a recording has one spec.
+    raw = json.loads(text)
+    if (found := raw["format_version"]) != FORMAT_VERSION:
+        raise HilserlError(f"This experience has format version {found}; this program reads {FORMAT_VERSION}.")
+    del raw["format_version"]
+    _check_keys(raw, ExperienceSpec, "")
+    _check_keys(raw["state"], StateLayout, "state.")
+    _check_keys(raw["action"], ActionLayout, "action.")
+    for index, each in enumerate(raw["state"]["entries"]):
+        _check_keys(each, StateEntry, f"state.entries[{index}].")
+    entries = tuple(
+        StateEntry(e["name"], e["size"], tuple(e["centre"]), tuple(e["scale"])) for e in raw["state"]["entries"]
+    )
+    return ExperienceSpec(
+        raw["task"],
+        StateLayout(entries),
+        ActionLayout(tuple(raw["action"]["names"]), tuple(raw["action"]["grippers"])),
+        tuple((name, (shape[0], shape[1], shape[2])) for name, shape in raw["images"]),
+        raw["control_dt_s"],
+    )
 
 
 def _check_keys(raw: dict[str, Any], kind: type, place: str) -> None:
