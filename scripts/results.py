@@ -23,6 +23,7 @@ from PIL import Image
 
 from hilserl.data.episode_summary import wilson_interval
 from hilserl.files import atomically
+from hilserl.runs.effort import robot_minutes
 from hilserl.runs.provenance import provenance
 from scripts.badges import write_badges
 from scripts.results_figure import draw
@@ -32,7 +33,6 @@ FIGURES, PAGE, README = REPOSITORY / "docs" / "results", REPOSITORY / "docs" / "
 ROBOTS_PAGE = REPOSITORY / "docs" / "robots.md"
 FIGURE = REPOSITORY / "docs" / "images" / "robot_minutes.png"
 TEMPLATE = Path(__file__).parent / "results.md.jinja"
-STEPS_PER_ROBOT_MINUTE = 600
 STEP_S = 0.1
 _GENERATED = "<!-- `make results` generates this page from docs/results/*.json and scripts/results.md.jinja. -->"
 _TABLE = re.compile(r"(<!-- results: `make results` writes this table -->\n).*?(<!-- end of the table -->)", re.DOTALL)
@@ -70,7 +70,7 @@ def costs(results: Results) -> list[dict[str, Any]]:
     return [
         {
             **run,
-            "robot_minutes": run["env_steps"] / STEPS_PER_ROBOT_MINUTE,
+            "robot_minutes": robot_minutes(run["env_steps"]),
             "human_seconds": STEP_S * run["human_steps"] + demonstrated[run["task"], run["seed"]],
         }
         for name in ("pick_cube_pixels", "paper_tasks")

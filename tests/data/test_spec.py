@@ -1,5 +1,8 @@
 """Layouts find their entries, and a spec survives JSON."""
 
+import json
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,6 +27,35 @@ def test_layout_finds_its_entries() -> None:
 
 def test_spec_survives_json(spec: ExperienceSpec) -> None:
     assert ExperienceSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ((), "control_hz"),
+        (("state",), "entry"),
+        (("state", "entries", 0), "unit"),
+        (("action",), "gripper"),
+    ],
+)
+def test_spec_refuses_an_unknown_key_and_names_its_place(spec: ExperienceSpec, path: tuple[Any, ...], key: str) -> None:
+    raw = json.loads(spec.to_json())
+    target = raw
+    for part in path:
+        target = target[part]
+    target[key] = 1
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in (*path, key)).lstrip(".")
+    with pytest.raises(HilserlError) as refusal:
+        ExperienceSpec.from_json(json.dumps(raw))
+    assert f"Unknown key of the experience's layout {place!r}." in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["task", "state", "action", "images", "control_dt_s"])
+def test_spec_refuses_a_missing_key_by_its_name(spec: ExperienceSpec, name: str) -> None:
+    raw = json.loads(spec.to_json())
+    del raw[name]
+    with pytest.raises(HilserlError, match=rf"lacks {name}\."):
+        ExperienceSpec.from_json(json.dumps(raw))
 
 
 def test_changes_are_of_the_gripper_seen_before_the_action() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hilserl.data.episodes import episode_files, read_episode
 from hilserl.data.stored_episode import StoredEpisode
 from hilserl.datasets.convert import write_episodes, write_lerobot
+from hilserl.datasets.lerobot.prepared import EpisodePreparer
 from hilserl.datasets.source import Exported, Recording, open_source
 from hilserl.errors import HilserlError
 from tests.support.recorded import SPEC, recorded_episode, same_episodes, stored, write_recording
@@ -18,7 +19,7 @@ def test_recording_survives_the_way_there_and_back(tmp_path: Path) -> None:
     episodes = write_recording(tmp_path / "a", (5, 8, 3))
     source = open_source(tmp_path / "a")
     assert isinstance(source, Recording)
-    write_lerobot(tmp_path / "b", source.stored(), source.spec, "", video=False, gripper="signed")
+    write_lerobot(tmp_path / "b", source.stored(), EpisodePreparer(source.spec), "")
     exported = open_source(tmp_path / "b")
     assert isinstance(exported, Exported)
     write_episodes(tmp_path / "c", exported.stored())
@@ -56,4 +57,4 @@ def test_episodes_of_two_layouts_are_refused_together(tmp_path: Path) -> None:
     source = open_source(tmp_path)
     assert isinstance(source, Recording)
     with pytest.raises(HilserlError, match=r"000009\.parquet has another layout"):
-        write_lerobot(tmp_path / "out", source.stored(), SPEC, "", video=False, gripper="signed")
+        write_lerobot(tmp_path / "out", source.stored(), EpisodePreparer(SPEC), "")

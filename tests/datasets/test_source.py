@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hilserl.datasets.convert import write_lerobot
+from hilserl.datasets.lerobot.prepared import EpisodePreparer
 from hilserl.datasets.overview import overview
 from hilserl.datasets.source import open_source
 from hilserl.errors import HilserlError
@@ -29,7 +30,7 @@ def pickles(path: Path) -> None:
 
 
 def exported(path: Path) -> None:
-    write_lerobot(path, stored([recorded_episode(0, 4)]), SPEC, "", video=False, gripper="signed")
+    write_lerobot(path, stored([recorded_episode(0, 4)]), EpisodePreparer(SPEC), "")
 
 
 KINDS: dict[str, tuple[Callable[[Path], object], int, int]] = {

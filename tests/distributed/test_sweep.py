@@ -163,8 +163,8 @@ def test_table_pools_the_seeds_and_leaves_out_what_has_not_finished(tmp_path: Pa
     table = write_report(tmp_path, [*runs, missing], "a title")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
     assert rows == [
-        ["a", "0, 1", "90.0 %", "85.1 to 93.4 %", "100, 80 of 100", "1.5 s", "45 s", "2,000", "1.0"],
-        ["b", "0", "0.0 %", "0.0 to 3.7 %", "0 of 100", "1.5 s", "40 s", "50", "1.0"],
+        ["a", "0, 1", "90.0 %", "85.1 to 93.4 %", "100, 80 of 100", "1.5 s", "45 s", "2,000", "3.3", "1.0"],
+        ["b", "0", "0.0 %", "0.0 to 3.7 %", "0 of 100", "1.5 s", "40 s", "50", "0.1", "1.0"],
     ]
     assert (tmp_path / "table.md").read_text() == table
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

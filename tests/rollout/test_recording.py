@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from hilserl.data.checks import MAX_HUMAN_SECONDS
 from hilserl.data.episodes import read_episode, write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
@@ -56,12 +58,16 @@ def test_failures_are_kept_on_request_and_never_counted(hasty, recordings: dict[
     assert len(good) == 3 < len(every)
     assert all(steps[-1].ends_episode for steps in every)
     assert [steps[0].episode for steps in every if steps[-1].success] == [steps[0].episode for steps in good]
-    assert contents(recordings[False]).items() < contents(recordings[True]).items(), "the successes are the same"
+    for steps, same in zip(good, (every[steps[0].episode] for steps in good), strict=True):
+        assert [step.action.tolist() for step in steps] == [step.action.tolist() for step in same]
     for failures, episodes in ((True, every), (False, good)):
         recorder = EpisodeRecorder(recordings[failures], hasty.experience, keep_failures=failures)
         steps = sum(len(episode) - 1 for episode in episodes)
         assert (recorder.successes, recorder.steps, recorder.next_episode) == (3, steps, every[-1][0].episode + 1)
-        assert recorder.human_seconds == pytest.approx(CONTROL_DT_S * steps)
+        driven = sum(len(episode) - 1 for episode in every)
+        lost = sum(len(episode) - 1 for episode in every if not episode[-1].success)
+        assert recorder.human_seconds == pytest.approx(CONTROL_DT_S * driven), "failed attempts cost the same time"
+        assert recorder.failed_seconds == pytest.approx(CONTROL_DT_S * lost) != 0
 
 
 @pytest.mark.parametrize("failures", [False, True])
@@ -102,6 +108,33 @@ def test_verdicts_decide_what_is_kept_and_nothing_half_is_written(shared_env, tm
     assert recorder.successes == 2
     assert sorted(contents(tmp_path / "a")) == [f"{steps[0].episode:06d}.parquet" for steps in episodes]
     assert EpisodeRecorder(tmp_path / "a", shared_env.experience).next_episode == 6
+
+
+def seconds_of(directory: Path) -> dict[int, Any]:
+    return {
+        steps[0].episode: pytest.approx([step.human_seconds for step in steps]) for steps in read_episodes(directory)
+    }
+
+
+def test_failed_attempts_are_in_the_reset_of_the_next_success(shared_env, tmp_path: Path) -> None:
+    said = [PUSH, FAILURE, PUSH, PUSH, RESET, PUSH, DISCARD, PUSH, SUCCESS, RESET, SUCCESS, PUSH, FAILURE]
+    recorder = EpisodeRecorder(tmp_path / "a", shared_env.experience)
+    record(shared_env, ScriptedOperator(said), recorder, 0)
+    lost = CONTROL_DT_S * (2 + 2 + 1)
+    assert seconds_of(tmp_path / "a") == {3: [lost, CONTROL_DT_S, CONTROL_DT_S], 5: [0.0, CONTROL_DT_S]}
+    assert recorder.failed_seconds == pytest.approx(lost + 2 * CONTROL_DT_S), "those after the last success too"
+    assert recorder.human_seconds == pytest.approx(recorder.failed_seconds + 3 * CONTROL_DT_S)
+    again = EpisodeRecorder(tmp_path / "a", shared_env.experience)
+    assert again.failed_seconds == pytest.approx(lost)
+    assert again.human_seconds == pytest.approx(lost + 3 * CONTROL_DT_S)
+
+
+def test_failed_attempts_of_many_hours_fill_the_resets_of_several_successes(shared_env, tmp_path: Path) -> None:
+    slow = [replace(each, seconds=0.7 * MAX_HUMAN_SECONDS) for each in (FAILURE, FAILURE)]
+    recorder = EpisodeRecorder(tmp_path / "a", shared_env.experience)
+    record(shared_env, ScriptedOperator([*slow, SUCCESS, SUCCESS]), recorder, 0)
+    found = [steps[0].human_seconds for steps in read_episodes(tmp_path / "a")]
+    assert found == pytest.approx([MAX_HUMAN_SECONDS, 0.4 * MAX_HUMAN_SECONDS])
 
 
 def test_record_stops_at_the_wanted_number(shared_env: ManipulationEnv, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hilserl.data.arrow import to_table
 from hilserl.data.episodes import write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.datasets.convert import write_lerobot
+from hilserl.datasets.lerobot.prepared import EpisodePreparer
 from hilserl.errors import HilserlError
 from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.runs.run_dir import RunDir, read_episodes
@@ -44,9 +45,7 @@ def test_lerobot_dataset_gives_the_demonstrations_that_it_was_made_of(tmp_path: 
     demos, env = tmp_path / "demos", make_sim_env("pick_cube", obs="state")
     record_demonstrations(env, EpisodeRecorder(demos, env.experience, 2), 0, config().simulated_operator)
     episodes = list(read_episodes(demos))
-    write_lerobot(
-        tmp_path / "dataset", stored(episodes, env.experience), env.experience, "", video=False, gripper="signed"
-    )
+    write_lerobot(tmp_path / "dataset", stored(episodes, env.experience), EpisodePreparer(env.experience), "")
     both = [
         load_demonstrations(config(demos=(given,)), RunDir(tmp_path / "run"), env.experience)
         for given in (demos, tmp_path / "dataset")

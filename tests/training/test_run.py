@@ -64,7 +64,7 @@ def test_run_leaves_everything_it_promises(tmp_path: Path, monkeypatch: pytest.M
         "mean_episode_steps",
         "mean_episode_seconds",
     } <= result["evaluation"].keys()
-    assert result["env_steps"] == 30
+    assert (result["env_steps"], result["robot_minutes"], result["attended_minutes"]) == (30, 0.05, 0.05)
     assert result["updates"] == 30 * SMALL_AGENT.utd_ratio
     assert run.curve.stat().st_size > 10_000
     assert run.video.stat().st_size > 10_000

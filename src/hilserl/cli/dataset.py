@@ -16,8 +16,10 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.datasets.check import check_source
 from hilserl.datasets.convert import mapped, told, write_episodes, write_lerobot
 from hilserl.datasets.lerobot.format import GripperForm
+from hilserl.datasets.lerobot.prepared import EpisodePreparer
 from hilserl.datasets.mapping import DatasetMapping, read_mapping, write_mapping
 from hilserl.datasets.overview import overview
+from hilserl.datasets.preparing import prepared_files
 from hilserl.datasets.sheet import MAX_EPISODES, ContactSheet
 from hilserl.datasets.source import EpisodeView, Exported, Foreign, Recording, open_source
 from hilserl.datasets.suggest import suggest_mapping
@@ -160,13 +162,14 @@ def _convert(arguments: ConvertArguments) -> int:
     else:
         raise HilserlError(f"{arguments.path} is {source.kind}, which cannot be converted.")
     with tqdm(total=source.length, desc="convert", unit="episode") as bar:
-        counted = told(episodes, bar.update)
-        if isinstance(source, Recording):
-            task = arguments.description or _summary(spec.task)
-            is_video = arguments.images == "video"
-            write_lerobot(arguments.out, counted, spec, task, video=is_video, gripper=arguments.gripper)
-        else:
+        counted = told(episodes, lambda _: bar.update())
+        if not isinstance(source, Recording):
             write_episodes(arguments.out, counted)
+        else:
+            task = arguments.description or _summary(spec.task)
+            preparer = EpisodePreparer(spec, arguments.images == "video", arguments.gripper)
+            prepared = told(prepared_files(source.files, preparer), lambda some: bar.update(len(some.lengths)))
+            write_lerobot(arguments.out, counted if preparer.video else prepared, preparer, task)
         done = bar.n
     print(f"{done} episodes: {arguments.out}")
     return 0

@@ -31,6 +31,8 @@ class ExportArguments:
     """Checkpoint: best, last, or its step."""
     precision: Precision = "float32"
     """Number format of the weights; float16 is half the size."""
+    onnx: bool = False
+    """Write policy.onnx as well; needs hilserl[onnx]."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -44,6 +46,6 @@ def run(words: Sequence[str]) -> int:
         if run_dir.result.is_file():
             figures["result"] = run_dir.read_result()
         exported = ExportedPolicy(loaded.config, loaded.env.experience, loaded.policy, figures)
-        export_policy(arguments.out, exported, arguments.precision)
+        export_policy(arguments.out, exported, arguments.precision, onnx=arguments.onnx)
     print(f"Exported {loaded.checkpoint} to {arguments.out}.")
     return 0

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from hilserl.envs.make import is_gymnasium_id
 from hilserl.runs.counters import RunCounters
+from hilserl.runs.effort import robot_minutes
 from hilserl.runs.progress import RunProgress
 from hilserl.training.config import TrainConfig
 
@@ -39,8 +40,10 @@ class ProgressBars(RunProgress):
         self._training.n = min(counters.env_steps, total)
         alone = f"return {counters.mean_return:.4g}, " if self._by_return else ""
         self._training.set_postfix_str(
+            f"{robot_minutes(counters.env_steps):.1f} robot-min, "
             f"{alone}alone {100 * counters.autonomous_success_rate:.0f}%, "
-            f"human {100 * counters.intervention_rate:.0f}%, {update_steps_per_s:.0f} updates/s{note}"
+            f"human {100 * counters.intervention_rate:.0f}% {counters.human_seconds:.0f}s, "
+            f"{update_steps_per_s:.0f} updates/s{note}"
         )
 
     @override

@@ -70,9 +70,10 @@ def run(words: Sequence[str]) -> int:
             record_demonstrations(env, recorder, arguments.seed, arguments.simulated_operator, show)
         else:
             _driven(env, recorder, arguments.operator, arguments, show)
+    failed = f", {recorder.failed_seconds:.0f} s of it in failed attempts" if recorder.failed_seconds else ""
     print(
-        f"{recorder.successes} demonstrations, {recorder.steps} steps, {recorder.human_seconds:.0f} s of driving: "
-        f"{arguments.out}"
+        f"{recorder.successes} demonstrations, {recorder.steps} steps, "
+        f"{recorder.human_seconds:.0f} s of driving{failed}: {arguments.out}"
     )
     return 0 if recorder.is_complete else 130
 

@@ -103,7 +103,10 @@ def _check_numbers(table: pa.Table, spec: ExperienceSpec) -> None:
     numbers = {name: table[name].to_numpy() for name in ("reward", "human_seconds")}
     numbers |= {"action": _matrix(table["action"], (spec.action.size,))}
     numbers |= {"state": _matrix(table["observation.state"], (spec.state.size,))}
-    NumberCheck(spec)(numbers, "The episode")
+    _number_check(spec)(numbers, "The episode")
+
+
+_number_check = lru_cache(maxsize=16)(NumberCheck)
 
 
 def rows_to_steps(table: pa.Table | pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:

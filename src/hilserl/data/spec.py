@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from hilserl.errors import HilserlError
+from hilserl.errors import HilserlError, unknown
 
 FORMAT_VERSION = 3
 """Version of the format of recorded and transmitted experience."""
@@ -178,23 +180,46 @@ class ExperienceSpec:
         """Read the JSON of `to_json`.
 
         Raises:
-            HilserlError: for another format version.
+            HilserlError: for another format version, and for keys that are unknown or missing.
         """
-        raw = json.loads(text)
-        if raw["format_version"] != FORMAT_VERSION:
-            raise HilserlError(
-                f"This experience has format version {raw['format_version']}; this program reads {FORMAT_VERSION}."
-            )
-        entries = tuple(
-            StateEntry(e["name"], e["size"], tuple(e["centre"]), tuple(e["scale"])) for e in raw["state"]["entries"]
-        )
-        return cls(
-            raw["task"],
-            StateLayout(entries),
-            ActionLayout(tuple(raw["action"]["names"]), tuple(raw["action"]["grippers"])),
-            tuple((name, (shape[0], shape[1], shape[2])) for name, shape in raw["images"]),
-            raw["control_dt_s"],
-        )
+        return _read_spec(text)
+
+
+@lru_cache(maxsize=16)
+def _read_spec(text: str | bytes) -> ExperienceSpec:
+    # Cached: every episode file has one, and a recording has one spec.
+    raw = json.loads(text)
+    if (found := raw["format_version"]) != FORMAT_VERSION:
+        raise HilserlError(f"This experience has format version {found}; this program reads {FORMAT_VERSION}.")
+    del raw["format_version"]
+    _check_keys(raw, ExperienceSpec, "")
+    _check_keys(raw["state"], StateLayout, "state.")
+    _check_keys(raw["action"], ActionLayout, "action.")
+    for index, each in enumerate(raw["state"]["entries"]):
+        _check_keys(each, StateEntry, f"state.entries[{index}].")
+    entries = tuple(
+        StateEntry(e["name"], e["size"], tuple(e["centre"]), tuple(e["scale"])) for e in raw["state"]["entries"]
+    )
+    return ExperienceSpec(
+        raw["task"],
+        StateLayout(entries),
+        ActionLayout(tuple(raw["action"]["names"]), tuple(raw["action"]["grippers"])),
+        tuple((name, (shape[0], shape[1], shape[2])) for name, shape in raw["images"]),
+        raw["control_dt_s"],
+    )
+
+
+def _check_keys(raw: dict[str, Any], kind: type, place: str) -> None:
+    """Raise HilserlError unless the keys are exactly a dataclass's fields.
+
+    A key that is ignored would be a number that somebody meant, such as another control step.
+    """
+    names = [each.name for each in fields(kind)]
+    for name in raw:
+        if name not in names:
+            raise unknown("key of the experience's layout", f"{place}{name}", [f"{place}{each}" for each in names])
+    if missing := [f"{place}{name}" for name in names if name not in raw]:
+        raise HilserlError(f"The experience's layout lacks {', '.join(missing)}.")
 
 
 def differences(found: ExperienceSpec, spec: ExperienceSpec) -> str:

@@ -50,7 +50,9 @@ class Step:
     policy_version: int = 0
     """Update steps of the weights that chose the action."""
     human_seconds: float = 0.0
-    """Seconds of the operator's time; 0 if the policy acted."""
+    """Seconds of the operator's time; 0 if the policy acted.
+
+    In the reset of a recorded demonstration: of the failed attempts before it, which are not kept."""
     seed: int = 0
     """Seed of the environment's reset, with which the episode can be replayed."""
 

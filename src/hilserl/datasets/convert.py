@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from hilserl.data.episodes import write_stored_episode
-from hilserl.data.spec import ExperienceSpec
+from hilserl.data.episodes import write_episode_file
 from hilserl.data.stored_episode import StoredEpisode
-from hilserl.datasets.lerobot.format import GripperForm
+from hilserl.datasets.lerobot.prepared import EpisodePreparer, PreparedEpisodes
 from hilserl.datasets.lerobot.writer import LeRobotWriter
 from hilserl.datasets.mapped import mapped_episodes
 from hilserl.datasets.mapping import DatasetMapping
@@ -15,35 +15,29 @@ from hilserl.datasets.source import Foreign
 from hilserl.errors import HilserlError
 from hilserl.files import new_directory
 
+T = TypeVar("T")
+
 
 def write_lerobot(
-    out: Path,
-    episodes: Iterable[StoredEpisode],
-    spec: ExperienceSpec,
-    task: str,
-    *,
-    video: bool,
-    gripper: GripperForm,
+    out: Path, episodes: Iterable[StoredEpisode | PreparedEpisodes], preparer: EpisodePreparer, task: str
 ) -> None:
     """Write a LeRobotDataset v3.0 that is complete or absent.
 
     Args:
         out: the new directory.
-        episodes: the episodes.
-        spec: their layout.
+        episodes: the episodes; those that are prepared have no video.
+        preparer: their layout, and the form of the dataset.
         task: description of the task in words.
-        video: write cameras as video, or as PNG.
-        gripper: form of the gripper's actions.
 
     Raises:
         HilserlError: the directory exists, an episode does not fit, or there is none.
     """
-    with (
-        new_directory(out) as part,
-        LeRobotWriter(part, spec, task, video=video, gripper=gripper) as writer,
-    ):
-        for episode in episodes:
-            writer.write(episode)
+    with new_directory(out) as part, LeRobotWriter(part, preparer, task) as writer:
+        for each in episodes:
+            if isinstance(each, PreparedEpisodes):
+                writer.append(each)
+            else:
+                writer.write(each)
 
 
 def write_episodes(out: Path, episodes: Iterable[StoredEpisode]) -> None:
@@ -60,7 +54,7 @@ def write_episodes(out: Path, episodes: Iterable[StoredEpisode]) -> None:
             number = max(episode.steps[0].episode, last + 1)
             if number != episode.steps[0].episode:
                 episode = replace(episode, steps=[replace(step, episode=number) for step in episode.steps])
-            write_stored_episode(part / f"{number:06d}.parquet", episode)
+            write_episode_file(part / f"{number:06d}.parquet", episode)
             last = number
         if last < 0:
             raise HilserlError("There is no episode to convert.")
@@ -72,8 +66,8 @@ def mapped(source: Foreign, mapping: DatasetMapping) -> Iterator[StoredEpisode]:
         yield StoredEpisode(steps, mapping.spec)
 
 
-def told(episodes: Iterable[StoredEpisode], on_episode: Callable[[], object]) -> Iterator[StoredEpisode]:
-    """Yield episodes and tell of each when the next is asked for."""
-    for episode in episodes:
-        yield episode
-        on_episode()
+def told(items: Iterable[T], on_item: Callable[[T], object]) -> Iterator[T]:
+    """Yield items and tell of each when the next is asked for."""
+    for item in items:
+        yield item
+        on_item(item)

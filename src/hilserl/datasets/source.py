@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from hilserl.data.episodes import episode_files, read_episode, read_episode_spec, read_stored_episode
+from hilserl.data.episodes import episode_files, read_episode, read_episode_spec
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step
 from hilserl.data.stored_episode import StoredEpisode
@@ -19,6 +19,7 @@ from hilserl.datasets.lerobot.format import INFO
 from hilserl.datasets.lerobot.reader import LeRobotDataset
 from hilserl.datasets.lerobot.restoration import is_ours, read_spec, restored_episodes
 from hilserl.datasets.mapping import FILE_NAME
+from hilserl.datasets.preparing import read_recorded
 from hilserl.errors import HilserlError
 
 _KINDS = (
@@ -130,12 +131,7 @@ class Recording(Source):
         Raises:
             HilserlError: an episode is damaged, or of another layout than the first.
         """
-        spec = self.spec
-        for file in self.files:
-            episode = read_stored_episode(file)
-            if episode.spec != spec:
-                raise HilserlError(f"{file} has another layout than {self.files[0]}; convert them one by one.")
-            yield episode
+        return read_recorded(self.files, self.spec, self.files[0])
 
 
 class RunRecording(Recording):

@@ -23,6 +23,7 @@ from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
 from hilserl.files import atomically, new_directory
+from hilserl.policies.onnx_model import onnx_model
 from hilserl.rollout.evaluation import DeterministicPolicy
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import from_json, to_json
@@ -31,7 +32,7 @@ from hilserl.vision.frame_encoder import FrameEncoder
 FORMAT_VERSION = 1
 """Version of the directory's format."""
 Precision = Literal["float32", "float16"]
-_WEIGHTS, _DESCRIPTION = "policy.safetensors", "policy.json"
+_WEIGHTS, _DESCRIPTION, _ONNX = "policy.safetensors", "policy.json", "policy.onnx"
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,19 @@ def is_exported(directory: Path) -> bool:
     return (directory / _DESCRIPTION).is_file()
 
 
-def export_policy(directory: Path, exported: ExportedPolicy, precision: Precision = "float32") -> None:
+def export_policy(
+    directory: Path, exported: ExportedPolicy, precision: Precision = "float32", *, onnx: bool = False
+) -> None:
     """Write a policy to a new directory.
 
     Args:
         directory: the directory, which appears when it is complete.
         exported: the policy.
         precision: number format of the weights; float16 is half the size.
+        onnx: write `policy.onnx` as well, in float32.
 
     Raises:
-        HilserlError: the directory exists, or the disk refuses.
+        HilserlError: the directory exists, the disk refuses, or the policy cannot become ONNX.
     """
     if directory.exists():
         raise HilserlError(f"{directory} exists already; name another directory with --out.")
@@ -70,9 +74,12 @@ def export_policy(directory: Path, exported: ExportedPolicy, precision: Precisio
         {name: leaf.astype(precision) if leaf.dtype == np.float32 else leaf for name, leaf in arrays.items()}
     )
     text = json.dumps(_description(exported, precision, hashlib.sha256(weights).hexdigest()), indent=2)
+    model = onnx_model(exported.policy) if onnx else None
     with new_directory(directory) as part:
         atomically(part / _WEIGHTS, lambda file: file.write_bytes(weights))
         atomically(part / _DESCRIPTION, lambda file: file.write_text(text + "\n"))
+        if model is not None:
+            (part / _ONNX).write_bytes(model)
 
 
 def _description(exported: ExportedPolicy, precision: Precision, digest: str) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Recording of episodes that an operator drives."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from typing_extensions import override
 
+from hilserl.data.checks import MAX_HUMAN_SECONDS
 from hilserl.data.episode_summary import EpisodeSummary, summarise
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, RewardFn, Step
@@ -22,6 +24,9 @@ _TRIES_PER_SUCCESS = 5
 
 class EpisodeRecorder(Subscriber):
     """Writer of successful episodes, and of failures if asked to.
+
+    Failed attempts cost the operator time as well. The reset of the next episode that is kept has their seconds, so
+    that whoever reads the directory counts them. Those after the last episode are only in `failed_seconds`.
 
     Args:
         directory: the episodes' directory; recording goes on after the episodes that it has.
@@ -44,26 +49,57 @@ class EpisodeRecorder(Subscriber):
         self.wanted = wanted
         self.successes = self.steps = self.next_episode = 0
         self.human_seconds = 0.0
+        """Seconds of the operator's time, failed attempts included."""
+        self.failed_seconds = 0.0
+        """Seconds of failed attempts, part of `human_seconds`."""
+        self._attempt_seconds = self._unwritten_seconds = 0.0
         if directory.exists():
             for steps in read_episodes(directory, spec):
-                self._count(summarise(steps))
+                self._count(steps)
+                self._count_time(steps)
 
     @property
     def is_complete(self) -> bool:
         """True if there are as many successful episodes as wanted."""
         return self.wanted is not None and self.successes >= self.wanted
 
-    def _count(self, summary: EpisodeSummary) -> None:
+    def _count(self, steps: Sequence[Step]) -> None:
+        summary = summarise(steps)
         self.successes += summary.success
         self.steps += summary.steps
-        self.human_seconds += summary.human_seconds
         self.next_episode = summary.episode + 1
+
+    def _count_time(self, steps: Sequence[Step]) -> None:
+        """Count the operator's time in an episode and the attempts before it."""
+        seconds = summarise(steps).human_seconds
+        self.human_seconds += seconds
+        self.failed_seconds += steps[0].human_seconds if steps[-1].success else seconds
+
+    @override
+    def on_step(self, step: Step) -> None:
+        self._attempt_seconds = step.human_seconds + (0.0 if step.is_reset else self._attempt_seconds)
+
+    @override
+    def on_discard(self, episode: int) -> None:
+        self._fail()
 
     @override
     def on_episode(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
-        if summary.success or (self._keep_failures and steps[-1].ends_episode):
-            self._writer.on_episode(steps, summary)
-            self._count(summary)
+        if not (summary.success or (self._keep_failures and steps[-1].ends_episode)):
+            self._fail()
+            return
+        self._count_time(steps)
+        before = min(self._unwritten_seconds, MAX_HUMAN_SECONDS)
+        self._writer.on_episode([replace(steps[0], human_seconds=before), *steps[1:]], summary)
+        self._unwritten_seconds -= before
+        self._count(steps)
+
+    def _fail(self) -> None:
+        """Count the time of an attempt that is not kept."""
+        for_nothing, self._attempt_seconds = self._attempt_seconds, 0.0
+        self.human_seconds += for_nothing
+        self.failed_seconds += for_nothing
+        self._unwritten_seconds += for_nothing
 
 
 def hold_still(action_size: int) -> Policy:

@@ -18,13 +18,14 @@ from matplotlib.figure import Figure
 from hilserl.data.episode_summary import wilson_interval
 from hilserl.files import atomically
 from hilserl.runs.counters import RECENT_EPISODES
+from hilserl.runs.effort import STEPS_PER_ROBOT_MINUTE, robot_minutes
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir
 
 _GREEN, _RED, _BLUE = "#2a7f4f", "#c0392b", "#2c5f9e"
 _HEADER = (
-    "| | seeds | success | 95 % interval | each seed | episode | human time | env steps | minutes |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| | seeds | success | 95 % interval | each seed | episode | human time | env steps | robot-minutes | minutes |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -56,6 +57,7 @@ def plot_curve(metrics: Path, target: Path, title: str) -> None:
     figure, axes = plt.subplots(
         len(rows), len(columns), figsize=size, sharey="row", squeeze=False, layout="constrained"
     )
+    _show_robot_minutes(axes[0, 0])
     for row, (label, place, draw) in zip(axes, rows, strict=True):
         for each, (x, x_label) in zip(row, columns, strict=True):
             draw(each, x)
@@ -122,6 +124,7 @@ def plot_groups(groups: Mapping[str, Sequence[RunDir]], target: Path, title: str
         axes[1].plot([human_seconds(result) for result in results], came_to, "o", color=colour, ms=7, alpha=0.7)
     axes[0].set(ylabel="success rate, autonomous", ylim=(-0.03, 1.03))
     _tidy(axes[0], "environment steps")
+    _show_robot_minutes(axes[0])
     _tidy(axes[1], "human seconds, demonstrations included")
     figure.suptitle(title)
     figure.legend(loc="outside lower center", ncols=min(3, len(groups)), frameon=False)
@@ -150,6 +153,12 @@ def _tidy(axes: Axes, label: str) -> None:
     axes.set_xlabel(label)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _show_robot_minutes(axes: Axes) -> None:
+    """Show the robot-minutes of an axis of environment steps above it."""
+    scale = (lambda steps: steps / STEPS_PER_ROBOT_MINUTE, lambda minutes: minutes * STEPS_PER_ROBOT_MINUTE)
+    axes.secondary_xaxis("top", functions=scale).set_xlabel("robot-minutes")
 
 
 def _save(figure: Figure, target: Path) -> None:
@@ -213,8 +222,8 @@ def table(groups: Mapping[str, Sequence[RunDir]]) -> str:
 
     The evaluations of all seeds are pooled, and the interval is Wilson's: it says how certain the success of these
     policies is, not how another seed would do, which the column of each seed shows. The other columns are means over
-    seeds: the length of an evaluated episode, with failures at their full length, and the human seconds, demonstrations
-    included.
+    seeds: the length of an evaluated episode, with failures at their full length, the human seconds, demonstrations
+    included, and the robot-minutes of 600 environment steps.
 
     Raises:
         HilserlError: a run has no result, or one that is damaged.
@@ -236,6 +245,7 @@ def _row(label: str, runs: Sequence[RunDir]) -> str:
         f"{np.mean([outcome['mean_episode_seconds'] for outcome in outcomes]):.1f} s",
         f"{np.mean([human_seconds(result) for result in results]):,.0f} s",
         f"{np.mean([result['env_steps'] for result in results]):,.0f}",
+        f"{robot_minutes(float(np.mean([result['env_steps'] for result in results]))):.1f}",
         f"{np.mean([result['wall_seconds'] for result in results]) / 60:.1f}",
     )
     return f"| {' | '.join(cells)} |"

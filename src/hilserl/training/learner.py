@@ -83,7 +83,7 @@ class Learner:
         self.frame_encoder = self.snapshot[0].frame_encoder
         prior = [self.encode_step(step) for step in prior]
         self.demonstration_seconds = sum(step.human_seconds for step in prior)
-        """Human seconds of all demonstrations, those held out included."""
+        """Human seconds of all demonstrations, of failed attempts and of those held out."""
         self.pretraining_update_steps = self.algorithm.pretraining_update_steps(
             config.agent, config.cloning_updates, demonstrated=bool(prior)
         )

@@ -23,6 +23,7 @@ from hilserl.rollout.rollout import seed_for
 from hilserl.rollout.video import VIDEO_EPISODES, write_video
 from hilserl.runs.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.runs.counters import RunCounters
+from hilserl.runs.effort import attended_minutes, robot_minutes
 from hilserl.runs.metrics import MetricsLog, drop_torn_line, read_metrics
 from hilserl.runs.plots import plot_cloning, plot_curve
 from hilserl.runs.progress import RunProgress
@@ -249,6 +250,7 @@ class Run(Subscriber):
 
     def _figures(self, reason: str, state: RunState) -> dict[str, Any]:
         config, counters = self.config, self.counters
+        attended = attended_minutes(read_metrics(self.run_dir.metrics, "evaluation"), counters.env_steps)
         return {
             "task": config.task,
             "algorithm": config.algorithm,
@@ -256,6 +258,8 @@ class Run(Subscriber):
             "seed": config.seed,
             "ended": reason,
             "env_steps": counters.env_steps,
+            "robot_minutes": round(robot_minutes(counters.env_steps), 2),
+            "attended_minutes": round(attended, 2),
             "updates": state.update_steps * config.agent.utd_ratio,
             "wall_seconds": round(state.wall_seconds, 1),
             "human_steps": counters.human_steps,

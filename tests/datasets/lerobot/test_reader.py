@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hilserl.datasets.convert import write_lerobot
+from hilserl.datasets.lerobot.prepared import EpisodePreparer
 from hilserl.datasets.lerobot.reader import LeRobotDataset
 from hilserl.datasets.lerobot.restoration import restored_episodes
 from hilserl.datasets.lerobot.video import VideoWriter
@@ -97,7 +98,7 @@ def test_damaged_dataset_is_named(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize("damage", [remove_file, cut_file])
 def test_damaged_dataset_of_ours_is_named(tmp_path: Path, file: str, damage: Callable[[Path, str], None]) -> None:
     root = tmp_path / "d"
-    write_lerobot(root, stored([recorded_episode(0, 5)]), SPEC, "", video=True, gripper="signed")
+    write_lerobot(root, stored([recorded_episode(0, 5)]), EpisodePreparer(SPEC, video=True), "")
     damage(root, file)
     with pytest.raises(HilserlError, match=str(root)):
         list(restored_episodes(root))

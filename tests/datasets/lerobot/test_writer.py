@@ -14,6 +14,7 @@ import pytest
 from hilserl.data.step import Step
 from hilserl.datasets.convert import write_lerobot
 from hilserl.datasets.lerobot import format as form
+from hilserl.datasets.lerobot.prepared import EpisodePreparer
 from hilserl.datasets.lerobot.restoration import restored_episodes
 from hilserl.errors import HilserlError
 from tests.support.recorded import SPEC, recorded_episode, same_episodes, stored
@@ -25,7 +26,7 @@ PSNR_DB = 35.0
 def written(root: Path, *, video: bool = False, gripper: form.GripperForm = "signed") -> list[list[Step]]:
     """Write a dataset; return its episodes."""
     episodes = [recorded_episode(number + 3, length) for number, length in enumerate(LENGTHS)]
-    write_lerobot(root, stored(episodes), SPEC, "push the toy", video=video, gripper=gripper)
+    write_lerobot(root, stored(episodes), EpisodePreparer(SPEC, video, gripper), "push the toy")
     return episodes
 
 
@@ -186,7 +187,7 @@ def test_existing_directory_is_refused(tmp_path: Path) -> None:
 
 def test_dataset_without_an_episode_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HilserlError, match="no episode"):
-        write_lerobot(tmp_path / "out", [], SPEC, "", video=False, gripper="signed")
+        write_lerobot(tmp_path / "out", [], EpisodePreparer(SPEC), "")
     assert not list(tmp_path.iterdir())
 
 
@@ -198,5 +199,5 @@ def test_interrupted_conversion_leaves_nothing(tmp_path: Path, stop: type[BaseEx
         raise stop
 
     with pytest.raises(stop):
-        write_lerobot(tmp_path / "out", episodes(), SPEC, "", video=video, gripper="signed")
+        write_lerobot(tmp_path / "out", episodes(), EpisodePreparer(SPEC, video), "")
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,6 @@
 """Statistics of a dataset's columns, in LeRobot's form."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ Statistics = dict[str, np.ndarray]
 """Statistics of a column by name.
 
 min, max, mean, std and the quantiles are float64 [n], and [3, 1, 1] of images; count is [1]."""
-_MIN_SAMPLES, _MAX_SAMPLES = 10, 10_000
+_MIN_SAMPLES, _MAX_SAMPLES = 4, 10_000
 _TARGET_PX = 64
 
 
@@ -39,20 +39,19 @@ def columns_statistics(columns: Mapping[str, np.ndarray]) -> dict[str, Statistic
     """
     matrices = [np.asarray(values, np.float64).reshape(len(values), -1) for values in columns.values()]
     joined = column_statistics(np.concatenate(matrices, 1))
-    count, ends = joined.pop("count"), np.cumsum([matrix.shape[1] for matrix in matrices])
-    parts = {key: np.split(values, ends[:-1]) for key, values in joined.items()}
+    count, ends = joined.pop("count"), np.cumsum([0, *(matrix.shape[1] for matrix in matrices)]).tolist()
     return {
-        name: {**{key: values[place] for key, values in parts.items()}, "count": count}
-        for place, name in enumerate(columns)
+        name: {**{key: values[start:end] for key, values in joined.items()}, "count": count}
+        for name, start, end in zip(columns, ends[:-1], ends[1:], strict=True)
     }
 
 
 def sampled_rows(rows: int) -> np.ndarray:
     """Return the rows whose images enter the statistics.
 
-    Their number grows as in LeRobot, from 10 instead of 100: to decode every image would take most of a conversion.
+    Their number is the root of the rows', at least 4: to decode every image would take most of a conversion.
     """
-    samples = min(rows, max(_MIN_SAMPLES, min(_MAX_SAMPLES, int(rows**0.75))))
+    samples = min(rows, max(_MIN_SAMPLES, min(_MAX_SAMPLES, round(rows**0.5))))
     return np.round(np.linspace(0, rows - 1, samples)).astype(int)
 
 
@@ -81,21 +80,41 @@ def image_statistics(images: list[np.ndarray]) -> Statistics:
     return {**shaped, "count": np.array([len(images)])}
 
 
+def stacked_statistics(episodes: Sequence[Mapping[str, Statistics]]) -> dict[str, Statistics]:
+    """Stack the statistics of episodes, each to [episodes, ...]."""
+    return {
+        name: {key: np.stack([episode[name][key] for episode in episodes]) for key in found}
+        for name, found in episodes[0].items()
+    }
+
+
+def moved_statistics(found: Statistics, offsets: np.ndarray) -> Statistics:
+    """Return the stacked statistics of one number after an offset is added to all of it.
+
+    Args:
+        found: the statistics, each [episodes, 1].
+        offsets: the offset of each episode, [episodes].
+    """
+    return {key: values + (0 if key in ("std", "count") else offsets[:, None]) for key, values in found.items()}
+
+
 class RunningStatistics:
     """Statistics of a whole dataset, from those of its episodes.
 
-    Means and deviations are exact (Chan's formula). A quantile is the mean of the episodes' quantiles, weighted by
-    their lengths, as in LeRobot 0.6.
+    Means and deviations are exact. A quantile is the mean of the episodes' quantiles, weighted by their lengths, as in
+    LeRobot 0.6.
     """
 
     def __init__(self) -> None:
         self._columns: dict[str, Statistics] = {}
 
-    def add(self, episode: Mapping[str, Statistics]) -> None:
-        """Add the statistics of an episode."""
-        for name, found in episode.items():
-            before = self._columns.get(name)
-            self._columns[name] = dict(found) if before is None else _merged(before, found)
+    def add(self, episodes: Mapping[str, Statistics]) -> None:
+        """Add stacked statistics of episodes."""
+        for name, found in episodes.items():
+            pooled, before = _pooled(found), self._columns.get(name)
+            if before is not None:
+                pooled = _pooled({key: np.stack([before[key], value]) for key, value in pooled.items()})
+            self._columns[name] = pooled
 
     def as_dict(self) -> dict[str, dict[str, object]]:
         """Return the statistics for JSON."""
@@ -104,16 +123,16 @@ class RunningStatistics:
         }
 
 
-def _merged(one: Statistics, other: Statistics) -> Statistics:
-    count, more = float(one["count"][0]), float(other["count"][0])
-    total = count + more
-    difference = other["mean"] - one["mean"]
-    variance = (one["std"] ** 2 * count + other["std"] ** 2 * more + difference**2 * count * more / total) / total
+def _pooled(found: Statistics) -> Statistics:
+    """Return the statistics of all rows from the stacked ones of their parts."""
+    count, mean = found["count"], found["mean"]
+    weights = (count / count.sum()).reshape(-1, *[1] * (mean.ndim - 1))
+    joined = (weights * mean).sum(0)
     return {
-        "min": np.minimum(one["min"], other["min"]),
-        "max": np.maximum(one["max"], other["max"]),
-        "mean": one["mean"] + difference * more / total,
-        "std": np.sqrt(variance),
-        "count": one["count"] + other["count"],
-        **{name: (one[name] * count + other[name] * more) / total for name in QUANTILES},
+        "min": found["min"].min(0),
+        "max": found["max"].max(0),
+        "mean": joined,
+        "std": np.sqrt((weights * (found["std"] ** 2 + (mean - joined) ** 2)).sum(0)),
+        "count": count.sum(0),
+        **{name: (weights * found[name]).sum(0) for name in QUANTILES},
     }

@@ -1,8 +1,6 @@
-"""Writer of a LeRobotDataset v3.0, one episode after the other."""
+"""Writer of a LeRobotDataset v3.0, some episodes after the others."""
 
-import itertools
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,64 +8,47 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hilserl.data.arrow import arrow_schema, to_table
-from hilserl.data.spec import ExperienceSpec, count_changes
-from hilserl.data.step import Step
-from hilserl.data.stored_episode import IMAGE, StoredEpisode
+from hilserl.data.stored_episode import StoredEpisode
 from hilserl.datasets.lerobot import format as form
+from hilserl.datasets.lerobot.prepared import EpisodePreparer, PreparedEpisodes, ends_schema
 from hilserl.datasets.lerobot.rolling import RollingParquet, RollingVideo
-from hilserl.datasets.lerobot.statistics import (
-    RunningStatistics,
-    Statistics,
-    columns_statistics,
-    image_statistics,
-    sampled_rows,
-)
+from hilserl.datasets.lerobot.statistics import RunningStatistics, moved_statistics
 from hilserl.errors import HilserlError
 
-_PENALTY = -0.02
-"""Reward of HIL-SERL and LeRobot for moving a gripper."""
 _EPISODES_PER_GROUP = 100
 
 
 class LeRobotWriter:
     """Writer of a dataset in an empty directory.
 
-    Memory holds one episode at a time. The context manager completes the dataset.
+    Memory holds the episodes of one call. The context manager completes the dataset.
 
     Args:
         root: the directory.
-        spec: layout of the episodes.
+        preparer: layout of the episodes and form of the dataset.
         task: description of the task in words.
-        video: write cameras as video, or as PNG.
-        gripper: form of the gripper's actions.
     """
 
-    def __init__(
-        self, root: Path, spec: ExperienceSpec, task: str, *, video: bool = False, gripper: form.GripperForm = "signed"
-    ) -> None:
-        self._root, self._spec, self._task, self._gripper = root, spec, task, gripper
-        self._features = form.features_of(spec, video=video, gripper=gripper)
-        self._cameras = form.image_features(spec)
-        self._fps = form.frames_per_second(spec)
+    def __init__(self, root: Path, preparer: EpisodePreparer, task: str) -> None:
+        self._root, self._preparer, self._spec, self._task = root, preparer, preparer.spec, task
+        self._features = form.features_of(self._spec, video=preparer.video, gripper=preparer.gripper)
+        self._fps = form.frames_per_second(self._spec)
         self._statistics = RunningStatistics()
         self._episodes = self._rows = 0
-        schema, numbers = form.data_schema(self._features), self._numbers()
+        schema = form.data_schema(self._features)
+        numbers = [name for name, each in self._features.items() if each["dtype"] not in ("image", "video")]
         self._data = RollingParquet(root / "data", schema, numbers, form.DATA_FILE_MB)
         self._meta = RollingParquet(root / form.EPISODES, form.episodes_schema(self._features), [], form.DATA_FILE_MB)
         self._pending: list[dict[str, Any]] = []
         (root / form.ENDS).parent.mkdir(parents=True)
-        self._ends = pq.ParquetWriter(root / form.ENDS, ends_schema(spec), compression="zstd", write_page_checksum=True)
+        ends = ends_schema(self._spec)
+        self._ends = pq.ParquetWriter(root / form.ENDS, ends, compression="snappy", write_page_checksum=True)
         self._pending_ends: list[pa.Table] = []
-        shapes = dict(spec.images)
+        shapes, cameras = dict(self._spec.images), form.image_features(self._spec) if preparer.video else {}
         self._videos = {
-            name: RollingVideo(root / "videos" / name, shapes[camera], self._fps, form.VIDEO_FILE_MB)
-            for camera, name in (self._cameras.items() if video else ())
+            camera: RollingVideo(root / "videos" / name, shapes[camera], self._fps, form.VIDEO_FILE_MB)
+            for camera, name in cameras.items()
         }
-
-    def _numbers(self) -> list[str]:
-        """Return the columns that are not images."""
-        return [name for name, feature in self._features.items() if feature["dtype"] not in ("image", "video")]
 
     def write(self, episode: StoredEpisode) -> None:
         """Append an episode, its reset first.
@@ -75,76 +56,61 @@ class LeRobotWriter:
         Raises:
             HilserlError: it has no action, or a number that is not finite.
         """
-        steps = episode.steps
-        if len(steps) < 2:
-            raise HilserlError(f"Episode {steps[0].episode} has no action; a dataset of LeRobot cannot hold it.")
-        columns = self._columns(steps)
-        statistics = columns_statistics({name: columns[name] for name in self._numbers()})
-        row: dict[str, Any] = {"episode_index": self._episodes, "tasks": [self._task], "length": len(steps) - 1}
-        arrays: dict[str, Any] = dict(columns)
-        for camera, name in self._cameras.items():
-            sampled = sampled_rows(len(steps) - 1).tolist()
-            if name in self._videos:
-                images = episode.images(camera, range(len(steps) - 1))
-                statistics[name] = image_statistics([images[i] for i in sampled])
-                row |= {f"videos/{name}/{key}": value for key, value in self._videos[name].write(images).items()}
-            else:
-                statistics[name] = image_statistics(episode.images(camera, sampled))
-                arrays[name] = episode.encoded(camera)[:-1]
-        chunk, file = self._data.write(self._table(arrays))
-        row |= {"data/chunk_index": chunk, "data/file_index": file, "dataset_from_index": self._rows}
-        row["dataset_to_index"] = self._rows + len(steps) - 1
-        self._keep(row, statistics, _ends(episode))
-        self._rows += len(steps) - 1
-        self._episodes += 1
+        prepared = self._preparer.prepare([episode])
+        names, places = form.image_features(self._spec), {}
+        for camera, video in self._videos.items():
+            found = video.write(episode.images(camera, range(prepared.lengths[0])))
+            places |= {f"videos/{names[camera]}/{key}": [value] for key, value in found.items()}
+        self._append(prepared, places)
 
-    def _columns(self, steps: Sequence[Step]) -> dict[str, np.ndarray]:
-        """Return an episode's numbers by feature, [rows] or [rows, n]."""
-        table = to_table(steps, self._spec.only(()))  # checks the shapes, and that all numbers are finite
-        rows = len(steps) - 1
-        signed = np.stack([step.action for step in steps[1:]]).astype(np.float32)
-        state = np.stack([step.observation["state"] for step in steps[:-1]]).astype(np.float32)
-        found = {"observation.state": state, "action": signed}
-        if self._gripper == "classes":
-            found |= {"action": _with_classes(signed, self._spec), form.SIGNED_ACTION: signed}
-        for name, (dtype, attribute) in form.PER_STEP.items():
-            found[name] = table[attribute].to_numpy()[1:].astype(dtype)
-        found["next.done"] = np.arange(rows) == rows - 1
-        if self._spec.action.grippers:
-            found[form.PENALTY] = _penalties(steps, self._spec)
-        index = np.arange(rows)
-        found |= {"timestamp": (index / self._fps).astype(np.float32), "frame_index": index}
-        found |= {"episode_index": np.full(rows, self._episodes), "index": self._rows + index}
-        return {**found, "task_index": np.zeros(rows, np.int64)}
+    def append(self, prepared: PreparedEpisodes) -> None:
+        """Append episodes that are prepared; the dataset has no video."""
+        self._append(prepared, {})
 
-    def _table(self, arrays: dict[str, Any]) -> pa.Table:
-        schema = form.data_schema(self._features)
-
-        def column(field: pa.Field) -> pa.Array:
-            values = arrays[field.name]
-            if isinstance(values, np.ndarray) and values.ndim == 2:
-                return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-            return values if isinstance(values, pa.Array) else pa.array(values, field.type)
-
-        return pa.Table.from_arrays([column(field) for field in schema], schema=schema)
-
-    def _keep(self, row: dict[str, Any], statistics: dict[str, Statistics], ends: pa.Table) -> None:
-        self._statistics.add(statistics)
-        row |= {
-            f"stats/{name}/{key}": value.tolist() for name, found in statistics.items() for key, value in found.items()
+    def _append(self, prepared: PreparedEpisodes, videos: dict[str, list[Any]]) -> None:
+        lengths = np.array(prepared.lengths)
+        number = len(lengths)
+        episodes, starts = self._episodes + np.arange(number), self._rows + np.cumsum(lengths) - lengths
+        moved = {
+            **prepared.statistics,
+            "episode_index": moved_statistics(prepared.statistics["episode_index"], episodes),
+            "index": moved_statistics(prepared.statistics["index"], starts),
         }
-        self._pending.append(row)
-        self._pending_ends.append(ends)
-        if len(self._pending) == _EPISODES_PER_GROUP:
+        self._statistics.add(moved)
+        table = prepared.rows.append_column("episode_index", pa.array(np.repeat(episodes, lengths)))
+        table = table.append_column("index", pa.array(self._rows + np.arange(lengths.sum())))
+        chunk, file = self._data.write(table.select(self._data.schema.names).cast(self._data.schema))
+        self._pending.append(
+            {
+                "episode_index": episodes,
+                "tasks": [[self._task]] * number,
+                "length": lengths,
+                "data/chunk_index": np.full(number, chunk),
+                "data/file_index": np.full(number, file),
+                "dataset_from_index": starts,
+                "dataset_to_index": starts + lengths,
+                **videos,
+                **{f"stats/{name}/{key}": values for name, each in moved.items() for key, values in each.items()},
+            }
+        )
+        self._pending_ends.append(prepared.ends)
+        self._rows += int(lengths.sum())
+        self._episodes += number
+        if sum(len(each["length"]) for each in self._pending) >= _EPISODES_PER_GROUP:
             self._flush()
 
     def _flush(self) -> None:
         if not self._pending:
             return
         chunk, file = self._meta.next_file()
-        for row in self._pending:
-            row |= {"meta/episodes/chunk_index": chunk, "meta/episodes/file_index": file}
-        self._meta.write(pa.Table.from_pylist(self._pending, schema=self._meta.schema))
+        tables = []
+        for columns in self._pending:
+            here = {"meta/episodes/chunk_index": chunk, "meta/episodes/file_index": file}
+            columns |= {name: np.full(len(columns["length"]), place) for name, place in here.items()}
+            schema = self._meta.schema
+            arrays = [_nested(columns[field.name], field.type) for field in schema]
+            tables.append(pa.Table.from_arrays(arrays, schema=schema))
+        self._meta.write(pa.concat_tables(tables).combine_chunks())
         self._ends.write_table(pa.concat_tables(self._pending_ends))
         self._pending, self._pending_ends = [], []
 
@@ -173,41 +139,17 @@ class LeRobotWriter:
         pq.write_table(form.tasks_table([self._task]), self._root / form.TASKS)
 
 
-def _with_classes(actions: np.ndarray, spec: ExperienceSpec) -> np.ndarray:
-    """Return actions whose grippers are 0 close, 1 stay, 2 open."""
-    grippers = list(spec.action.grippers)
-    changed = actions.copy()
-    changed[:, grippers] = np.where(np.abs(actions[:, grippers]) > 0.5, np.sign(actions[:, grippers]), 0.0) + 1.0
-    return changed
+def _nested(values: Any, kind: pa.DataType) -> pa.Array:
+    """Make a column of numbers, or of lists of one length at each depth.
 
-
-def _penalties(steps: Sequence[Step], spec: ExperienceSpec) -> np.ndarray:
-    """Return LeRobot's penalty of each action, float32 [rows]."""
-    grippers, commands = list(spec.action.grippers), spec.gripper_state
-    changes = [
-        count_changes(before.observation["state"][commands], step.action[grippers])
-        for before, step in itertools.pairwise(steps)
-    ]
-    return np.float32(_PENALTY) * np.array(changes, np.float32) + np.float32(0)  # no -0.0
-
-
-def ends_schema(spec: ExperienceSpec) -> pa.Schema:
-    """Make the Arrow schema of the episodes' ends."""
-    reset = arrow_schema(spec.only(()))
-    fields = [pa.field(f"reset.{field.name}", field.type) for field in reset if field.name != "observation.state"]
-    fields.append(pa.field("last.observation.state", reset.field("observation.state").type))
-    return pa.schema([*fields, *(pa.field(f"last.observation.{camera}", IMAGE) for camera, _ in spec.images)])
-
-
-def _ends(episode: StoredEpisode) -> pa.Table:
-    """Make the row of the reset's numbers and the last observation."""
-    steps, spec = episode.steps, episode.spec
-    numbers, schema = to_table([steps[0], steps[-1]], spec.only(())), ends_schema(spec)
-    columns = [
-        numbers[name.removeprefix("reset.")].slice(0, 1).combine_chunks()
-        for name in schema.names
-        if name.startswith("reset.")
-    ]
-    columns.append(numbers["observation.state"].slice(1, 1).combine_chunks())
-    columns += [episode.encoded(camera)[-1:] for camera, _ in spec.images]
-    return pa.Table.from_arrays(columns, schema=schema)
+    Args:
+        values: array [episodes, ...], or a list.
+        kind: type of the column.
+    """
+    if not isinstance(values, np.ndarray) or values.ndim == 1:
+        return pa.array(values, kind)
+    made = pa.array(values.reshape(-1))
+    for axis in range(values.ndim - 1, 0, -1):
+        size, number = values.shape[axis], int(np.prod(values.shape[:axis]))
+        made = pa.ListArray.from_arrays(pa.array(np.arange(0, size * number + 1, size), pa.int32()), made)
+    return made.cast(kind)
