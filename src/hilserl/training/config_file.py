@@ -70,6 +70,11 @@ ADDED_SETTINGS: dict[str, Any] = {
     "console.token": True,  # earlier versions asked for none; that is no reason to go on without one
     "console.keys": dataclasses.asdict(KeyBindings()),
     "agent.vision.goal_prediction": False,
+    "env.python": None,
+    "env.kwargs": {},
+    "env.timeout_s": 60.0,
+    "env.closes_at": None,
+    "env.expert": None,
 }
 """Settings that earlier versions did not have, with what they did.
 
