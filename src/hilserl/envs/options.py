@@ -91,7 +91,8 @@ class EnvOptions:
     closes_at: dict[str, float] | None = None
     """Grippers in another package's action, with their closing values.
 
-    A number's name, such as action_3, and -1 or 1, the value that closes it. By default those of packages that `hilserl env list` shows.
+    A number's name, such as action_3, and -1 or 1, the value that closes it. By default those of packages that
+    `hilserl env list` shows.
     """
     expert: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION", prefix_name=False)] = None
     """Script that acts in another package's environment as an operator would.

@@ -36,6 +36,11 @@ class EnvPackage:
 
 
 PACKAGES: dict[str, EnvPackage] = {
+    "gym-aloha": EnvPackage(
+        ("gym-aloha==0.1.5", "mujoco==3.8.1", "gymnasium==1.4.0"),
+        "gym_aloha:gym_aloha/AlohaTransferCube-v0",
+        {"obs_type": "pixels_agent_pos"},
+    ),
     "gym-hil": EnvPackage(
         ("gym-hil==0.1.14", "mujoco==3.8.1", "gymnasium==1.4.0"),
         "gym_hil:gym_hil/PandaPickCube-v0",
@@ -44,12 +49,23 @@ PACKAGES: dict[str, EnvPackage] = {
         success_key="succeed",
         closes_at={"action_3": 1.0},
     ),
+    "gymnasium-robotics": EnvPackage(
+        ("gymnasium-robotics==1.4.2", "mujoco==3.3.7", "gymnasium==1.4.0"), "gymnasium_robotics:FetchReach-v4"
+    ),
     "metaworld": EnvPackage(
         ("metaworld==3.1.1", "mujoco==3.3.0", "gymnasium==1.4.0", "packaging>=24"),
         "metaworld:Meta-World/MT1",
         {"env_name": "reach-v3"},
         script="metaworld.py",
         closes_at={"action_3": 1.0},
+    ),
+    "panda-gym": EnvPackage(("panda-gym==3.0.7", "gymnasium==1.4.0"), "panda_gym:PandaReach-v3", last_python=(3, 11)),
+    "robosuite": EnvPackage(
+        ("robosuite==1.5.2", "mujoco==3.3.7", "gymnasium==1.4.0"),
+        "robosuite:Lift",
+        script="robosuite.py",
+        registers=True,
+        closes_at={"action_6": 1.0},
     ),
 }
 """Known packages by their name in the package index."""
