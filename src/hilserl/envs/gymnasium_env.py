@@ -14,7 +14,7 @@ from hilserl.data.spec import ExperienceSpec, StateEntry, StateLayout, entry
 from hilserl.envs.child.host import EnvRefusal, described, rendered
 from hilserl.envs.child.packages import package_of
 from hilserl.envs.env import InteractiveEnv, SceneView, success_info
-from hilserl.envs.gymnasium_expert import ExpertEnv, ScriptedSupervision, measure_rewards
+from hilserl.envs.gymnasium_expert import ExpertEnv, ScriptedSupervision, demonstrate
 from hilserl.envs.gymnasium_source import EnvSource
 from hilserl.envs.gymnasium_spaces import ActionMap, Leaf, explored, leaves, told_at_ends
 from hilserl.envs.images import letterboxed, resized
@@ -44,6 +44,8 @@ class _Form:
     """True if it has a rendering for people."""
     ends: bool = True
     """True if its episodes end by themselves."""
+    reward_range: tuple[float, float] = (0.0, 0.0)
+    """Least and greatest reward of its expert, if it has one."""
 
 
 class GymnasiumEnv(InteractiveEnv):
@@ -92,7 +94,9 @@ class GymnasiumEnv(InteractiveEnv):
         self._env = source.make(options.max_episode_steps)
         if self._env.spec is not None:
             self.return_to_reach = self._env.spec.reward_threshold
-        self._supervision = self._supervised(source) if source.expert else None
+        expert = cast("ExpertEnv", self._env)
+        ranges = self._form.reward_range
+        self._supervision = ScriptedSupervision(expert, self._actions, ranges) if source.expert else None
         fps = float(self._env.metadata.get("render_fps") or _USUAL_FPS)
         self.experience = ExperienceSpec(
             name,
@@ -145,14 +149,6 @@ class GymnasiumEnv(InteractiveEnv):
         self._scene.expire()
         if self._supervision:
             self._supervision.see(reward, success=success)
-
-    def _supervised(self, source: EnvSource) -> ScriptedSupervision:
-        @functools.cache
-        def reward_range() -> tuple[float, float]:
-            with contextlib.closing(source.make()) as env:
-                return measure_rewards(env, self._succeeded)
-
-        return ScriptedSupervision(cast("ExpertEnv", self._env), self._actions, reward_range)
 
     @property
     def supervision(self) -> ScriptedSupervision | None:
@@ -267,7 +263,8 @@ def _form_of(source: EnvSource) -> _Form:
         actions = ActionMap(box)
         form = _Form(actions, numbers, images, (), frozenset(), env.render_mode == "rgb_array")
         try:
-            entries, told = explored(env, numbers, actions.its_own, actions.size)
+            rows, reward_range = demonstrate(env, numbers) if source.expert else ([], (0.0, 0.0))
+            entries, told = explored(env, numbers, actions.its_own, actions.size, rows)
             ends = env.spec is not None and env.spec.max_episode_steps is not None
             if not ends or not told.intersection(_SUCCESS):
                 more, ended = told_at_ends(env, actions.its_own, actions.size)
@@ -276,4 +273,4 @@ def _form_of(source: EnvSource) -> _Form:
             raise
         except Exception as error:
             raise HilserlError(f"{name} cannot be stepped: {described(error)}") from error
-        return replace(form, entries=entries, told=frozenset(told), ends=ends)
+        return replace(form, entries=entries, told=frozenset(told), ends=ends, reward_range=reward_range)

@@ -1,6 +1,5 @@
 """Experts of other packages' environments, and what a simulated operator asks them."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,11 +9,11 @@ from typing_extensions import override
 
 from hilserl.envs.child import host
 from hilserl.envs.child.packages import package_of, script_of
-from hilserl.envs.gymnasium_spaces import ActionMap
+from hilserl.envs.gymnasium_spaces import ActionMap, Leaf, row_of
 from hilserl.errors import HilserlError
 
-_RANGE_EPISODES, _RANGE_STEPS, _RANGE_SEED = 3, 500, 1_000
-"""Episodes of the expert that measure the range of a reward."""
+_EPISODES, _STEPS, _SEED = 5, 200, 1_000
+"""Episodes of the expert that measure ranges."""
 
 
 class ExpertEnv(Protocol):
@@ -93,10 +92,10 @@ class ScriptedSupervision:
     Args:
         env: The environment with its expert.
         actions: Conversion of its actions.
-        reward_range: Measures the least and the greatest reward of the expert.
+        reward_range: The least and the greatest reward of the expert.
     """
 
-    def __init__(self, env: ExpertEnv, actions: ActionMap, reward_range: Callable[[], tuple[float, float]]) -> None:
+    def __init__(self, env: ExpertEnv, actions: ActionMap, reward_range: tuple[float, float]) -> None:
         self._env, self._actions, self._reward_range = env, actions, reward_range
         self._way: np.ndarray | None = None
         self._progress: float | None = None
@@ -132,7 +131,7 @@ class ScriptedSupervision:
         """Place the last reward in the expert's range."""
         if self._success:
             return 1.0
-        low, high = self._reward_range()
+        low, high = self._reward_range
         return 0.0 if self._reward is None or high <= low else float(np.clip((self._reward - low) / (high - low), 0, 1))
 
     def succeeded(self) -> bool:
@@ -144,23 +143,27 @@ class ScriptedSupervision:
         return False
 
 
-def measure_rewards(env: Any, succeeded: Callable[[dict[str, Any]], bool]) -> tuple[float, float]:
-    """Measure the expert's least and greatest reward in a few episodes.
+def demonstrate(env: Any, numbers: tuple[Leaf, ...]) -> tuple[list[np.ndarray], tuple[float, float]]:
+    """Let the expert act in a few short episodes.
 
-    The seeds are always the same, so that every process finds the same range.
+    The seeds are always the same, so that every process finds the same ranges.
 
     Args:
         env: An environment with an expert (`ExpertEnv`).
-        succeeded: Tells a success from `info`, which ends an episode.
+        numbers: The numbers of its observation.
+
+    Returns:
+        Rows of the numbers (`row_of`), and the least and the greatest reward.
     """
-    rewards: list[float] = []
-    for episode in range(_RANGE_EPISODES):
-        env.reset(seed=_RANGE_SEED + episode)
-        for _ in range(_RANGE_STEPS):
-            action = env.expert_action().astype(env.action_space.dtype)
-            low, high = env.action_space.low, env.action_space.high
-            _, reward, terminated, truncated, info = env.step(np.clip(action, low, high))
+    rows, rewards = [], []
+    for episode in range(_EPISODES):
+        env.reset(seed=_SEED + episode)
+        for _ in range(_STEPS):
+            space = env.action_space
+            action = np.clip(env.expert_action(), space.low, space.high).astype(space.dtype)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            rows.append(row_of(observation, numbers))
             rewards.append(float(reward))
-            if terminated or truncated or succeeded(info):
+            if terminated or truncated:
                 break
-    return min(rewards), max(rewards)
+    return rows, (min(rewards), max(rewards))

@@ -1,7 +1,7 @@
 """The spaces of another package's observations and actions."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,7 +190,11 @@ class ActionMap:
 
 
 def explored(
-    env: gymnasium.Env[Any, Any], numbers: tuple[Leaf, ...], act: Callable[[np.ndarray], Any], actions: int
+    env: gymnasium.Env[Any, Any],
+    numbers: tuple[Leaf, ...],
+    act: Callable[[np.ndarray], Any],
+    actions: int,
+    demonstrated: Sequence[np.ndarray] = (),
 ) -> tuple[tuple[StateEntry, ...], set[str]]:
     """Measure nominal ranges of the numbers in short episodes of random actions.
 
@@ -203,17 +207,18 @@ def explored(
         numbers: The numbers of its observation.
         act: Converts an action in [-1, 1] to the environment's.
         actions: Size of an action.
+        demonstrated: Further rows of numbers (`row_of`), from where random actions do not lead.
 
     Returns:
         The state's entries, and all keys that were seen in `info`.
     """
-    random, seen, told = np.random.default_rng(_SEED), [], set()
+    random, seen, told = np.random.default_rng(_SEED), [*demonstrated], set()
     for episode in range(_EPISODES):
         observation, _ = env.reset(seed=_SEED + episode)
-        seen.append(_row(observation, numbers))
+        seen.append(row_of(observation, numbers))
         for _ in range(_STEPS):
             observation, _, terminated, truncated, info = env.step(act(random.uniform(-1, 1, actions)))
-            seen.append(_row(observation, numbers))
+            seen.append(row_of(observation, numbers))
             told |= set(info)
             if terminated or truncated:
                 break
@@ -255,7 +260,8 @@ def told_at_ends(env: gymnasium.Env[Any, Any], act: Callable[[np.ndarray], Any],
     return told, ended == _WHOLE_EPISODES
 
 
-def _row(observation: Any, numbers: tuple[Leaf, ...]) -> np.ndarray:
+def row_of(observation: Any, numbers: tuple[Leaf, ...]) -> np.ndarray:
+    """Return all numbers of an observation, float64 [n]."""
     return np.concatenate([leaf.of(observation).ravel().astype(np.float64) for leaf in numbers])
 
 

@@ -26,7 +26,7 @@ def test_packages_pin_versions_and_their_scripts_exist() -> None:
 def test_presets_of_packages_with_an_expert_have_an_operator() -> None:
     config = preset("metaworld:Meta-World/MT1")
     assert (config.operator, config.demonstrations, config.reward) == ("scripted", 20, "success")
-    assert expert_of("metaworld:Meta-World/MT1", None).endswith("metaworld.py:expert")
+    assert expert_of("metaworld:Meta-World/MT1", None).endswith("for_metaworld.py:expert")
     assert expert_of("metaworld:Meta-World/MT1", "") == ""
     assert preset("panda_gym:PandaReach-v3").operator == "none"
 

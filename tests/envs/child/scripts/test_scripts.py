@@ -10,4 +10,4 @@ SCRIPTS = [file for file in python_files(PACKAGE / "envs" / "child" / "scripts")
 @pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: file.path.name)
 def test_scripts_need_their_package_alone(file: SourceFile) -> None:
     used = {name.split(".")[0] for name in file.imports()}
-    assert used <= {"numpy", "gymnasium", "warnings", file.path.stem}
+    assert used <= {"numpy", "gymnasium", "warnings", file.path.stem.removeprefix("for_")}

@@ -11,7 +11,7 @@ _OPENS, _CLOSES = 0.0, 2.0
 
 
 def _positions(env):
-    """Return the positions of the tool and of the cube in metres, and the gripper's command from 0 to 1."""
+    """Return tool and cube in metres, and the gripper's command from 0 to 1."""
     base = env.unwrapped
     data = base._data
     grip = float(base.get_gripper_pose()[0]) / 255.0
@@ -19,7 +19,7 @@ def _positions(env):
 
 
 def expert(env, observation):
-    """Return an action: 3 motions in steps of 25 mm, and the gripper's number."""
+    """Return 3 motions in steps of 25 mm and the gripper's number."""
     del observation
     tool, cube, grip = _positions(env)
     aside = np.linalg.norm((tool - cube)[:2])
@@ -35,7 +35,7 @@ def expert(env, observation):
 
 
 def progress(env, observation):
-    """Return the progress: a third for each of coming near, gripping and lifting."""
+    """Return a third for each of coming near, gripping and lifting."""
     del observation
     tool, cube, grip = _positions(env)
     near = np.exp(-8 * np.linalg.norm(tool - cube))

@@ -33,7 +33,9 @@ class RobosuiteEnv(gymnasium.Env):
         low, high = self.suite.action_spec
         self.action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32))
         seen = self._seen(self.suite.reset())
-        parts = {name: spaces.Box(-np.inf, np.inf, value.shape, np.float64) for name, value in seen.items()}
+        parts: dict[str, spaces.Space] = {
+            name: spaces.Box(-np.inf, np.inf, value.shape, np.float64) for name, value in seen.items()
+        }
         self.observation_space = spaces.Dict(parts)
 
     def reset(self, *, seed=None, options=None):
