@@ -324,17 +324,21 @@ def test_run_ends_at_the_registered_return(tmp_path: Path) -> None:
     assert (result["ended"], result["env_steps"]) == ("solved", 8)
 
 
-def test_keys_drive_the_first_six_numbers() -> None:
+def test_keys_drive_six_numbers_at_a_time() -> None:
     layout = ActionLayout(tuple(f"action_{i}" for i in range(8)))
-    (arm,) = arm_axes(layout)
+    arms = arm_axes(layout)
+    assert [arm.name for arm in arms] == ["", "second"]
     meanings = {key.label: key.meaning for key in keys.keys_for(layout)}
     for index, axis in enumerate(AXES):
         up, down = (next(k for k in keys.KEYS if k.moves == (axis, way)) for way in (1.0, -1.0))
-        assert meanings[up.label] == f"action_{index} up"
-        assert meanings[down.label] == f"action_{index} down"
-        action = arm.action(keys.key_motion([up.name, "F"], layout))
-        assert action.tolist() == [float(i == index) for i in range(8)]
+        names = f"action_{index} / action_{index + 6}" if index < 2 else f"action_{index}"
+        assert meanings[up.label] == f"{names} up"
+        assert meanings[down.label] == f"{names} down"
+        for first, arm in zip((0, 6), arms, strict=True):
+            action = arm.action(keys.key_motion([up.name, "F"], layout))
+            assert action.tolist() == [float(i == first + index) for i in range(8)]
     assert "L" not in meanings, "there is no gripper"
+    assert "O" in meanings, "it drives the other numbers"
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 40), (60, 80), (32, 32), (1, 1), (481, 17)])

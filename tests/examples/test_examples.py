@@ -70,3 +70,7 @@ def test_drive_the_robot_server_moves_the_arm(run_example: Callable[..., str]) -
     heights = [float(line.split()[-2]) for line in shown.splitlines() if line.startswith("height")]
     assert "mode: impedance" in shown
     assert len(heights) == 4
+
+
+def test_reach_expert_goes_to_the_goal(run_example: Callable[..., str]) -> None:
+    assert run_example("reach_expert").strip() == "[2. 0. 0.]"

@@ -26,6 +26,7 @@ GROUPS = {
         "eval": "count the successes of a policy without an operator",
         "play": "drive the robot, or watch a policy and take over",
         "export": "write the policy of a run to a small directory",
+        "env": "install or list environments of other packages",
     },
     "Collect data": {
         "record": "record demonstrations",

@@ -13,7 +13,7 @@ from hilserl.cli.arguments import output_directory
 from hilserl.cli.parsing import parse, require_task
 from hilserl.envs.config import EnvConfig
 from hilserl.envs.env import InteractiveEnv
-from hilserl.envs.make import make_env
+from hilserl.envs.make import is_gymnasium_id, make_env
 from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.human import Role
 from hilserl.operators.profiles import ProfileOption
@@ -21,6 +21,7 @@ from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.rollout.recording import EpisodeRecorder, record, record_demonstrations
 from hilserl.settings import AtLeastOne, Count
 from hilserl.sim.task_env import steps_of
+from hilserl.training.config import preset
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,16 @@ def run(words: Sequence[str]) -> int:
 
 
 def _limited(arguments: RecordArguments) -> EnvConfig:
-    """Return the environment's settings with the limit of the operator who drives."""
-    if arguments.operator == "scripted" or arguments.env.max_episode_steps is not None:
-        return arguments.env
-    return replace(arguments.env, max_episode_steps=steps_of(arguments.episode_seconds))
+    """Return the environment's settings with the limit of the operator who drives.
+
+    Another package's environment has the reward that it is trained with by default.
+    """
+    env = arguments.env
+    if is_gymnasium_id(env.task) and preset(env.task).reward == "success":
+        env = replace(env, reward="sparse")
+    if arguments.operator == "scripted" or env.max_episode_steps is not None:
+        return env
+    return replace(env, max_episode_steps=steps_of(arguments.episode_seconds))
 
 
 def _driven(

@@ -2,20 +2,21 @@
 
 import contextlib
 import functools
-import importlib
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import load_env_creator
 from typing_extensions import override
 
-from hilserl.data.spec import ActionLayout, ExperienceSpec, StateEntry, StateLayout
+from hilserl.data.spec import ExperienceSpec, StateEntry, StateLayout, entry
+from hilserl.envs.child.host import EnvRefusal, described, rendered
+from hilserl.envs.child.packages import package_of
 from hilserl.envs.env import InteractiveEnv, SceneView, success_info
-from hilserl.envs.gymnasium_spaces import Leaf, explored, leaves, told_at_ends
+from hilserl.envs.gymnasium_expert import ExpertEnv, ScriptedSupervision, demonstrate
+from hilserl.envs.gymnasium_source import EnvSource
+from hilserl.envs.gymnasium_spaces import ActionMap, Leaf, explored, leaves, told_at_ends
 from hilserl.envs.images import letterboxed, resized
 from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
@@ -31,8 +32,8 @@ _USUAL_FPS = 10.0
 class _Form:
     """The properties of an environment, found before it is used."""
 
-    box: gymnasium.spaces.Box
-    """Space of actions."""
+    actions: ActionMap
+    """Conversion of actions."""
     numbers: tuple[Leaf, ...]
     images: tuple[Leaf, ...]
     entries: tuple[StateEntry, ...]
@@ -43,17 +44,8 @@ class _Form:
     """True if it has a rendering for people."""
     ends: bool = True
     """True if its episodes end by themselves."""
-
-    @property
-    def size(self) -> int:
-        """Size of an action."""
-        return int(np.prod(self.box.shape))
-
-    def its_own(self, action: np.ndarray) -> np.ndarray:
-        """Convert an action in [-1, 1] to the range of the Box."""
-        low, high = self.box.low.ravel(), self.box.high.ravel()
-        own = low + (action + 1) / 2 * (high - low)
-        return np.clip(own, low, high).astype(self.box.dtype).reshape(self.box.shape)
+    reward_range: tuple[float, float] = (0.0, 0.0)
+    """Least and greatest reward of its expert, if it has one."""
 
 
 class GymnasiumEnv(InteractiveEnv):
@@ -61,7 +53,7 @@ class GymnasiumEnv(InteractiveEnv):
 
     Its numbers become the state, one entry for each Box. Its images, in colour or grey, become cameras; without images
     its own rendering is the camera `rendered`. Parts that are neither are left out with a warning. Actions in [-1, 1]
-    span the whole range of its Box; there are no grippers. The length of a step follows from its `render_fps`. Making
+    span the whole range of its Box. The length of a step follows from its `render_fps`. Making
     it acts in it at random (`gymnasium_spaces.explored`), so it must be simulated.
 
     Args:
@@ -79,12 +71,14 @@ class GymnasiumEnv(InteractiveEnv):
         options = options or EnvOptions()
         self.name, self.render_mode = name, "rgb_array"
         self._sparse, self._ends_on_success = options.reward == "sparse", options.ends_on_success
-        self._form = _form_of(name)
+        source, known = EnvSource.of(name, options), package_of(name)
+        self._form = _form_of(source)
         if not self._form.ends and options.max_episode_steps is None:
             raise HilserlError(
                 f"{name} has no time limit, so an episode may never end. Give it one: --env.max-episode-steps N."
             )
-        self._success = (options.success_key,) if options.success_key else _SUCCESS
+        own_key = options.success_key or (known and known.success_key)
+        self._success = (own_key,) if own_key else _SUCCESS
         self.tells_success = any(key in self._form.told for key in self._success)
         if self._sparse and self._ends_on_success and not self.tells_success:
             raise HilserlError(
@@ -92,16 +86,22 @@ class GymnasiumEnv(InteractiveEnv):
                 f"{', '.join(sorted(self._form.told)) or 'nothing'}. Name one with --env.success-key, or take its own "
                 "reward, --reward dense."
             )
+        closes_at = options.closes_at if options.closes_at is not None else (known.closes_at if known else {})
+        self._actions = self._form.actions.with_grippers(name, closes_at)
+        self._commands = np.ones(len(self._actions.closes_at))
         self._cameras = {leaf.name: leaf for leaf in self._form.images}
         shots = self._shots_of(options.obs, options.cameras)
-        self._env = _made(name, options.max_episode_steps)
+        self._env = source.make(options.max_episode_steps)
         if self._env.spec is not None:
             self.return_to_reach = self._env.spec.reward_threshold
+        expert = cast("ExpertEnv", self._env)
+        ranges = self._form.reward_range
+        self._supervision = ScriptedSupervision(expert, self._actions, ranges) if source.expert else None
         fps = float(self._env.metadata.get("render_fps") or _USUAL_FPS)
         self.experience = ExperienceSpec(
             name,
-            StateLayout(self._form.entries),
-            ActionLayout(tuple(f"action_{i}" for i in range(self._form.size))),
+            StateLayout((*self._form.entries, *(entry(command, 1) for command in self._command_names))),
+            self._actions.layout,
             tuple((camera, (options.image_size, options.image_size, 3)) for camera in shots),
             1 / fps,
         )
@@ -125,27 +125,44 @@ class GymnasiumEnv(InteractiveEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed)
+        self._commands[:] = 1.0
         self._see(self._env.reset(seed=seed, options=options)[0])
         return self._observe(), success_info(False)
 
     @override
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        its_own = self._form.its_own(self._checked(action))
+        its_own, self._commands = self._actions.obeyed(self._checked(action), self._commands)
         observation, reward, terminated, truncated, info = self._env.step(its_own)
-        self._see(observation)
-        success = any(bool(info.get(key)) for key in self._success)
+        success = self._succeeded(info)
+        self._see(observation, float(reward), success=success)
         if self._sparse:
             reward, terminated = float(success), terminated or success
         self._scene.show_step()
         terminated = bool(terminated) and self._ends_on_success
         return self._observe(), float(reward), terminated, bool(truncated), success_info(success)
 
-    def _see(self, observation: Any) -> None:
+    def _succeeded(self, info: dict[str, Any]) -> bool:
+        return any(bool(info.get(key)) for key in self._success)
+
+    def _see(self, observation: Any, reward: float | None = None, *, success: bool = False) -> None:
         self._seen = observation
         self._scene.expire()
+        if self._supervision:
+            self._supervision.see(reward, success=success)
+
+    @property
+    def supervision(self) -> ScriptedSupervision | None:
+        """The expert script's knowledge; None without one."""
+        return self._supervision
+
+    @property
+    def _command_names(self) -> list[str]:
+        layout = self._actions.layout
+        return [f"{layout.names[index]}_command" for index in layout.grippers]
 
     def _observe(self) -> dict[str, np.ndarray]:
         values = {leaf.name: leaf.of(self._seen).ravel() for leaf in self._form.numbers}
+        values |= dict(zip(self._command_names, np.atleast_2d(self._commands).T, strict=True))
         return {"state": self.experience.state.pack(values), **self.images()}
 
     @override
@@ -205,9 +222,9 @@ class RenderedScene(SceneView):
             raise HilserlError(f"{self._name} draws nothing: it has no render mode rgb_array.")
         if self._drawn is None:
             try:
-                self._drawn = np.asarray(self._env.render(), np.uint8)
-            except gymnasium.error.Error as error:
-                raise HilserlError(_in_words(f"{self._name} cannot draw", error)) from error
+                self._drawn = rendered(self._env)
+            except (gymnasium.error.Error, EnvRefusal) as error:
+                raise HilserlError(f"{self._name} cannot draw: {described(error)}") from error
         return self._drawn
 
     def image(self, height: int, width: int) -> np.ndarray:
@@ -230,69 +247,30 @@ class RenderedScene(SceneView):
 
 
 @functools.cache
-def _form_of(name: str) -> _Form:
+def _form_of(source: EnvSource) -> _Form:
     """Explore an environment once.
 
     It has its own limit, so that nominal ranges depend on nothing else.
     """
-    with contextlib.closing(_made(name)) as env:
+    name = source.name
+    with contextlib.closing(source.make()) as env:
         box = env.action_space
         if not isinstance(box, gymnasium.spaces.Box) or not np.issubdtype(box.dtype, np.floating):
             raise HilserlError(f"Actions of {name} are {box}; expected a Box of floats.")
         if not box.is_bounded():
             raise HilserlError(f"Actions of {name} are {box}; expected one that is bounded.")
         numbers, images = leaves(name, env.observation_space)
-        form = _Form(box, numbers, images, (), frozenset(), env.render_mode is not None)
+        actions = ActionMap(box)
+        form = _Form(actions, numbers, images, (), frozenset(), env.render_mode == "rgb_array")
         try:
-            entries, told = explored(env, numbers, form.its_own, form.size)
+            rows, reward_range = demonstrate(env, numbers) if source.expert else ([], (0.0, 0.0))
+            entries, told = explored(env, numbers, actions.its_own, actions.size, rows)
             ends = env.spec is not None and env.spec.max_episode_steps is not None
             if not ends or not told.intersection(_SUCCESS):
-                more, ended = told_at_ends(env, form.its_own, form.size)
+                more, ended = told_at_ends(env, actions.its_own, actions.size)
                 told, ends = told | more, ends or ended
+        except HilserlError:
+            raise
         except Exception as error:
-            raise HilserlError(_in_words(f"{name} cannot be stepped", error)) from error
-        return replace(form, entries=entries, told=frozenset(told), ends=ends)
-
-
-def _made(name: str, max_episode_steps: int | None = None) -> gymnasium.Env[Any, Any]:
-    package, _, env_id = name.partition(":")
-    try:
-        importlib.import_module(package)
-    except ImportError as error:
-        raise HilserlError(f"{name}: the package {package!r} cannot be imported: {error}.") from error
-    try:
-        spec = gymnasium.spec(env_id)
-        if spec.entry_point is None:
-            raise HilserlError(f"{name} is registered without an entry point.")
-        maker = spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
-        modes = getattr(maker, "metadata", {}).get("render_modes", ())
-        draws = "rgb_array" in modes and "render_mode" in _parameters(maker)
-        # Gymnasium's checker warns about style, which is the package's own business; this module checks what matters.
-        limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
-        return gymnasium.make(spec, render_mode="rgb_array" if draws else None, disable_env_checker=True, **limit)
-    except HilserlError:
-        raise
-    except Exception as error:
-        raise HilserlError(_in_words(f"{name} cannot be made", error)) from error
-
-
-def _parameters(maker: Any) -> set[str]:
-    """Return the keywords that a maker takes.
-
-    A maker that takes any keyword takes `render_mode`.
-    """
-    given = inspect.signature(maker).parameters.values()
-    open_to_all = any(each.kind is each.VAR_KEYWORD for each in given)
-    return {each.name for each in given} | ({"render_mode"} if open_to_all else set())
-
-
-def _in_words(what: str, error: Exception) -> str:
-    """Describe another package's error.
-
-    An error without a text is described by its line.
-    """
-    said = " ".join(str(error).split())
-    if not said and error.__traceback__:
-        last = inspect.getinnerframes(error.__traceback__)[-1]
-        said = f"at {last.filename}:{last.lineno}: {(last.code_context or ['?'])[0].strip()}"
-    return f"{what}: {type(error).__name__}: {said}"
+            raise HilserlError(f"{name} cannot be stepped: {described(error)}") from error
+        return replace(form, entries=entries, told=frozenset(told), ends=ends, reward_range=reward_range)

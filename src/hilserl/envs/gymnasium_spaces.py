@@ -1,7 +1,7 @@
-"""The parts of another package's observation: numbers and images."""
+"""The spaces of another package's observations and actions."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from hilserl.data.spec import StateEntry
-from hilserl.errors import HilserlError
+from hilserl.data.spec import ActionLayout, StateEntry
+from hilserl.errors import HilserlError, unknown
 
 _EPISODES, _STEPS, _SEED = 20, 50, 0
 _WHOLE_EPISODES, _LONGEST = 2, 2000
@@ -19,6 +19,8 @@ _LEAST_SPREAD = 1e-4
 _LEAST_SIDE_PX = 8
 """Shortest side of an image without channels; a smaller matrix is numbers."""
 _CHANNELS = (1, 3, 4)
+ORDINALS = ("", "second", "third", "fourth")
+"""Prefixes of the grippers' names, in their order."""
 _log = logging.getLogger(__name__)
 
 
@@ -117,8 +119,82 @@ def _leaf(space: spaces.Space[Any], path: tuple[str, ...]) -> Leaf | None:
     return Leaf(path, shape, is_image=False) if len(shape) <= 2 else None
 
 
+@dataclass(frozen=True)
+class ActionMap:
+    """Conversion between actions in [-1, 1] and those of another package's Box.
+
+    A gripper has a command as on hilserl's own arms: -1 closes, +1 opens, and 0 keeps the command that it has.
+    """
+
+    box: spaces.Box
+    closes_at: tuple[tuple[int, float], ...] = ()
+    """Index of each gripper, and the value that closes it."""
+
+    def with_grippers(self, name: str, closes_at: Mapping[str, float]) -> "ActionMap":
+        """Return the map with grippers by the names of their numbers.
+
+        Raises:
+            HilserlError: The action has no such number, or a value is neither -1 nor 1.
+        """
+        numbers = {f"action_{index}": index for index in range(self.size)}
+        for number, value in closes_at.items():
+            if number not in numbers:
+                raise unknown(f"number of the action of {name}", number, numbers)
+            if value not in (-1.0, 1.0):
+                raise HilserlError(f"Invalid --env.closes-at {number} {value:g}: expected -1 or 1.")
+        return ActionMap(self.box, tuple(sorted((numbers[number], value) for number, value in closes_at.items())))
+
+    @property
+    def size(self) -> int:
+        """Size of an action."""
+        return int(np.prod(self.box.shape))
+
+    @property
+    def layout(self) -> ActionLayout:
+        """Names of the numbers; grippers have those of grippers."""
+        names = [f"action_{index}" for index in range(self.size)]
+        for order, (index, _) in enumerate(self.closes_at):
+            names[index] = "_".join((*ORDINALS[order : order + 1], "gripper")).lstrip("_")
+        return ActionLayout(tuple(names), tuple(index for index, _ in self.closes_at))
+
+    def its_own(self, action: np.ndarray) -> np.ndarray:
+        """Convert numbers in [-1, 1] to the range of the Box."""
+        low, high = self.box.low.ravel(), self.box.high.ravel()
+        own = low + (action + 1) / 2 * (high - low)
+        return np.clip(own, low, high).astype(self.box.dtype).reshape(self.box.shape)
+
+    def obeyed(self, action: np.ndarray, commands: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Convert an action to the Box's, with the grippers' next commands.
+
+        Args:
+            action: In [-1, 1], float64 [n].
+            commands: Each gripper's command, +1 open and -1 closed.
+        """
+        action, commands = action.copy(), commands.copy()
+        for order, (index, closing) in enumerate(self.closes_at):
+            if abs(action[index]) > 0.5:
+                commands[order] = np.sign(action[index])
+            action[index] = -closing * commands[order]
+        return self.its_own(action), commands
+
+    def way(self, own: np.ndarray) -> np.ndarray:
+        """Convert an expert's action to a way in full steps, float64 [n].
+
+        A gripper's number is its command.
+        """
+        low, high = self.box.low.ravel().astype(np.float64), self.box.high.ravel().astype(np.float64)
+        way = 2 * (own.ravel() - low) / (high - low) - 1
+        for index, closing in self.closes_at:
+            way[index] = -np.sign(closing * way[index])
+        return way
+
+
 def explored(
-    env: gymnasium.Env[Any, Any], numbers: tuple[Leaf, ...], act: Callable[[np.ndarray], Any], actions: int
+    env: gymnasium.Env[Any, Any],
+    numbers: tuple[Leaf, ...],
+    act: Callable[[np.ndarray], Any],
+    actions: int,
+    demonstrated: Sequence[np.ndarray] = (),
 ) -> tuple[tuple[StateEntry, ...], set[str]]:
     """Measure nominal ranges of the numbers in short episodes of random actions.
 
@@ -131,20 +207,25 @@ def explored(
         numbers: The numbers of its observation.
         act: Converts an action in [-1, 1] to the environment's.
         actions: Size of an action.
+        demonstrated: Further rows of numbers (`row_of`), from where random actions do not lead.
 
     Returns:
         The state's entries, and all keys that were seen in `info`.
     """
-    random, seen, told = np.random.default_rng(_SEED), [], set()
+    random, seen, told = np.random.default_rng(_SEED), [*demonstrated], set()
     for episode in range(_EPISODES):
         observation, _ = env.reset(seed=_SEED + episode)
-        seen.append(_row(observation, numbers))
+        seen.append(row_of(observation, numbers))
         for _ in range(_STEPS):
             observation, _, terminated, truncated, info = env.step(act(random.uniform(-1, 1, actions)))
-            seen.append(_row(observation, numbers))
+            seen.append(row_of(observation, numbers))
             told |= set(info)
             if terminated or truncated:
                 break
+    if not np.isfinite(seen).all():
+        names = np.repeat([leaf.name for leaf in numbers], [int(np.prod(leaf.shape)) for leaf in numbers])
+        wrong = sorted(set(names[~np.isfinite(seen).all(axis=0)]))
+        raise HilserlError(f"Its observation has numbers that are not finite, in {', '.join(wrong)}.")
     mean, spread = np.mean(seen, axis=0), np.std(seen, axis=0)
     scale = np.where(spread > _LEAST_SPREAD, spread, 1.0)
     entries, start = [], 0
@@ -179,7 +260,8 @@ def told_at_ends(env: gymnasium.Env[Any, Any], act: Callable[[np.ndarray], Any],
     return told, ended == _WHOLE_EPISODES
 
 
-def _row(observation: Any, numbers: tuple[Leaf, ...]) -> np.ndarray:
+def row_of(observation: Any, numbers: tuple[Leaf, ...]) -> np.ndarray:
+    """Return all numbers of an observation, float64 [n]."""
     return np.concatenate([leaf.of(observation).ravel().astype(np.float64) for leaf in numbers])
 
 

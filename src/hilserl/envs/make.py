@@ -43,6 +43,7 @@ def make_env(config: EnvConfig) -> InteractiveEnv:
 
         _check_foreign(config)
         return GymnasiumEnv(config.task, config)
+    _check_own(config)
     task = tasks.make_task(config.task, config)
     if config.backend == "sim":
         return ManipulationEnv(task, config)
@@ -51,6 +52,17 @@ def make_env(config: EnvConfig) -> InteractiveEnv:
     from hilserl.envs.robot_env import RobotEnv
 
     return RobotEnv(task, config.robot, config)
+
+
+def _check_own(config: EnvConfig) -> None:
+    """Raise HilserlError for settings that only another package's environment has."""
+    neutral = {"python": None, "kwargs": {}, "closes_at": None, "expert": None}
+    for option, value in neutral.items():
+        if (given := getattr(config, option)) != value:
+            raise HilserlError(
+                f"{config.task} is a task of hilserl: it has no {option}, got {given!r}. An environment of another "
+                "package, PACKAGE:ENV_ID, has one."
+            )
 
 
 def _check_foreign(config: EnvConfig) -> None:

@@ -1,18 +1,43 @@
 """Options of every environment."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict, get_args
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
-from hilserl.errors import unknown
+from hilserl.errors import HilserlError, unknown
+from hilserl.settings import Positive
 
 ObsName = Literal["state", "pixels"]
 RewardName = Literal["sparse", "dense"]
 FrameName = Literal["world", "tool"]
+EnvKwargs = Annotated[
+    dict[str, Any],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=lambda words: _json_object(words[0]),
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    ),
+]
+"""Keyword arguments, an object of JSON on the command line."""
 CropFractions = tuple[float, float, float, float]
 """Top, left, height and width, as fractions of the whole view."""
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """Read an object of JSON."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise HilserlError(f"Invalid JSON {text!r}: {error}. Quote it: '{{\"image_obs\": true}}'.") from error
+    if not isinstance(value, dict):
+        raise HilserlError(f"Invalid JSON {text!r}: expected an object, such as '{{\"image_obs\": true}}'.")
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +76,29 @@ class EnvOptions:
 
     By default is_success or success.
     """
+    python: str | None = None
+    """Interpreter of another package's environment.
+
+    It is a file, or a package that `hilserl env list` shows. By default the environment is in this process.
+    """
+    kwargs: EnvKwargs = field(default_factory=dict)
+    """Keyword arguments of another package's environment, as JSON."""
+    timeout_s: Positive = 60.0
+    """Longest time of a step in another interpreter.
+
+    Making and resetting may take twice as long.
+    """
+    closes_at: dict[str, float] | None = None
+    """Grippers in another package's action, with their closing values.
+
+    A number's name, such as action_3, and -1 or 1, the value that closes it. By default those of packages that
+    `hilserl env list` shows.
+    """
+    expert: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION", prefix_name=False)] = None
+    """Script that acts in another package's environment as an operator would.
+
+    By default the one of a package that `hilserl env list` shows.
+    """
     ends_on_success: Annotated[bool, tyro.conf.Suppress] = True
     """False if only the limit ends an episode.
 
@@ -68,6 +116,12 @@ class EnvOptions:
             if Path(value := getattr(self, name)).suffix:
                 # A run that is resumed elsewhere finds its files.
                 object.__setattr__(self, name, str(Path(value).resolve()))
+        if self.python is not None and Path(self.python).parent.name:
+            # Not resolved: the interpreter of a virtual environment is a link to another one.
+            object.__setattr__(self, "python", str(Path(self.python).absolute()))
+        if self.expert and ":" in self.expert:
+            path, _, function = self.expert.rpartition(":")
+            object.__setattr__(self, "expert", f"{Path(path).resolve()}:{function}")
         if self.obs not in get_args(ObsName):
             raise unknown("obs", self.obs, get_args(ObsName))
         if self.reward is not None and self.reward not in get_args(RewardName):
@@ -75,7 +129,7 @@ class EnvOptions:
 
 
 class EnvOptionValues(TypedDict, total=False):
-    """`EnvOptions` as keyword arguments, for `gymnasium.make`."""
+    """The part of `EnvOptions` that tasks have, as keyword arguments for `gymnasium.make`."""
 
     obs: ObsName
     arm: str

@@ -36,7 +36,9 @@ class ActionKind(Enum):
 
 
 _MOVE = re.compile(r"(?:(\w+)_)?tcp_(dr|d|f|t)([xyz])")
-_NUMBER = re.compile(r"action_(\d)")
+_NUMBER = re.compile(r"action_\d+")
+_GROUPS = ("", "second", "third", "fourth")
+"""Names of groups of six numbers without a known meaning."""
 _GRIPPER = re.compile(r"(?:(\w+)_)?gripper")
 _KINDS = {"d": ActionKind.POSE, "dr": ActionKind.POSE, "f": ActionKind.FORCE, "t": ActionKind.TORQUE}
 _TURNS = dict(zip("xyz", AXES[3:], strict=True))
@@ -55,14 +57,9 @@ class ActionName:
 def parse_action_name(name: str) -> ActionName | None:
     """Parse the name of a continuous action.
 
-    Numbers without a meaning (`action_0` to `action_5`) take the axes in order.
-
     Returns:
         The arm, axis and kind; None for any other name.
     """
-    number = _NUMBER.fullmatch(name)
-    if number is not None and int(number[1]) < len(AXES):
-        return ActionName("", AXES[int(number[1])], ActionKind.NUMBER)
     match = _MOVE.fullmatch(name)
     if match is None:
         return None
@@ -70,10 +67,32 @@ def parse_action_name(name: str) -> ActionName | None:
     return ActionName(arm, _TURNS[letter] if effect in ("dr", "t") else letter, _KINDS[effect])
 
 
+def _parsed(layout: ActionLayout) -> list[ActionName | None]:
+    """Parse the names of a layout's continuous actions.
+
+    Numbers without a meaning take the axes in order, six for each arm.
+    """
+    parsed, numbers = [], 0
+    for index in layout.continuous:
+        name = parse_action_name(layout.names[index])
+        group, axis = divmod(numbers, len(AXES))
+        if _NUMBER.fullmatch(layout.names[index]):
+            numbers += 1
+            name = ActionName(_GROUPS[group], AXES[axis], ActionKind.NUMBER) if group < len(_GROUPS) else None
+        parsed.append(name)
+    return parsed
+
+
 def kinds_along(axis: str, layout: ActionLayout) -> tuple[ActionKind, ...]:
     """Return the kinds of actions along or about an axis, each once."""
-    names = [parse_action_name(layout.names[i]) for i in layout.continuous]
+    names = _parsed(layout)
     return tuple(dict.fromkeys(name.kind for name in names if name is not None and name.axis == axis))
+
+
+def numbers_along(axis: str, layout: ActionLayout) -> tuple[str, ...]:
+    """Return the names of the continuous actions of an axis."""
+    names = [layout.names[index] for index in layout.continuous]
+    return tuple(name for name, parsed in zip(names, _parsed(layout), strict=True) if parsed and parsed.axis == axis)
 
 
 @dataclass(frozen=True)
@@ -111,13 +130,14 @@ def arm_axes(layout: ActionLayout) -> tuple[ArmAxes, ...]:
     """
     axes: dict[str, dict[str, int]] = {}
     grippers: dict[str, int] = {}
+    continuous = dict(zip(layout.continuous, _parsed(layout), strict=True))
     for index, name in enumerate(layout.names):
-        parsed, gripper = parse_action_name(name), _GRIPPER.fullmatch(name)
+        parsed, gripper = continuous.get(index), _GRIPPER.fullmatch(name)
         if index in layout.grippers and gripper is not None:
             arm = gripper[1] or ""
             axes.setdefault(arm, {})
             grippers[arm] = layout.grippers.index(index)
-        elif index not in layout.grippers and parsed is not None:
+        elif parsed is not None:
             axes.setdefault(parsed.arm, {})[parsed.axis] = layout.continuous.index(index)
     size = len(layout.continuous)
     return tuple(ArmAxes(name, size, own, grippers.get(name)) for name, own in (axes or {"": {}}).items())

@@ -57,7 +57,7 @@ def load_policy(
         checkpoint: `best`, `last` or a step of a run.
         backend: What the environment acts in, wherever the run acted; by default the simulation.
         randomise: Instead of the run's own setting; a robot's scene is not randomised by default.
-        max_episode_steps: Instead of the task's own limit.
+        max_episode_steps: Instead of the run's limit.
 
     Raises:
         HilserlError: The policy or the checkpoint does not exist; the message names what does.
@@ -68,11 +68,11 @@ def load_policy(
         as_trained = config.env.randomise and backend.backend == "sim"
         return make_env(
             replace(
-                config.env,
+                config.simulated_env,
                 backend=backend.backend,
                 robot=backend.robot,
                 randomise=as_trained if randomise is None else randomise,
-                max_episode_steps=max_episode_steps,
+                max_episode_steps=max_episode_steps or config.env.max_episode_steps,
             )
         )
 

@@ -12,7 +12,9 @@ from hilserl import tasks
 from hilserl.agents.agent import AgentConfig
 from hilserl.data.spec import ExperienceSpec
 from hilserl.envs.config import EnvConfig
+from hilserl.envs.gymnasium_expert import expert_of
 from hilserl.envs.make import canonical_name, is_gymnasium_id
+from hilserl.envs.options import RewardName
 from hilserl.errors import HilserlError, unknown
 from hilserl.operators.config import ConsoleConfig
 from hilserl.operators.profiles import ProfileOption
@@ -28,6 +30,12 @@ _FOREIGN: dict[str, object] = {
     "agent.discount": 0.95,
 }
 """Default settings of an environment of another package."""
+_WITH_EXPERT: dict[str, object] = {
+    "operator": "scripted",
+    "demonstrations": 20,
+    "reward": "success",
+}
+"""Default settings of one that has an expert, beside those."""
 
 OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "phone", "lerobot", "none"]
 """A simulated operator, a human operator by device, or no operator."""
@@ -118,7 +126,15 @@ class TrainConfig:
     @property
     def simulated_env(self) -> EnvConfig:
         """The environment of evaluations."""
-        return dataclasses.replace(self.env, backend="sim")
+        return dataclasses.replace(self.env, backend="sim", reward=self._own_reward)
+
+    @property
+    def _own_reward(self) -> RewardName | None:
+        """Reward that is not the environment's usual one.
+
+        Another package's environment ends at a success only if that is what the policy learns from.
+        """
+        return "sparse" if is_gymnasium_id(self.task) and self.reward == "success" else self.env.reward
 
     @property
     def recorded_env(self) -> EnvConfig:
@@ -167,14 +183,17 @@ class TrainConfig:
 
     def _check_foreign(self) -> None:
         """Refuse settings that need a script or a task's own cameras."""
-        if self.operator == "scripted":
+        has_expert = bool(expert_of(self.task, self.env.expert))
+        if self.operator == "scripted" and not has_expert:
             raise HilserlError(
-                f"{self.task} has no script that could operate; choose --operator none, or a human operator."
+                f"{self.task} has no script that could operate; choose --operator none, a human operator, or a script "
+                "of your own, --expert FILE.py:FUNCTION."
             )
-        if self.demonstrations and not self.demos:
+        if self.demonstrations and not self.demos and not has_expert:
             raise HilserlError(
                 f"{self.task} has no script that could demonstrate, got demonstrations {self.demonstrations}: record "
-                f"some with hilserl record {self.task} --operator console, and name them with --demos."
+                f"some with hilserl record {self.task} --operator console, and name them with --demos, or name a "
+                "script of your own, --expert FILE.py:FUNCTION."
             )
         if self.reward == "classifier":
             raise HilserlError(f"{self.task} has no labelled images for a classifier; choose another --reward.")
@@ -210,6 +229,8 @@ class TrainConfig:
 CHANGEABLE_ON_RESUME = (
     "env.backend",
     "env.robot",
+    "env.python",
+    "env.timeout_s",
     "operator",
     "simulated_operator",
     "console",
@@ -231,7 +252,8 @@ def preset(task: str) -> TrainConfig:
     """
     if is_gymnasium_id(task):
         env = EnvConfig(task=canonical_name(task))
-        return with_settings(TrainConfig(env, operator="none", demonstrations=0), _FOREIGN)
+        settings = _FOREIGN | (_WITH_EXPERT if expert_of(task, None) else {})
+        return with_settings(TrainConfig(env, operator="none", demonstrations=0), settings)
     entry = tasks.find(task)
     env = EnvConfig(task=canonical_name(task), obs="pixels", cameras=entry.cameras, frame=entry.frame)
     return with_settings(TrainConfig(env), entry.preset.settings)

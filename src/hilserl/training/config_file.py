@@ -74,6 +74,11 @@ ADDED_SETTINGS: dict[str, Any] = {
     "agent.vision.goal_prediction": False,
     "console.phone": dataclasses.asdict(PhoneConfig()),
     "console.lerobot": dataclasses.asdict(LeRobotTeleopConfig()),
+    "env.python": None,
+    "env.kwargs": {},
+    "env.timeout_s": 60.0,
+    "env.closes_at": None,
+    "env.expert": None,
 }
 """Settings that earlier versions did not have, with what they did.
 

@@ -10,7 +10,7 @@ from enum import Enum
 import numpy as np
 
 from hilserl.data.spec import ActionLayout
-from hilserl.operators.action_axes import AXES, ActionKind, arm_axes, driven_axes, kinds_along
+from hilserl.operators.action_axes import AXES, ActionKind, arm_axes, driven_axes, kinds_along, numbers_along
 from hilserl.operators.devices.key_bindings import KeyBindings
 from hilserl.operators.devices.key_names import label_of
 
@@ -153,7 +153,7 @@ def _with_meaning(key: Key, layout: ActionLayout) -> Key:
     axis, way = key.moves
     kinds = kinds_along(axis, layout)
     if ActionKind.NUMBER in kinds:
-        return replace(key, meaning=f"action_{AXES.index(axis)} {'up' if way > 0 else 'down'}")
+        return replace(key, meaning=f"{' / '.join(numbers_along(axis, layout))} {'up' if way > 0 else 'down'}")
     return replace(key, meaning=" / ".join(kind.value + key.meaning for kind in kinds))
 
 

@@ -1,0 +1,1 @@
+"""Gymnasium environments that run in another Python interpreter."""

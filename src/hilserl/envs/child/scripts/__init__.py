@@ -1,0 +1,1 @@
+"""Experts of known packages, run in the interpreter of the package."""

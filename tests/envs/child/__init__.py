@@ -1,0 +1,1 @@
+"""Tests of environments in another interpreter."""
