@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from hilserl.cli.main import main as hilserl
 from hilserl.operators.config import ConsoleConfig
@@ -22,7 +22,7 @@ from hilserl.rollout.playback import PlaybackSession
 from tests.support.console_page import ConsoleLoop, chromium, press_until, wait_until
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-_SIZE = {"width": 1280, "height": 720}
+_SIZE: ViewportSize = {"width": 1280, "height": 720}
 _PATIENCE_MS, _SETTLED_MS, _WAIT_MS = 180_000, 40_000, 20
 
 

@@ -211,7 +211,7 @@ def collect(run_dirs: Sequence[Path], command: str) -> dict[str, Any]:
 
 
 def write_all(results: Results) -> None:
-    """Write the page, the tables of other pages, the image and the badges."""
+    """Write page, tables of other pages, image and badges."""
     write_badges()
     texts = {
         PAGE: render(results),
