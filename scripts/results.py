@@ -156,7 +156,7 @@ def robots_table(results: Results) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for run in results["robots"]["runs"]:
-        minutes = f"{run['env_steps'] / STEPS_PER_ROBOT_MINUTE:.1f}"
+        minutes = f"{robot_minutes(run['env_steps']):.1f}"
         cells = (number(run["env_steps"]), minutes, f"{_human_seconds(run):.0f}", run["minutes"], run["successes"])
         lines.append(f"| `{run['robot']}` | " + " | ".join(str(cell) for cell in cells) + " |")
     return "\n".join(lines)

@@ -149,10 +149,10 @@ def schedules(calls: int, cases: int) -> Iterator[tuple[Kill, Kill]]:
     """
     every = [(at, after) for at in range(1, calls + 1) for after in (False, True)]
     rng = np.random.default_rng(0)
-    for case in range(cases):
-        if case % len(every) == 0:
-            order = rng.permutation(len(every))
-        yield every[order[case % len(every)]], every[rng.integers(len(every))]
+    rounds = -(-cases // len(every))
+    order = np.concatenate([rng.permutation(len(every)) for _ in range(rounds)])
+    for first in order[:cases]:
+        yield every[first], every[rng.integers(len(every))]
 
 
 def check(run_dir: RunDir, acknowledged: list[str]) -> None:

@@ -258,8 +258,8 @@ class ScriptedDisplay(ScriptedDevice):
 
 def test_device_with_a_display_is_announced_and_shows_who_drives(monkeypatch: pytest.MonkeyPatch) -> None:
     env, display = make_sim_env("pick_cube"), ScriptedDisplay("phone")
-    model, data = env.simulation.model, mujoco.MjData(env.simulation.model)
-    console = FakeConsole(ConsoleScene(model, data, env.experience.action, lambda _: np.zeros(3), np.zeros(3)))
+    scene = env.simulation.model, mujoco.MjData(env.simulation.model)
+    console = FakeConsole(ConsoleScene(lambda: scene, env.experience.action, lambda _: np.zeros(3), np.zeros(3)))
     monkeypatch.setattr(ConsoleSession, "_open_console", lambda *_: console)
     monkeypatch.setattr(console_session, "open_devices", lambda *_: (display, ScriptedDevice("gamepad")))
     session = ConsoleSession(env, Role(), console=ConsoleConfig(), device="phone")
