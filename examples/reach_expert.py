@@ -17,7 +17,10 @@ def _way_m(observation: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def expert(env: Any, observation: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the action towards the goal, float64 [3]; a long way may be returned whole."""
+    """Return the action towards the goal, float64 [3].
+
+    A way longer than one step may be returned whole.
+    """
     del env
     return _way_m(observation) / _STEP_M
 

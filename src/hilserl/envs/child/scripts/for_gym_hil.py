@@ -11,7 +11,7 @@ _OPENS, _CLOSES = 0.0, 2.0
 
 
 def _positions(env):
-    """Return tool and cube in metres, and the gripper's command from 0 to 1."""
+    """Return tool and cube in metres, and the gripper's command."""
     base = env.unwrapped
     data = base._data
     grip = float(base.get_gripper_pose()[0]) / 255.0

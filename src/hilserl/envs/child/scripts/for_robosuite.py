@@ -8,7 +8,7 @@ from gymnasium import spaces
 _FPS = 20
 _IMAGE_PX = 256
 _STEP_M = 0.05
-"""Motion of the tool's target for an action of 1, by robosuite's default controller."""
+"""Motion of the tool's target for an action of 1."""
 _GAIN = 2.0
 _ABOVE_M, _ALIGNED_M, _LOW_M, _HIGH_M = 0.1, 0.015, 0.012, 1.0
 
@@ -99,7 +99,7 @@ def expert(env, observation):
 
 
 def _positions(suite):
-    """Return tool and cube in metres (world frame), and True if the cube is gripped."""
+    """Return tool and cube in metres, and True if it is gripped."""
     tool = np.array(suite.sim.data.site_xpos[suite.robots[0].eef_site_id["right"]])
     cube = np.array(suite.sim.data.body_xpos[suite.cube_body_id])
     return tool, cube, bool(suite._check_grasp(gripper=suite.robots[0].gripper, object_geoms=suite.cube))
