@@ -18,9 +18,9 @@ PREPARER = EpisodePreparer(SPEC, gripper="classes")
 
 
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "_BATCH_EPISODES", 2)
-    monkeypatch.setattr(preparing, "_MIN_BATCHES_PER_WORKER", 1)
-    monkeypatch.setattr(preparing, "_cores", lambda: 2)
+    monkeypatch.setattr(preparing, "BATCH_EPISODES", 2)
+    monkeypatch.setattr(preparing, "MIN_BATCHES_PER_WORKER", 1)
+    monkeypatch.setattr(preparing, "cores", lambda: 2)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -64,5 +64,5 @@ def test_batches_end_at_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_recording(tmp_path, (2, 2, 2))
     files = Recording(tmp_path).files
     for limit, lengths in ((0, [[2], [2], [2]]), (10**9, [[2, 2, 2]])):
-        monkeypatch.setattr(preparing, "_BATCH_BYTES", limit)
+        monkeypatch.setattr(preparing, "BATCH_BYTES", limit)
         assert [some.lengths for some in prepared_files(files, PREPARER)] == lengths

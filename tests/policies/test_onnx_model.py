@@ -15,7 +15,7 @@ from hilserl.errors import HilserlError
 from hilserl.policies.exported import ExportedPolicy, export_policy, read_policy
 from hilserl.policies.onnx_model import onnx_model
 from hilserl.vision.frame_encoder import VisionConfig
-from tests.policies.test_numpy_policy import CASES, TOLERANCE, drawn_observation, made_policy, random_policy
+from tests.support.policies import CASES, TOLERANCE, drawn_observation, made_policy, random_policy
 from tests.support.runs import config
 
 HAS_EXPORTER = importlib.util.find_spec("jax2onnx") is not None

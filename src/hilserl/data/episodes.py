@@ -87,7 +87,7 @@ def write_stored_episode(path: Path, episode: StoredEpisode, *, replace: bool = 
 
 
 def write_episode_file(path: Path, episode: StoredEpisode) -> None:
-    """Write one episode to a file of a directory that is not complete yet.
+    """Write one episode into a directory that is not complete yet.
 
     A crash may leave half of it; `write_stored_episode` is for directories in use.
     """

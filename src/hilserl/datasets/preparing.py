@@ -16,10 +16,10 @@ from hilserl.data.stored_episode import StoredEpisode
 from hilserl.datasets.lerobot.prepared import EpisodePreparer, PreparedEpisodes
 from hilserl.errors import HilserlError
 
-_BATCH_BYTES, _BATCH_EPISODES = 4_000_000, 64
+BATCH_BYTES, BATCH_EPISODES = 4_000_000, 64
 _AHEAD = 2
 """Batches that a process may be ahead of the writer."""
-_MIN_BATCHES_PER_WORKER = 4
+MIN_BATCHES_PER_WORKER = 4
 """Batches below which another process would not repay its start."""
 _MAX_WORKERS = 8
 
@@ -45,7 +45,9 @@ def read_recorded(files: Sequence[Path], spec: ExperienceSpec, first: Path) -> I
 def prepared_files(
     files: Sequence[Path], preparer: EpisodePreparer, max_workers: int = _MAX_WORKERS
 ) -> Iterator[PreparedEpisodes]:
-    """Yield recorded episodes in order, some at a time, prepared in as many processes as there are cores.
+    """Prepare recorded episodes in several processes, in order.
+
+    There are as many processes as cores.
 
     Memory holds a few batches for each process.
 
@@ -58,7 +60,7 @@ def prepared_files(
         HilserlError: an episode is damaged or of another layout, or a process was killed.
     """
     batches = list(_batches(files))
-    workers = min(_cores(), max_workers, len(batches) // _MIN_BATCHES_PER_WORKER)
+    workers = min(cores(), max_workers, len(batches) // MIN_BATCHES_PER_WORKER)
     if workers < 2:
         yield from (_prepare(batch, preparer, files[0]) for batch in batches)
         return
@@ -77,7 +79,7 @@ def prepared_files(
         pool.shutdown(cancel_futures=True)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -89,7 +91,7 @@ def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:
     for file in files:
         batch.append(file)
         size += file.stat().st_size
-        if size >= _BATCH_BYTES or len(batch) == _BATCH_EPISODES:
+        if size >= BATCH_BYTES or len(batch) == BATCH_EPISODES:
             yield batch
             batch, size = [], 0
     if batch:
@@ -101,7 +103,7 @@ def _prepare(files: Sequence[Path], preparer: EpisodePreparer, first: Path) -> P
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it even if it is killed."""
+    """Leave Ctrl-C to the parent, and end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent

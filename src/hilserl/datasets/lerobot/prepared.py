@@ -1,4 +1,4 @@
-"""Episodes in the form of a LeRobotDataset, before they have a place in one."""
+"""Episodes in LeRobot's form, before they have a place in a dataset."""
 
 import itertools
 from collections.abc import Sequence
@@ -37,9 +37,11 @@ class PreparedEpisodes:
     lengths: list[int]
     """Rows of each episode."""
     statistics: dict[str, Statistics]
-    """Statistics by column, each stacked to [episodes, ...], those of `PLACES` as if nothing were before."""
+    """Statistics by column, each stacked to [episodes, ...].
+
+    Those of `PLACES` are as if nothing were before."""
     ends: pa.Table
-    """One row an episode: the numbers of its reset, and its last observation."""
+    """One row an episode, with its reset's numbers and last observation."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def stacked_statistics(episodes: Sequence[Mapping[str, Statistics]]) -> dict[str
 
 
 def moved_statistics(found: Statistics, offsets: np.ndarray) -> Statistics:
-    """Return the stacked statistics of one number after an offset is added to all of it.
+    """Add an offset for each episode to a number's stacked statistics.
 
     Args:
         found: the statistics, each [episodes, 1].
@@ -124,7 +124,7 @@ class RunningStatistics:
 
 
 def _pooled(found: Statistics) -> Statistics:
-    """Return the statistics of all rows from the stacked ones of their parts."""
+    """Pool the stacked statistics of parts to those of all rows."""
     count, mean = found["count"], found["mean"]
     weights = (count / count.sum()).reshape(-1, *[1] * (mean.ndim - 1))
     joined = (weights * mean).sum(0)

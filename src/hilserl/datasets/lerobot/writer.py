@@ -140,7 +140,7 @@ class LeRobotWriter:
 
 
 def _nested(values: Any, kind: pa.DataType) -> pa.Array:
-    """Make a column of numbers, or of lists of one length at each depth.
+    """Make a column of numbers or of nested lists of one length.
 
     Args:
         values: array [episodes, ...], or a list.
