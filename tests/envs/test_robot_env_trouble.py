@@ -75,7 +75,9 @@ def test_foreign_server_is_named(page: bytes) -> None:
 
 
 def test_ctrl_c_ends_waiting_for_the_scene(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ConsoleSession, "_open_console", MagicMock())
+    console = MagicMock()
+    console.return_value.announcement.return_value = "The console."
+    monkeypatch.setattr(ConsoleSession, "_open_console", console)
     interrupt = Interrupt()
     env = RobotEnv(PickCube(), RobotConfig("http://127.0.0.1:9"))
     session = ConsoleSession(env, Role(), console=ConsoleConfig())

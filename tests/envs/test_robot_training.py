@@ -17,6 +17,7 @@ from hilserl.envs.make import make_env
 from hilserl.envs.robot_env import RobotEnv
 from hilserl.errors import HilserlError
 from hilserl.operators.console.session import ConsoleSession
+from hilserl.operators.devices.device import Reading
 from hilserl.robot.client.config import RobotConfig
 from hilserl.runs.run_dir import RunDir
 from hilserl.sim.environment import ManipulationEnv
@@ -156,7 +157,10 @@ def test_ctrl_c_lets_the_arm_go(rig: Rig, tmp_path: Path, verb: str, monkeypatch
         "eval": [str(run)],
         "play": ["pick_cube", "--policy", str(run)],
     }
-    monkeypatch.setattr(ConsoleSession, "_open_console", MagicMock())
+    console = MagicMock()
+    console.return_value.announcement.return_value = "The console."
+    console.return_value.read.return_value = Reading(present=True)
+    monkeypatch.setattr(ConsoleSession, "_open_console", console)
     step, controllers = RobotEnv.step, []
 
     def interrupted(env: RobotEnv, action: np.ndarray) -> None:

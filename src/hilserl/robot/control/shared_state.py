@@ -11,10 +11,11 @@ from hilserl.robot.control.backend import LostError
 
 _COUNTER, _WRITTEN = 0, 1
 _HEAD = 2
-_PATIENCE_S, _LOOKS = 0.3, 1000
+_PATIENCE_S, _LOOKS, _SHORT_LOOKS = 1.0, 1000, 100
 """Time and looks after which an unchanged write has stopped.
 
-Linux may stop either process for tens of milliseconds, also within a write.
+Linux may stop either process for tens of milliseconds, also within a write. After the short looks the reader sleeps, so
+that it does not take the writer's core.
 """
 
 
@@ -72,4 +73,4 @@ class SharedState:
             looks += 1
             if looks > _LOOKS and time.monotonic() - since_s > _PATIENCE_S:
                 raise LostError("The arm's loop stopped while it was writing its state.")
-            time.sleep(0)
+            time.sleep(0 if looks < _SHORT_LOOKS else 0.001)
