@@ -1,6 +1,7 @@
 """Files and directories are written whole or not at all."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,19 @@ def test_directory_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     write("new", replace=True)
     assert [path.name for path in target.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_directory_may_have_links_and_read_only_files(tmp_path: Path) -> None:
+    """A virtual environment has links to a program that runs."""
+    target = tmp_path / "directory"
+    with new_directory(target) as part:
+        (part / "python").symlink_to(Path(sys.executable).resolve())
+        (part / "dangling").symlink_to("nothing")
+        (part / "read-only").write_text("content")
+        (part / "read-only").chmod(0o444)
+    assert (target / "python").is_symlink()
+    assert (target / "dangling").is_symlink()
+    assert (target / "read-only").read_text() == "content"
 
 
 def test_tidy_finishes_what_a_kill_left(tmp_path: Path) -> None:

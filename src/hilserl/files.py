@@ -37,8 +37,7 @@ def atomically(path: Path, write: Callable[[Path], object], *, replace: bool = T
             raise HilserlError(f"{path} exists already and is not replaced.")
         try:
             write(part)
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
+            _sync_file(part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -164,10 +163,18 @@ def locked(directory: Path) -> Iterator[None]:
 def _sync_below(directory: Path) -> None:
     """Wait until a directory with everything in it is on disk."""
     for place, _, names in os.walk(directory):
-        for name in names:
-            with (Path(place) / name).open("rb+") as file:
-                os.fsync(file.fileno())
+        # A link is part of its directory, and may lead to a program that runs.
+        for file in (Path(place) / name for name in names):
+            if not file.is_symlink():
+                _sync_file(file)
         sync_directory(Path(place))
+
+
+def _sync_file(path: Path) -> None:
+    """Wait until a file is on disk."""
+    # Windows syncs only what is open for writing; elsewhere a file may be read-only.
+    with path.open("rb+" if os.name == "nt" else "rb") as file:
+        os.fsync(file.fileno())
 
 
 def _beside(path: Path, state: str) -> Path:
