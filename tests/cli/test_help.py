@@ -71,6 +71,8 @@ def test_help_all_shows_every_group(help_of: Help) -> None:
         (["--operator", "gamepad"], "--console.gamepad.dead-zone", "--console.spacemouse.dead-zone"),
         (["--operator=spacemouse"], "--console.spacemouse.dead-zone", "--console.gamepad.dead-zone"),
         (["--operator", "console"], "--console.port", "--console.gamepad.dead-zone"),
+        (["--operator", "phone"], "--console.phone.scale", "--console.lerobot.scale"),
+        (["--operator", "lerobot"], "--console.lerobot.scale", "--console.phone.scale"),
         (["--env", "robot"], "--robot.compliance", "--console.port"),
         (["--agent.discount", "0.9"], "--agent.utd-ratio", "--agent.vision.encoder"),
     ],

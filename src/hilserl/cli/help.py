@@ -26,6 +26,7 @@ _OF_OPERATOR: dict[str, set[str]] = {
     "gamepad": {"--console.*", "--console.gamepad.*"},
     "spacemouse": {"--console.*", "--console.spacemouse.*"},
     "phone": {"--console.*", "--console.phone.*"},
+    "lerobot": {"--console.*", "--console.lerobot.*"},
 }
 """The groups of settings that matter to each choice of `--operator`."""
 

@@ -34,7 +34,7 @@ class RecordArguments:
     """Directory of the recording."""
     successes: AtLeastOne = 20
     """Successful episodes to record."""
-    operator: Literal["scripted", "console", "gamepad", "spacemouse", "phone", "lerobot"] = "scripted"
+    operator: Literal["scripted", DeviceName] = "scripted"
     """Operator who drives. scripted is simulated, the others are devices of a human operator."""
     resume: bool = False
     """Add to the recording in the directory, with the same settings."""

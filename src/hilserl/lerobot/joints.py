@@ -117,8 +117,8 @@ def _names(config: LeRobotConfig, info: DeviceInfo, joints: Sequence[str]) -> tu
     if missing or len(names) != len(joints):
         raise HilserlError(
             f"The device {info.name} has no joints {', '.join(missing or names)} that fit the description's "
-            f"{len(joints)}: {', '.join(joints)}. Name those of the device in this order with --lerobot.joints. "
-            f"Available: {', '.join(available) or 'none'}."
+            f"{len(joints)}: {', '.join(joints)}. Name those of the device in this order with --lerobot.joints "
+            f"(a robot) or --console.lerobot.joints (a hand). Available: {', '.join(available) or 'none'}."
         )
     return names
 
@@ -128,8 +128,8 @@ def _units(config: LeRobotConfig, info: DeviceInfo) -> Units:
         return config.units
     if info.use_degrees is None:
         raise HilserlError(
-            f"The device {info.name} does not say its units. Give them with --lerobot.units. "
-            "Available: degrees, percent, radians."
+            f"The device {info.name} does not say its units. Give them with --lerobot.units (a robot) or "
+            "--console.lerobot.units (a hand). Available: degrees, percent, radians."
         )
     return "degrees" if info.use_degrees else "percent"
 

@@ -16,7 +16,7 @@ from hilserl.envs.gymnasium_expert import expert_of
 from hilserl.envs.make import canonical_name, is_gymnasium_id
 from hilserl.envs.options import RewardName
 from hilserl.errors import HilserlError, unknown
-from hilserl.operators.config import ConsoleConfig
+from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.profiles import ProfileOption
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.settings import AtLeastOne, Count, NotNegative, Positive, check_settings
@@ -37,7 +37,7 @@ _WITH_EXPERT: dict[str, object] = {
 }
 """Default settings of one that has an expert, beside those."""
 
-OperatorName = Literal["scripted", "console", "gamepad", "spacemouse", "phone", "lerobot", "none"]
+OperatorName = Literal["scripted", DeviceName, "none"]
 """A simulated operator, a human operator by device, or no operator."""
 
 
