@@ -18,10 +18,10 @@ from hilserl.cli.parsing import UsageError, require_task
 from hilserl.data.spec import ActionLayout
 from hilserl.envs.config import EnvConfig
 from hilserl.envs.gymnasium_env import RENDERED, GymnasiumEnv
-from hilserl.envs.images import letterboxed, resized
 from hilserl.envs.make import canonical_name, make_env
 from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
+from hilserl.images import letterboxed, resized
 from hilserl.operators.action_axes import AXES, arm_axes
 from hilserl.operators.devices import key_map as keys
 from hilserl.operators.operator import Operator

@@ -12,6 +12,8 @@ from hilserl.errors import HilserlError, unknown
 
 FORMAT_VERSION = 3
 """Version of the format of recorded and transmitted experience."""
+UNNAMED_ARMS = ("", "second", "third", "fourth")
+"""Names of arms whose numbers have no known meaning."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation as ScipyRotation
 from hilserl.data.step import Step
 from hilserl.datasets.frames import Frames
 from hilserl.datasets.mapping import DatasetMapping, MappedAxis, MappedCamera, MappedEntry
-from hilserl.envs.images import resized
 from hilserl.errors import HilserlError
+from hilserl.images import resized
 
 _ALWAYS, _NEVER, _EVERY = "always", "never", "every episode"
 _ROUNDING = 1e-4

@@ -6,9 +6,9 @@ import numpy as np
 
 from hilserl.data.png import encode_png
 from hilserl.datasets.source import EpisodeView
-from hilserl.envs.images import letterboxed
 from hilserl.errors import HilserlError
 from hilserl.files import atomically
+from hilserl.images import letterboxed
 
 _TILE_PX, _BORDER_PX, _COLUMNS = 96, 3, 6
 _COLOURS = {True: (42, 127, 79), False: (192, 57, 43), None: (120, 120, 120)}

@@ -17,9 +17,9 @@ from hilserl.envs.env import InteractiveEnv, SceneView, success_info
 from hilserl.envs.gymnasium_expert import ExpertEnv, ScriptedSupervision, demonstrate
 from hilserl.envs.gymnasium_source import EnvSource
 from hilserl.envs.gymnasium_spaces import ActionMap, Leaf, explored, leaves, told_at_ends
-from hilserl.envs.images import letterboxed, resized
 from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
+from hilserl.images import letterboxed, resized
 
 RENDERED = "rendered"
 """Camera of an environment without images: its own rendering."""

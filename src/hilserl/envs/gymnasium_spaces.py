@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from hilserl.data.spec import ActionLayout, StateEntry
+from hilserl.data.spec import UNNAMED_ARMS, ActionLayout, StateEntry
 from hilserl.errors import HilserlError, unknown
 
 _EPISODES, _STEPS, _SEED = 20, 50, 0
@@ -19,8 +19,6 @@ _LEAST_SPREAD = 1e-4
 _LEAST_SIDE_PX = 8
 """Shortest side of an image without channels; a smaller matrix is numbers."""
 _CHANNELS = (1, 3, 4)
-ORDINALS = ("", "second", "third", "fourth")
-"""Prefixes of the grippers' names, in their order."""
 _log = logging.getLogger(__name__)
 
 
@@ -154,7 +152,7 @@ class ActionMap:
         """Names of the numbers; grippers have those of grippers."""
         names = [f"action_{index}" for index in range(self.size)]
         for order, (index, _) in enumerate(self.closes_at):
-            names[index] = "_".join((*ORDINALS[order : order + 1], "gripper")).lstrip("_")
+            names[index] = "_".join((*UNNAMED_ARMS[order : order + 1], "gripper")).lstrip("_")
         return ActionLayout(tuple(names), tuple(index for index, _ in self.closes_at))
 
     def its_own(self, action: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from enum import Enum
 
 import numpy as np
 
-from hilserl.data.spec import ActionLayout
+from hilserl.data.spec import UNNAMED_ARMS, ActionLayout
 
 AXES: tuple[str, ...] = ("x", "y", "z", "roll", "pitch", "yaw")
 """Axes of a motion in the world frame.
@@ -37,8 +37,6 @@ class ActionKind(Enum):
 
 _MOVE = re.compile(r"(?:(\w+)_)?tcp_(dr|d|f|t)([xyz])")
 _NUMBER = re.compile(r"action_\d+")
-_GROUPS = ("", "second", "third", "fourth")
-"""Names of groups of six numbers without a known meaning."""
 _GRIPPER = re.compile(r"(?:(\w+)_)?gripper")
 _KINDS = {"d": ActionKind.POSE, "dr": ActionKind.POSE, "f": ActionKind.FORCE, "t": ActionKind.TORQUE}
 _TURNS = dict(zip("xyz", AXES[3:], strict=True))
@@ -78,7 +76,7 @@ def _parsed(layout: ActionLayout) -> list[ActionName | None]:
         group, axis = divmod(numbers, len(AXES))
         if _NUMBER.fullmatch(layout.names[index]):
             numbers += 1
-            name = ActionName(_GROUPS[group], AXES[axis], ActionKind.NUMBER) if group < len(_GROUPS) else None
+            name = ActionName(UNNAMED_ARMS[group], AXES[axis], ActionKind.NUMBER) if group < len(UNNAMED_ARMS) else None
         parsed.append(name)
     return parsed
 

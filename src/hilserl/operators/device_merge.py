@@ -6,7 +6,7 @@ import numpy as np
 
 from hilserl.data.spec import ActionLayout
 from hilserl.operators.action_axes import STILL, arm_axes
-from hilserl.operators.devices.device import EngagingDevice, InputDevice, Reading
+from hilserl.operators.devices.device import InputDevice, Reading
 
 Readings = Sequence[tuple[InputDevice, Reading]]
 """The readings of all devices, in order of priority."""
@@ -58,13 +58,6 @@ class ArmSelector:
 
     def _arm_of(self, device: InputDevice) -> str:
         return self.chosen if device.arm is None else device.arm
-
-
-def tell_devices(devices: Sequence[InputDevice], *, engaged: bool) -> None:
-    """Tell the devices that want to know it whether the operator drives."""
-    for device in devices:
-        if isinstance(device, EngagingDevice):
-            device.engage(engaged)
 
 
 class DeviceWatch:

@@ -8,8 +8,8 @@ from typing_extensions import override
 
 from hilserl.data.spec import ActionLayout
 from hilserl.envs.env import Teleoperation
-from hilserl.operators.device_merge import ArmSelector, DeviceWatch, Readings, tell_devices
-from hilserl.operators.devices.device import InputDevice
+from hilserl.operators.device_merge import ArmSelector, DeviceWatch, Readings
+from hilserl.operators.devices.device import EngagingDevice, InputDevice
 from hilserl.operators.devices.key_map import Command
 from hilserl.operators.operator import Operator
 from hilserl.operators.takeover import Control, GripperRequest, Intent, Verdict
@@ -76,6 +76,7 @@ class HumanOperator(Operator):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._devices, self._layout, self.role = devices, layout, role
+        self._engaging = [device for device in devices if isinstance(device, EngagingDevice)]
         self._tool_motion, self._idle, self._clock = ToolMotion(teleoperation), idle, clock
         self._arms, self._device_watch = ArmSelector(layout), DeviceWatch()
         self._human_time = _HumanTime(clock)
@@ -155,7 +156,8 @@ class HumanOperator(Operator):
 
     @override
     def intent(self) -> Intent:
-        tell_devices(self._devices, engaged=self._engaged)
+        for engaging in self._engaging:
+            engaging.engage(self._engaged)
         readings = [(device, device.read()) for device in self._devices]
         commands = [command for _, reading in readings for command in reading.commands]
         grippers = self._apply_readings(readings)

@@ -55,25 +55,20 @@ class EpisodeRecorder(Subscriber):
         self._attempt_seconds = self._unwritten_seconds = 0.0
         if directory.exists():
             for steps in read_episodes(directory, spec):
-                self._count(steps)
-                self._count_time(steps)
+                self._count(steps, summarise(steps))
 
     @property
     def is_complete(self) -> bool:
         """True if there are as many successful episodes as wanted."""
         return self.wanted is not None and self.successes >= self.wanted
 
-    def _count(self, steps: Sequence[Step]) -> None:
-        summary = summarise(steps)
+    def _count(self, steps: Sequence[Step], summary: EpisodeSummary) -> None:
+        """Count an episode that is kept, with the attempts before it."""
         self.successes += summary.success
         self.steps += summary.steps
         self.next_episode = summary.episode + 1
-
-    def _count_time(self, steps: Sequence[Step]) -> None:
-        """Count the operator's time in an episode and the attempts before it."""
-        seconds = summarise(steps).human_seconds
-        self.human_seconds += seconds
-        self.failed_seconds += steps[0].human_seconds if steps[-1].success else seconds
+        self.human_seconds += summary.human_seconds
+        self.failed_seconds += steps[0].human_seconds if steps[-1].success else summary.human_seconds
 
     @override
     def on_step(self, step: Step) -> None:
@@ -88,11 +83,10 @@ class EpisodeRecorder(Subscriber):
         if not (summary.success or (self._keep_failures and steps[-1].ends_episode)):
             self._fail()
             return
-        self._count_time(steps)
+        self._count(steps, summary)
         before = min(self._unwritten_seconds, MAX_HUMAN_SECONDS)
         self._writer.on_episode([replace(steps[0], human_seconds=before), *steps[1:]], summary)
         self._unwritten_seconds -= before
-        self._count(steps)
 
     def _fail(self) -> None:
         """Count the time of an attempt that is not kept."""

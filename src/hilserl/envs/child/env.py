@@ -10,6 +10,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from typing_extensions import override
 
+from hilserl.envs.child.host import view
 from hilserl.envs.child.memory import SharedMemory
 from hilserl.envs.child.process import ChildError, ChildProcess
 
@@ -65,7 +66,7 @@ class ChildEnv(gymnasium.Env[Any, np.ndarray]):
             self._observation = self._views(made["observation"])
             self._action = self._views(made["action"])
             shape = self.action_space.shape or ()
-            self._advice = _view(self._memory, made["advice"], shape, np.dtype(np.float64))
+            self._advice = view(self._memory.buffer, made["advice"], shape, np.dtype(np.float64))
         except BaseException:
             self._process.close()
             raise
@@ -99,7 +100,7 @@ class ChildEnv(gymnasium.Env[Any, np.ndarray]):
             return {key: self._views(part) for key, part in space["parts"].items()}
         if space["kind"] == "other":
             return None
-        return _view(self._memory, space["offset"], tuple(space["shape"]), np.dtype(space["dtype"]))
+        return view(self._memory.buffer, space["offset"], tuple(space["shape"]), np.dtype(space["dtype"]))
 
     @override
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -123,7 +124,7 @@ class ChildEnv(gymnasium.Env[Any, np.ndarray]):
             self._image = self._share("image", size)
             self._ask("share_image")
         assert self._image
-        return _view(self._image, 0, (height, width, channels), np.dtype(np.uint8)).copy()
+        return view(self._image.buffer, 0, (height, width, channels), np.dtype(np.uint8)).copy()
 
     def expert_action(self) -> np.ndarray:
         """Ask the expert script for an action, float64 in the environment's units."""
@@ -154,11 +155,6 @@ def _bounds(numbers: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.nd
     """Return the bounds of a Box; one number bounds all."""
     values = np.array(numbers, dtype)
     return np.full(shape, values) if values.ndim == 0 else values.reshape(shape)
-
-
-def _view(memory: SharedMemory, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    """Return an array in the memory."""
-    return np.frombuffer(memory.buffer, dtype, int(np.prod(shape)), offset).reshape(shape)
 
 
 def _copied(views: Any) -> Any:

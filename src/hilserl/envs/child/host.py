@@ -191,7 +191,7 @@ def _bounds(values):
     return values.flat[0].item() if same else values.ravel().tolist()
 
 
-def _view(memory, offset, shape, dtype):
+def view(memory, offset, shape, dtype):
     """Return the array at a place of the memory."""
     return np.frombuffer(memory, dtype, int(np.prod(shape)), offset).reshape(shape)
 
@@ -244,8 +244,8 @@ class Host:
         with Path(path).open("r+b") as file:
             self._memory[region] = memory = mmap.mmap(file.fileno(), size)
         if region == "step":
-            self._leaves = {path: _view(memory, *place) for path, place in self._layout.leaves.items()}
-            self._action, self._advice = _view(memory, *self._action_place), _view(memory, *self._advice_place)
+            self._leaves = {path: view(memory, *place) for path, place in self._layout.leaves.items()}
+            self._action, self._advice = view(memory, *self._action_place), view(memory, *self._advice_place)
         return {}
 
     def reset(self, seed, options):
@@ -301,7 +301,7 @@ class Host:
         memory, image = self._memory.get("image"), self._image
         if memory is None or len(memory) < image.nbytes:
             return {"shared": False}
-        np.copyto(_view(memory, 0, image.shape, np.uint8), image)
+        np.copyto(view(memory, 0, image.shape, np.uint8), image)
         return {"shared": True}
 
     def close(self):

@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hilserl.envs.child.env import ChildEnv
-from hilserl.envs.child.packages import PACKAGES, python_in, script_of
+from hilserl.envs.child.packages import PACKAGES, python_in
+from hilserl.envs.gymnasium_source import EnvSource
+from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError, unknown
 from hilserl.files import new_directory
 
@@ -67,14 +68,8 @@ def _run(command: list[str], failure: str) -> None:
 def _try_example(name: str, python: Path) -> None:
     """Make the package's example and reset it."""
     package = PACKAGES[name]
-    script = script_of(package)
-    making = {
-        "kwargs": dict(package.kwargs),
-        "max_episode_steps": None,
-        "adapter": str(script) if script and package.registers else None,
-        "expert": f"{script}:expert" if script else "",
-    }
-    env = ChildEnv(package.example, python, _TIMEOUT_S, making)
+    options = EnvOptions(python=str(python), kwargs=dict(package.kwargs), timeout_s=_TIMEOUT_S)
+    env = EnvSource.of(package.example, options).make()
     try:
         env.reset(seed=0)
     finally:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from hilserl.certificates import CERTIFICATE_FILE, KEY_FILE, check_private, make_certificate
 from hilserl.data.spec import ActionLayout
 from hilserl.errors import HilserlError
-from hilserl.operators.action_axes import arm_axes, driven_axes
+from hilserl.operators.action_axes import arm_axes
 from hilserl.operators.devices.device import ControlName, Reading
 from hilserl.operators.page_token import PageToken
 from hilserl.operators.phone.config import PhoneConfig
@@ -41,16 +41,15 @@ class Phone:
     arm: str | None = None
 
     def __init__(self, layout: ActionLayout, config: PhoneConfig) -> None:
-        arms = arm_axes(layout)
+        arms, self._input = arm_axes(layout), PhoneInput(layout, config)
         self._controls = {
-            "turns": bool({"roll", "pitch", "yaw"} & set(driven_axes(layout))),
+            "turns": self._input.turns,
             "gripper": any(arm.gripper is not None for arm in arms),
             "arms": len(arms),
         }
         self._shown = ("policy", "")
         host = config.host or local_address()
         certificate, fingerprint = _certificate(config.certificate, host)
-        self._input = PhoneInput(layout, config)
         token, listening = PageToken(new_token(), "https", (host.lower(),)), listen(host, config.port)
         self.url = token.address(host, listening.getsockname()[1])
         """Address of the page, with its token."""

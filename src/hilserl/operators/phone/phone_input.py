@@ -53,7 +53,8 @@ class PhoneInput:
 
     def __init__(self, layout: ActionLayout, config: PhoneConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self._layout, self._config, self._clock = layout, config, clock
-        self._turns = bool({"roll", "pitch", "yaw"} & set(driven_axes(layout)))
+        self.turns = bool({"roll", "pitch", "yaw"} & set(driven_axes(layout)))
+        """True if the action turns the tool."""
         self._lock = threading.Lock()
         self._hand = PhoneHand(config.scale, config.heading_deg)
         self._pads = (0.0, 0.0, 0.0)
@@ -98,7 +99,7 @@ class PhoneInput:
         (lift,) = deflection((lift,), _DEAD_ZONE, self._config.pad_scale)
         x, y, z, *_ = axis_motion(CONTROLS, {"RIGHT": right, "UP": up, "LIFT": lift}, self._layout)
         cos, sin = math.cos(heading := math.radians(self._config.heading_deg)), math.sin(heading)
-        turn = self._hand.take_turn() if self._turns else (0.0, 0.0, 0.0)
+        turn = self._hand.take_turn() if self.turns else (0.0, 0.0, 0.0)
         motion = dict(zip(AXES, (cos * x - sin * y, sin * x + cos * y, z, *turn), strict=True))
         available = driven_axes(self._layout)
         return tuple(number if axis in available else 0.0 for axis, number in motion.items())

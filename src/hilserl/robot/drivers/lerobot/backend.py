@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
-import av
 import numpy as np
 from typing_extensions import override
 
 from hilserl.errors import EnvUnavailableError, HilserlError, unknown
+from hilserl.images import resized
 from hilserl.lerobot.joints import LeRobotConfig, gripper_map, joint_map
 from hilserl.lerobot.process import BridgeProcess, DeviceInfo, interpreter
 from hilserl.robot.control.backend import ArmStateError, LostError, SceneBackend
@@ -96,10 +96,9 @@ class LeRobotBackend(LoopBackend, SceneBackend):
         config = settings.config
         self._bridge = BridgeProcess("robot", interpreter(config.python), config.words, config.rate_hz)
         info = self._bridge.info
-        has_gripper = gripper_map(config, info) is not None
-        told = replace(settings, info=info, control=self._bridge.control, gripper="percent" if has_gripper else "none")
+        gripper = settings.gripper if gripper_map(config, info) else "none"
         try:
-            super().__init__(told if settings.gripper == "percent" else replace(told, gripper="none"))
+            super().__init__(replace(settings, info=info, control=self._bridge.control, gripper=gripper))
         except BaseException:
             self._bridge.close()
             raise
@@ -166,17 +165,3 @@ class LeRobotBackend(LoopBackend, SceneBackend):
     def close(self) -> None:
         super().close()
         self._bridge.close()
-
-
-def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize an image by the mean of the covered pixels.
-
-    Args:
-        image: uint8 [h, w, 3].
-        height: rows of the result.
-        width: columns of the result.
-    """
-    if image.shape[:2] == (height, width):
-        return image
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    return frame.reformat(width=width, height=height, interpolation="AREA").to_ndarray(format="rgb24")
