@@ -72,5 +72,7 @@ class SharedState:
                 seen, since_s, looks = before, time.monotonic(), 0
             looks += 1
             if looks > _LOOKS and time.monotonic() - since_s > _PATIENCE_S:
-                raise LostError("The arm's loop stopped while it was writing its state.")
+                raise LostError(
+                    "The arm's loop stopped while it was writing its state. The server needs it: start it again."
+                )
             time.sleep(0 if looks < _SHORT_LOOKS else 0.001)
