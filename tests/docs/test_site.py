@@ -25,6 +25,7 @@ from tests.support.robot_rig import sim_backend
 
 GENERATED = ("commands.md", "configuration.md", "http.md")
 WIDTHS_PX = (400, 1400)
+SEARCH_PRESSES = 100
 
 
 def write_page(site: Path, name: str, body: str) -> None:
