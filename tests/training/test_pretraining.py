@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from hilserl.data.arrow import to_table
-from hilserl.data.episodes import write_episode
+from hilserl.data.episodes import episode_files, read_episode_spec, write_episode
 from hilserl.data.spec import ExperienceSpec
 from hilserl.datasets.convert import write_lerobot
 from hilserl.datasets.lerobot.prepared import EpisodePreparer
@@ -15,7 +18,9 @@ from hilserl.errors import HilserlError
 from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import make_sim_env, pick_cube
-from hilserl.training.pretraining import load_demonstrations
+from hilserl.training.config import with_settings
+from hilserl.training.learner import Learner
+from hilserl.training.pretraining import load_demonstrations, start_from_another_run
 from hilserl.training.trainer import train
 from tests.support.recorded import stored
 from tests.support.runs import WRITE_VIDEO, config, same_weights, weights
@@ -72,3 +77,66 @@ def test_given_demonstrations_are_used_instead_of_new_ones(finished: RunDir, tmp
     run = RunDir(tmp_path / "second")
     train(config(demos=(finished.demonstrations,), max_env_steps=2), run)
     assert not run.demonstrations.exists()
+
+
+def test_run_that_starts_from_another_begins_with_its_best_weights(finished: RunDir, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "second")
+    train(config(init_from=finished.path, max_env_steps=1, training_starts=2), run)
+    begun, given = weights(run, 1), weights(finished, 6)
+    assert all(np.array_equal(begun[name], given[name]) for name in begun if not name.startswith("optimizers"))
+    assert not begun["optimizers.values[0].count"]
+
+
+def test_start_from_another_run_leaves_out_cloning_before_acting(finished: RunDir) -> None:
+    agent = dataclasses.replace(config().agent, cloning_weight=0.1)
+    spec = read_episode_spec(episode_files(finished.episodes)[0])
+    demonstrations = [step for episode in read_episodes(finished.demonstrations) for step in episode]
+    anew, on = (
+        Learner(spec, config(agent=agent, algorithm=name, init_from=path), demonstrations).pretraining_update_steps
+        for name, path in (("hg-dagger", None), ("rlpd", finished.path))
+    )
+    assert (anew > 0, on) == (True, 0)
+
+
+def test_start_from_another_run_takes_its_experience_along(finished: RunDir, tmp_path: Path) -> None:
+    settings = config(init_from=finished.path, init_experience=True, max_env_steps=2)
+    spec = read_episode_spec(episode_files(finished.episodes)[0])
+    run = RunDir(tmp_path / "second")
+    learner = Learner(spec, settings, load_demonstrations(settings, run, spec))
+    start_from_another_run(learner, settings, run)
+    demonstrated, online = (
+        sum(not step.is_reset for episode in read_episodes(path) for step in episode)
+        for path in (finished.demonstrations, finished.episodes)
+    )
+    assert (learner.facts.online, learner.online_steps) == (online, 0)
+    assert learner.facts.prior >= demonstrated
+    assert not run.demonstrations.exists()
+
+
+def test_resumed_run_needs_the_weights_that_it_started_from_no_more(finished: RunDir, tmp_path: Path) -> None:
+    settings = config(init_from=tmp_path / "lent", max_env_steps=2)
+    shutil.copytree(finished.path, tmp_path / "lent")
+    train(settings, RunDir(tmp_path / "second"))
+    shutil.rmtree(tmp_path / "lent" / "checkpoints")
+    train(dataclasses.replace(settings, max_env_steps=4), RunDir(tmp_path / "second"), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"init_from": Path("absent")}, r"--init-from absent: There is no run in absent"),
+        ({"algorithm": "sac"}, r"learned with rlpd, this one with sac"),
+        ({"env.arm": "xarm7"}, r"of another robot: .* expected"),
+    ],
+)
+def test_start_from_an_unfitting_run_is_refused(
+    finished: RunDir, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    settings = with_settings(config(init_from=finished.path), changes)
+    with pytest.raises(HilserlError, match=message):
+        train(settings, RunDir(tmp_path / "second"))
+
+
+def test_experience_of_no_run_is_refused() -> None:
+    with pytest.raises(HilserlError, match="--init-from RUN"):
+        config(init_experience=True)

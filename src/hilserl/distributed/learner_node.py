@@ -36,7 +36,7 @@ from hilserl.training.config_file import to_json
 from hilserl.training.divergence import DivergenceError, way_on
 from hilserl.training.learner import Learner
 from hilserl.training.lifecycle import INTERRUPTED, Process, open_run, resume_command, stop_reason
-from hilserl.training.pretraining import load_demonstrations, pretrain
+from hilserl.training.pretraining import load_demonstrations, pretrain, start_from_another_run
 from hilserl.training.run import Run
 
 _IDLE_S = 0.05
@@ -111,6 +111,7 @@ class LearnerNode(Process):
         with self._opening() as unless_opened:
             self._spec, prior = _prior(config, run_dir)
             self._learner = Learner(self._spec, config, prior)
+            start_from_another_run(self._learner, config, run_dir)
             # An actor sends the features that replay keeps, or images only.
             codecs = [StepCodec(self._spec, self._learner.frame_encoder.stored), StepCodec(self._spec)]
             self._log = DurableLog(run_dir.path / "incoming.sqlite", codecs, synced=True)

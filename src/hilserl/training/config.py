@@ -64,6 +64,12 @@ class TrainConfig:
     """Directories of recorded demonstrations."""
     demonstrations: Count = 20
     """Successful episodes that the simulated operator records first, without --demos."""
+    init_from: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Run to start from, instead of random weights.
+    Its best checkpoint gives the weights. Nothing is cloned before acting."""
+    init_experience: bool = False
+    """Learn also from the episodes of the run to start from.
+    Its demonstrations come along if there are no --demos."""
     cloning_updates: AtLeastOne = 10_000
     """Behaviour-cloning updates.
     hg-dagger and rlpd with a cloning weight do them before they act, bc does nothing else."""
@@ -148,6 +154,8 @@ class TrainConfig:
             self._check_foreign()
         self._check_reward()
         self._check_algorithm()
+        if self.init_experience and self.init_from is None:
+            raise HilserlError("--init-experience needs the run whose experience it is: --init-from RUN.")
 
     def _check_reward(self) -> None:
         if (self.reward == "classifier") != (self.classifier is not None):

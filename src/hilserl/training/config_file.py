@@ -79,6 +79,8 @@ ADDED_SETTINGS: dict[str, Any] = {
     "env.timeout_s": 60.0,
     "env.closes_at": None,
     "env.expert": None,
+    "init_from": None,
+    "init_experience": False,
 }
 """Settings that earlier versions did not have, with what they did.
 

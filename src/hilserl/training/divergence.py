@@ -8,6 +8,9 @@ from hilserl.errors import HilserlError
 from hilserl.runs.checkpoint import steps_in
 from hilserl.runs.run_dir import RunDir
 
+DEMONSTRATION, OTHER_RUN = -1, -2
+"""Numbers of episodes that the run itself has not seen."""
+_UNSEEN = {DEMONSTRATION: "the demonstrations", OTHER_RUN: "the run that this one started from"}
 _NAMED = 3
 """Episodes that a divergence names."""
 
@@ -22,7 +25,7 @@ def named_suspects(spec: ExperienceSpec, batches: Transitions, episodes: np.ndar
     Args:
         spec: layout of the experience.
         batches: transitions that the update step learned from.
-        episodes: episode of each transition, -1 for demonstrations; int, with the batches' shape.
+        episodes: episode of each transition, int, with the batches' shape.
     """
     layout = spec.state
     states = [np.asarray(each["state"]) for each in (batches.observation, batches.next_observation)]
@@ -30,7 +33,7 @@ def named_suspects(spec: ExperienceSpec, batches: Transitions, episodes: np.ndar
     largest = np.maximum.reduce([*sizes, np.abs(batches.reward)]).ravel()
     worst = {int(each): float(largest[episodes.ravel() == each].max()) for each in np.unique(episodes)}
     named = [
-        f"{'the demonstrations' if episode < 0 else f'episode {episode}'} (up to {size:.3g})"
+        f"{_UNSEEN.get(episode, f'episode {episode}')} (up to {size:.3g})"
         for episode, size in sorted(worst.items(), key=lambda item: -item[1])[:_NAMED]
     ]
     return f"The most extreme numbers of its batches, in nominal ranges, are of {', '.join(named)}."

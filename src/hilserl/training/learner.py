@@ -16,7 +16,7 @@ from hilserl.rollout.timers import LapTimers
 from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.device_placement import Placement
-from hilserl.training.divergence import DivergenceError, named_suspects
+from hilserl.training.divergence import OTHER_RUN, DivergenceError, named_suspects
 
 _DRAWN_KEYS = 1
 _STANDARDISED_ON = 512
@@ -84,10 +84,12 @@ class Learner:
         prior = [self.encode_step(step) for step in prior]
         self.demonstration_seconds = sum(step.human_seconds for step in prior)
         """Human seconds of all demonstrations, of failed attempts and of those held out."""
-        self.pretraining_update_steps = self.algorithm.pretraining_update_steps(
-            config.agent, config.cloning_updates, demonstrated=bool(prior)
-        )
+        self.pretraining_update_steps = 0
         """Update steps on demonstrations before the first environment step."""
+        if config.init_from is None or not self.algorithm.acts:
+            self.pretraining_update_steps = self.algorithm.pretraining_update_steps(
+                config.agent, config.cloning_updates, demonstrated=bool(prior)
+            )
         prior, held_out = self.algorithm.split_demonstrations(prior)
         features = self.frame_encoder.stored
         self._replay = Replay(
@@ -97,6 +99,19 @@ class Learner:
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
         """Environment steps received so far, without resets."""
+
+    def begin_with(self, agent: Agent) -> None:
+        """Take the weights of another run's agent before the first update step."""
+        self.snapshot = (self._placement.agent(self.snapshot[0].with_weights_of(agent)), 0)
+
+    def recall(self, episode: Sequence[Step]) -> None:
+        """Store an episode of another run.
+
+        Its steps do not count as done here.
+        """
+        for step in episode:
+            self._replay.add(self.encode_step(dataclasses.replace(step, episode=OTHER_RUN)))
+        self._replay.end(OTHER_RUN)
 
     def restore(self, agent: Agent, update_steps: int) -> None:
         """Continue with the agent of a checkpoint.
@@ -207,7 +222,7 @@ class Learner:
             DivergenceError: a loss is not finite; the agent before this step stays in place.
         """
         agent, number = self.snapshot
-        if not number:
+        if not number and self._config.init_from is None:
             agent = self._standardised(agent)
         with self.timers.lap("sample"):
             batches = self._batches(number)

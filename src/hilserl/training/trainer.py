@@ -20,7 +20,7 @@ from hilserl.training.divergence import DivergenceError, way_on
 from hilserl.training.learner import Learner
 from hilserl.training.lifecycle import INTERRUPTED, Process, open_run, resume_command, stop_reason
 from hilserl.training.local_learner import LearnerEndpoint, LockstepLearner, StepSender, ThreadedLearner
-from hilserl.training.pretraining import load_demonstrations, pretrain
+from hilserl.training.pretraining import load_demonstrations, pretrain, start_from_another_run
 from hilserl.training.run import Run
 
 _log = logging.getLogger("hilserl.training")
@@ -83,6 +83,7 @@ class Trainer(Process):
             stack.callback(self._setup.close)
             spec = self._setup.env.experience
             self._learner = Learner(spec, config, load_demonstrations(config, run_dir, spec), timers=timers)
+            start_from_another_run(self._learner, config, run_dir)
             self._run = Run(config, run_dir, self._learner, self._progress)
             stack.callback(self._run.close)
             self._endpoint = (connect or self._connect)(self._learner)
