@@ -44,6 +44,11 @@ def test_help_of_each_command_is_short(help_of: Help, verb: str) -> None:
     assert max(map(len, text.splitlines())) <= MAX_WIDTH
 
 
+@pytest.mark.parametrize("verb", ["sweep", "compare"])
+def test_help_of_many_seeds_has_no_single_one(help_of: Help, verb: str) -> None:
+    assert {"--seeds", "--seed"} & {*flags_in(help_of(verb, "--help"))} == {"--seeds"}
+
+
 def test_train_help_names_the_tasks(help_of: Help) -> None:
     text = help_of("train", "--help")
     assert text.startswith("usage: hilserl train [-h] [OPTIONS] TASK\n")

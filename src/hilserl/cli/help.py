@@ -175,7 +175,9 @@ class _HelpRule:
             names = f"One of {', '.join(tasks.names())}; or PACKAGE:ENV_ID, a Gymnasium environment of another package."
             return dataclasses.replace(field, default=tyro.MISSING_NONPROP, helptext=names)
         short = any(getattr(item, "prefix_name", None) is False for item in metadata)
-        if owner in self.hidden and not short:
+        # A command that takes --seeds gives each run its --seed.
+        replaced = owner is not self.form and f"{field.name}s" in {each.name for each in dataclasses.fields(self.form)}
+        if replaced or (owner in self.hidden and not short):
             return dataclasses.replace(field, type=Annotated[kind, tyro.conf.Suppress])
         if field.name in self.varied.get(owner, set()):
             return _with_hint(field, "(default: depends on TASK)")
