@@ -59,6 +59,17 @@ def test_operator_takes_over_after_patience_and_reaction() -> None:
     assert steps_until_engaged(make_operator(Track(), reaction_delay_steps=0)) == 3
 
 
+def test_operator_who_follows_advice_waits_for_it() -> None:
+    advised = False
+    config = SimulatedOperatorConfig(follows_advice=True, overlooked=1.0)
+    operator = SimulatedOperator(Track(), ACTION, config, 0, advised=lambda: advised)
+    operator.begin_episode(0)
+    assert not any(operator.intent().engaged for _ in range(200))
+    advised = True
+    engaged = [operator.intent().engaged for _ in range(10)]
+    assert engaged == [False] * config.reaction_delay_steps + [True] * (10 - config.reaction_delay_steps)
+
+
 def test_operator_watches_while_the_task_makes_progress() -> None:
     task = Track()
     operator = make_operator(task)

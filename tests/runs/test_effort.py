@@ -2,7 +2,7 @@
 
 import pytest
 
-from hilserl.runs.effort import attended_minutes, robot_minutes
+from hilserl.runs.effort import attended_minutes, begins_trust, robot_minutes
 
 
 def evaluations(*rates: float) -> list[dict[str, float]]:
@@ -30,3 +30,9 @@ def test_attended_minutes_end_with_the_first_of_two_good_evaluations(rates: tupl
 def test_attended_minutes_of_a_run_that_clones_are_none() -> None:
     at_step_0 = [{"env_steps": 0, "success_rate": 0.95}] * 2
     assert attended_minutes(at_step_0, 0) == 0.0
+
+
+def test_trust_begins_once() -> None:
+    rates = (0.95, 0.5, 0.9, 0.9, 1.0, 0.2, 1.0, 1.0)
+    assert [begins_trust(evaluations(*rates[:count])) for count in range(len(rates) + 1)].index(True) == 4
+    assert sum(begins_trust(evaluations(*rates[:count])) for count in range(len(rates) + 1)) == 1

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from hilserl.data.episodes import read_episode
+from hilserl.errors import HilserlError
+from hilserl.operators.profiles import find_profile
 from hilserl.runs.checkpoint import choose, steps_in
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import pick_cube
@@ -186,3 +188,10 @@ def test_moved_run_directory_resumes(finished: RunDir, tmp_path: Path) -> None:
     moved = RunDir(tmp_path / "elsewhere")
     shutil.move(finished.path, moved.path)
     assert train(config(max_env_steps=8), moved, resume=True) is not None
+
+
+def test_operator_follows_advice_only_where_there_are_critics(tmp_path: Path) -> None:
+    settings = config(simulated_operator=find_profile("advised"))
+    train(settings, RunDir(tmp_path / "advised"))
+    with pytest.raises(HilserlError, match="advice, and none are in reach: it needs --algorithm rlpd"):
+        train(dataclasses.replace(settings, algorithm="hg-dagger"), RunDir(tmp_path / "clone"))

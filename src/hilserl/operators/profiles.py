@@ -1,5 +1,6 @@
 """Profiles of simulated operators, from a steady script to people at keys."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from tyro.constructors import PrimitiveConstructorSpec
@@ -34,6 +35,8 @@ PROFILES: dict[str, SimulatedOperatorConfig] = {
     "two_minded": SimulatedOperatorConfig(HandsConfig(arcs=True)),
 }
 """Simulated operators by name. All but `steady` differ from it only in the named respects."""
+# The person at the console again, who takes over when the console advises it.
+PROFILES["advised"] = replace(PROFILES["keyboard"], follows_advice=True)
 
 
 def find_profile(name: str) -> SimulatedOperatorConfig:

@@ -1,6 +1,7 @@
 """Simulated human operators for demonstrations and interventions."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -43,6 +44,8 @@ class SimulatedOperatorConfig:
     """Longest intervention in steps; the operator then hands back in any case."""
     remembered_episodes: AtLeastOne = 10
     """Number of past episodes that decide the operator's trust in the policy."""
+    follows_advice: bool = False
+    """Take over when the critics advise it, instead of judging the progress."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -81,6 +84,7 @@ class SimulatedOperator(Operator):
         config: hands and judgement.
         seed: seed of the hands' errors and of what is overlooked.
         gives_reward: the operator ends an episode with a success verdict; nothing else reports success.
+        advised: returns True if the critics advise a takeover.
     """
 
     def __init__(
@@ -91,8 +95,9 @@ class SimulatedOperator(Operator):
         seed: int,
         *,
         gives_reward: bool = False,
+        advised: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._task, self._config, self._gives_reward = task, config, gives_reward
+        self._task, self._config, self._gives_reward, self._advised = task, config, gives_reward, advised
         self._demonstrator, self._seed = Demonstrator(task, layout, config, seed), seed
         self._attention = np.random.default_rng(seed)
         self._outcomes: deque[bool] = deque(maxlen=config.remembered_episodes)
@@ -147,7 +152,8 @@ class SimulatedOperator(Operator):
         return self._demonstrator.intent()
 
     def _overlooks(self) -> bool:
-        return self._attention.random() < self._config.overlooked
+        """Return True if a reason is overlooked; advice is heard."""
+        return self._attention.random() < self._config.overlooked and not self._config.follows_advice
 
     def _wants_to_change(self) -> bool:
         """Return True for a reason to take over or to hand back."""
@@ -155,6 +161,8 @@ class SimulatedOperator(Operator):
         if self._engaged:
             gained = progress >= self._reference_progress + config.handback_progress
             return gained or self._held_steps >= config.max_intervention_steps
+        if config.follows_advice:
+            return self._advised() or self._task.harm()
         if progress > self._reference_progress + config.noticeable_progress:
             self._reference_progress, self._idle_steps = progress, 0
         else:

@@ -25,7 +25,19 @@ def attended_minutes(evaluations: Sequence[Mapping[str, Any]], env_steps: int) -
         evaluations: the run's evaluations in order, each with `env_steps` and `success_rate`.
         env_steps: environment steps of the whole run.
     """
-    for first, second in pairwise(evaluations):
-        if min(first["success_rate"], second["success_rate"]) >= TRUSTED_RATE:
-            return robot_minutes(first["env_steps"])
-    return robot_minutes(env_steps)
+    trusted = [first["env_steps"] for first, second in pairwise(evaluations) if _are_trusted(first, second)]
+    return robot_minutes(trusted[0] if trusted else env_steps)
+
+
+def begins_trust(evaluations: Sequence[Mapping[str, Any]]) -> bool:
+    """Return True if nobody has to watch any more since the last evaluation.
+
+    Args:
+        evaluations: the run's evaluations in order, as for `attended_minutes`.
+    """
+    trusted = [_are_trusted(*pair) for pair in pairwise(evaluations)]
+    return sum(trusted) == 1 and trusted[-1]
+
+
+def _are_trusted(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    return min(first["success_rate"], second["success_rate"]) >= TRUSTED_RATE

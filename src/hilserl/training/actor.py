@@ -15,14 +15,16 @@ from hilserl.data.step import Observation, RewardFn
 from hilserl.data.subscriber import Subscriber
 from hilserl.envs.env import InteractiveEnv, require_supervision
 from hilserl.envs.make import make_env
-from hilserl.errors import EnvUnavailableError
+from hilserl.errors import EnvUnavailableError, HilserlError
 from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
 from hilserl.operators.operator import NoOperator, Operator
 from hilserl.operators.simulated import SimulatedOperator
+from hilserl.operators.value_watch import ValueWatch
 from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.rollout.timers import LapTimers
+from hilserl.training.algorithms import ALGORITHMS
 from hilserl.training.config import TrainConfig
 from hilserl.training.local_learner import LearnerEndpoint
 
@@ -43,6 +45,8 @@ class ActorSetup:
     """The human operator's console, or None without a human."""
     timers: LapTimers = field(default_factory=LapTimers)
     """Durations of the parts of a step."""
+    watch: ValueWatch | None = None
+    """Watch of the critics' values that a simulated operator follows."""
 
     def recall(self, outcomes: Iterable[tuple[bool, bool]]) -> None:
         """Tell the operator how earlier episodes ended.
@@ -85,6 +89,8 @@ def open_actor(
     Raises:
         HilserlError: the environment, the classifier or the operator's device is missing.
     """
+    watch = ValueWatch(value) if value else None
+    follows = _follows_advice(config, watch)
     env = make_env(config.acting_env)
     reward_fn = make_reward_fn(config.reward, config.classifier, env.experience)
     timers = timers or LapTimers()
@@ -97,10 +103,26 @@ def open_actor(
             config.simulated_operator,
             config.seed,
             gives_reward=config.reward == "human",
+            advised=lambda: watch is not None and watch.stagnates,
         )
-        return ActorSetup(config, env, reward_fn, operator, None, timers)
-    session = ConsoleSession(env, Role(), console=config.console, device=config.operator, report=report, value=value)
+        return ActorSetup(config, env, reward_fn, operator, None, timers, watch if follows else None)
+    session = ConsoleSession(env, Role(), console=config.console, device=config.operator, report=report, watch=watch)
     return ActorSetup(config, env, reward_fn, session.operator, session, timers)
+
+
+def _follows_advice(config: TrainConfig, watch: ValueWatch | None) -> bool:
+    """Return True if a simulated operator follows the critics' advice.
+
+    Raises:
+        HilserlError: there are no critics that could advise.
+    """
+    follows = config.operator == "scripted" and config.simulated_operator.follows_advice
+    if follows and watch is None and ALGORITHMS[config.algorithm].acts:
+        raise HilserlError(
+            "The simulated operator follows the critics' advice, and none are in reach: it needs --algorithm rlpd or "
+            "sac with actor and learner in one process, without --async and --actors."
+        )
+    return follows
 
 
 @dataclass(frozen=True)
@@ -144,13 +166,13 @@ class ActorLoop:
         keys: ExplorationKeys,
         first_episode: int = 0,
     ) -> None:
-        timers = setup.timers
+        timers, watchers = setup.timers, [each for each in (setup.watch, setup.session) if each]
         self._setup, self._learner, self._keys, self._trouble = setup, learner, keys, ""
         self._act = timers.timed("policy", act)
         self.rollout = Rollout(
             _TimedEnv(setup.env, timers),
             setup.operator,
-            [*subscribers, setup.session] if setup.session else subscribers,
+            [*subscribers, *watchers],
             EpisodeSeeds(setup.config.seed, "train", first_episode),
             timers.timed("encode", encode),
             timers.timed("reward", setup.reward_fn) if setup.reward_fn else None,

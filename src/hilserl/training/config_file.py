@@ -81,6 +81,7 @@ ADDED_SETTINGS: dict[str, Any] = {
     "env.expert": None,
     "init_from": None,
     "init_experience": False,
+    "simulated_operator.follows_advice": False,
 }
 """Settings that earlier versions did not have, with what they did.
 

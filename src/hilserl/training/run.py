@@ -23,7 +23,7 @@ from hilserl.rollout.rollout import seed_for
 from hilserl.rollout.video import VIDEO_EPISODES, write_video
 from hilserl.runs.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
 from hilserl.runs.counters import RunCounters
-from hilserl.runs.effort import attended_minutes, robot_minutes
+from hilserl.runs.effort import TRUSTED_RATE, attended_minutes, begins_trust, robot_minutes
 from hilserl.runs.metrics import MetricsLog, drop_torn_line, read_metrics
 from hilserl.runs.plots import plot_cloning, plot_curve
 from hilserl.runs.progress import RunProgress
@@ -216,6 +216,8 @@ class Run(Subscriber):
         counts = {"update_steps": state.update_steps, "human_steps": state.human_steps}
         self.metrics.write("evaluation", state.env_steps, {**counts, **outcome})
         _log.info("%s: %s", state.describe(self._clock), result)
+        if begins_trust(read_metrics(self.run_dir.metrics, "evaluation")):
+            _log.info("Nobody needs to watch any more: two evaluations in a row reach %.0f %%.", 100 * TRUSTED_RATE)
         save_checkpoint(self.run_dir.checkpoints, agent, replace(state, evaluation=outcome), self._now(state))
         prune(self.run_dir.checkpoints, self.config.keep_checkpoints)
 

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from hilserl.operators.console import viewers
+from hilserl.operators.console.style import BAD
 from hilserl.operators.devices.device import Reading
 from hilserl.operators.devices.key_map import Command
+from hilserl.operators.value_watch import ValueWatch
 from tests.support.console_page import ConsoleLoop, chromium, open_page, press_until, wait_until
 
 pytestmark = pytest.mark.browser
@@ -203,6 +206,21 @@ def test_marker_drag_leads_the_tool(loop: ConsoleLoop, driving: Page) -> None:
     page.mouse.up()
     wait_until(lambda: is_still(loop), "the tool stands still", page)
     assert abs(loop.tcp_m[2] - start[2]) < 0.02
+
+
+def test_page_shows_and_sounds_that_a_takeover_is_advised(
+    loop: ConsoleLoop, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = {"x": 400, "y": 1, "width": 200, "height": 3}
+    monkeypatch.setattr(loop.session._status, "_watch", ValueWatch(lambda *_: 0.3))
+    wait_until(lambda: page.evaluate("document.documentElement.dataset.beeps"), "the page sounds a tone", page)
+    red = 255 * np.array([BAD.x, BAD.y, BAD.z])
+    wait_until(lambda: np.abs(_image(page, edge).mean((0, 1)) - red).max() < 20, "the frame is red", page)
+    assert page.evaluate("document.documentElement.dataset.beeps") == "1", "one tone each time"
+
+
+def _image(page: Page, clip: Any) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB"), float)
 
 
 def test_second_browser_only_watches(loop: ConsoleLoop, driving: Page, browser: Browser) -> None:

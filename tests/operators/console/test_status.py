@@ -10,6 +10,7 @@ import pytest
 from hilserl.data.episode_summary import summarise
 from hilserl.data.step import Observation
 from hilserl.operators.console.status import RolloutStatus
+from hilserl.operators.value_watch import PATIENCE_STEPS, ValueWatch
 from tests.support.steps import make_episode
 
 
@@ -27,7 +28,7 @@ def make_status(
 ) -> RolloutStatus:
     """Return the status of a task with steps of 0.1 s."""
     env: Any = SimpleNamespace(supervision=progress, experience=SimpleNamespace(control_dt_s=0.1, task="pick_cube"))
-    return RolloutStatus(env, value)
+    return RolloutStatus(env, ValueWatch(value) if value else None)
 
 
 def test_headline_names_task_episode_and_step() -> None:
@@ -61,6 +62,16 @@ def test_advice_names_the_trend_of_the_value(slope: float, trend: str) -> None:
     ((title, (curve,)),) = status.plots()
     assert (title, curve.name) == ("Value of the action taken", "Q")
     assert np.allclose(curve.y, slope * np.arange(20))
+
+
+def test_takeover_is_advised_while_the_value_stands_still() -> None:
+    status = make_status(value=lambda *_: 0.3)
+    advised = []
+    for step in make_episode(0, PATIENCE_STEPS + 5, camera=False):
+        status.on_step(step)
+        advised.append(status.advises_takeover)
+    assert (advised[0], advised[-1]) == (False, True)
+    assert not make_status().advises_takeover, "without critics there is no advice"
 
 
 def test_outcome_tells_success_and_discard() -> None:

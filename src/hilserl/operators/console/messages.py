@@ -68,6 +68,8 @@ class ConsoleStatus(messages.Snapshot):
     """True if the last episode was a success."""
     advice: tuple[str, ...] = ()
     """Lines that help the operator to decide on a takeover."""
+    advises_takeover: bool = False
+    """True if the operator should take over now."""
     facts: tuple[tuple[str, str], ...] = ()
     """Pairs of name and value, in order."""
     plots: tuple[tuple[str, tuple[Curve, ...]], ...] = ()

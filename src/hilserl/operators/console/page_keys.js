@@ -1,11 +1,12 @@
 // Sends the operator's keys as events, over the page's connection to the panel. The viewer itself only tells which
-// keys are down when it draws: it misses a tap that is shorter than a drawn image.
+// keys are down when it draws: it misses a tap that is shorter than a drawn image. Plays a tone when the panel says so.
 (() => {
   const PLACES = { " ": "Space", ";": "Semicolon", Shift: "ShiftLeft", Control: "ControlLeft" };
   const WAIT_MS = 5000;
   const CONTROL_TAKEN = 4001; // Another page controls the panel.
   let panel = null;
   let layout = null;
+  let audio = null; // Browsers play no sound before the first key or click.
   let waiting = []; // Events while the connection is broken, with their times.
 
   function send(text) {
@@ -13,8 +14,28 @@
     else if (panel) waiting.push([performance.now(), text]);
   }
 
+  function beep() {
+    audio = audio || new AudioContext();
+    const tone = new OscillatorNode(audio, { frequency: 660 });
+    const volume = new GainNode(audio, { gain: 0.2 });
+    tone.connect(volume).connect(audio.destination);
+    tone.start();
+    tone.stop(audio.currentTime + 0.25);
+    document.documentElement.dataset.beeps = 1 + Number(document.documentElement.dataset.beeps || 0);
+  }
+
   // The viewer opens the connection, again when it is broken, and begins it with a message of its own.
   window.WebSocket = class extends window.WebSocket {
+    constructor(...options) {
+      super(...options);
+      // The viewer itself is sent bytes only.
+      this.addEventListener("message", (event) => {
+        if (typeof event.data !== "string" || event.data !== "beep") return;
+        event.stopImmediatePropagation();
+        beep();
+      });
+    }
+
     send(data) {
       super.send(data);
       if (panel === this || new URL(this.url).pathname !== "/ui") return;

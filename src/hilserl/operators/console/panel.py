@@ -1,5 +1,6 @@
 """The panel beside the scene, in the viewer's thread."""
 
+import sys
 import time
 from dataclasses import replace
 
@@ -40,6 +41,7 @@ DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG = 1.5, 45.0, -45.0
 The operator looks over the robot's shoulder: W moves away from them and A to their left.
 """
 _LEFT_OF_CENTRE_M, _HEIGHT_M = (-0.15, 0.20), 0.14
+_ADVICE = "Take over: the policy comes no nearer."
 _BUTTONS = (
     (Command.TAKEOVER, Command.GRIPPER, Command.PAUSE),
     (Command.SWITCH_ARM,),
@@ -109,8 +111,10 @@ class Panel(plugin.ViewerPlugin):
 
     @messages.handler
     def on_status(self, status: ConsoleStatus) -> None:
-        """Take texts and numbers."""
-        self._status = status
+        """Take texts and numbers, and sound the tone of advice."""
+        before, self._status = self._status, status
+        if status.advises_takeover and not before.advises_takeover:
+            getattr(self.viewer, "beep", _ring)()
 
     @messages.handler
     def on_images(self, images: CameraImages) -> None:
@@ -154,7 +158,9 @@ class Panel(plugin.ViewerPlugin):
             self._help.toggle()
         self._help.draw(self._keys, with_marker=self._has_marker)
         if self._status.control == "human":
-            _draw_frame()
+            _draw_frame(CONTROL_COLOURS["human"])
+        elif self._status.advises_takeover:
+            _draw_frame(BAD)
         if self._images.replaces_scene:
             self._images.draw_scene()
         else:
@@ -184,6 +190,8 @@ class Panel(plugin.ViewerPlugin):
             imgui.TextColored(GOOD if status.success else BAD, status.outcome)
         if message := status.message or (self._hint if status.control == "policy" else ""):
             imgui.TextWrapped(message)
+        if status.advises_takeover:
+            imgui.TextColored(BAD, _ADVICE)
         for line in status.advice:
             imgui.TextWrapped(line)
         for row in _BUTTONS:
@@ -203,9 +211,14 @@ class Panel(plugin.ViewerPlugin):
         imgui.SetItemTooltip(f"{key.meaning}: {key.label}")
 
 
-def _draw_frame() -> None:
-    """Draw a frame around the scene, in the colour of the operator."""
+def _ring() -> None:
+    """Ring the terminal's bell, where there is no page to play a tone."""
+    if sys.stderr.isatty():
+        print("\a", end="", file=sys.stderr, flush=True)
+
+
+def _draw_frame(colour: imgui.Vec4) -> None:
+    """Draw a frame around the scene."""
     room, half = imgui.GetIO().DisplaySize, FRAME_PX / 2
     corners = imgui.Vec2(PANEL_WIDTH_PX + half, half), imgui.Vec2(room.x - half, room.y - half)
-    colour = imgui.ColorConvertFloat4ToU32(CONTROL_COLOURS["human"])
-    imgui.GetBackgroundDrawList().AddRect(*corners, colour, thickness=FRAME_PX)
+    imgui.GetBackgroundDrawList().AddRect(*corners, imgui.ColorConvertFloat4ToU32(colour), thickness=FRAME_PX)

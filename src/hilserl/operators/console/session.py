@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hilserl.data.episode_summary import EpisodeSummary
-from hilserl.data.step import Observation, Step
+from hilserl.data.step import Step
 from hilserl.data.subscriber import Subscriber
 from hilserl.envs.env import InteractiveEnv
 from hilserl.interrupt import Interrupt
@@ -20,6 +20,7 @@ from hilserl.operators.devices.device import ControlName, DisplayDevice, InputDe
 from hilserl.operators.devices.key_map import bound_keys, keys_for
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.takeover import Control
+from hilserl.operators.value_watch import ValueWatch
 
 _STATUS_S = 0.1
 """Time between two updates of the panel, in seconds."""
@@ -47,7 +48,7 @@ class ConsoleSession(Subscriber):
         console: settings of the console and the devices.
         device: input device beside the console.
         report: returns the program's part of the panel at every update.
-        value: returns the critics' value of an action in an observation, if there are critics.
+        watch: watch of the critics' values, if there are critics.
     """
 
     def __init__(
@@ -58,9 +59,9 @@ class ConsoleSession(Subscriber):
         console: ConsoleConfig,
         device: DeviceName = "console",
         report: Callable[[], PanelReport] = PanelReport,
-        value: Callable[[Observation, np.ndarray], float] | None = None,
+        watch: ValueWatch | None = None,
     ) -> None:
-        self._env, self._report, self._status = env, report, RolloutStatus(env, value)
+        self._env, self._report, self._status = env, report, RolloutStatus(env, watch)
         layout = env.experience.action
         self._devices = open_devices(device, console, layout)
         with contextlib.ExitStack() as unless_opened:
@@ -184,6 +185,7 @@ class ConsoleSession(Subscriber):
                 outcome=status.outcome,
                 success=status.success,
                 advice=status.advice(),
+                advises_takeover=control == "policy" and status.advises_takeover,
                 facts=self._device_facts() + report.facts,
                 plots=status.plots() + report.plots,
             )

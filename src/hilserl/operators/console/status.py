@@ -1,19 +1,16 @@
 """The state of a rollout in words and curves for the panel."""
 
-from collections import deque
-from collections.abc import Callable
-
 import numpy as np
 
 from hilserl.data.episode_summary import EpisodeSummary
-from hilserl.data.step import Observation, Step
+from hilserl.data.step import Step
 from hilserl.envs.env import InteractiveEnv
 from hilserl.operators.console.messages import Curve
+from hilserl.operators.value_watch import ValueWatch
 
 _NOTICEABLE_PROGRESS = 0.02
 _TREND_STEPS = 10
 _NOTICEABLE_TREND = 0.03
-_PLOTTED_STEPS = 100
 
 
 class RolloutStatus:
@@ -21,23 +18,22 @@ class RolloutStatus:
 
     Args:
         env: the environment of the rollout.
-        value: returns the critics' value of an action in an observation, if there are critics.
+        watch: watch of the critics' values, if there are critics.
     """
 
-    def __init__(self, env: InteractiveEnv, value: Callable[[Observation, np.ndarray], float] | None) -> None:
-        self._env, self._value = env, value
+    def __init__(self, env: InteractiveEnv, watch: ValueWatch | None) -> None:
+        self._env, self._watch = env, watch
         self._step: Step | None = None
         self.outcome = ""
         """Result of the last episode, as a sentence."""
         self.success = False
         """True if the last episode was a success."""
         self._best_progress, self._steps_without_progress = 0.0, 0
-        self._values: deque[float] = deque(maxlen=_PLOTTED_STEPS)
 
     def on_step(self, step: Step) -> None:
         """Take a step."""
-        if self._value is not None and self._step is not None and not step.is_reset:
-            self._values.append(self._value(self._step.observation, step.action))
+        if self._watch:
+            self._watch.on_step(step)
         self._step = step
         progress = self._env.supervision.progress() if self._env.supervision else 0.0
         if step.is_reset or progress > self._best_progress + _NOTICEABLE_PROGRESS:
@@ -64,11 +60,20 @@ class RolloutStatus:
         seconds = self._step.index * spec.control_dt_s
         return f"{spec.task}, episode {self._step.episode}, step {self._step.index} ({seconds:.1f} s)"
 
+    @property
+    def advises_takeover(self) -> bool:
+        """True if the policy comes no nearer to success, by its critics."""
+        return self._watch is not None and self._watch.stagnates
+
+    @property
+    def _values(self) -> list[float]:
+        return [*self._watch.values] if self._watch else []
+
     def plots(self) -> tuple[tuple[str, tuple[Curve, ...]], ...]:
         """Return the curve of the critics' values, if any."""
-        if not self._values:
+        if not (values := self._values):
             return ()
-        y = np.array(self._values)
+        y = np.array(values)
         return (("Value of the action taken", (Curve("Q", np.arange(len(y), dtype=float), y),)),)
 
     def advice(self) -> tuple[str, ...]:
@@ -77,9 +82,8 @@ class RolloutStatus:
         if self._env.supervision:
             seconds = self._steps_without_progress * self._env.experience.control_dt_s
             lines.append(f"No progress for {seconds:.1f} s" if seconds >= 1.0 else "The task makes progress")
-        if len(self._values) >= _TREND_STEPS:
+        if len(values := self._values[-_TREND_STEPS:]) == _TREND_STEPS:
             half = _TREND_STEPS // 2
-            values = list(self._values)[-_TREND_STEPS:]
             change = (sum(values[half:]) - sum(values[:half])) / half
             trend = "rising" if change > _NOTICEABLE_TREND else "falling" if change < -_NOTICEABLE_TREND else "level"
             lines.append(f"Expected value {values[-1]:.2f}, {trend}")

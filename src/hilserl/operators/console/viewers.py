@@ -5,6 +5,7 @@ until it hears otherwise; it has no settings for these (mujoco 4.0.0, studio/web
 opposite, so this module replaces the address, the server and the banner when a console is opened.
 """
 
+import asyncio
 import collections.abc
 import functools
 import logging
@@ -27,6 +28,8 @@ from hilserl.operators.console.page_access import Answer, PageAccess
 from hilserl.operators.console.page_keys import PageKeys
 
 LOOPBACK = "127.0.0.1"
+BEEP = "beep"
+"""Text at which the page's script plays a tone."""
 SILENCE_S = 1.0
 """Silence after which a page counts as gone, in seconds.
 
@@ -47,10 +50,10 @@ class PageHeartbeat:
 
     def __init__(self, keys: PageKeys) -> None:
         self._keys = keys
-        self._connection: object | None = None
+        self._connection: ServerConnection | None = None
         self._heard_s = -float("inf")
 
-    def heard(self, connection: object) -> None:
+    def heard(self, connection: ServerConnection) -> None:
         """Take note of a message.
 
         The first message of a page is its version; the later ones carry the operator's input.
@@ -61,11 +64,16 @@ class PageHeartbeat:
             self._connection, self._heard_s = connection, -float("inf")
             self._keys.release()
 
-    def lost(self, connection: object) -> None:
+    def lost(self, connection: ServerConnection) -> None:
         """Take note of a closed connection."""
         if connection is self._connection:
             self._connection = None
             self._keys.release()
+
+    def tell(self, text: str) -> None:
+        """Send a text to the page's script, if a page is there."""
+        if (connection := self._connection) is not None:
+            asyncio.run_coroutine_threadsafe(connection.send(text), connection.loop)
 
     @property
     def answers(self) -> bool:
@@ -136,6 +144,10 @@ class LoopbackViewer(web_viewer.WebViewer):
     @_host.setter
     def _host(self, value: str) -> None:
         """Ignore the base class's address: it is not safe for a robot."""
+
+    def beep(self) -> None:
+        """Let the operator's page play a tone."""
+        self.heartbeat.tell(BEEP)
 
     @property
     def answers(self) -> bool:
