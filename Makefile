@@ -70,10 +70,10 @@ bench: setup gym-hil  ## measure the figures of the README again
 
 setup: gl $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml packages/hilserl_ros1/pyproject.toml
 	@sh scripts/python_venv.sh $(PYTHON) $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable packages/hilserl_ros1
 	@touch $@
 
 gl:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.source_code import PACKAGE, SourceFile, files_of_package, files_of_tests
 
-ROOT = {"errors", "files", "address", "certificates", "images", "interrupt", "opengl", "settings", "tokens"}
+ROOT = {"errors", "files", "address", "certificates", "images", "interrupt", "opengl", "plug_ins", "settings", "tokens"}
 BASE = ROOT | {"data", "vision", "envs.env", "envs.options", "sim"}
 MIDDLE = BASE | {"operators", "agents", "rewards", "tasks", "lerobot"}
 ENVS = MIDDLE | {"robot", "envs"}
@@ -25,6 +25,7 @@ FLOORS: Mapping[str, set[str]] = {
     "images": set(),
     "interrupt": {"errors"},
     "opengl": set(),
+    "plug_ins": {"errors"},
     "settings": {"errors"},
     "tokens": set(),
     "lerobot": {"errors", "settings"},
