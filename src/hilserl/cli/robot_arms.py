@@ -29,8 +29,10 @@ class RobotServerArguments:
     """Serve an arm, simulated or real, over HTTP."""
 
     backend: str
-    """Arm to serve. sim is an arm simulated in real time, libfranka a Franka, lerobot any robot of LeRobot, as SO-101
-    (docs/real_robot.md). Another package may add more: packages/hilserl_ros1 adds ros, a Franka under ROS 1."""
+    """Arm to serve: sim, libfranka, lerobot, or one of another package.
+
+    sim is an arm simulated in real time, libfranka a Franka, and lerobot any robot of LeRobot, as SO-101
+    (docs/real_robot.md). packages/hilserl_ros1 adds ros, a Franka under ROS 1."""
     task: str = "pick_cube"
     """Task of the simulated scene. One with two arms has two servers. Its workspace is the default box of every arm."""
     robot: str = ""
