@@ -21,7 +21,7 @@ class Streams(NamedTuple):
 def start(
     command: Sequence[str], owner: str, streams: Streams, pass_fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, out of reach of Ctrl-C.
+    """Start a program in its own session, away from Ctrl-C.
 
     Args:
         command: the interpreter and its arguments.
