@@ -1,4 +1,4 @@
-"""Drive franka-sim, a simulated Franka by other authors, with the backend libfranka over libfranka's own protocol.
+"""Drive franka-sim's simulated Franka over libfranka's own protocol.
 
     make test-franka-sim
     python -m scripts.test_franka_sim --speed 0.25    slower poses, in m/s
