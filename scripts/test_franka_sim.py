@@ -36,7 +36,10 @@ EPISODES, SEED, NEAR_M, WAITED_STEPS = 20, 10000, 0.01, 15
 STEP_S, START_S, OPENING_S = 0.1, 60.0, 2.0
 REAL_TIME = ("chrt", "--fifo", "5")
 ARGUMENTS = RobotServerArguments("libfranka")
-"""Defaults of the command line, with the torques and forces that stop the robot."""
+"""Defaults of the command line.
+
+They have the torques and forces that stop the robot.
+"""
 
 
 class ScriptStep(NamedTuple):
@@ -49,7 +52,7 @@ class ScriptStep(NamedTuple):
 
 
 def write_arm(path: Path) -> None:
-    """Write the FR3 of this package as MJCF, with the names that franka-sim expects."""
+    """Write the FR3 of this package as MJCF, named as franka-sim expects."""
     assert isinstance(FR3.body, Drawing)
     links = {link.name: link for link in FR3.body.links}
     body = ""
