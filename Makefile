@@ -8,7 +8,7 @@ SEED ?= 0
 RUN_DIR ?= runs/pick_cube-$(shell date +%Y%m%d-%H%M%S)
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos test-lerobot check docs dist test-wheel results bench gym-hil lock gl browser ros
+.PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos test-lerobot test-franka-sim check docs dist test-wheel results bench gym-hil lock gl browser ros
 
 # Two processes with one XLA thread each.
 SIDE_BY_SIDE := NPROC=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -46,6 +46,15 @@ test-lerobot: .venv-lerobot/.installed gl  ## datasets, environments and a robot
 	  --editable . --editable packages/lerobot_env_hilserl --editable packages/lerobot_robot_simulated_so101
 	@touch $@
 
+test-franka-sim: setup .venv-franka-sim/.installed  ## the backend libfranka with franka-sim, which speaks libfranka's own protocol
+	PYTHONPATH=.venv-franka-sim/client $(BIN)/python -m scripts.test_franka_sim
+
+.venv-franka-sim/.installed:
+	@sh scripts/python_venv.sh $(PYTHON) .venv-franka-sim
+	.venv-franka-sim/bin/python -m pip install --quiet --disable-pip-version-check "franka-sim>=1.1.7,<1.2"
+	.venv-franka-sim/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv-franka-sim/client "pylibfranka>=0.21,<1"
+	@touch $@
+
 check: setup  ## check format, lint, types, the documentation's site and its links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -70,10 +79,10 @@ bench: setup gym-hil  ## measure the figures of the README again
 
 setup: gl $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml packages/hilserl_ros1/pyproject.toml
 	@sh scripts/python_venv.sh $(PYTHON) $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable packages/hilserl_ros1
 	@touch $@
 
 gl:

@@ -25,6 +25,12 @@ from hilserl.sim.environment import ManipulationEnv
 from hilserl.tasks import make_sim_env
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options by which an arm of another package passes the contract test."""
+    parser.addoption("--arm", metavar="MODULE:NAME", help="tests/robot/http with this backend, a context manager")
+    parser.addoption("--arm-facts", metavar="JSON", default="{}", help="fields of tests.support.robot_rig.Abilities")
+
+
 @pytest.fixture(scope="session")
 def shared_env() -> Iterator[ManipulationEnv]:
     """One pick-cube environment for tests that reset it themselves."""

@@ -8,7 +8,10 @@ import pytest
 
 from tests.support.source_code import PACKAGE, SourceFile, files_of_package, files_of_tests
 
-ROOT = {"errors", "files", "address", "certificates", "images", "interrupt", "opengl", "settings", "tokens"}
+ROOT = {
+    *("errors", "files", "address", "certificates", "child_process", "images", "interrupt", "machine", "opengl"),
+    *("plug_ins", "settings", "tokens"),
+}
 BASE = ROOT | {"data", "vision", "envs.env", "envs.options", "sim"}
 MIDDLE = BASE | {"operators", "agents", "rewards", "tasks", "lerobot"}
 ENVS = MIDDLE | {"robot", "envs"}
@@ -22,12 +25,15 @@ FLOORS: Mapping[str, set[str]] = {
     "files": {"errors"},
     "address": {"errors"},
     "certificates": {"errors"},
+    "child_process": {"errors"},
     "images": set(),
     "interrupt": {"errors"},
+    "machine": set(),
     "opengl": set(),
+    "plug_ins": {"errors"},
     "settings": {"errors"},
     "tokens": set(),
-    "lerobot": {"errors", "settings"},
+    "lerobot": {"child_process", "errors", "settings"},
     "data": ROOT,
     "vision": ROOT | {"data"},
     "envs.options": ROOT,

@@ -31,8 +31,8 @@ BESIDE_THE_PACKAGE = {"reliability", "architecture", "docs", "examples", "packag
 
 
 def all_files() -> tuple[SourceFile, ...]:
-    """Return the files of package, tests, scripts and examples."""
-    beside = (REPOSITORY / name for name in ("scripts", "examples", "benchmarks"))
+    """Return the files of package, tests, scripts, examples and small distributions."""
+    beside = (REPOSITORY / name for name in ("scripts", "examples", "benchmarks", "packages"))
     return (*files_of_package(), *files_of_tests(), *(file for path in beside for file in python_files(path)))
 
 

@@ -80,6 +80,8 @@ def known_flags() -> set[str]:
         for verb, words in itertools.product(command_line.VERBS, (["--help"], ["pick_cube", "--help-all"])):
             with contextlib.suppress(SystemExit):
                 command_line.main([verb, *words])
+        with contextlib.suppress(SystemExit):
+            command_line.main(["robot-server", "--backend", "ros", "--help-all"])
     return {*flags(shown.getvalue()), *flags((REPOSITORY / "scripts" / "soak.py").read_text())}
 
 

@@ -19,6 +19,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from hilserl_ros1.messages import import_rospy, message_class
+from hilserl_ros1.node import (
+    JACOBIAN,
+    RECOVERY,
+    RESET_JOINTS,
+    SET_COMPLIANCE,
+    SET_LOAD,
+    SET_POINT,
+    STATES,
+)
 
 from hilserl.robot.control.backend import Mode
 from hilserl.robot.control.impedance import Compliance, max_value
@@ -28,16 +38,6 @@ from hilserl.robot.control.loop import request_real_time
 from hilserl.robot.control.poses import angle_rad, rotation_matrix, turned_towards
 from hilserl.robot.control.timing import WINDOW, LoopTimer
 from hilserl.robot.drivers.franka.driver import JOINTS
-from hilserl.robot.drivers.ros1.messages import import_rospy, message_class
-from hilserl.robot.drivers.ros1.node import (
-    JACOBIAN,
-    RECOVERY,
-    RESET_JOINTS,
-    SET_COMPLIANCE,
-    SET_LOAD,
-    SET_POINT,
-    STATES,
-)
 from hilserl.robot.drivers.sim.driver import SimArm
 from hilserl.robot.drivers.sim.world import TICK_S, SimWorld
 from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hilserl_ros1.backend import RosBackend
 
 from hilserl.address import Address
 from hilserl.robot.control.backend import Backend
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.lerobot.backend import LeRobotBackend
-from hilserl.robot.drivers.ros1.backend import RosBackend
 from hilserl.robot.drivers.sim.backend import SimBackend, SimSettings
 from hilserl.robot.http.server import REQUEST_TIMEOUT_S, RobotServer
 from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
@@ -157,11 +157,15 @@ def sim_backend(limits: Limits | None = None, **more: Any) -> Iterator[SimBacken
 
 @contextlib.contextmanager
 def serving(
-    backend: Backend, token: str | None = None, port: int = 0, request_timeout_s: int = REQUEST_TIMEOUT_S
+    backend: Backend,
+    token: str | None = None,
+    port: int = 0,
+    request_timeout_s: int = REQUEST_TIMEOUT_S,
+    abilities: Abilities | None = None,
 ) -> Iterator[Rig]:
     """Start a server in front of a backend."""
     with RobotServer(backend, ANY_PORT._replace(port=port), token, request_timeout_s) as server:
-        yield Rig(backend, server.address.port, _abilities(backend))
+        yield Rig(backend, server.address.port, abilities or _abilities(backend))
 
 
 def _abilities(backend: Backend) -> Abilities:
@@ -187,11 +191,13 @@ def running_robot_server() -> Iterator[int]:
         assert process.wait(60) == 0
 
 
-BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[Backend]]] = {
+OpenBackend = Callable[[], contextlib.AbstractContextManager[Backend]]
+"""Starts an arm, which ends with the context."""
+BACKENDS: dict[str, OpenBackend] = {
     "sim": sim_backend,
     "libfranka": franka_backend,
     "ros": ros_backend,
     "lerobot": slow_lerobot_backend,
 }
-"""Arms of the tests in tests/robot/http. A further arm must pass them."""
+"""Arms of the tests in tests/robot/http. A further arm must pass them; one of another package comes by `--arm`."""
 MARKS = {"ros": pytest.mark.ros}

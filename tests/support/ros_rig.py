@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hilserl_ros1.backend import RosBackend, RosSettings
+from hilserl_ros1.messages import DEBIAN
+from hilserl_ros1.options import RosOptions
 
 from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.drivers.ros1.backend import RosBackend, RosSettings
-from hilserl.robot.drivers.ros1.launch import RosOptions
-from hilserl.robot.drivers.ros1.messages import DEBIAN
 from hilserl.sim.robot_models.panda import HOME_JOINTS_RAD
 from tests.support.loopback import free_port, until
 

@@ -1,17 +1,19 @@
 """Arguments of the robot server, and the arms that they choose."""
 
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import tyro
 
 from hilserl import tasks
 from hilserl.errors import HilserlError
 from hilserl.lerobot.joints import LeRobotConfig
+from hilserl.robot.backends import BUILT_IN, BackendOptions, ServedArm, find_options
 from hilserl.robot.control.backend import Backend, GripperKind
 from hilserl.robot.control.limits import Box, Limits
-from hilserl.robot.drivers.ros1.launch import RosOptions
 from hilserl.settings import Port
 from hilserl.sim.control import ArmSetup
 from hilserl.sim.robot_models.registry import find_robot
@@ -26,9 +28,11 @@ _Vec7 = tuple[float, float, float, float, float, float, float]
 class RobotServerArguments:
     """Serve an arm, simulated or real, over HTTP."""
 
-    backend: Literal["sim", "ros", "libfranka", "lerobot"]
-    """Arm to serve. sim is an arm simulated in real time. ros is a Franka under ROS 1 with serl_franka_controllers.
-    libfranka is a Franka without ROS, lerobot any robot of LeRobot, as SO-101 (docs/real_robot.md)."""
+    backend: str
+    """Arm to serve: sim, libfranka, lerobot, or one of another package.
+
+    sim is an arm simulated in real time, libfranka a Franka, and lerobot any robot of LeRobot, as SO-101
+    (docs/real_robot.md). packages/hilserl_ros1 adds ros, a Franka under ROS 1."""
     task: str = "pick_cube"
     """Task of the simulated scene. One with two arms has two servers. Its workspace is the default box of every arm."""
     robot: str = ""
@@ -56,8 +60,8 @@ class RobotServerArguments:
     client: Literal["hilserl", "hil-serl"] = "hilserl"
     """Kind of the clients. hil-serl is HIL-SERL's own, which send a pose and wait: the watchdog's default is 2 s."""
     limits: Annotated[Limits, tyro.conf.arg(name="")] = Limits()  # noqa: RUF009 (it is frozen)
-    ros: RosOptions = RosOptions()  # noqa: RUF009 (it is frozen)
-    """Settings of --backend ros."""
+    options: tyro.conf.Suppress[tyro.conf.Fixed[BackendOptions | None]] = None
+    """Settings of another package's backend, as flags --BACKEND.NAME."""
     stop_port: Port | None = None
     """Port of POST /stop alone; by default the one after --port. A second arm has it beside its own port."""
     credentials: Path | None = None
@@ -73,19 +77,45 @@ HIL_SERL_LIMITS = Limits(watchdog_s=2.0)
 """Default limits for HIL-SERL's own clients."""
 
 
+def form_of(words: Sequence[str]) -> type[RobotServerArguments]:
+    """Return the arguments' class for the backend that a command line names.
+
+    Raises:
+        HilserlError: there is no such backend, or its package is not installed.
+    """
+    name = _backend_in(words)
+    if name is None or name in BUILT_IN:
+        return RobotServerArguments
+    kind = find_options(name)
+    field = ("options", Annotated[kind, tyro.conf.arg(name=name)], kind())
+    described = {"__doc__": RobotServerArguments.__doc__}
+    form = make_dataclass("OfBackend", [field], bases=(RobotServerArguments,), namespace=described, frozen=True)
+    return cast("type[RobotServerArguments]", form)
+
+
+def _backend_in(words: Sequence[str]) -> str | None:
+    """Return the value of --backend, if the command line has it."""
+    for word, following in itertools.pairwise((*words, "")):
+        flag, equals, value = word.partition("=")
+        if flag == "--backend":
+            return value if equals else following
+    return None
+
+
 def served_task(arguments: RobotServerArguments) -> Task:
     """Return the task, with the description of the arm in it.
 
     Raises:
         HilserlError: the server cannot drive the task's arms, or an option belongs to another backend.
     """
-    if arguments.backend == "lerobot":
-        task = tasks.find(arguments.task)(find_robot(arguments.robot or "so101"))
-    elif arguments.robot or arguments.lerobot.words:
-        option = "--robot" if arguments.robot else arguments.lerobot.words[0].partition("=")[0]
-        raise HilserlError(f"{option} belongs to --backend lerobot; --backend {arguments.backend} drives a Franka.")
-    else:
-        task = tasks.find(arguments.task)()
+    options, is_lerobot = arguments.options, arguments.backend == "lerobot"
+    usual = "so101" if is_lerobot else options.robot if options else ""
+    if arguments.lerobot.words and not is_lerobot:
+        raise HilserlError(f"{arguments.lerobot.words[0].partition('=')[0]} belongs to --backend lerobot.")
+    if arguments.robot and not usual:
+        raise HilserlError(f"--robot belongs to --backend lerobot; --backend {arguments.backend} drives a Franka.")
+    kind = tasks.find(arguments.task)
+    task = kind(find_robot(arguments.robot or usual)) if usual else kind()
     check_served(task, arguments.backend)
     return task
 
@@ -103,10 +133,12 @@ def check_served(task: Task, backend: str) -> None:
 
 def open_backends(arguments: RobotServerArguments, task: Task) -> list[Backend]:
     """Open the chosen backend for each arm; only its libraries are imported."""
-    usual: GripperKind = "percent" if arguments.backend == "lerobot" else "franka"
+    arms = [_served_arm(arguments, arm) for arm in task.arms]
+    if arguments.options is not None:
+        return [arguments.options.open(arms[0])]
+    gripper: GripperKind = arguments.gripper or ("percent" if arguments.backend == "lerobot" else "franka")
     common: list[tuple[Box, Limits, GripperKind, tuple[float, ...]]] = [
-        (_box(arguments, arm), arguments.limits, arguments.gripper or usual, _posture(arguments, arm))
-        for arm in task.arms
+        (arm.box, arm.limits, gripper, arm.reset_joints_rad) for arm in arms
     ]
     if arguments.backend == "lerobot":
         from hilserl.robot.drivers.lerobot.backend import LeRobotBackend, LeRobotSettings
@@ -117,22 +149,20 @@ def open_backends(arguments: RobotServerArguments, task: Task) -> list[Backend]:
 
         limits = (arguments.collision_torque_nm, arguments.collision_force)
         return [FrankaBackend(FrankaSettings(*common[0], arguments.robot_ip, *limits))]
-    if arguments.backend == "ros":
-        from hilserl.robot.drivers.ros1.backend import RosBackend, RosSettings
-
-        return [RosBackend(RosSettings(*common[0], arguments.robot_ip, arguments.ros))]
     from hilserl.robot.drivers.sim.backend import SimSettings, sim_backends
 
     first, *others = (SimSettings(*each, task) for each in common)
     return [*sim_backends(replace(first, beside=tuple(others)))]
 
 
-def _box(arguments: RobotServerArguments, arm: ArmSetup) -> Box:
-    """Return the tool's box in the frame of the arm's base."""
+def _served_arm(arguments: RobotServerArguments, arm: ArmSetup) -> ServedArm:
+    """Return an arm with its limits, in the frame of its base."""
     own = Box(arm.workspace_low_m, arm.workspace_high_m).seen_from(arm.base_m, arm.base_yaw_rad)
-    return Box(arguments.box_low_m or own.low_m, arguments.box_high_m or own.high_m)
-
-
-def _posture(arguments: RobotServerArguments, arm: ArmSetup) -> tuple[float, ...]:
-    """Return the joint positions of a joint reset."""
-    return arguments.reset_joints_rad or arm.home_joints_rad or arm.robot.home_joints_rad
+    return ServedArm(
+        arm,
+        Box(arguments.box_low_m or own.low_m, arguments.box_high_m or own.high_m),
+        arguments.limits,
+        arguments.gripper,
+        arguments.reset_joints_rad or arm.home_joints_rad or arm.robot.home_joints_rad,
+        arguments.robot_ip,
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hilserl.address import Address
 from hilserl.cli.parsing import parse
-from hilserl.cli.robot_arms import HIL_SERL_LIMITS, RobotServerArguments, open_backends, served_task
+from hilserl.cli.robot_arms import HIL_SERL_LIMITS, RobotServerArguments, form_of, open_backends, served_task
 from hilserl.errors import HilserlError
 from hilserl.lerobot.process import take_flags
 from hilserl.robot.control.backend import Backend, LostError
@@ -41,8 +41,8 @@ def run(words: Sequence[str]) -> int:
         ]
         for arm, backend, server in zip(task.arms, backends, servers, strict=True):
             which = f"{arm.name} arm" if arm.name else "arm"
-            what = _SERVED[arguments.backend].format(
-                arm=which, task=task.name, robot_ip=arguments.robot_ip, robot=arm.robot.title
+            what = _SERVED.get(arguments.backend, _OF_PACKAGE).format(
+                backend=arguments.backend, arm=which, task=task.name, robot_ip=arguments.robot_ip, robot=arm.robot.title
             )
             print(f"The {what} is at http://{server.address}. Ctrl-C ends it.", flush=True)
             print(f"Stop it with POST http://{server.stop_address}/stop, which nothing delays.", flush=True)
@@ -91,7 +91,8 @@ def parsed(words: Sequence[str]) -> RobotServerArguments:
 
 
 def _for_clients(words: Sequence[str]) -> RobotServerArguments:
-    arguments = parse("robot-server", RobotServerArguments, words)
+    form = form_of(words)
+    arguments = parse("robot-server", form, words)
     if arguments.client == "hilserl":
         return arguments
     if arguments.backend != "sim" and arguments.token:
@@ -99,8 +100,7 @@ def _for_clients(words: Sequence[str]) -> RobotServerArguments:
             "HIL-SERL's clients send no token, and go on although every answer is 401. Add --no-token, which works on "
             "loopback only; then every user with an account here can move the arm."
         )
-    default = RobotServerArguments(arguments.backend, limits=HIL_SERL_LIMITS)
-    return parse("robot-server", RobotServerArguments, words, default)
+    return parse("robot-server", form, words, form(arguments.backend, limits=HIL_SERL_LIMITS))
 
 
 class _Notice:
@@ -128,9 +128,9 @@ def _token(arguments: RobotServerArguments, given: str | None) -> str | None:
 
 
 _BETWEEN_WARNINGS_S = 60.0
+_OF_PACKAGE = "arm at {robot_ip}, by the backend {backend},"
 _SERVED = {
     "sim": "simulated {arm} of {task}",
-    "ros": "arm at {robot_ip}, under ROS,",
     "libfranka": "arm at {robot_ip}",
     "lerobot": "{robot} of LeRobot",
 }

@@ -15,6 +15,7 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.stored_episode import StoredEpisode
 from hilserl.datasets.lerobot.prepared import EpisodePreparer, PreparedEpisodes
 from hilserl.errors import HilserlError
+from hilserl.machine import cores
 
 BATCH_BYTES, BATCH_EPISODES = 4_000_000, 64
 _AHEAD = 2
@@ -77,11 +78,6 @@ def prepared_files(
         raise HilserlError("A process that prepares episodes was killed; there may be too little memory.") from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _batches(files: Sequence[Path]) -> Iterator[list[Path]]:

@@ -1,6 +1,5 @@
 """Process of a device of LeRobot, started in LeRobot's interpreter."""
 
-import contextlib
 import importlib.util
 import json
 import multiprocessing
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from hilserl.child_process import Streams, describe_end, end, start
 from hilserl.errors import EnvUnavailableError, HilserlError
 from hilserl.lerobot import bridge
 
@@ -67,11 +67,7 @@ class BridgeProcess:
         command += [f"--{word}" for word in words]
         try:
             # What LeRobot prints must not mix with this program's own output.
-            self._process = subprocess.Popen(  # noqa: S603 (the user names the interpreter)
-                command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=fds, start_new_session=True
-            )
-        except OSError as error:
-            raise HilserlError(f"Cannot run LeRobot's interpreter {python}: {error}") from error
+            self._process = start(command, "LeRobot", Streams(subprocess.DEVNULL, 2, None), fds)
         finally:
             control.close()
             side.close()
@@ -88,7 +84,8 @@ class BridgeProcess:
             message = json.loads(self._side.recv_bytes())
         except (EOFError, OSError) as error:
             raise HilserlError(
-                f"LeRobot's process ended while it was starting; its error is above. The interpreter was {python}."
+                f"LeRobot's process {describe_end(self._process, _END_S)} while it was starting; its error is above. "
+                f"The interpreter was {python}."
             ) from error
         if "error" in message:
             raise HilserlError(message["error"])
@@ -126,7 +123,7 @@ class BridgeProcess:
         try:
             self._side.send_bytes(json.dumps(message).encode())
         except OSError as error:
-            raise EnvUnavailableError("LeRobot's process has ended; restart the server.") from error
+            raise self._gone() from error
         answer = json.loads(self._received())
         if "error" in answer:
             raise EnvUnavailableError(f"LeRobot's device says: {answer['error']}")
@@ -142,18 +139,18 @@ class BridgeProcess:
                 )
             return self._side.recv_bytes()
         except (EOFError, OSError) as error:
-            raise EnvUnavailableError("LeRobot's process has ended; restart the server.") from error
+            raise self._gone() from error
+
+    def _gone(self) -> EnvUnavailableError:
+        """Say how the process ended."""
+        how = describe_end(self._process, _END_S)
+        return EnvUnavailableError(f"LeRobot's process {how}; restart the server.")
 
     def close(self) -> None:
         """End the process, which disconnects the device."""
         self.control.close()
         self._side.close()
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_S)
-        if self.is_alive:
-            self._process.kill()
-            self._process.wait()
+        end(self._process, _END_S)
 
 
 def interpreter(python: Path | None) -> Path:

@@ -22,7 +22,7 @@ from hilserl.agents.agent import Actor, AgentConfig, create_actor
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.data.spec import ExperienceSpec
 from hilserl.errors import HilserlError
-from hilserl.files import atomically, new_directory
+from hilserl.files import new_directory
 from hilserl.policies.onnx_model import onnx_model
 from hilserl.rollout.evaluation import DeterministicPolicy
 from hilserl.training.config import TrainConfig
@@ -76,8 +76,8 @@ def export_policy(
     text = json.dumps(_description(exported, precision, hashlib.sha256(weights).hexdigest()), indent=2)
     model = onnx_model(exported.policy) if onnx else None
     with new_directory(directory) as part:
-        atomically(part / _WEIGHTS, lambda file: file.write_bytes(weights))
-        atomically(part / _DESCRIPTION, lambda file: file.write_text(text + "\n"))
+        (part / _WEIGHTS).write_bytes(weights)
+        (part / _DESCRIPTION).write_text(text + "\n")
         if model is not None:
             (part / _ONNX).write_bytes(model)
 

@@ -18,7 +18,7 @@ from safetensors.numpy import load, save
 from hilserl.agents.agent import Agent
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.errors import HilserlError
-from hilserl.files import atomically, json_digest, new_directory, remove_directory
+from hilserl.files import json_digest, new_directory, remove_directory
 
 _AGENT, _STATE = "agent.safetensors", "state.json"
 _STATE_DIGEST = "state_sha256"
@@ -67,8 +67,8 @@ def save_checkpoint(directory: Path, agent: Agent, state: RunState, step: int) -
     counters = {**asdict(state), "sha256": hashlib.sha256(weights).hexdigest()}
     text = json.dumps({**counters, _STATE_DIGEST: json_digest(counters)}, indent=2) + "\n"
     with new_directory(target, replace=True) as part:
-        atomically(part / _AGENT, lambda file: file.write_bytes(weights))
-        atomically(part / _STATE, lambda file: file.write_text(text))
+        (part / _AGENT).write_bytes(weights)
+        (part / _STATE).write_text(text)
     return target
 
 

@@ -1,6 +1,5 @@
 """Origin of measured figures: machine, commit, versions, date."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from hilserl.machine import cores
 
 _PACKAGES = ("hilserl", "mujoco", "jax", "equinox", "optax", "pyarrow", "numpy")
 _CHECKOUT = Path(__file__).parents[3]
@@ -48,8 +49,8 @@ def provenance(checkout: Path = _CHECKOUT) -> Provenance:
 
 
 def _machine() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} core{'s' * (cores != 1)} of {_processor()}"
+    count = cores()
+    return f"{count} core{'s' * (count != 1)} of {_processor()}"
 
 
 def _processor() -> str:

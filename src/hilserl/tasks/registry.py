@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from hilserl.envs.options import EnvOptions, EnvOptionValues
 from hilserl.errors import HilserlError, unknown
+from hilserl.plug_ins import described, load_class
 from hilserl.sim.control import PoseControl
 from hilserl.sim.environment import ManipulationEnv
 from hilserl.sim.robot_models.registry import find_robot
@@ -69,16 +70,9 @@ def _load_plug_ins() -> None:
     Raises HilserlError naming package and entry point if one is broken.
     """
     for point in importlib.metadata.entry_points(group=PLUG_INS):
-        package = point.dist.name if point.dist else "an unnamed package"
-        what = f"The entry point {point.name!r} ({PLUG_INS}) of {package}, {point.value},"
-        try:
-            task = point.load()
-        except Exception as error:
-            raise HilserlError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
-        if not (isinstance(task, type) and issubclass(task, Task)):
-            raise HilserlError(f"{what} is {task!r}; expected a class derived from hilserl.sim.task.Task.")
+        task = load_class(point, Task)
         if task.name != point.name:
-            raise HilserlError(f"{what} is a task named {task.name!r}; the two names must be the same.")
+            raise HilserlError(f"{described(point)} is a task named {task.name!r}; the two names must be the same.")
         if _TASKS.get(task.name) is not task:
             register(task)
 

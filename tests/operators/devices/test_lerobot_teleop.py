@@ -21,6 +21,7 @@ from hilserl.sim.robot_models.so101 import SO101
 from hilserl.tasks.pick_cube import PickCube
 from tests.support.lerobot_rig import PYTHON, fake_lerobot
 from tests.support.loopback import until
+from tests.support.told_leader import ToldLeader
 
 KEYS = tuple(f"{joint}.pos" for joint in SO101.joints)
 
@@ -184,21 +185,15 @@ def test_leader_arm_lifts_the_cube(leader: Leader, env: ManipulationEnv, role: R
 
 def test_open_teleop_starts_a_leader_in_lerobots_process(tmp_path: Path) -> None:
     """A teleoperator plugin of LeRobot's, read in a process of its own."""
-    told = tmp_path / "told.json"
-    told.write_text("[0, 0, 0, 0, 0, 90]")
-    words = (
-        "teleop.type=file_leader",
-        "teleop.discover_packages_path=lerobot_teleoperator_file",
-        f"teleop.path={told}",
-    )
+    arm = ToldLeader(tmp_path / "told.json")
     layout = ActionLayout(("tcp_dx", "tcp_dy", "tcp_dz", "gripper"), (3,))
     with fake_lerobot():
-        device = open_teleop(layout, LeRobotTeleopConfig(python=PYTHON, words=words))
+        device = open_teleop(layout, LeRobotTeleopConfig(python=PYTHON, words=arm.words))
     try:
         until(lambda: device.read().present, "the leader")
         device.engage(True)
         device.read()
-        told.write_text("[20, 0, 0, 0, 0, 90]")
+        arm.move(np.array((0.0, 0.03, 0.0)))
         until(lambda: device.read().hand_m is not None, "its motion")
         assert device.name == "leader arm"
     finally:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hilserl_ros1.driver import RosArm
 from typing_extensions import override
 
 from hilserl.robot.control.backend import ArmStateError, GripperVerb, Load, Mode
@@ -12,7 +13,6 @@ from hilserl.robot.control.driver import BaseArm, NoGripper
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.drivers.franka.driver import FrankaArm
-from hilserl.robot.drivers.ros1.driver import RosArm
 from hilserl.robot.drivers.sim.driver import SimArm
 from tests.support.arms import pose_at
 

@@ -5,14 +5,26 @@ from collections.abc import Iterator
 import pytest
 
 from hilserl.robot.control.impedance import Compliance
+from tests.support.contract import abilities_of, imported_backend
 from tests.support.robot_rig import BACKENDS, MARKS, Rig, serving
 
 
-@pytest.fixture(scope="package", params=[pytest.param(name, marks=MARKS.get(name, ())) for name in BACKENDS])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the contract for each kind of arm, or for the one of `--arm`."""
+    if "shared_rig" in metafunc.fixturenames:
+        given = metafunc.config.getoption("--arm")
+        names = [given] if given else [pytest.param(name, marks=MARKS.get(name, ())) for name in BACKENDS]
+        metafunc.parametrize("shared_rig", names, indirect=True, scope="package")
+
+
+@pytest.fixture(scope="package")
 def shared_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """One shared server for each kind of arm."""
-    with BACKENDS[request.param]() as backend, serving(backend) as rig:
-        yield rig
+    known = BACKENDS.get(request.param)
+    with (known or imported_backend(request.param))() as backend:
+        abilities = None if known else abilities_of(backend, str(request.config.getoption("--arm-facts")))
+        with serving(backend, abilities=abilities) as rig:
+            yield rig
 
 
 @pytest.fixture
@@ -20,4 +32,5 @@ def rig(shared_rig: Rig) -> Iterator[Rig]:
     """The shared server with the arm at home and the lease free."""
     shared_rig.home()
     yield shared_rig
-    shared_rig.post("/update_param", Compliance().as_dict())
+    if shared_rig.abilities.takes_torques:
+        shared_rig.post("/update_param", Compliance().as_dict())

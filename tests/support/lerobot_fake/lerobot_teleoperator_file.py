@@ -16,7 +16,7 @@ class FileLeaderConfig(TeleoperatorConfig):
     """Settings of the leader."""
 
     path: str
-    """File with six numbers as JSON."""
+    """File with `joints`, six numbers, and `events` as JSON."""
     use_degrees: bool = True
     """True for degrees."""
 
@@ -44,8 +44,16 @@ class FileLeader(Teleoperator):
         self.is_connected = True
 
     def get_action(self) -> dict[str, Any]:
+        """Read the joints."""
+        return dict(zip(self.action_features, self._told()["joints"], strict=True))
+
+    def get_teleop_events(self) -> dict[str, bool]:
+        """Read the events."""
+        return self._told()["events"]
+
+    def _told(self) -> dict[str, Any]:
         """Read the file. Raises ValueError while it is being written."""
-        return dict(zip(self.action_features, json.loads(Path(self.config.path).read_text()), strict=True))
+        return json.loads(Path(self.config.path).read_text())
 
     def disconnect(self) -> None:
         """Disconnect."""

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 import subprocess
 import threading
 import time
@@ -12,6 +11,7 @@ import weakref
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from hilserl.child_process import Streams, describe_end, end, start
 from hilserl.errors import HilserlError
 
 HOST = Path(__file__).with_name("host.py")
@@ -43,18 +43,7 @@ class ChildProcess:
     def __init__(self, name: str, python: Path, limit_s: float) -> None:
         self._name, self._python = name, python
         command = [str(python), "-u", str(HOST), str(os.getpid()), str(limit_s)]
-        try:
-            # Its own session keeps Ctrl-C away: this process ends it when all is kept.
-            self._process = subprocess.Popen(  # noqa: S603 - the user's interpreter
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise HilserlError(f"{name}: the interpreter {python} cannot be started: {error.strerror}.") from error
+        self._process = start(command, name, Streams(subprocess.PIPE, subprocess.PIPE, subprocess.PIPE))
         assert self._process.stdin
         assert self._process.stdout
         self._requests, self._answers = self._process.stdin, self._process.stdout
@@ -106,11 +95,7 @@ class ChildProcess:
 
     def _gone(self, call: str) -> ChildError:
         """Say how the process ended."""
-        try:
-            status = self._process.wait(_CLOSING_S)
-            how = f"ended with status {status}" if status >= 0 else f"was ended by {_signal_name(-status)}"
-        except subprocess.TimeoutExpired:
-            how = "closed its pipes"
+        how = describe_end(self._process, _CLOSING_S)
         self._end()
         return ChildError(f"{self._name}: its process {how} during {call}{self._in_interpreter()}")
 
@@ -155,23 +140,10 @@ class _Output:
         self._thread.join(_CLOSING_S)
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _kill(process: "subprocess.Popen[bytes]", selector: selectors.BaseSelector) -> None:
-    """End a process and all that it started."""
+    """End a process and close the ways to it."""
     selector.close()
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-    process.wait()
+    end(process)
     for pipe in (process.stdin, process.stdout):
         if pipe:
             pipe.close()

@@ -30,10 +30,11 @@ JOINTS = JointLimits(
     torque_Nm=np.array([87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0]),
 )
 """Joint limits of both Panda (FER) and Research 3, from their datasheets."""
-MAX_TORQUE_STEP_NM = 1.0
+MAX_TORQUE_STEP_NM = 0.99
 """Largest change of a torque in a tick.
 
-It is the robot's own limit of 1000 N m/s, above which it stops with `controller_torque_discontinuity`.
+The robot stops with `controller_torque_discontinuity` above 1000 N m/s. Its states are float32, so that a step of
+exactly 1 N m may be more by their rounding.
 """
 _BRAKE_S = 0.13
 _POSTURE_NM_PER_RAD = 10.0

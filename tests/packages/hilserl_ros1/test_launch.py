@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hilserl_ros1.options import RosOptions
 
 from hilserl.errors import HilserlError
-from hilserl.robot.drivers.ros1.launch import RosOptions
 from tests.support.loopback import free_port, until
 from tests.support.robot_rig import HOME, ask
 from tests.support.ros_rig import RosSystem, ros_backend

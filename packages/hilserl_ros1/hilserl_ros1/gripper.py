@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from hilserl.robot.control.backend import GripperKind, GripperVerb
 from hilserl.robot.control.driver import GripperDriver, NoGripper
-from hilserl.robot.drivers.ros1.node import RosNode
+from hilserl_ros1.node import RosNode
 
 _FULL = 255.0
 

@@ -15,11 +15,12 @@ from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.loop import request_real_time
 from hilserl.robot.control.poses import Pose
-from hilserl.robot.drivers.ros1.controllers import Controllers
-from hilserl.robot.drivers.ros1.gripper import make_gripper
-from hilserl.robot.drivers.ros1.launch import Programs, RosOptions
-from hilserl.robot.drivers.ros1.node import RosNode
-from hilserl.robot.drivers.ros1.worker import CommandWorker
+from hilserl_ros1.controllers import Controllers
+from hilserl_ros1.gripper import make_gripper
+from hilserl_ros1.launch import Programs
+from hilserl_ros1.node import RosNode
+from hilserl_ros1.options import RosOptions
+from hilserl_ros1.worker import CommandWorker
 
 
 class RosArm(BaseArm):

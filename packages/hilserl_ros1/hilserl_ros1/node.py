@@ -14,7 +14,7 @@ from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError, Load
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.poses import Pose
-from hilserl.robot.drivers.ros1.messages import import_rospy, message_class
+from hilserl_ros1.messages import import_rospy, message_class
 
 STATES = "/franka_state_controller/franka_states"
 JACOBIAN = "/cartesian_impedance_controller/franka_jacobian"

@@ -10,30 +10,18 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import GripperKind
+from hilserl_ros1.options import RosOptions
 
 _END_S = 25.0
 """Time for a program to end.
 
 roslaunch gives its nodes 15 s, then 2 s more, then it kills them; nodes of a killed roslaunch live on.
 """
-
-
-@dataclass(frozen=True)
-class RosOptions:
-    """ROS master and programs of the arm."""
-
-    gripper_ip: str | None = None
-    """Address of a Robotiq gripper; its driver is started. By default it runs already."""
-    master_uri: str | None = None
-    """Address of the ROS master; by default the variable ROS_MASTER_URI."""
-    environment: str = ""
-    """Command before `roslaunch` and `rosrun`, as /home/me/catkin_ws/devel/env.sh."""
 
 
 Controller = Literal["impedance", "joint"]

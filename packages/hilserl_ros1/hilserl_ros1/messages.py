@@ -24,7 +24,7 @@ PACKAGES = (
     "python3-dynamic-reconfigure",
 )
 """Packages of Debian 12 and Ubuntu's universe that the driver imports."""
-_DEFINITIONS = resources.files("hilserl.robot.drivers.ros1") / "definitions"
+_DEFINITIONS = resources.files("hilserl_ros1") / "definitions"
 
 
 def import_rospy(debian: Path = DEBIAN, debian_python: Path = DEBIAN_PYTHON) -> Any:

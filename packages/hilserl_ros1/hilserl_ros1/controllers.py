@@ -9,8 +9,8 @@ import numpy as np
 from hilserl.errors import HilserlError
 from hilserl.robot.control.backend import ArmStateError
 from hilserl.robot.control.impedance import Compliance
-from hilserl.robot.drivers.ros1.launch import Programs
-from hilserl.robot.drivers.ros1.node import STATES, RosNode
+from hilserl_ros1.launch import Programs
+from hilserl_ros1.node import STATES, RosNode
 
 _START_S, _RESET_S, _RECOVER_S = 30.0, 30.0, 5.0
 _POLL_S = 0.01

@@ -9,8 +9,8 @@ from hilserl.robot.control.backend import ArmStateError, Load
 from hilserl.robot.control.driver import ArmSettings
 from hilserl.robot.control.impedance import Compliance
 from hilserl.robot.control.process_backend import LoopBackend
-from hilserl.robot.drivers.ros1.driver import RosArm
-from hilserl.robot.drivers.ros1.launch import RosOptions
+from hilserl_ros1.driver import RosArm
+from hilserl_ros1.options import RosOptions
 
 _POLL_S = 0.01
 _BUSY_S = 60.0

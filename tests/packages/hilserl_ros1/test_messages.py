@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hilserl_ros1.messages import import_rospy
 
 from hilserl.errors import HilserlError
-from hilserl.robot.drivers.ros1.messages import import_rospy
 from tests.support.ros_rig import skip_without_ros
 
 MD5 = {
@@ -29,7 +29,7 @@ made of two sums that were found.
 
 
 _PRINT_MD5 = """
-from hilserl.robot.drivers.ros1.messages import import_rospy, message_class
+from hilserl_ros1.messages import import_rospy, message_class
 import_rospy()
 for name in {names}:
     print(name, message_class(name, "srv" if name.endswith("Load") else "msg")._md5sum)

@@ -1,0 +1,1 @@
+"""Tests of hilserl_ros1."""

@@ -1,1 +1,0 @@
-"""Tests of hilserl.robot.drivers.ros1."""
