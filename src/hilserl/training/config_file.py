@@ -79,6 +79,7 @@ ADDED_SETTINGS: dict[str, Any] = {
     "env.timeout_s": 60.0,
     "env.closes_at": None,
     "env.expert": None,
+    "video": True,
 }
 """Settings that earlier versions did not have, with what they did.
 

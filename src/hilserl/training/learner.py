@@ -13,7 +13,7 @@ from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, Step, Transitions
 from hilserl.rollout.timers import LapTimers
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.device_placement import Placement
 from hilserl.training.divergence import DivergenceError, named_suspects
@@ -71,7 +71,7 @@ class Learner:
     ) -> None:
         self.spec = spec
         self._placement = placement or Placement(jax.devices(), config.agent.batch_size)
-        self.algorithm = ALGORITHMS[config.algorithm]
+        self.algorithm = find_algorithm(config.algorithm)
         policy_spec = config.policy_spec(spec)
         agent = self.algorithm.create(policy_spec, config.agent, config.seed)
         self.snapshot: tuple[Agent, int] = (self._placement.agent(agent), 0)
@@ -198,7 +198,7 @@ class Learner:
         return self._replay.draw(rng, settings.utd_ratio, settings.batch_size, self.algorithm.replay_source)
 
     def _batches(self, number: int) -> Transitions:
-        return self._placement.batches(self._replay.transitions(self._rows(number)))
+        return self._placement.batches(self.algorithm.rewarded(self._replay.transitions(self._rows(number))))
 
     def learn(self) -> None:
         """Do one update step.

@@ -17,7 +17,7 @@ from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import RunDir, read_episodes
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
 from hilserl.training.run import Run
@@ -43,7 +43,7 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
             raise HilserlError(f"There is no recorded episode in {where}.")
         if not any(episode[-1].success for episode in recorded):
             _log.warning("None of the %d recorded episodes in %s succeeds.", len(recorded), where)
-    elif not config.demonstrations or not ALGORITHMS[config.algorithm].takes_demonstrations:
+    elif not config.demonstrations or not find_algorithm(config.algorithm).takes_demonstrations:
         return []
     else:
         if not run_dir.demonstrations.exists():

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from typing_extensions import override
@@ -27,6 +27,7 @@ from hilserl.runs.effort import attended_minutes, robot_minutes
 from hilserl.runs.metrics import MetricsLog, drop_torn_line, read_metrics
 from hilserl.runs.plots import plot_cloning, plot_curve
 from hilserl.runs.progress import RunProgress
+from hilserl.runs.provenance import provenance
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
@@ -213,7 +214,11 @@ class Run(Subscriber):
         result = self._evaluator.evaluate(agent, first_seed)
         self._solved = self._solved + 1 if result.is_solved else 0
         outcome = result.as_dict()
-        counts = {"update_steps": state.update_steps, "human_steps": state.human_steps}
+        counts = {
+            "update_steps": state.update_steps,
+            "human_steps": state.human_steps,
+            "human_seconds": round(self.counters.human_seconds, 2),
+        }
         self.metrics.write("evaluation", state.env_steps, {**counts, **outcome})
         _log.info("%s: %s", state.describe(self._clock), result)
         save_checkpoint(self.run_dir.checkpoints, agent, replace(state, evaluation=outcome), self._now(state))
@@ -239,14 +244,18 @@ class Run(Subscriber):
         agent, state = self.state()
         best, _ = load_checkpoint(choose(self.run_dir.checkpoints, "best"), agent)
         evaluation = self._evaluator.evaluate_finally(best)
-        try:
-            self._evaluator.write_video(self.run_dir, best)
-        except HilserlError as error:
-            _log.warning("No video: %s", error)
+        if self.config.video:
+            self._write_video(best)
         result = {**self._figures(reason, state), "evaluation": evaluation.as_dict()}
         atomically(self.run_dir.result, lambda part: part.write_text(json.dumps(result, indent=2) + "\n"))
         _log.info("Ended: %s. %s.\nMedian times: %s.", reason, evaluation, self._learner.timers)
         return result
+
+    def _write_video(self, best: Agent) -> None:
+        try:
+            self._evaluator.write_video(self.run_dir, best)
+        except HilserlError as error:
+            _log.warning("No video: %s", error)
 
     def _figures(self, reason: str, state: RunState) -> dict[str, Any]:
         config, counters = self.config, self.counters
@@ -268,6 +277,7 @@ class Run(Subscriber):
             "interventions": counters.interventions,
             "episodes": counters.episodes,
             "reward": _reward_values(config.reward, counters),
+            "provenance": asdict(provenance()),
         }
 
 
