@@ -80,6 +80,7 @@ ADDED_SETTINGS: dict[str, Any] = {
     "env.closes_at": None,
     "env.expert": None,
     "video": True,
+    "env.action_repeat": 1,
 }
 """Settings that earlier versions did not have, with what they did.
 
