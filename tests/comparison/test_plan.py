@@ -53,6 +53,7 @@ def test_environments_of_known_packages_have_their_interpreter(name: str, task: 
     assert config.demonstrations == 20
     if name == "metaworld-drawer-open":
         assert config.env.kwargs == {"env_name": "drawer-open-v3"}
+        assert config.env.action_repeat == 8
 
 
 def test_task_of_hilserl_needs_no_interpreter() -> None:

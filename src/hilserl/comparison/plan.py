@@ -28,6 +28,9 @@ FOREIGN_TASKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """Short names of other packages' environments, with their settings."""
 _META_WORLD = "metaworld-"
 """First part of the names of Meta-World's tasks, as in metaworld-reach."""
+_META_WORLD_ID = "metaworld:Meta-World/MT1"
+_META_WORLD_REPEAT = 8
+"""Steps of 12.5 ms in a control step of 0.1 s."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,8 @@ def task_config(name: str, obs: ObsName) -> TrainConfig:
     """
     task, settings = FOREIGN_TASKS.get(name, (name, {}))
     if name.startswith(_META_WORLD):
-        task, settings = (
-            "metaworld:Meta-World/MT1",
-            {"env.kwargs": {"env_name": f"{name.removeprefix(_META_WORLD)}-v3"}},
-        )
+        kwargs = {"env_name": f"{name.removeprefix(_META_WORLD)}-v3"}
+        task, settings = _META_WORLD_ID, {"env.kwargs": kwargs, "env.action_repeat": _META_WORLD_REPEAT}
     if not is_gymnasium_id(task) and not tasks.is_task_file(task) and task.replace("-", "_") not in tasks.names():
         raise _unknown_task(name)
     config = preset(task)
