@@ -38,11 +38,14 @@ class BenchmarkArguments:
     obs: ObsName = "state"
     """Observation of the policy: true object state, or camera images."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A setting that all methods share: NAME=VALUE, such as max_env_steps=3000; may be repeated."""
+    """Setting of all methods, NAME=VALUE, such as max_env_steps=3000; may be repeated."""
     out: Path | None = None
     """Directory of runs, table, plot and figures; by default runs/benchmark-OBS."""
     record: Path | None = None
-    """JSON file of the figures with their origin; by default benchmark.json in the directory."""
+    """JSON file of the figures with their origin.
+
+    By default benchmark.json in the directory.
+    """
     ray: str | None = None
     """Ray cluster: an address, auto, or local for one of this machine. By default the runs follow each other."""
     resume: bool = False

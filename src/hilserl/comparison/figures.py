@@ -24,7 +24,10 @@ Point = tuple[int, float, float]
 
 
 def curve_of(run: RunDir) -> list[Point]:
-    """Return the evaluations of a finished run, the final one of the best checkpoint last."""
+    """Return the evaluations of a finished run.
+
+    The last one is the final evaluation, of the best checkpoint.
+    """
     result = run.read_result()
     demonstrated = result["demonstration_seconds"]
     points = [
@@ -36,12 +39,12 @@ def curve_of(run: RunDir) -> list[Point]:
 
 
 def seconds_to(rate: float, curve: Sequence[Point]) -> float | None:
-    """Return the human seconds at the first evaluation with this success rate; None if there is none."""
+    """Return the human seconds at the first evaluation with this rate, if any."""
     return next((seconds for _, seconds, success in curve if success >= rate), None)
 
 
 def area_under(curve: Sequence[Point], seconds: float = AREA_SECONDS) -> float:
-    """Return the mean success over the first human seconds, from 0 to 1.
+    """Return the mean success over the first human seconds.
 
     The success is that of the last evaluation so far: 0 before the first one, and the final one after the run.
     """
@@ -80,7 +83,7 @@ def figures_of(case: Case) -> dict[str, Any]:
 
 
 def table(runs: Iterable[Mapping[str, Any]]) -> str:
-    """Return a Markdown table with one row for each task, operator and method.
+    """Return a Markdown table, a row for each task, operator and method.
 
     The evaluations of all seeds are pooled for the success and its Wilson interval. All other columns are means over
     the seeds. Human seconds to 90 % are those of the seeds that reached it, and the row says how many did.

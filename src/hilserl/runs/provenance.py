@@ -53,7 +53,7 @@ def provenance(checkout: Path = _CHECKOUT) -> Provenance:
 
 
 def write_record(path: Path, command: str, content: Mapping[str, Any]) -> None:
-    """Write figures to a JSON file, with the command that made them and their origin."""
+    """Write figures to a JSON file, with their command and origin."""
     record = {"command": command, "provenance": asdict(provenance()), **content}
     atomically(path, lambda part: part.write_text(json.dumps(record, indent=2) + "\n"))
 

@@ -245,17 +245,11 @@ class Run(Subscriber):
         best, _ = load_checkpoint(choose(self.run_dir.checkpoints, "best"), agent)
         evaluation = self._evaluator.evaluate_finally(best)
         if self.config.video:
-            self._write_video(best)
+            _write_video(self._evaluator, self.run_dir, best)
         result = {**self._figures(reason, state), "evaluation": evaluation.as_dict()}
         atomically(self.run_dir.result, lambda part: part.write_text(json.dumps(result, indent=2) + "\n"))
         _log.info("Ended: %s. %s.\nMedian times: %s.", reason, evaluation, self._learner.timers)
         return result
-
-    def _write_video(self, best: Agent) -> None:
-        try:
-            self._evaluator.write_video(self.run_dir, best)
-        except HilserlError as error:
-            _log.warning("No video: %s", error)
 
     def _figures(self, reason: str, state: RunState) -> dict[str, Any]:
         config, counters = self.config, self.counters
@@ -279,6 +273,13 @@ class Run(Subscriber):
             "reward": _reward_values(config.reward, counters),
             "provenance": asdict(provenance()),
         }
+
+
+def _write_video(evaluator: Evaluator, run_dir: RunDir, best: Agent) -> None:
+    try:
+        evaluator.write_video(run_dir, best)
+    except HilserlError as error:
+        _log.warning("No video: %s", error)
 
 
 def _episode_values(counters: RunCounters, summary: EpisodeSummary) -> dict[str, Any]:
