@@ -39,7 +39,7 @@ def curve_of(run: RunDir) -> list[Point]:
 
 
 def seconds_to(rate: float, curve: Sequence[Point]) -> float | None:
-    """Return the human seconds at the first evaluation with this rate, if any."""
+    """Return the human seconds until an evaluation has this success."""
     return next((seconds for _, seconds, success in curve if success >= rate), None)
 
 
