@@ -1,4 +1,4 @@
-"""Generate the figures of docs/results.md, robots.md and README.md from docs/results/*.json.
+"""Generate the figures of docs/results.md, benchmark.md, robots.md and README.md from docs/results/*.json.
 
     python -m scripts.results                                   write the page, the tables, and the figure
     python -m scripts.results collect runs/a runs/b --out docs/results/pick_cube_pixels.json
@@ -21,6 +21,8 @@ from typing import Any
 import jinja2
 from PIL import Image
 
+from hilserl.comparison.curves import plot_benchmark
+from hilserl.comparison.figures import table
 from hilserl.data.episode_summary import wilson_interval
 from hilserl.files import atomically
 from hilserl.runs.effort import robot_minutes
@@ -30,8 +32,9 @@ from scripts.results_figure import draw
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FIGURES, PAGE, README = REPOSITORY / "docs" / "results", REPOSITORY / "docs" / "results.md", REPOSITORY / "README.md"
-ROBOTS_PAGE = REPOSITORY / "docs" / "robots.md"
+ROBOTS_PAGE, BENCHMARK_PAGE = REPOSITORY / "docs" / "robots.md", REPOSITORY / "docs" / "benchmark.md"
 FIGURE = REPOSITORY / "docs" / "images" / "robot_minutes.png"
+BENCHMARK_FIGURE = REPOSITORY / "docs" / "images" / "benchmark.png"
 TEMPLATE = Path(__file__).parent / "results.md.jinja"
 STEP_S = 0.1
 _GENERATED = "<!-- `make results` generates this page from docs/results/*.json and scripts/results.md.jinja. -->"
@@ -168,6 +171,14 @@ def _human_seconds(run: Mapping[str, Any]) -> float:
     return run["human_seconds"] + run["demonstration_seconds"] if both is None else both
 
 
+def benchmark_table(results: Results) -> str:
+    """Return the benchmark's table, with its command and origin."""
+    record = results["benchmark"]
+    origin = record["provenance"]
+    source = f"{origin['machine']}, {origin['date']}, commit {origin['commit']}"
+    return f"{table(record['runs'])}\n`{record['command']}` ({source}; [benchmark.json](results/benchmark.json))"
+
+
 def with_table(page: Path, table: str) -> str:
     """Return a page with this table between its two comments."""
     replaced, count = _TABLE.subn(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", page.read_text())
@@ -177,9 +188,17 @@ def with_table(page: Path, table: str) -> str:
 
 
 def digest(results: Results) -> str:
-    """Return a checksum of the figures that the image shows."""
-    shown = json.dumps([costs(results), results["published"]], sort_keys=True)
-    return hashlib.sha256(shown.encode()).hexdigest()
+    """Return a checksum of the figures that the image of robot-minutes shows."""
+    return _checksum([costs(results), results["published"]])
+
+
+def benchmark_digest(results: Results) -> str:
+    """Return a checksum of the figures that the benchmark's image shows."""
+    return _checksum(results["benchmark"]["runs"])
+
+
+def _checksum(shown: Any) -> str:
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of(image: Path) -> str:
@@ -217,11 +236,14 @@ def write_all(results: Results) -> None:
         PAGE: render(results),
         README: with_table(README, summary(results)),
         ROBOTS_PAGE: with_table(ROBOTS_PAGE, robots_table(results)),
+        BENCHMARK_PAGE: with_table(BENCHMARK_PAGE, benchmark_table(results)),
     }
     for path, text in texts.items():
         atomically(path, lambda part, text=text: part.write_text(text))
     if not FIGURE.exists() or digest_of(FIGURE) != digest(results):
         draw(costs(results), results["published"]["systems"], FIGURE, digest(results))
+    if not BENCHMARK_FIGURE.exists() or digest_of(BENCHMARK_FIGURE) != benchmark_digest(results):
+        plot_benchmark(results["benchmark"]["runs"], BENCHMARK_FIGURE, benchmark_digest(results))
 
 
 def main(words: Sequence[str] | None = None) -> int:

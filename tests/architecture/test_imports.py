@@ -52,7 +52,8 @@ FLOORS: Mapping[str, set[str]] = {
     "policies": POLICIES,
     "distributed": DISTRIBUTED,
     "benchmarks": DISTRIBUTED | {"benchmarks"},
-    "cli": DISTRIBUTED | {"benchmarks"},
+    "comparison": DISTRIBUTED,
+    "cli": DISTRIBUTED | {"benchmarks", "comparison"},
     "__main__": {"cli"},
     "__init__": POLICIES,
 }

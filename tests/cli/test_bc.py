@@ -10,7 +10,6 @@ from hilserl.policies.loading import load_policy
 from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import pick_cube
-from hilserl.training.algorithms import AlgorithmName
 from tests.support.runs import SMALL_AGENT, WRITE_VIDEO, config
 
 
@@ -42,7 +41,7 @@ def test_bc_writes_a_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_cloning_without_demonstrations_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    algorithms: tuple[AlgorithmName, ...] = ("bc", "hg-dagger")
+    algorithms: tuple[str, ...] = ("bc", "hg-dagger")
     for algorithm in algorithms:
         with pytest.raises(HilserlError, match=f"{algorithm} clones demonstrations, and there are none"):
             config(algorithm=algorithm, demonstrations=0)

@@ -362,3 +362,21 @@ def test_replay_marks_steps_of_the_operator(
     led_to = np.asarray(found.next_observation["state"])[..., 0]
     assert np.array_equal(np.asarray(found.demonstrated), np.isin(led_to, [102, 103, 901, 902, 903]))
     assert set(np.unique(led_to)) == {101, 102, 103, 104, 105, 106, 901, 902, 903}
+
+
+def test_takeover_marks_the_policys_last_action_before_it(state_spec: ExperienceSpec) -> None:
+    replay = Replay(state_spec, 100, make_episode(9, 3, camera=False))
+    for step in make_episode(1, 7, intervened=(3, 4, 7), camera=False) + make_episode(
+        2, 2, intervened=(1,), camera=False
+    ):
+        replay.add(step)
+    drawn = replay.transitions(np.concatenate([replay.online_rows(), replay.prior_rows()]))
+    assert np.unique(drawn.next_observation["state"][drawn.taken_over, 0]).tolist() == [102.0, 106.0]
+
+
+def test_takeover_outlives_no_row_of_the_ring(state_spec: ExperienceSpec) -> None:
+    replay = Replay(state_spec, 4)
+    for step in make_episode(1, 7, intervened=(3, 7), camera=False):
+        replay.add(step)
+    drawn = replay.transitions(replay.online_rows())
+    assert drawn.next_observation["state"][drawn.taken_over, 0].tolist() == [106.0]

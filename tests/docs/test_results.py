@@ -32,8 +32,14 @@ def test_page_of_robots_has_the_table_of_the_committed_figures(committed: Result
     assert results.with_table(page, results.robots_table(committed)) == page.read_text(), MADE_AGAIN
 
 
+def test_page_of_the_benchmark_has_the_table_of_the_committed_figures(committed: Results) -> None:
+    page = results.BENCHMARK_PAGE
+    assert results.with_table(page, results.benchmark_table(committed)) == page.read_text(), MADE_AGAIN
+
+
 def test_image_shows_the_committed_figures(committed: Results) -> None:
     assert results.digest_of(FIGURE) == results.digest(committed), MADE_AGAIN
+    assert results.digest_of(results.BENCHMARK_FIGURE) == results.benchmark_digest(committed), MADE_AGAIN
 
 
 def test_badges_have_the_words_of_the_project() -> None:

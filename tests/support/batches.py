@@ -49,6 +49,7 @@ def transitions(
         next_observation,
         bootstrap,
         demonstrated,
+        taken_over=np.zeros_like(demonstrated),
         gripper_changes=still,
         return_to_go=unknown,
         changes_to_go=still,

@@ -19,7 +19,7 @@ from hilserl.runs.checkpoint import steps_in
 from hilserl.runs.run_dir import RunDir
 from hilserl.tasks import make_sim_env, pick_cube
 from hilserl.training import learner as learner_module
-from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
+from hilserl.training.algorithms import ALGORITHMS, find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import from_json, to_json
 from hilserl.training.learner import Learner
@@ -28,7 +28,7 @@ from tests.support.batches import SMALL, moved
 from tests.support.runs import WRITE_VIDEO, config, same_weights, weights
 from tests.support.steps import make_episode
 
-CLONING: tuple[AlgorithmName, ...] = ("bc", "hg-dagger")
+CLONING: tuple[str, ...] = ("bc", "hg-dagger")
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ HELPED, ALONE = {103.0, 104.0}, {101.0, 102.0, 201.0, 202.0, 203.0}
     ],
 )
 def test_algorithms_learn_from_their_own_data(
-    monkeypatch: pytest.MonkeyPatch, state_spec: ExperienceSpec, algorithm: AlgorithmName, data: set[float]
+    monkeypatch: pytest.MonkeyPatch, state_spec: ExperienceSpec, algorithm: str, data: set[float]
 ) -> None:
     assert drawn(monkeypatch, config(algorithm=algorithm), state_spec) == data
 
@@ -108,7 +108,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.usefixtures("short_episodes")
 @pytest.mark.parametrize("algorithm", ["hg-dagger", "sac"])
-def test_resumed_run_equals_a_whole_one(tmp_path: Path, demos: Path, algorithm: AlgorithmName) -> None:
+def test_resumed_run_equals_a_whole_one(tmp_path: Path, demos: Path, algorithm: str) -> None:
     settings = config(algorithm=algorithm, cloning_updates=6, demos=() if algorithm == "sac" else (demos,))
     whole, halves = RunDir(tmp_path / "whole"), RunDir(tmp_path / "halves")
     train(settings, whole)
@@ -160,7 +160,7 @@ def steps_of(directory: Path) -> Sequence[Step]:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_algorithm_survives_the_configuration_file(algorithm: AlgorithmName) -> None:
+def test_algorithm_survives_the_configuration_file(algorithm: str) -> None:
     assert from_json(to_json(config(algorithm=algorithm))).algorithm == algorithm
 
 
@@ -232,3 +232,59 @@ def test_ema_actor_starts_at_the_pretrained_actor(state_spec: ExperienceSpec) ->
         learner.learn()
         agent, _ = learner.snapshot
         assert moved(agent.actor, agent.ema_actor) == (round_number != learner.pretraining_update_steps == 3)
+
+
+def test_rlif_rewards_nothing_but_takeovers(monkeypatch: pytest.MonkeyPatch, state_spec: ExperienceSpec) -> None:
+    learner = Learner(state_spec, config(algorithm="rlif"), make_episode(9, 3, terminated=True, camera=False))
+    rewards: dict[float, float] = {}
+
+    def spy(agent: Any, batches: Transitions, _: Any) -> Any:
+        assert np.isneginf(batches.return_to_go).all()
+        values = np.asarray(batches.next_observation["state"])[..., 0].ravel().tolist()
+        rewards.update(zip(values, np.asarray(batches.reward).ravel().tolist(), strict=True))
+        return agent, {}
+
+    monkeypatch.setattr(learner_module, "update_step", spy)
+    for step in make_episode(1, 5, terminated=True, intervened=(3, 4), camera=False):
+        learner.receive(dataclasses.replace(step, reward=float(step.terminated)))
+    for _ in range(80):
+        learner.learn()
+    assert {value: reward for value, reward in rewards.items() if reward} == {102.0: -1.0}
+    assert {901.0, 902.0, 903.0, 101.0, 103.0, 105.0} <= rewards.keys()
+
+
+OWN = """
+from hilserl.training.algorithms import ActorCriticAlgorithm, Algorithm
+
+class Dearer(ActorCriticAlgorithm):
+    def rewarded(self, batches):
+        return batches._replace(reward=batches.reward - 0.5 * batches.taken_over)
+"""
+
+
+def test_algorithm_of_a_file_learns_and_its_run_is_read_again(tmp_path: Path, demos: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    settings = config(algorithm=f"{tmp_path}/own.py:Dearer", demos=(demos,))
+    run = RunDir(tmp_path / "run")
+    result = train(settings, run)
+    assert result is not None
+    assert result["algorithm"] == str(tmp_path / "own.py:Dearer")
+    assert from_json(to_json(settings)) == settings
+    assert type(find_algorithm(settings.algorithm)).__name__ == "Dearer"
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("own.py:Nearer", "Unknown algorithm of .*own.py 'Nearer'. Did you mean 'Dearer'"),
+        ("own.py:Algorithm", "Available: Dearer"),
+        ("none.py:Dearer", "cannot be loaded: there is no Python file"),
+        ("broken.py:Dearer", "cannot be loaded: ZeroDivisionError"),
+    ],
+)
+def test_algorithm_that_a_file_lacks_is_named(tmp_path: Path, name: str, complaint: str) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "broken.py").write_text("1 / 0")
+    with pytest.raises(HilserlError, match=complaint):
+        train(config(algorithm=f"{tmp_path}/{name}"), RunDir(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

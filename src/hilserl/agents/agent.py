@@ -186,10 +186,6 @@ class Agent(eqx.Module):
         return eqx.tree_at(lambda agent: agent.encoders, self, encoders)
 
     @abstractmethod
-    def with_weights_of(self: AgentT, other: AgentT) -> AgentT:
-        """Return another agent's weights with this one's optimizer states."""
-
-    @abstractmethod
     def update_step(self: AgentT, batches: Transitions, key: PRNGKeyArray) -> tuple[AgentT, Metrics]:
         """Do one update step; the function `update_step` compiles it."""
 

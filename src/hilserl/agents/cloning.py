@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
-from typing_extensions import override
 
 from hilserl.agents.agent import (
     NOISE_KEYS,
@@ -38,10 +37,6 @@ class CloningAgent(Agent):
     """Actor trained by behaviour cloning."""
 
     optimizer: optax.OptState
-
-    @override
-    def with_weights_of(self, other: "CloningAgent") -> "CloningAgent":
-        return dataclasses.replace(other, optimizer=self.optimizer)
 
     def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple["CloningAgent", Metrics]:
         """Update the actor on each batch, then its average once."""

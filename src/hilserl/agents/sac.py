@@ -92,10 +92,6 @@ class SACAgent(Agent):
         updates = optax.tree.get(self.optimizers.values, "count")
         return weight * 0.5 ** (updates / half_life)
 
-    @override
-    def with_weights_of(self, other: "SACAgent") -> "SACAgent":
-        return dataclasses.replace(other, optimizers=self.optimizers)
-
     def update_step(self, batches: Transitions, key: PRNGKeyArray) -> tuple["SACAgent", Metrics]:
         """Update the critics on each batch, then the policy once.
 

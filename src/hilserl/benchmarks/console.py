@@ -21,6 +21,7 @@ from hilserl.operators.console.session import ConsoleSession
 from hilserl.operators.devices.key_map import keys_for
 from hilserl.operators.human import HumanOperator, Role
 from hilserl.operators.operator import NoOperator
+from hilserl.operators.value_watch import ValueWatch
 from hilserl.rollout.recording import hold_still
 from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.runs.counters import RunCounters
@@ -128,9 +129,8 @@ def training_steps_per_s(obs: ObsName, count: int) -> tuple[float, float]:
     timed_calls_per_s(lambda: alone.step(policy), count)
     without = [timed_calls_per_s(lambda: alone.step(policy), count) for _ in range(_BLOCKS)]
     alone.end_episode()
-    session = ConsoleSession(
-        env, Role(), console=ConsoleConfig(view="web"), report=dashboard.report, value=learner.value
-    )
+    watch = ValueWatch(learner.value) if learner.value else None
+    session = ConsoleSession(env, Role(), console=ConsoleConfig(view="web"), report=dashboard.report, watch=watch)
     subscribers = [counters, StepSender(link), dashboard, session]
     watched = Rollout(
         env, session.operator, subscribers, EpisodeSeeds(0, "watched", 10**6), learner.frame_encoder.encode

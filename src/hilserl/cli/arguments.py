@@ -12,6 +12,7 @@ from hilserl.envs.options import EnvOptions
 from hilserl.errors import HilserlError
 from hilserl.files import LOCK, locked, tidy
 from hilserl.runs.run_dir import RunDir
+from hilserl.training.algorithms import algorithm_label
 from hilserl.training.config import TrainConfig, preset
 from hilserl.training.config_file import load_config
 
@@ -77,7 +78,7 @@ def run_dir_of(given: Path | None, config: TrainConfig) -> RunDir:
 
     The default is named after task, robot, observation, seed and algorithm, the usual robot and algorithm left out.
     """
-    other = "" if config.algorithm == "rlpd" else f"-{config.algorithm}"
+    other = "" if config.algorithm == "rlpd" else f"-{algorithm_label(config.algorithm)}"
     robot = "" if config.env.arm == EnvOptions.arm else f"-{Path(config.env.arm).stem}"
     name = re.sub(
         r"[^\w.-]+", "-", f"{Path(config.task).stem if tasks.is_task_file(config.task) else config.task}{robot}"

@@ -2,17 +2,17 @@
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from hilserl.cli.parsing import parse
 from hilserl.errors import unknown
 from hilserl.files import atomically
-from hilserl.runs.provenance import provenance
+from hilserl.runs.provenance import write_record
 
 BENCHMARKS = ("sim", "agent", "encoder", "vision", "console", "transport", "robot")
 
@@ -50,15 +50,11 @@ def run(words: Sequence[str]) -> int:
             print(f"{key:<34} {value:>10.1f}", flush=True)
         figures |= measured
     if arguments.json:
-        _write(arguments.json, figures)
+        atomically(arguments.json, lambda part: part.write_text(json.dumps(figures, indent=2) + "\n"))
     if arguments.record:
         command = " ".join(["hilserl bench", *arguments.names])
-        _write(arguments.record, {"command": command, "provenance": asdict(provenance()), "figures": figures})
+        write_record(arguments.record, command, {"figures": figures})
     return 0
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    atomically(path, lambda part: part.write_text(json.dumps(content, indent=2) + "\n"))
 
 
 def _measure(name: str, arguments: BenchArguments) -> dict[str, float]:

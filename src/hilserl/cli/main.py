@@ -40,6 +40,7 @@ GROUPS = {
         "plot": "plot runs in one image, print one table",
         "compare": "train the method and its baselines",
         "sweep": "train over settings and seeds on a cluster",
+        "benchmark": "compare methods with simulated people",
     },
     "Use several machines": {
         "learner": "learn from actors on the network",

@@ -19,7 +19,7 @@ def named_arrays(tree: Any) -> dict[str, jax.Array]:
     return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in leaves}
 
 
-def with_arrays(like: _Tree, stored: Mapping[str, np.ndarray]) -> _Tree:
+def with_arrays(like: _Tree, stored: Mapping[str, np.ndarray | jax.Array]) -> _Tree:
     """Replace the arrays of a pytree.
 
     Args:

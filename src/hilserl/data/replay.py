@@ -308,6 +308,7 @@ class Replay:
         The rows' shape gives the leading axes.
         """
         gathered = self._storage.gather(self._before[rows], rows)
+        after = self._after[rows]
         return Transitions(
             observation=gathered.observation,
             action=gathered.action,
@@ -315,6 +316,7 @@ class Replay:
             # A time limit says nothing about the value of the next state, so only termination stops the bootstrap.
             bootstrap=1.0 - self._terminated[rows].astype(np.float32),
             demonstrated=self._prior[rows],
+            taken_over=(after != _NONE) & self._prior[after] & ~self._prior[rows],
             **self._returns.gather(rows),
         )
 

@@ -85,6 +85,8 @@ class Transitions(NamedTuple):
     """float32 [...]: 0 if the episode terminated, else 1."""
     demonstrated: Any
     """bool [...]: True if the operator chose the action."""
+    taken_over: Any
+    """bool [...]: True if the operator took over after the policy's action."""
     gripper_changes: Any
     """float32 [...]: grippers that the action set in motion."""
     return_to_go: Any

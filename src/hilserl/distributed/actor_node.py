@@ -29,7 +29,7 @@ from hilserl.robot.control.timing import RateLimiter
 from hilserl.rollout.timers import LapTimers
 from hilserl.runs.counters import RunCounters
 from hilserl.training.actor import ActorLoop, ExplorationKeys, open_actor
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import from_json
 from hilserl.training.dashboard import Dashboard
@@ -136,7 +136,7 @@ class ActorNode(Process):
             self._setup = open_actor(config, lambda: self._dashboard.report(), timers=self._timers)
             unless_opened.callback(self._setup.close)
             spec = self._setup.env.experience
-            agent = ALGORITHMS[config.algorithm].create(config.policy_spec(spec), config.agent, config.seed)
+            agent = find_algorithm(config.algorithm).create(config.policy_spec(spec), config.agent, config.seed)
             self._frame_encoder = agent.frame_encoder
             # The policy needs the features anyway; they go with the step so that the learner need not encode again.
             codec = StepCodec(spec, agent.frame_encoder.stored)

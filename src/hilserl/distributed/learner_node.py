@@ -30,7 +30,7 @@ from hilserl.interrupt import Interrupt
 from hilserl.runs.counters import RECENT_EPISODES
 from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import to_json
 from hilserl.training.divergence import DivergenceError, way_on
@@ -89,7 +89,7 @@ def serve(
     """
     control = control or RunControl()
     check_address(node_config.address, node_config.credentials)
-    if not ALGORITHMS[config.algorithm].acts:
+    if not find_algorithm(config.algorithm).acts:
         raise HilserlError(f"{config.algorithm} does not act, so it needs no actors: hilserl {config.algorithm} TASK.")
     with (
         open_run(config, run_dir, resume=node_config.resume),

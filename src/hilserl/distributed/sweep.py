@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import tyro
 
 from hilserl.distributed.ray_cluster import Cluster, RunOnRay, absolute, attended
@@ -15,9 +16,11 @@ from hilserl.errors import HilserlError, unknown
 from hilserl.files import atomically
 from hilserl.interrupt import Interrupt
 from hilserl.runs.plots import plot_groups, table
+from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import RunDir
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import RENAMED_SETTINGS, differences, load_config
+from hilserl.training.trainer import train
 
 BASE = "as it is"
 """Label of runs whose settings are not varied."""
@@ -183,15 +186,54 @@ def sweep(
         going = {_begin(cluster, member, actors): member for member in waiting}
         for number, run in enumerate(attended(cluster, list(going), interrupt), 1):
             member = going[run]
-            if run.result is not None:
-                came = "{successes} of {episodes} episodes succeed".format(**run.result["evaluation"])
-            elif run.failure is not None:
+            if run.failure is not None and run.result is None:
                 failed[member.run.path] = run.failure
-                came = str(run.failure)
-            else:
-                came = "interrupted"
-            say(f"{number} of {len(waiting)}: {member.label}, seed {member.config.seed}: {came}")
+            say(f"{number} of {len(waiting)}: {_outcome(member, run.result, run.failure)}")
     return failed, interrupt.requested
+
+
+def sweep_in_turn(
+    runs: Sequence[Member], say: Callable[[str], object], progress: Callable[[TrainConfig], RunProgress]
+) -> tuple[dict[Path, Exception], bool]:
+    """Finish every run in this process, one after the other.
+
+    Args:
+        runs: Runs of the sweep, as in `sweep`.
+        say: Called with a sentence about each run that ends.
+        progress: Makes the display of a run.
+
+    Returns:
+        As `sweep`.
+    """
+    waiting = [member for member in runs if not member.run.result.exists()]
+    interrupt, failed = Interrupt(), {}
+    with interrupt.armed():
+        for number, member in enumerate(waiting, 1):
+            result = failure = None
+            try:
+                result = train(
+                    member.config,
+                    member.run,
+                    resume=member.run.config.exists(),
+                    interrupt=interrupt,
+                    progress=progress(member.config),
+                )
+            except HilserlError as error:
+                failed[member.run.path] = failure = error
+            say(f"{number} of {len(waiting)}: {_outcome(member, result, failure)}")
+            if interrupt.requested:
+                break
+            # The next run compiles its own update step; this one's would stay in memory.
+            jax.clear_caches()
+    return failed, interrupt.requested
+
+
+def _outcome(member: Member, result: dict[str, Any] | None, failure: Exception | None) -> str:
+    if result is not None:
+        came = "{successes} of {episodes} episodes succeed".format(**result["evaluation"])
+    else:
+        came = "interrupted" if failure is None else str(failure)
+    return f"{member.label}, seed {member.config.seed}: {came}"
 
 
 def _begin(cluster: Cluster, member: Member, actors: int) -> RunOnRay:

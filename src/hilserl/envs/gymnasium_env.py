@@ -97,7 +97,7 @@ class GymnasiumEnv(InteractiveEnv):
         expert = cast("ExpertEnv", self._env)
         ranges = self._form.reward_range
         self._supervision = ScriptedSupervision(expert, self._actions, ranges) if source.expert else None
-        fps = float(self._env.metadata.get("render_fps") or _USUAL_FPS)
+        fps = float(self._env.metadata.get("render_fps") or _USUAL_FPS) / source.action_repeat
         self.experience = ExperienceSpec(
             name,
             StateLayout((*self._form.entries, *(entry(command, 1) for command in self._command_names))),

@@ -56,7 +56,7 @@ def make_env(config: EnvConfig) -> InteractiveEnv:
 
 def _check_own(config: EnvConfig) -> None:
     """Raise HilserlError for settings that only another package's environment has."""
-    neutral = {"python": None, "kwargs": {}, "closes_at": None, "expert": None}
+    neutral = {"python": None, "kwargs": {}, "action_repeat": 1, "closes_at": None, "expert": None}
     for option, value in neutral.items():
         if (given := getattr(config, option)) != value:
             raise HilserlError(

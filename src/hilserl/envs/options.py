@@ -9,7 +9,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from hilserl.errors import HilserlError, unknown
-from hilserl.settings import Positive
+from hilserl.settings import AtLeastOne, Positive
 
 ObsName = Literal["state", "pixels"]
 RewardName = Literal["sparse", "dense"]
@@ -87,6 +87,11 @@ class EnvOptions:
     """Longest time of a step in another interpreter.
 
     Making and resetting may take twice as long.
+    """
+    action_repeat: AtLeastOne = 1
+    """Steps of another package's environment in a control step.
+
+    An operator acts every 0.1 s; an environment with shorter steps repeats the action, and its rewards add up.
     """
     closes_at: dict[str, float] | None = None
     """Grippers in another package's action, with their closing values.

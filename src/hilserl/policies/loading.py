@@ -15,7 +15,7 @@ from hilserl.policies.exported import is_exported, read_policy
 from hilserl.rollout.evaluation import DeterministicPolicy
 from hilserl.runs.checkpoint import choose, load_checkpoint
 from hilserl.runs.run_dir import RunDir
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import load_config
 
@@ -81,7 +81,7 @@ def load_policy(
     run_dir.require()
     config, path = load_config(run_dir.config), choose(run_dir.checkpoints, checkpoint)
     env = env_of(config)
-    agent, _ = load_checkpoint(path, ALGORITHMS[config.algorithm].create(env.experience, config.agent, config.seed))
+    agent, _ = load_checkpoint(path, find_algorithm(config.algorithm).create(env.experience, config.agent, config.seed))
     return LoadedPolicy(config, path, DeterministicPolicy.of(agent), env)
 
 

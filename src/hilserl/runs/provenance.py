@@ -1,13 +1,17 @@
 """Origin of measured figures: machine, commit, versions, date."""
 
+import json
 import platform
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+from hilserl.files import atomically
 from hilserl.machine import cores
 
 _PACKAGES = ("hilserl", "mujoco", "jax", "equinox", "optax", "pyarrow", "numpy")
@@ -46,6 +50,12 @@ def provenance(checkout: Path = _CHECKOUT) -> Provenance:
         except PackageNotFoundError:
             continue
     return Provenance(datetime.now(UTC).strftime("%Y-%m-%d"), _machine(), _gpu(), _commit(checkout), versions)
+
+
+def write_record(path: Path, command: str, content: Mapping[str, Any]) -> None:
+    """Write figures to a JSON file, with their command and origin."""
+    record = {"command": command, "provenance": asdict(provenance()), **content}
+    atomically(path, lambda part: part.write_text(json.dumps(record, indent=2) + "\n"))
 
 
 def _machine() -> str:

@@ -24,7 +24,7 @@ from hilserl.operators.value_watch import ValueWatch
 from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.rollout.timers import LapTimers
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.local_learner import LearnerEndpoint
 
@@ -117,7 +117,7 @@ def _follows_advice(config: TrainConfig, watch: ValueWatch | None) -> bool:
         HilserlError: there are no critics that could advise.
     """
     follows = config.operator == "scripted" and config.simulated_operator.follows_advice
-    if follows and watch is None and ALGORITHMS[config.algorithm].acts:
+    if follows and watch is None and find_algorithm(config.algorithm).acts:
         raise HilserlError(
             "The simulated operator follows the critics' advice, and none are in reach: it needs --algorithm rlpd or "
             "sac with actor and learner in one process, without --async and --actors."

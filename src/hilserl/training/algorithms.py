@@ -7,9 +7,11 @@ import dataclasses
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,8 +23,8 @@ from hilserl.agents.sac import SACAgent, create_sac_agent, value
 from hilserl.data.replay import ReplaySource
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, Step, Transitions
-
-AlgorithmName = Literal["rlpd", "sac", "hg-dagger", "bc"]
+from hilserl.envs.child.host import described, load_file
+from hilserl.errors import HilserlError, unknown
 
 _HELD_OUT = 10
 """Distance between held-out demonstrations, which a cloning algorithm is measured by."""
@@ -35,7 +37,9 @@ ValueFn = Callable[[AgentT, Observation, np.ndarray], float]
 class Algorithm(ABC, Generic[AgentT]):
     """A way of learning."""
 
-    replay_source: ReplaySource
+    benchmark_settings: ClassVar[Mapping[str, object]] = MappingProxyType({})
+    """Settings by dotted names that `hilserl benchmark` gives it."""
+    replay_source: ReplaySource = "both"
     """Part of the replay that batches draw from."""
     acts: bool = True
     """True if it acts in the environment to learn."""
@@ -78,6 +82,10 @@ class Algorithm(ABC, Generic[AgentT]):
         """Return the agent that learns on after pretraining."""
         return agent
 
+    def rewarded(self, batches: Transitions) -> Transitions:
+        """Return batches with the rewards to learn from; by default the run's."""
+        return batches
+
     def split_demonstrations(self, steps: Sequence[Step]) -> tuple[Sequence[Step], Sequence[Step]]:
         """Return the steps of demonstrations to learn from, then those held out."""
         return steps, ()
@@ -117,6 +125,20 @@ class ActorCriticAlgorithm(Algorithm[SACAgent]):
         return dataclasses.replace(agent, ema_actor=agent.actor, filters_imitation=filters)
 
 
+class InterventionFeedback(ActorCriticAlgorithm):
+    """Soft actor-critic whose only reward is the operator's interventions.
+
+    The last action before a takeover has the reward -1, every other one 0 (RLIF, arXiv 2311.12996). A success is not
+    rewarded; it only ends the episode.
+    """
+
+    @override
+    def rewarded(self, batches: Transitions) -> Transitions:
+        reward = -batches.taken_over.astype(np.float32)
+        # What is known of the task's rewards must not be a floor under these.
+        return batches._replace(reward=reward, return_to_go=np.full_like(reward, -np.inf))
+
+
 @dataclass(frozen=True)
 class CloningAlgorithm(Algorithm[CloningAgent]):
     """Behaviour cloning of demonstrations and, if it acts, of interventions."""
@@ -146,12 +168,63 @@ class CloningAlgorithm(Algorithm[CloningAgent]):
         return {f"held_out_{name}": float(value) for name, value in losses.items()}
 
 
-ALGORITHMS: dict[AlgorithmName, Algorithm[Any]] = {
+ALGORITHMS: dict[str, Algorithm[Any]] = {
     # HIL-SERL with an operator (arXiv 2410.21845), RLPD without (arXiv 2302.02948).
-    "rlpd": ActorCriticAlgorithm("both"),
+    "rlpd": ActorCriticAlgorithm(),
     # arXiv 1812.05905: interventions are experience like any other.
     "sac": ActorCriticAlgorithm("online"),
     # arXiv 1810.02890: of what happens while it acts, only the operator's actions are cloned.
     "hg-dagger": CloningAlgorithm("prior"),
     "bc": CloningAlgorithm("prior", acts=False),
+    "rlif": InterventionFeedback(),
 }
+
+
+def is_algorithm_file(name: str) -> bool:
+    """True if an algorithm is named as `FILE.py:CLASS`."""
+    return ".py:" in name
+
+
+def canonical_algorithm(name: str) -> str:
+    """Return the name under which a run keeps its algorithm.
+
+    A file becomes absolute. It is read when a run begins, and not when settings are.
+
+    Raises:
+        HilserlError: It is neither a name in `ALGORITHMS` nor `FILE.py:CLASS`.
+    """
+    if is_algorithm_file(name):
+        path, _, kind = name.rpartition(":")
+        return f"{Path(path).resolve()}:{kind}"
+    if name not in ALGORITHMS:
+        raise unknown("algorithm", name, [*ALGORITHMS, "FILE.py:CLASS"])
+    return name
+
+
+def algorithm_label(name: str) -> str:
+    """Return a short name for display: of `FILE.py:CLASS` the class."""
+    return name.rpartition(":")[2]
+
+
+def find_algorithm(name: str) -> Algorithm[Any]:
+    """Return the algorithm of a name, or of `FILE.py:CLASS`.
+
+    Raises:
+        HilserlError: There is no such algorithm or file, or the class is not an algorithm.
+    """
+    if not is_algorithm_file(name):
+        return ALGORITHMS[canonical_algorithm(name)]
+    path, _, kind = name.rpartition(":")
+    try:
+        module = load_file(path)
+        classes = {each: value for each, value in vars(module).items() if _is_own_algorithm(value, module.__name__)}
+        made = classes[kind]() if kind in classes else None
+    except Exception as error:
+        raise HilserlError(f"The algorithm {name} cannot be loaded: {described(error)}") from error
+    if made is None:
+        raise unknown(f"algorithm of {path}", kind, classes)
+    return made
+
+
+def _is_own_algorithm(value: object, module: str) -> bool:
+    return isinstance(value, type) and issubclass(value, Algorithm) and value.__module__ == module

@@ -20,7 +20,7 @@ from hilserl.operators.config import ConsoleConfig, DeviceName
 from hilserl.operators.profiles import ProfileOption
 from hilserl.operators.simulated import SimulatedOperatorConfig
 from hilserl.settings import AtLeastOne, Count, NotNegative, Positive, check_settings
-from hilserl.training.algorithms import ALGORITHMS, AlgorithmName
+from hilserl.training.algorithms import ALGORITHMS, canonical_algorithm, is_algorithm_file
 
 _FOREIGN: dict[str, object] = {
     "reward": "dense",
@@ -50,10 +50,11 @@ class TrainConfig:
 
     env: EnvConfig
     """Environment of the actor; evaluations and the run's own demonstrations are simulated."""
-    algorithm: AlgorithmName = "rlpd"
+    algorithm: Annotated[str, tyro.conf.arg(metavar="{" + ",".join(ALGORITHMS) + "}|FILE.py:CLASS")] = "rlpd"
     """Learning algorithm.
     rlpd learns from demonstrations, interventions and experience (HIL-SERL), sac from experience alone, hg-dagger
-    clones demonstrations and interventions, bc clones demonstrations."""
+    clones demonstrations and interventions, bc clones demonstrations, rlif is rlpd with interventions as its only
+    reward. A class of your own is FILE.py:CLASS."""
     operator: OperatorName = "scripted"
     """Operator who watches the policy and takes over.
     scripted is simulated; console, gamepad, spacemouse, phone and lerobot are a human's; none leaves the policy
@@ -109,6 +110,8 @@ class TrainConfig:
     """Episodes of the final evaluation of the best checkpoint."""
     keep_checkpoints: AtLeastOne = 3
     """Newest checkpoints to keep beside the best one."""
+    video: bool = True
+    """Write a video of the final policy."""
     agent: AgentConfig = field(default_factory=AgentConfig)
     """Networks, losses and optimizer."""
     simulated_operator: ProfileOption = field(default_factory=SimulatedOperatorConfig)
@@ -150,6 +153,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Check ranges, then the settings that depend on each other."""
         check_settings(self)
+        object.__setattr__(self, "algorithm", canonical_algorithm(self.algorithm))
         if is_gymnasium_id(self.task):
             self._check_foreign()
         self._check_reward()
@@ -174,6 +178,8 @@ class TrainConfig:
             raise HilserlError("--reward human needs an operator who decides on success, got --operator none.")
 
     def _check_algorithm(self) -> None:
+        if is_algorithm_file(self.algorithm):
+            return  # to read settings runs no code that they name
         algorithm = ALGORITHMS[self.algorithm]
         if algorithm.needs_demonstrations and not (self.demos or self.demonstrations):
             raise HilserlError(
@@ -248,6 +254,7 @@ CHANGEABLE_ON_RESUME = (
     "final_eval_episodes",
     "solved_evaluations",
     "keep_checkpoints",
+    "video",
 )
 """Settings that may change when a run is resumed."""
 

@@ -82,6 +82,8 @@ ADDED_SETTINGS: dict[str, Any] = {
     "init_from": None,
     "init_experience": False,
     "simulated_operator.follows_advice": False,
+    "video": True,
+    "env.action_repeat": 1,
 }
 """Settings that earlier versions did not have, with what they did.
 

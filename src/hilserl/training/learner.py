@@ -9,16 +9,19 @@ import jax
 import numpy as np
 
 from hilserl.agents.agent import Agent, AgentT, update_step
+from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Observation, Step, Transitions
 from hilserl.rollout.timers import LapTimers
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.device_placement import Placement
 from hilserl.training.divergence import OTHER_RUN, DivergenceError, named_suspects
 
 _DRAWN_KEYS = 1
+_OPTIMIZERS = "optimizer"
+"""First letters of the names of an agent's optimizer states."""
 _STANDARDISED_ON = 512
 """Observations whose camera features give the mean and deviation to standardise with."""
 
@@ -71,7 +74,7 @@ class Learner:
     ) -> None:
         self.spec = spec
         self._placement = placement or Placement(jax.devices(), config.agent.batch_size)
-        self.algorithm = ALGORITHMS[config.algorithm]
+        self.algorithm = find_algorithm(config.algorithm)
         policy_spec = config.policy_spec(spec)
         agent = self.algorithm.create(policy_spec, config.agent, config.seed)
         self.snapshot: tuple[Agent, int] = (self._placement.agent(agent), 0)
@@ -101,8 +104,13 @@ class Learner:
         """Environment steps received so far, without resets."""
 
     def begin_with(self, agent: Agent) -> None:
-        """Take the weights of another run's agent before the first update step."""
-        self.snapshot = (self._placement.agent(self.snapshot[0].with_weights_of(agent)), 0)
+        """Take the weights of another run's agent before the first update step.
+
+        The optimizers begin anew.
+        """
+        own = self.snapshot[0]
+        fresh = {name: array for name, array in named_arrays(own).items() if name.startswith(_OPTIMIZERS)}
+        self.snapshot = (self._placement.agent(with_arrays(own, named_arrays(agent) | fresh)), 0)
 
     def recall(self, episode: Sequence[Step]) -> None:
         """Store an episode of another run.
@@ -213,7 +221,7 @@ class Learner:
         return self._replay.draw(rng, settings.utd_ratio, settings.batch_size, self.algorithm.replay_source)
 
     def _batches(self, number: int) -> Transitions:
-        return self._placement.batches(self._replay.transitions(self._rows(number)))
+        return self._placement.batches(self.algorithm.rewarded(self._replay.transitions(self._rows(number))))
 
     def learn(self) -> None:
         """Do one update step.

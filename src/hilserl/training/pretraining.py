@@ -19,7 +19,7 @@ from hilserl.rollout.recording import EpisodeRecorder, record_demonstrations
 from hilserl.runs.checkpoint import choose, load_checkpoint, steps_in
 from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import RunDir, read_episodes
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.config_file import load_config
 from hilserl.training.learner import Learner
@@ -47,7 +47,7 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
             raise HilserlError(f"There is no recorded episode in {where}.")
         if not any(episode[-1].success for episode in recorded):
             _log.warning("None of the %d recorded episodes in %s succeeds.", len(recorded), where)
-    elif not ALGORITHMS[config.algorithm].takes_demonstrations:
+    elif not find_algorithm(config.algorithm).takes_demonstrations:
         return []
     elif other is not None:
         return _demonstrations_of(other, spec)

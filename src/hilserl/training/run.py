@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from typing_extensions import override
@@ -27,6 +27,7 @@ from hilserl.runs.effort import TRUSTED_RATE, attended_minutes, begins_trust, ro
 from hilserl.runs.metrics import MetricsLog, drop_torn_line, read_metrics
 from hilserl.runs.plots import plot_cloning, plot_curve
 from hilserl.runs.progress import RunProgress
+from hilserl.runs.provenance import provenance
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.training.config import TrainConfig
 from hilserl.training.learner import Learner
@@ -213,7 +214,11 @@ class Run(Subscriber):
         result = self._evaluator.evaluate(agent, first_seed)
         self._solved = self._solved + 1 if result.is_solved else 0
         outcome = result.as_dict()
-        counts = {"update_steps": state.update_steps, "human_steps": state.human_steps}
+        counts = {
+            "update_steps": state.update_steps,
+            "human_steps": state.human_steps,
+            "human_seconds": round(self.counters.human_seconds, 2),
+        }
         self.metrics.write("evaluation", state.env_steps, {**counts, **outcome})
         _log.info("%s: %s", state.describe(self._clock), result)
         if begins_trust(read_metrics(self.run_dir.metrics, "evaluation")):
@@ -241,36 +246,53 @@ class Run(Subscriber):
         agent, state = self.state()
         best, _ = load_checkpoint(choose(self.run_dir.checkpoints, "best"), agent)
         evaluation = self._evaluator.evaluate_finally(best)
-        try:
-            self._evaluator.write_video(self.run_dir, best)
-        except HilserlError as error:
-            _log.warning("No video: %s", error)
-        result = {**self._figures(reason, state), "evaluation": evaluation.as_dict()}
+        if self.config.video:
+            _write_video(self._evaluator, self.run_dir, best)
+        attended = attended_minutes(read_metrics(self.run_dir.metrics, "evaluation"), self.counters.env_steps)
+        result = {
+            **_figures(self.config, self.counters, state, attended),
+            "ended": reason,
+            "demonstration_seconds": round(self._learner.demonstration_seconds, 1),
+            "evaluation": evaluation.as_dict(),
+        }
         atomically(self.run_dir.result, lambda part: part.write_text(json.dumps(result, indent=2) + "\n"))
         _log.info("Ended: %s. %s.\nMedian times: %s.", reason, evaluation, self._learner.timers)
         return result
 
-    def _figures(self, reason: str, state: RunState) -> dict[str, Any]:
-        config, counters = self.config, self.counters
-        attended = attended_minutes(read_metrics(self.run_dir.metrics, "evaluation"), counters.env_steps)
-        return {
-            "task": config.task,
-            "algorithm": config.algorithm,
-            "obs": config.env.obs,
-            "seed": config.seed,
-            "ended": reason,
-            "env_steps": counters.env_steps,
-            "robot_minutes": round(robot_minutes(counters.env_steps), 2),
-            "attended_minutes": round(attended, 2),
-            "updates": state.update_steps * config.agent.utd_ratio,
-            "wall_seconds": round(state.wall_seconds, 1),
-            "human_steps": counters.human_steps,
-            "human_seconds": round(counters.human_seconds, 1),
-            "demonstration_seconds": round(self._learner.demonstration_seconds, 1),
-            "interventions": counters.interventions,
-            "episodes": counters.episodes,
-            "reward": _reward_values(config.reward, counters),
-        }
+
+def _figures(config: TrainConfig, counters: RunCounters, state: RunState, attended: float) -> dict[str, Any]:
+    """Return the figures of a finished run.
+
+    Args:
+        config: its settings.
+        counters: its counters.
+        state: its state at the end.
+        attended: minutes in which somebody had to watch.
+    """
+    return {
+        "task": config.task,
+        "algorithm": config.algorithm,
+        "obs": config.env.obs,
+        "seed": config.seed,
+        "env_steps": counters.env_steps,
+        "robot_minutes": round(robot_minutes(counters.env_steps), 2),
+        "attended_minutes": round(attended, 2),
+        "updates": state.update_steps * config.agent.utd_ratio,
+        "wall_seconds": round(state.wall_seconds, 1),
+        "human_steps": counters.human_steps,
+        "human_seconds": round(counters.human_seconds, 1),
+        "interventions": counters.interventions,
+        "episodes": counters.episodes,
+        "reward": _reward_values(config.reward, counters),
+        "provenance": asdict(provenance()),
+    }
+
+
+def _write_video(evaluator: Evaluator, run_dir: RunDir, best: Agent) -> None:
+    try:
+        evaluator.write_video(run_dir, best)
+    except HilserlError as error:
+        _log.warning("No video: %s", error)
 
 
 def _episode_values(counters: RunCounters, summary: EpisodeSummary) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hilserl.rollout.timers import LapTimers
 from hilserl.runs.progress import RunProgress
 from hilserl.runs.run_dir import EpisodeWriter, RunDir
 from hilserl.training.actor import ActorLoop, ActorSetup, ExplorationKeys, open_actor
-from hilserl.training.algorithms import ALGORITHMS
+from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
 from hilserl.training.dashboard import Dashboard
 from hilserl.training.divergence import DivergenceError, way_on
@@ -77,7 +77,7 @@ class Trainer(Process):
         super().__init__()
         self._config, self._interrupt = config, interrupt or Interrupt()
         self._progress = progress or RunProgress()
-        timers, value = LapTimers(), self._value if ALGORITHMS[config.algorithm].value else None
+        timers, value = LapTimers(), self._value if find_algorithm(config.algorithm).value else None
         with self._opening() as stack:
             self._setup = open_actor(config, lambda: self._dashboard.report(), value, timers)
             stack.callback(self._setup.close)

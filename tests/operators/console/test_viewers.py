@@ -2,6 +2,7 @@
 
 import inspect
 import socket
+from typing import Any
 
 import pytest
 from mujoco.studio import launch_thread, viewer_handle, web_viewer
@@ -69,7 +70,9 @@ def test_studio_handle_has_the_names_that_the_console_reads() -> None:
 
 
 def test_heartbeat_answers_from_the_second_message_until_the_page_is_lost() -> None:
-    heartbeat, page, other = viewers.PageHeartbeat(PageKeys()), object(), object()
+    page: Any = object()
+    other: Any = object()
+    heartbeat = viewers.PageHeartbeat(PageKeys())
     assert not heartbeat.answers
     heartbeat.heard(page)
     assert not heartbeat.answers, "the first message is the page's version"

@@ -1,0 +1,1 @@
+"""The benchmark of learning methods with simulated people."""
