@@ -44,7 +44,7 @@ def test_value_watch_sees_a_fall() -> None:
     assert seen[-1]
 
 
-def test_value_watch_begins_again_when_a_person_drives() -> None:
+def test_value_watch_begins_again_when_the_operator_drives() -> None:
     human = range(40, 45)
     seen = watch_of(np.full(100, 0.3), human)
     assert seen[38]

@@ -16,7 +16,7 @@ _KEPT_STEPS = 100
 _MEAN_OF = 5
 """Values that are averaged, since critics tremble from step to step."""
 _NOTICEABLE = 0.1
-"""Smallest part of the best value before by which a value must exceed it."""
+"""Part of the best value by which a new best exceeds it."""
 PATIENCE_STEPS = 20
 """Control steps without a new best value after which the policy stagnates.
 

@@ -30,7 +30,7 @@ def attended_minutes(evaluations: Sequence[Mapping[str, Any]], env_steps: int) -
 
 
 def begins_trust(evaluations: Sequence[Mapping[str, Any]]) -> bool:
-    """Return True if nobody has to watch any more since the last evaluation.
+    """Return True if nobody has to watch since the last evaluation.
 
     Args:
         evaluations: the run's evaluations in order, as for `attended_minutes`.

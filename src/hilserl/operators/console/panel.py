@@ -1,6 +1,5 @@
 """The panel beside the scene, in the viewer's thread."""
 
-import sys
 import time
 from dataclasses import replace
 
@@ -114,7 +113,7 @@ class Panel(plugin.ViewerPlugin):
         """Take texts and numbers, and sound the tone of advice."""
         before, self._status = self._status, status
         if status.advises_takeover and not before.advises_takeover:
-            getattr(self.viewer, "beep", _ring)()
+            getattr(self.viewer, "beep", lambda: None)()
 
     @messages.handler
     def on_images(self, images: CameraImages) -> None:
@@ -209,12 +208,6 @@ class Panel(plugin.ViewerPlugin):
         if imgui.Button(f"{label}##{command.name}", imgui.Vec2(width, 0.0)):
             self._keyboard.request(self.viewer, command, twice=key.twice)
         imgui.SetItemTooltip(f"{key.meaning}: {key.label}")
-
-
-def _ring() -> None:
-    """Ring the terminal's bell, where there is no page to play a tone."""
-    if sys.stderr.isatty():
-        print("\a", end="", file=sys.stderr, flush=True)
 
 
 def _draw_frame(colour: imgui.Vec4) -> None:
