@@ -20,7 +20,7 @@ demo: setup  ## watch a trained policy at work, and take over
 	$(BIN)/hilserl demo
 
 test: setup  ## all tests except the learning runs, the browser, ROS and the killed processes
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not chaos and not gpu and not browser and not ros"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not chaos and not gpu and not browser and not ros"
 
 test-browser: setup browser  ## the console in headless Chromium and in a window on a virtual display
 	$(BIN)/python -m pytest -m browser
