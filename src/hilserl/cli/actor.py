@@ -31,7 +31,7 @@ class ActorArguments:
     """Resume as the actor of the run directory. Its unsent steps are sent."""
     give_up_after_s: float | None = None
     """Silence of the learner after which the actor ends. By default it waits without a limit."""
-    parent: Annotated[int | None, tyro.conf.Suppress] = None
+    parent: int | None = None
     """Process id; the actor ends when this process ends."""
 
 

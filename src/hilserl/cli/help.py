@@ -29,6 +29,8 @@ _OF_OPERATOR: dict[str, set[str]] = {
     "lerobot": {"--console.*", "--console.lerobot.*"},
 }
 """The groups of settings that matter to each choice of `--operator`."""
+_FOR_PROGRAMS = {"parent", "video"}
+"""Settings that programs rather than people use; only `--help-all` shows them."""
 
 
 def wants_help(words: Sequence[str]) -> bool:
@@ -177,7 +179,7 @@ class _HelpRule:
         short = any(getattr(item, "prefix_name", None) is False for item in metadata)
         # A command that takes --seeds gives each run its --seed.
         replaced = owner is not self.form and f"{field.name}s" in {each.name for each in dataclasses.fields(self.form)}
-        if replaced or (owner in self.hidden and not short):
+        if replaced or (self.hidden and field.name in _FOR_PROGRAMS) or (owner in self.hidden and not short):
             return dataclasses.replace(field, type=Annotated[kind, tyro.conf.Suppress])
         if field.name in self.varied.get(owner, set()):
             return _with_hint(field, "(default: depends on TASK)")

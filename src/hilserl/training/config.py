@@ -110,7 +110,7 @@ class TrainConfig:
     """Episodes of the final evaluation of the best checkpoint."""
     keep_checkpoints: AtLeastOne = 3
     """Newest checkpoints to keep beside the best one."""
-    video: Annotated[bool, tyro.conf.Suppress] = True
+    video: bool = True
     """Write a video of the final policy."""
     agent: AgentConfig = field(default_factory=AgentConfig)
     """Networks, losses and optimizer."""
