@@ -1,7 +1,6 @@
 """Compare learning methods with simulated people."""
 
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import tyro
 
 from hilserl.cli.arguments import output_directory
 from hilserl.cli.parsing import parse
+from hilserl.cli.sweep import exit_status
 from hilserl.envs.options import ObsName
 
 if TYPE_CHECKING:
@@ -67,12 +67,7 @@ def run(words: Sequence[str]) -> int:
         failed, interrupted = _train(cases, arguments.ray)
         command = shlex.join(["hilserl", "benchmark", *(word for word in words if word != "--resume")])
         _report(cases, directory, arguments.record or directory / "benchmark.json", command)
-    for path, error in failed.items():
-        print(f"hilserl: {path}: {error}", file=sys.stderr)
-    if interrupted:
-        print("Interrupted. Resume with the same command and --resume.")
-        return 130
-    return 1 if failed else 0
+    return exit_status(failed, interrupted=interrupted)
 
 
 def _train(cases: "Sequence[Case]", ray: str | None) -> tuple[dict[Path, Exception], bool]:

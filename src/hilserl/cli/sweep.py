@@ -1,7 +1,7 @@
 """Train over settings and seeds on a Ray cluster."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,6 +67,15 @@ def run_members(runs: "Sequence[Member]", directory: Path, title: str, ray: str 
     with connected(ray) as cluster:
         failed, interrupted = sweep(cluster, runs, actors, lambda text: print(text, flush=True))
     print(f"\n{write_report(directory, runs, title)}\nIn {directory}: table.md, curves.png and the runs.")
+    return exit_status(failed, interrupted=interrupted)
+
+
+def exit_status(failed: Mapping[Path, Exception], *, interrupted: bool) -> int:
+    """Tell how the runs of a sweep ended.
+
+    Returns:
+        The exit status: 0 done, 1 if a run failed, 130 interrupted.
+    """
     for path, error in failed.items():
         print(f"hilserl: {path}: {error}", file=sys.stderr)
     if interrupted:

@@ -10,7 +10,7 @@ from typing_extensions import override
 from hilserl.data.step import Observation, Step
 from hilserl.data.subscriber import Subscriber
 
-ValueFn = Callable[[Observation, np.ndarray], float]
+ActionValue = Callable[[Observation, np.ndarray], float]
 """Returns what the critics expect of an action in an observation."""
 _KEPT_STEPS = 100
 _MEAN_OF = 5
@@ -30,7 +30,7 @@ class ValueWatch(Subscriber):
         value: returns the critics' value of an action in an observation.
     """
 
-    def __init__(self, value: ValueFn) -> None:
+    def __init__(self, value: ActionValue) -> None:
         self._value = value
         self.values: deque[float] = deque(maxlen=_KEPT_STEPS)
         """Values of the last actions taken, the newest last."""

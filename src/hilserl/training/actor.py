@@ -20,7 +20,7 @@ from hilserl.operators.console.session import ConsoleSession, PanelReport
 from hilserl.operators.human import Role
 from hilserl.operators.operator import NoOperator, Operator
 from hilserl.operators.simulated import SimulatedOperator
-from hilserl.operators.value_watch import ValueWatch
+from hilserl.operators.value_watch import ActionValue, ValueWatch
 from hilserl.rewards.reward_fn import make_reward_fn
 from hilserl.rollout.rollout import EpisodeSeeds, Rollout
 from hilserl.rollout.timers import LapTimers
@@ -75,7 +75,7 @@ class ActorSetup:
 def open_actor(
     config: TrainConfig,
     report: Callable[[], PanelReport],
-    value: Callable[[Observation, np.ndarray], float] | None = None,
+    value: ActionValue | None = None,
     timers: LapTimers | None = None,
 ) -> ActorSetup:
     """Open environment, reward function and operator of an actor.

@@ -4,6 +4,7 @@ An algorithm answers every question in which one differs from another; the rest 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from abc import ABC, abstractmethod
@@ -206,8 +207,11 @@ def algorithm_label(name: str) -> str:
     return name.rpartition(":")[2]
 
 
+@functools.cache
 def find_algorithm(name: str) -> Algorithm[Any]:
     """Return the algorithm of a name, or of `FILE.py:CLASS`.
+
+    A process reads a file once, however often its run asks.
 
     Raises:
         HilserlError: There is no such algorithm or file, or the class is not an algorithm.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import jax
@@ -12,7 +12,8 @@ from hilserl.agents.agent import Agent, AgentT, update_step
 from hilserl.data.arrays import named_arrays, with_arrays
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Observation, Step, Transitions
+from hilserl.data.step import Step, Transitions
+from hilserl.operators.value_watch import ActionValue
 from hilserl.rollout.timers import LapTimers
 from hilserl.training.algorithms import find_algorithm
 from hilserl.training.config import TrainConfig
@@ -167,7 +168,7 @@ class Learner:
         return LearnerFacts(self.update_steps, 1 / seconds if seconds else 0.0, online, prior, self.metrics)
 
     @property
-    def value(self) -> Callable[[Observation, np.ndarray], float] | None:
+    def value(self) -> ActionValue | None:
         """Value of an action by the newest agent; None without critics."""
         if (value := self.algorithm.value) is None:
             return None

@@ -39,7 +39,6 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
     Raises:
         HilserlError: the given directories have no episode, or one of another task.
     """
-    other = RunDir(config.init_from) if config.init_from and config.init_experience else None
     if config.demos:
         given = (episode for path in config.demos for episode in _given_demonstrations(path, spec))
         recorded, where = list(distinct(given)), ", ".join(map(str, config.demos))
@@ -49,8 +48,8 @@ def load_demonstrations(config: TrainConfig, run_dir: RunDir, spec: ExperienceSp
             _log.warning("None of the %d recorded episodes in %s succeeds.", len(recorded), where)
     elif not find_algorithm(config.algorithm).takes_demonstrations:
         return []
-    elif other is not None:
-        return _demonstrations_of(other, spec)
+    elif config.init_from and config.init_experience:
+        return _demonstrations_of(RunDir(config.init_from), spec)
     elif not config.demonstrations:
         return []
     else:

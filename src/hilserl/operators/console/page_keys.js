@@ -30,7 +30,7 @@
       super(...options);
       // The viewer itself is sent bytes only.
       this.addEventListener("message", (event) => {
-        if (typeof event.data !== "string" || event.data !== "beep") return;
+        if (event.data !== "beep") return;
         event.stopImmediatePropagation();
         beep();
       });
