@@ -201,8 +201,12 @@ def test_search_finds_a_page(address: str) -> None:
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(address)
-        page.keyboard.press("Control+k")
-        page.wait_for_selector("input[type=text]:visible, input[role=combobox]:visible")
+        entry = page.locator("input[type=text]:visible, input[role=combobox]:visible")
+        # A page that has just opened may not listen to keys yet.
+        for _ in range(SEARCH_PRESSES):
+            page.keyboard.press("Control+k")
+            page.wait_for_timeout(300)
+            if entry.count():
+                break
         page.keyboard.type("takeover")
-        found = page.wait_for_selector("a[href*='concepts/takeover']:visible")
-        assert found is not None
+        assert page.wait_for_selector("a[href*='concepts/takeover']:visible", timeout=180_000)

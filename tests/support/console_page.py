@@ -70,6 +70,22 @@ def press_until(page: Page, keys: Sequence[str], condition: Callable[[], object]
     raise AssertionError(f"pressed {keys} in vain until {what}")
 
 
+def hold_until(page: Page, key: str, condition: Callable[[], object], what: str) -> None:
+    """Hold a key down until a condition holds, and release it.
+
+    A page that has just opened may have missed the press, so the key is pressed anew after a while.
+    """
+    for _ in range(10):
+        page.keyboard.down(key)
+        for _ in range(150):
+            if condition():
+                page.keyboard.up(key)
+                return
+            page.wait_for_timeout(100)
+        page.keyboard.up(key)
+    raise AssertionError(f"held {key} in vain until {what}")
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start headless Chromium that draws in software."""

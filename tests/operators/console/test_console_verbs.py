@@ -15,7 +15,7 @@ from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.sim.control import MAX_STEP_M
 from hilserl.sim.task_env import CONTROL_DT_S
 from hilserl.tasks import make_sim_env
-from tests.support.console_page import press_until, wait_until
+from tests.support.console_page import hold_until, press_until, wait_until
 from tests.support.console_process import ConsoleProcess, browsed
 from tests.support.robot_rig import ask, running_robot_server
 
@@ -154,9 +154,7 @@ def test_play_drives_an_arm_behind_a_robot_server() -> None:
         with browsed("play", "pick_cube", "--obs", "state", *where) as (process, page):
             wait_until(lambda: process.state, "the arm is home", page)
             x, y, _ = process.state["tcp"]
-            page.keyboard.down("w")
-            wait_until(lambda: process.state["tcp"][0] > x + 0.04, "the arm has moved forward", page)
-            page.keyboard.up("w")
+            hold_until(page, "w", lambda: process.state["tcp"][0] > x + 0.04, "the arm has moved forward")
             measured = ask(port, "POST", "/getstate").json["pose"]
             assert measured[0] > x + 0.03
             assert abs(measured[1] - y) < 0.02
