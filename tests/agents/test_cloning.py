@@ -11,7 +11,7 @@ import pytest
 from hilserl.agents.agent import act, update_step
 from hilserl.agents.cloning import cloning_loss, create_cloning_agent, negative_log_likelihood
 from hilserl.data.spec import ExperienceSpec
-from tests.support.batches import SMALL, camera_batches, first, moved, random_batches, with_camera, with_grippers
+from tests.support.batches import SMALL, camera_batches, doing, first, moved, random_batches, with_camera, with_grippers
 
 
 @pytest.mark.parametrize("grippers", [0, 1, 2])
@@ -19,7 +19,7 @@ def test_cloning_reproduces_a_constant_action(state_spec: ExperienceSpec, grippe
     spec = with_grippers(state_spec, grippers)
     batches = random_batches(spec, 2, 8)
     shown = np.array([0.5, -0.3, 0.0, 1.0, -1.0][: 3 + grippers], np.float32)
-    batches = batches._replace(action=np.broadcast_to(shown, batches.action.shape))
+    batches = doing(batches, np.broadcast_to(shown, batches.action.shape))
     agent, metrics = create_cloning_agent(spec, dataclasses.replace(SMALL, learning_rate=3e-3, ema_rate=0.1), 0), {}
     for index in range(150):
         agent, metrics = update_step(agent, batches, jax.random.key(index))
@@ -37,7 +37,7 @@ def test_cloning_reproduces_a_constant_action(state_spec: ExperienceSpec, grippe
 def test_gripper_loss_has_no_gradient_into_the_policy(state_spec: ExperienceSpec) -> None:
     """The head is asked beside the policy's action, and must not change it."""
     agent, batch = create_cloning_agent(state_spec, SMALL, 0), first(random_batches(state_spec, 1, 8))
-    other = batch._replace(action=batch.action * jnp.array([1.0, -1.0]))
+    other = doing(batch, batch.action * jnp.array([1.0, -1.0]))
     gradients = [
         eqx.filter_grad(lambda actor, b=b: cloning_loss(actor, agent.config, actor.encoder(b.observation), b)[0])(
             agent.actor

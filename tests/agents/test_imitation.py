@@ -15,7 +15,7 @@ from hilserl.agents.sac import create_sac_agent
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Transitions
 from hilserl.training.algorithms import ALGORITHMS
-from tests.support.batches import SMALL, camera_batches, first, moved, random_batches, with_camera, with_grippers
+from tests.support.batches import SMALL, camera_batches, doing, first, moved, random_batches, with_camera, with_grippers
 
 CLONES = dataclasses.replace(SMALL, cloning_weight=1.0)
 FILTERS = dataclasses.replace(CLONES, cloning_filter=True)
@@ -42,13 +42,13 @@ def test_imitation_loss_ignores_steps_without_demonstration(state_spec: Experien
     half = np.arange(8) < 4
     batch = one_batch(spec, half)
     others = np.where(half[:, None], batch.action, -batch.action)
-    assert loss(actor, batch) == loss(actor, batch._replace(action=others)) != 0
+    assert loss(actor, batch) == loss(actor, doing(batch, others)) != 0
 
 
 def test_demonstrated_choice_is_worth_a_margin_more_and_no_further(state_spec: ExperienceSpec) -> None:
     spec = with_grippers(state_spec, 1)
     batch = one_batch(spec, demonstrated=True)
-    batch = batch._replace(action=np.concatenate([batch.action[:, :3], np.ones((8, 1), np.float32)], -1))
+    batch = doing(batch, np.concatenate([batch.action[:, :3], np.ones((8, 1), np.float32)], -1))
     actor = create_sac_agent(spec, SMALL, 0).actor
 
     def where_opening_is_worth(value: float) -> float:
@@ -66,7 +66,7 @@ def test_demonstrated_choice_is_worth_a_margin_more_and_no_further(state_spec: E
 
 def test_gripper_loss_has_no_gradient_into_the_policy(state_spec: ExperienceSpec) -> None:
     batch = one_batch(state_spec, demonstrated=True)
-    other = batch._replace(action=np.stack([batch.action[:, 0], -batch.action[:, 1]], -1))
+    other = doing(batch, np.stack([batch.action[:, 0], -batch.action[:, 1]], -1))
     actor = create_sac_agent(state_spec, SMALL, 0).actor
     gradients = [eqx.filter_grad(loss)(actor, each) for each in (batch, other)]
     assert not moved(gradients[0].policy, gradients[1].policy)
@@ -90,8 +90,7 @@ def test_filter_leaves_demonstrations_that_are_worth_less(state_spec: Experience
     spec, shown = with_grippers(state_spec, 0), np.arange(8) < 4
     batches = random_batches(spec, 2, 8)
     actions = np.where(shown[:, None], 0.5, -0.5) * np.ones(3)
-    batches = batches._replace(
-        action=np.broadcast_to(actions, (2, 8, 3)).astype(np.float32),
+    batches = doing(batches, np.broadcast_to(actions, (2, 8, 3)).astype(np.float32))._replace(
         reward=np.broadcast_to(~shown, (2, 8)).astype(np.float32),
         bootstrap=np.zeros((2, 8), np.float32),
         return_to_go=np.zeros((2, 8), np.float32),
@@ -118,9 +117,8 @@ def test_stillness_is_imitated_if_asked_for(state_spec: ExperienceSpec, imitates
     batches = random_batches(spec, 2, 8)
     shown = np.where(still[:, None], 0.0, 0.5) * np.ones(3)
     state = batches.observation["state"] * 0
-    batches = batches._replace(
+    batches = doing(batches, np.broadcast_to(shown, (2, 8, 3)).astype(np.float32))._replace(
         observation={"state": state},
-        action=np.broadcast_to(shown, (2, 8, 3)).astype(np.float32),
         reward=np.zeros((2, 8), np.float32),
         bootstrap=np.zeros((2, 8), np.float32),
         demonstrated=np.ones((2, 8), bool),
@@ -150,8 +148,7 @@ def test_imitation_works_without_reward(state_spec: ExperienceSpec, grippers: in
     spec = with_grippers(state_spec, grippers)
     batches = random_batches(spec, 2, 8)
     shown = np.array([0.5, -0.3, 0.1, 1.0, -1.0][: 3 + grippers], np.float32)
-    batches = batches._replace(
-        action=np.broadcast_to(shown, batches.action.shape),
+    batches = doing(batches, np.broadcast_to(shown, batches.action.shape))._replace(
         reward=np.zeros((2, 8), np.float32),
         demonstrated=np.ones((2, 8), bool),
     )

@@ -1,14 +1,16 @@
 """Soft actor-critic follows its equations, and losses move their own parameters."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from hilserl.agents.agent import act, update_step
-from hilserl.agents.sac import _td_targets, create_sac_agent
+from hilserl.agents.sac import _td_targets, _update_policy, create_sac_agent
 from hilserl.data.spec import ExperienceSpec
 from tests.support.batches import (
     SMALL,
@@ -100,6 +102,36 @@ def test_penalty_reaches_the_gripper(state_spec: ExperienceSpec) -> None:
         create_sac_agent(state_spec, dataclasses.replace(SMALL, gripper_penalty=0.5), 0), batches, jax.random.key(0)
     )
     assert moved(free.actor.gripper, dear.actor.gripper)
+
+
+def test_relative_values_make_a_gripper_cost_half_a_step(state_spec: ExperienceSpec) -> None:
+    batches = random_batches(state_spec, 2, 8)
+    changes = np.arange(16).reshape(2, 8) % 2
+    batches = batches._replace(gripper_changes=changes, return_to_go=np.full_like(batches.reward, 5.0))
+    config = dataclasses.replace(SMALL, discount=0.64, gripper_penalty=0.5, relative_values=True)
+    targets = _td_targets(create_sac_agent(state_spec, config, 0), first(batches), jax.random.key(0))
+    assert targets.gripper is not None
+    assert np.allclose(targets.gripper, np.where(changes[0], 0.8 * 5.0, 5.0))
+    assert np.allclose(targets.critic, 5.0), "the critics pay nothing"
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_policy_moves_as_far_for_small_values_if_they_are_relative(state_spec: ExperienceSpec, relative: bool) -> None:
+    """The critics' last layer decides how large all values are."""
+    config = dataclasses.replace(SMALL, relative_values=relative, initial_temperature=0.0001)
+    agent = create_sac_agent(state_spec, config, 0)
+    batch = first(random_batches(state_spec, 2, 8))
+
+    def gradient_at(scale: float) -> float:
+        last = (agent.critics.value.weight * scale, jnp.full_like(agent.critics.value.bias, scale))
+        scaled = eqx.tree_at(lambda a: (a.critics.value.weight, a.critics.value.bias), agent, last)
+        after, _ = _update_policy(scaled, batch.observation, jax.random.key(0))
+        moments: Any = after.optimizers.policy
+        # Adam's first moment is a tenth of the gradient.
+        return sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(moments[0].mu)) ** 0.5
+
+    ratio = gradient_at(5.0) / gradient_at(0.5)
+    assert ratio == pytest.approx(1.0 if relative else 10.0, rel=0.05)
 
 
 def test_camera_heads_learn_from_the_values_and_not_from_the_policy(state_spec: ExperienceSpec) -> None:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+from hilserl.data.hindsight import Hindsight
 from hilserl.data.replay import Columns, HostStorage, Replay, ReplayStorage
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
@@ -261,7 +262,7 @@ def test_replay_of_200_000_steps_of_two_cameras_fits_in_1_gb() -> None:
 
 
 def test_return_to_go_is_known_where_the_episode_terminated(spec: ExperienceSpec) -> None:
-    replay = Replay(spec, 50, make_episode(9, 2, terminated=True), discount=0.5)
+    replay = Replay(spec, 50, make_episode(9, 2, terminated=True), hindsight=Hindsight(0.5))
     for step in [*make_episode(1, 3, terminated=True), *make_episode(2, 3), make_step(3, 0), make_step(3, 1)]:
         replay.add(replace(step, reward=8.0) if step.index else step)
     found = replay.transitions(np.union1d(replay.online_rows(), replay.prior_rows()))
@@ -273,7 +274,7 @@ def test_return_to_go_is_known_where_the_episode_terminated(spec: ExperienceSpec
 
 def test_return_to_go_ends_where_the_ring_was_overwritten(spec: ExperienceSpec) -> None:
     """An old row keeps no return of the episode that stood there before."""
-    replay = Replay(spec, 6, discount=0.5)
+    replay = Replay(spec, 6, hindsight=Hindsight(0.5))
     for step in [*make_episode(1, 3, terminated=True), *(make_step(2, index) for index in range(10))]:
         replay.add(step)
     found = replay.transitions(replay.online_rows())
@@ -285,7 +286,7 @@ def test_return_to_go_ends_where_the_ring_was_overwritten(spec: ExperienceSpec) 
 def test_changes_to_go_count_the_grippers_set_in_motion(state_spec: ExperienceSpec) -> None:
     """The state's command before the action decides what a change is."""
     place, gripper = state_spec.gripper_state[0], state_spec.action.grippers[0]
-    replay = Replay(state_spec, 20, discount=0.5)
+    replay = Replay(state_spec, 20, hindsight=Hindsight(0.5))
     for index, (command, action) in enumerate([(1, 0), (1, 1), (-1, -1), (-1, -1), (-1, 0.2), (1, 1)]):
         step = make_step(0, index, camera=False, terminated=index == 5)
         step.observation["state"][place], step.action[gripper] = command, action

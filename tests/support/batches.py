@@ -45,6 +45,7 @@ def transitions(
     return Transitions(
         observation,
         action,
+        action,
         reward,
         next_observation,
         bootstrap,
@@ -56,6 +57,11 @@ def transitions(
         succeeds=np.zeros_like(demonstrated),
         final_state=np.zeros_like(observation["state"]),
     )
+
+
+def doing(batches: Transitions, action: Any) -> Transitions:
+    """Return transitions in which other actions were done, and are to be imitated."""
+    return batches._replace(action=action, imitated=action)
 
 
 def with_grippers(spec: ExperienceSpec, count: int) -> ExperienceSpec:

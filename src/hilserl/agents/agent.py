@@ -79,6 +79,17 @@ class AgentConfig:
 
     Hands at keys rest in a third of their steps, and a clone of that hesitates. A task that is about waiting needs
     them."""
+    imitated_motions: AtLeastOne | None = None
+    """Motions of the operator that an imitated action makes at once.
+
+    People at keys move one axis after the other. By default it is the number of axes divided by the mean number that
+    the demonstrations move at once: 1 for hands that move all together. It must be 1 where actions are not
+    displacements."""
+    relative_values: bool = False
+    """Compare values by their ratio instead of their difference.
+
+    Long before a success all values are small. The policy's loss divides them by their size, and a change of a gripper
+    costs half a step's discount instead of `gripper_penalty`."""
     return_floor: bool = True
     """Keep the critics' targets above the return that followed.
 

@@ -116,7 +116,7 @@ def cloning_loss(
     Returns:
         The loss and its parts as metrics.
     """
-    log_prob, error, logits, taken = compare_actions(actor, features, batch.action)
+    log_prob, error, logits, taken = compare_actions(actor, features, batch.imitated)
     weight = imitable(config, batch.action)
     weight /= jnp.maximum(1, weight.sum())
     continuous_loss = -(weight * log_prob).sum()

@@ -40,7 +40,7 @@ def imitation_loss(
         The loss, 0 without demonstrated transitions, and metrics.
     """
     weight = batch.demonstrated * weight / jnp.maximum(1, batch.demonstrated.sum())
-    log_prob, error, values, taken = compare_actions(actor, features, batch.action)
+    log_prob, error, values, taken = compare_actions(actor, features, batch.imitated)
     loss = -(weight * log_prob).sum()
     metrics = {"continuous_error": jnp.sqrt((weight * jnp.mean(error**2, -1)).sum())}
     if values is not None and taken is not None:

@@ -42,6 +42,10 @@ from hilserl.vision.frame_encoder import FrameEncoder
 from hilserl.vision.heads import ObservationEncoder
 
 _LEAST_VALUE, _LEAST_TOLERANCE = 1e-6, 1e-3
+_LEAST_SCALE = 0.02
+"""Least value by which the policy's loss is divided: differences between smaller ones are mostly error."""
+_GRIPPER_DELAY_STEPS = 0.5
+"""Control steps that setting a gripper in motion costs, if values are relative."""
 
 
 class Optimizers(eqx.Module):
@@ -153,7 +157,8 @@ def _td_targets(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> _TdTa
 
     y = r + gamma * (1 - terminated) * Q_target(s', a'), with a' ~ policy. For the critics Q_target is the minimum over
     drawn members of the target ensemble. For the gripper head it is that of Double DQN (arXiv 1509.06461), and a
-    penalty for each gripper that the action set in motion is deducted from the reward.
+    penalty for each gripper that the action set in motion is deducted from the reward. With `relative_values` such a
+    change costs a part of the value instead.
 
     With `return_floor` no target is below the return that followed in an episode that terminated (MCAC, arXiv
     2210.07432): the best actions are worth at least that much.
@@ -174,13 +179,17 @@ def _td_targets(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> _TdTa
         critic = jnp.maximum(critic, batch.return_to_go)
     if targets.gripper is None:
         return _TdTargets(critic, None)
-    reward = batch.reward - config.gripper_penalty * batch.gripper_changes
     next_values = jax.vmap(targets.gripper)(target_features, continuous)
     best = choice_index(select(action, actor.action.grippers))[:, None]
-    gripper = reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0]
-    if config.return_floor:
-        gripper = jnp.maximum(gripper, batch.return_to_go - config.gripper_penalty * batch.changes_to_go)
-    return _TdTargets(critic, gripper)
+    gripper = batch.reward + future * jnp.take_along_axis(next_values, best, -1)[:, 0]
+    floor = batch.return_to_go
+    if config.relative_values:
+        factor = config.discount ** (_GRIPPER_DELAY_STEPS * batch.gripper_changes)
+        gripper, floor = factor * gripper, factor * floor
+    else:
+        gripper -= config.gripper_penalty * batch.gripper_changes
+        floor -= config.gripper_penalty * batch.changes_to_go
+    return _TdTargets(critic, jnp.maximum(gripper, floor) if config.return_floor else gripper)
 
 
 def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tuple[SACAgent, Metrics]:
@@ -208,7 +217,7 @@ def _update_values(agent: SACAgent, batch: Transitions, key: PRNGKeyArray) -> tu
             actor = dataclasses.replace(agent.actor, policy=policy, gripper=values.gripper)
             weight = imitable(config, batch.action)
             if agent.filters_imitation is not None:
-                approval = _approval(actor, values.critics, features, q.mean(0), config.discount)
+                approval = _approval(actor, values.critics, features, batch.imitated, config.discount)
                 weight *= jnp.where(agent.filters_imitation, approval, 1.0)
             imitation, imitation_metrics = imitation_loss(actor, features, batch, weight)
             total += agent.cloning_weight * imitation
@@ -252,7 +261,7 @@ def _approval(
     actor: Actor,
     critics: Critic,
     features: Float[Array, "batch features"],
-    q: Float[Array, "batch"],
+    action: Float[Array, "batch action"],
     discount: float,
 ) -> Float[Array, "batch"]:
     """Weight actions by what the critics expect them to lose.
@@ -263,11 +272,12 @@ def _approval(
         actor: the actor.
         critics: the critic ensemble.
         features: the actor's encoding of the observations.
-        q: value of the actions taken.
+        action: the actions to imitate.
         discount: discount factor of one control step.
     """
     continuous = jnp.tanh(jax.vmap(actor.policy)(features).mean)
     own = ensemble_values(critics, features, jax.vmap(actor.with_grippers)(features, continuous)).mean(0)
+    q = ensemble_values(critics, features, action).mean(0)
     lost = jnp.maximum(own - q, 0) / jnp.maximum(jnp.abs(own), _LEAST_VALUE)
     return jax.lax.stop_gradient(jnp.exp(-lost / max(1 - discount, _LEAST_TOLERANCE)))
 
@@ -278,7 +288,7 @@ def _update_policy(
     """Update the policy, then the temperature.
 
     The policy maximises mean Q - alpha log pi; alpha moves so that the entropy approaches its target. The loss has no
-    gradient into the encoder.
+    gradient into the encoder. With `relative_values` Q is divided by its size.
     """
     config = agent.config
     features = agent.actor.encoder(observation, jax.random.fold_in(key, NOISE_KEYS))
@@ -288,6 +298,8 @@ def _update_policy(
         continuous, log_prob = sample_squashed(jax.vmap(policy)(features), key)
         action = jax.vmap(agent.actor.with_grippers)(features, continuous)
         value = ensemble_values(agent.critics, features, action).mean(0)
+        if config.relative_values:
+            value /= jnp.maximum(jax.lax.stop_gradient(jnp.abs(value)), _LEAST_SCALE)
         return jnp.mean(temperature * log_prob - value), -log_prob.mean()
 
     (actor_loss, entropy), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(agent.actor.policy)

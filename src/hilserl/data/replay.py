@@ -11,12 +11,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from typing_extensions import override
 
-from hilserl.data.returns import Returns
+from hilserl.data.hindsight import Hindsight, ImitatedActions, Returns
 from hilserl.data.spec import ExperienceSpec, count_changes
 from hilserl.data.step import Step, Transitions
 from hilserl.errors import HilserlError
 
 _NONE = -1
+_NO_HINDSIGHT = Hindsight()
 ReplaySource = Literal["both", "online", "prior"]
 """Source of batches: online, prior, or half of each.
 
@@ -114,6 +115,13 @@ class _OpenEpisode(NamedTuple):
     number: int
     commands: np.ndarray
     """The grippers' commands after the step."""
+    leading: tuple[int, ...] = ()
+    """Rows of the operator's last motions."""
+
+    def without(self, row: int) -> "_OpenEpisode":
+        """Return the episode as it is after this row has been claimed."""
+        last = _NONE if self.row == row else self.row
+        return self._replace(row=last, leading=tuple(other for other in self.leading if other != row))
 
 
 _NO_EPISODE = _OpenEpisode(_NONE, -1, np.zeros(0, np.float32))
@@ -132,7 +140,7 @@ class Replay:
         features: names and shapes of float16 features to store instead of images; None stores images.
         make_storage: maker of the storage from its columns, all zero. Rows are drawn outside the storage, so batches
             do not depend on it.
-        discount: discount factor of the returns that followed.
+        hindsight: how returns and imitated actions are computed from the steps that followed.
     """
 
     def __init__(
@@ -142,7 +150,7 @@ class Replay:
         prior: Iterable[Step] = (),
         features: dict[str, tuple[int, ...]] | None = None,
         make_storage: Callable[[Columns], ReplayStorage] = HostStorage,
-        discount: float = 1.0,
+        hindsight: Hindsight = _NO_HINDSIGHT,
     ) -> None:
         demonstrations = list(prior)
         self._first = len(demonstrations)
@@ -156,7 +164,8 @@ class Replay:
             observation |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
         self._storage = make_storage(Columns(observation, np.zeros((rows, spec.action.size), np.float32)))
         self._spec = spec
-        self._returns = Returns(rows, discount, spec.state.size)
+        self._returns = Returns(rows, hindsight.discount, spec.state.size)
+        self._imitated = ImitatedActions(rows, spec.action, hindsight.motions)
         self._episode = np.zeros(rows, np.int64)
         self._terminated = np.zeros(rows, bool)
         self._online = np.zeros(rows, bool)
@@ -179,7 +188,9 @@ class Replay:
     def nbytes(self) -> int:
         """Memory of the full replay in bytes."""
         links = (self._episode, self._terminated, self._online, self._prior, self._before, self._after)
-        return self._storage.nbytes + self._returns.nbytes + sum(column.nbytes for column in links)
+        return (
+            self._storage.nbytes + self._returns.nbytes + self._imitated.nbytes + sum(column.nbytes for column in links)
+        )
 
     def add(self, step: Step) -> None:
         """Store one online step.
@@ -201,7 +212,8 @@ class Replay:
             expected = f"step {last.number + 1}" if last.row != _NONE else "a reset"
             raise HilserlError(f"Episode {step.episode}: step {step.index} came where {expected} was expected.")
         row = self._claim()
-        before = _NONE if last.row == row else last.row
+        last = last.without(row)
+        before = last.row
         linked = before != _NONE
         self._before[row] = before
         self._online[row], self._prior[row] = online and linked, prior and linked
@@ -210,12 +222,13 @@ class Replay:
         self._episode[row], self._terminated[row] = step.episode, step.terminated
         changes = count_changes(last.commands, step.action[list(self._spec.action.grippers)])
         self._returns.write(row, step.reward, changes)
+        leading = self._imitated.write(row, step.action, last.leading, demonstrated=linked and prior, ends=changes > 0)
         if step.terminated:
             rows = np.array([*self._back_from(row)])
             self._returns.look_back(rows, step.observation["state"] if step.success else None)
         if not step.ends_episode:
             commands = step.observation["state"][self._spec.gripper_state]
-            self._open[step.episode] = _OpenEpisode(row, step.index, commands)
+            self._open[step.episode] = _OpenEpisode(row, step.index, commands, leading)
         return row
 
     def _back_from(self, row: int) -> Iterator[int]:
@@ -247,8 +260,7 @@ class Replay:
         if before != _NONE:
             self._after[before] = _NONE
         for episode, last in list(self._open.items()):
-            if last.row == row:
-                self._open[episode] = last._replace(row=_NONE)
+            self._open[episode] = last.without(row)
         self._after[row] = _NONE
         self._used = max(self._used, row + 1)
         self._next = row + 1 if row + 1 < len(self._before) else self._first
@@ -312,6 +324,7 @@ class Replay:
         return Transitions(
             observation=gathered.observation,
             action=gathered.action,
+            imitated=self._imitated.gather(rows),
             next_observation=gathered.next_observation,
             # A time limit says nothing about the value of the next state, so only termination stops the bootstrap.
             bootstrap=1.0 - self._terminated[rows].astype(np.float32),

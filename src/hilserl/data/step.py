@@ -77,6 +77,8 @@ class Transitions(NamedTuple):
     """State, float32 [..., n], and each camera's images or features."""
     action: Any
     """Action, float32 [..., m]."""
+    imitated: Any
+    """Action to imitate if `demonstrated`, float32 [..., m]: where the operator's next motions led."""
     reward: Any
     """Reward, float32 [...]."""
     next_observation: dict[str, Any]

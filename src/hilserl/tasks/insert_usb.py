@@ -69,6 +69,7 @@ class InsertUsb(Task):
             "agent.target_entropy_per_action": -2.5,
             "agent.cloning_weight": 0.1,
             "agent.cloning_half_life": 10_000,
+            "agent.relative_values": True,
             "max_env_steps": 4_000,
             "max_minutes": 90,
             "eval_every": 1_000,

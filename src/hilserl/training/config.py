@@ -28,6 +28,8 @@ _FOREIGN: dict[str, object] = {
     "eval_every": 1_000,
     "eval_episodes": 20,
     "agent.discount": 0.95,
+    # Their actions may be positions, which no sum makes sense of.
+    "agent.imitated_motions": 1,
 }
 """Default settings of an environment of another package."""
 _WITH_EXPERT: dict[str, object] = {

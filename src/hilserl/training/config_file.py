@@ -84,6 +84,8 @@ ADDED_SETTINGS: dict[str, Any] = {
     "simulated_operator.follows_advice": False,
     "video": True,
     "env.action_repeat": 1,
+    "agent.imitated_motions": 1,
+    "agent.relative_values": False,
 }
 """Settings that earlier versions did not have, with what they did.
 

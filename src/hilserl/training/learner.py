@@ -10,6 +10,7 @@ import numpy as np
 
 from hilserl.agents.agent import Agent, AgentT, update_step
 from hilserl.data.arrays import named_arrays, with_arrays
+from hilserl.data.hindsight import Hindsight, motions_at_once
 from hilserl.data.replay import Replay
 from hilserl.data.spec import ExperienceSpec
 from hilserl.data.step import Step, Transitions
@@ -96,10 +97,10 @@ class Learner:
             )
         prior, held_out = self.algorithm.split_demonstrations(prior)
         features = self.frame_encoder.stored
-        self._replay = Replay(
-            policy_spec, config.replay_capacity, prior, features, self._placement.store, config.agent.discount
-        )
-        self._held_out = Replay(policy_spec, 2, held_out, features)
+        motions = config.agent.imitated_motions or motions_at_once([step.action for step in prior], spec.action)
+        hindsight = Hindsight(config.agent.discount, motions)
+        self._replay = Replay(policy_spec, config.replay_capacity, prior, features, self._placement.store, hindsight)
+        self._held_out = Replay(policy_spec, 2, held_out, features, hindsight=hindsight)
         self._key = jax.random.fold_in(jax.random.key(config.seed), _DRAWN_KEYS)
         self.online_steps = 0
         """Environment steps received so far, without resets."""

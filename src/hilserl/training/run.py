@@ -21,7 +21,7 @@ from hilserl.files import atomically, tidy
 from hilserl.rollout.evaluation import DeterministicPolicy, Evaluation, evaluate
 from hilserl.rollout.rollout import seed_for
 from hilserl.rollout.video import VIDEO_EPISODES, write_video
-from hilserl.runs.checkpoint import RunState, choose, load_checkpoint, prune, save_checkpoint, steps_in
+from hilserl.runs.checkpoint import RunState, choose, load_checkpoint, prune, read_state, save_checkpoint, steps_in
 from hilserl.runs.counters import RunCounters
 from hilserl.runs.effort import TRUSTED_RATE, attended_minutes, begins_trust, robot_minutes
 from hilserl.runs.metrics import MetricsLog, drop_torn_line, read_metrics
@@ -244,6 +244,10 @@ class Run(Subscriber):
             The content of `result.json`.
         """
         agent, state = self.state()
+        if read_state(choose(self.run_dir.checkpoints, "last")).evaluation is None:
+            # The last steps may well have made the best weights.
+            self.evaluate(agent, state)
+            self.keep()
         best, _ = load_checkpoint(choose(self.run_dir.checkpoints, "best"), agent)
         evaluation = self._evaluator.evaluate_finally(best)
         if self.config.video:
