@@ -123,7 +123,7 @@ def test_policy_moves_as_far_for_small_values_if_they_are_relative(state_spec: E
     batch = first(random_batches(state_spec, 2, 8))
 
     def gradient_at(scale: float) -> float:
-        last = (agent.critics.value.weight * scale, jnp.full_like(agent.critics.value.bias, scale))
+        last = (agent.critics.value.weight * scale, jnp.full_like(agent.critics.value.weight[..., 0], scale))
         scaled = eqx.tree_at(lambda a: (a.critics.value.weight, a.critics.value.bias), agent, last)
         after, _ = _update_policy(scaled, batch.observation, jax.random.key(0))
         moments: Any = after.optimizers.policy
