@@ -43,9 +43,11 @@ from hilserl.vision.heads import ObservationEncoder
 
 _LEAST_VALUE, _LEAST_TOLERANCE = 1e-6, 1e-3
 _LEAST_SCALE = 0.02
-"""Least value by which the policy's loss is divided: differences between smaller ones are mostly error."""
+"""Least value by which the policy's loss is divided.
+
+Differences between smaller values are mostly error."""
 _GRIPPER_DELAY_STEPS = 0.5
-"""Control steps that setting a gripper in motion costs, if values are relative."""
+"""Control steps that a change of a gripper costs."""
 
 
 class Optimizers(eqx.Module):

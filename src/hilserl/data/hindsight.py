@@ -1,4 +1,4 @@
-"""What followed each stored step: its return, its success, and where the operator's motion led."""
+"""Returns, successes and imitated actions, computed from what followed a step."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,9 @@ from hilserl.data.spec import ActionLayout
 
 _UNKNOWN = -np.inf
 _MOVES = 0.03
-"""Least part of a full motion that counts as one; keys held together turn by less than a script trembles."""
+"""Least part of a full motion that counts as one.
+
+A script trembles by less than this, and the frame of keys turns motions by less."""
 
 
 class Hindsight(NamedTuple):

@@ -157,12 +157,7 @@ class Replay:
         rows = self._first + capacity
         if capacity < 2:
             raise HilserlError(f"A replay of {capacity} steps cannot hold one transition; it needs at least 2.")
-        observation = {"state": np.zeros((rows, spec.state.size), np.float32)}
-        if features is None:
-            observation |= {name: np.zeros((rows, *shape), np.uint8) for name, shape in spec.images}
-        else:
-            observation |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
-        self._storage = make_storage(Columns(observation, np.zeros((rows, spec.action.size), np.float32)))
+        self._storage = make_storage(_empty_columns(spec, rows, features))
         self._spec = spec
         self._returns = Returns(rows, hindsight.discount, spec.state.size)
         self._imitated = ImitatedActions(rows, spec.action, hindsight.motions)
@@ -332,6 +327,15 @@ class Replay:
             taken_over=(after != _NONE) & self._prior[after] & ~self._prior[rows],
             **self._returns.gather(rows),
         )
+
+
+def _empty_columns(spec: ExperienceSpec, rows: int, features: dict[str, tuple[int, ...]] | None) -> Columns:
+    observation = {"state": np.zeros((rows, spec.state.size), np.float32)}
+    if features is None:
+        observation |= {name: np.zeros((rows, *shape), np.uint8) for name, shape in spec.images}
+    else:
+        observation |= {name: np.zeros((rows, *shape), np.float16) for name, shape in features.items()}
+    return Columns(observation, np.zeros((rows, spec.action.size), np.float32))
 
 
 def _halves(rng: np.random.Generator, online: np.ndarray, prior: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

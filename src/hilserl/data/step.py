@@ -78,7 +78,7 @@ class Transitions(NamedTuple):
     action: Any
     """Action, float32 [..., m]."""
     imitated: Any
-    """Action to imitate if `demonstrated`, float32 [..., m]: where the operator's next motions led."""
+    """Action to imitate where `demonstrated`, float32 [..., m]."""
     reward: Any
     """Reward, float32 [...]."""
     next_observation: dict[str, Any]
