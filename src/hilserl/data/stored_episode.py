@@ -48,7 +48,7 @@ class StoredEpisode:
     """
 
     numbers: pa.Table
-    """Checked table of all steps without images, `arrow_schema` of the spec without cameras."""
+    """Checked numbers of all steps, as `to_table` makes them without cameras."""
     spec: ExperienceSpec
     png: Mapping[str, pa.StructArray] = field(default_factory=dict)
     """PNG files of all steps, by camera."""

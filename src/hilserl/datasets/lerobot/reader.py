@@ -19,7 +19,7 @@ from hilserl.datasets.lerobot.video import VideoReader
 from hilserl.errors import HilserlError
 
 _BATCH_BYTES, _BATCH_ROWS = 4_000_000, 4096
-"""Most bytes, as they are stored, and most rows that are read at once."""
+"""Most bytes before compression, or rows, that are read at once."""
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError)
 
 
@@ -167,7 +167,7 @@ class _Version3:
         for path in sorted((self.root / EPISODES).glob("*/*.parquet")):
             names = [name for name in pq.read_schema(path).names if not name.startswith("stats/")]
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(columns=names):
+                for batch in batches(file, names):
                     yield from batch.to_pylist()
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -176,9 +176,7 @@ class _Version3:
         last = -1
         for path in sorted((self.root / "data").glob("*/*.parquet")):
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                row_bytes = path.stat().st_size // max(1, file.metadata.num_rows) + 1
-                rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // row_bytes))
-                for batch in file.iter_batches(rows, columns=list(columns), use_threads=False):
+                for batch in batches(file, columns):
                     for index, part in _split(pa.Table.from_batches([batch])):
                         if pending and index != last:
                             yield pa.concat_tables(pending)
@@ -207,6 +205,16 @@ class _Version2:
             place = {key: row[key] for key in ("episode_index", "episode_chunk")}
             with pq.ParquetFile(self.root / self.info["data_path"].format(**place)) as file:
                 yield file.read(columns=[name for name in columns if name in file.schema_arrow.names])
+
+
+def batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read a file's columns a few megabytes at a time."""
+    for index in range(file.num_row_groups):
+        group = file.metadata.row_group(index)
+        row_bytes = group.total_byte_size // max(1, group.num_rows) + 1
+        rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // row_bytes))
+        # A reader of several row groups keeps the list levels of all of them in memory.
+        yield from file.iter_batches(rows, row_groups=[index], columns=list(columns), use_threads=False)
 
 
 def _split(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:

@@ -15,7 +15,7 @@ from hilserl.data.spec import ExperienceSpec
 from hilserl.data.stored_episode import IMAGE, StoredEpisode
 from hilserl.datasets.frames import Frames
 from hilserl.datasets.lerobot.format import ENDS, PER_STEP, SIGNED_ACTION, SPEC, image_features
-from hilserl.datasets.lerobot.reader import LeRobotDataset
+from hilserl.datasets.lerobot.reader import LeRobotDataset, batches
 from hilserl.errors import HilserlError
 
 
@@ -64,7 +64,7 @@ def _ends(root: Path, spec: ExperienceSpec) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(root / ENDS, page_checksum_verification=True) as file:
         unread = {f"last.observation.{camera}" for camera in _cameras(file.schema_arrow) - set(dict(spec.images))}
         names = [name for name in file.schema_arrow.names if name not in unread]
-        for batch in file.iter_batches(64, columns=names):
+        for batch in batches(file, names):
             yield from batch.to_pylist()
 
 
