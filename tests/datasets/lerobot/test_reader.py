@@ -120,7 +120,7 @@ def test_number_that_no_step_may_have_is_refused_on_the_way_back(tmp_path: Path)
 def test_row_groups_are_read_in_batches_of_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table({"x": np.arange(10.0)}), tmp_path / "a.parquet", row_group_size=6, use_dictionary=False)
     for limit, expected in ((10**6, [6, 4]), (1, [1] * 10)):
-        monkeypatch.setattr(reader, "_BATCH_BYTES", limit)
+        monkeypatch.setattr(reader, "BATCH_BYTES", limit)
         with pq.ParquetFile(tmp_path / "a.parquet") as file:
             found = list(reader.batches(file, ["x"]))
         assert [batch.num_rows for batch in found] == expected

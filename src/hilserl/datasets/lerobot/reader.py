@@ -18,7 +18,7 @@ from hilserl.datasets.lerobot.format import EPISODES, INFO, TASKS
 from hilserl.datasets.lerobot.video import VideoReader
 from hilserl.errors import HilserlError
 
-_BATCH_BYTES, _BATCH_ROWS = 4_000_000, 4096
+BATCH_BYTES, BATCH_ROWS = 4_000_000, 4096
 """Most bytes before compression, or rows, that are read at once."""
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError)
 
@@ -212,7 +212,7 @@ def batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordB
     for index in range(file.num_row_groups):
         group = file.metadata.row_group(index)
         row_bytes = group.total_byte_size // max(1, group.num_rows) + 1
-        rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // row_bytes))
+        rows = max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
         # A reader of several row groups keeps the list levels of all of them in memory.
         yield from file.iter_batches(rows, row_groups=[index], columns=list(columns), use_threads=False)
 
