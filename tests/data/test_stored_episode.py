@@ -16,7 +16,8 @@ from tests.support.steps import make_episode
 def test_png_files_pass_through_unchanged(tmp_path: Path, spec: ExperienceSpec) -> None:
     write_episode(tmp_path / "a.parquet", make_episode(0, 4), spec)
     episode = read_stored_episode(tmp_path / "a.parquet")
-    assert all(step.observation.keys() == {"state"} for step in episode.steps)
+    assert episode.png.keys() == {"eye"}
+    assert not episode.pixels
     write_stored_episode(tmp_path / "b.parquet", episode)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
@@ -24,7 +25,7 @@ def test_png_files_pass_through_unchanged(tmp_path: Path, spec: ExperienceSpec) 
 def test_images_are_the_same_from_steps_and_from_png(tmp_path: Path, spec: ExperienceSpec) -> None:
     steps = make_episode(0, 4)
     write_episode(tmp_path / "a.parquet", steps, spec)
-    encoded, decoded = read_stored_episode(tmp_path / "a.parquet"), StoredEpisode(steps, spec)
+    encoded, decoded = read_stored_episode(tmp_path / "a.parquet"), StoredEpisode.of_steps(steps, spec)
     for rows in ([0, 3], [4], range(5)):
         pairs = zip(encoded.images("eye", rows), decoded.images("eye", rows), strict=True)
         assert all(np.array_equal(one, other) for one, other in pairs)
@@ -43,6 +44,6 @@ def test_images_are_left_out_on_request(tmp_path: Path, spec: ExperienceSpec, st
 
 def test_image_of_another_shape_is_named(spec: ExperienceSpec) -> None:
     png = {"eye": image_array([np.zeros((5, 5, 3), np.uint8)] * 3)}
-    steps = [dataclasses.replace(step, observation={"state": np.zeros(3)}) for step in make_episode(0, 2)]
+    episode = StoredEpisode.of_steps(make_episode(0, 2), spec)
     with pytest.raises(HilserlError, match=r"'eye' has an image of \(5, 5, 3\)"):
-        StoredEpisode(steps, spec, png).decoded()
+        dataclasses.replace(episode, png=png).decoded()

@@ -64,7 +64,7 @@ def write_recording(directory: Path, lengths: Sequence[int], spec: ExperienceSpe
 
 def stored(episodes: Sequence[Sequence[Step]], spec: ExperienceSpec = SPEC) -> list[StoredEpisode]:
     """Wrap episodes as the converters take them."""
-    return [StoredEpisode(steps, spec) for steps in episodes]
+    return [StoredEpisode.of_steps(steps, spec) for steps in episodes]
 
 
 def same_episodes(one: Sequence[Sequence[Step]], other: Sequence[Sequence[Step]], spec: ExperienceSpec) -> bool:

@@ -50,8 +50,8 @@ def to_table(steps: Sequence[Step], spec: ExperienceSpec) -> pa.Table:
     """
     schema = arrow_schema(spec)
     columns: dict[str, pa.Array] = {name: pa.array([getattr(s, name) for s in steps], kind) for name, kind in _SCALARS}
-    columns["action"] = _vectors([s.action for s in steps], spec.action.size, "action")
-    columns["observation.state"] = _vectors([s.observation["state"] for s in steps], spec.state.size, "state")
+    columns["action"] = vectors(np.stack([s.action for s in steps]), spec.action.size, "action")
+    columns["observation.state"] = vectors(np.stack([s.observation["state"] for s in steps]), spec.state.size, "state")
     for name, shape in spec.images:
         images = stacked_images(steps, name, shape)
         kind = schema.field(f"observation.{name}").type
@@ -74,15 +74,34 @@ def stacked_images(steps: Sequence[Step], camera: str, shape: tuple[int, int, in
     return images
 
 
-def _vectors(rows: Sequence[np.ndarray], size: int, column: str) -> pa.Array:
-    values = np.stack(rows).astype(np.float32)
+def vectors(values: np.ndarray, size: int, column: str) -> pa.Array:
+    """Make a column of float32 vectors.
+
+    Args:
+        values: the vectors, [rows, size].
+        size: length of a vector.
+        column: name of the column, for the error.
+
+    Raises:
+        HilserlError: the vectors have another length.
+    """
     if values.shape[1:] != (size,):
         raise HilserlError(f"The {column} has shape {values.shape[1:]}, expected ({size},).")
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), size)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).reshape(-1)), size)
 
 
 def from_table(table: pa.Table) -> tuple[list[Step], ExperienceSpec]:
     """Convert a table of `to_table` to its steps and their spec.
+
+    Raises:
+        HilserlError: for any other table.
+    """
+    spec = check_table(table)
+    return rows_to_steps(table, spec), spec
+
+
+def check_table(table: pa.Table) -> ExperienceSpec:
+    """Return the spec of a table that `to_table` could have made.
 
     Raises:
         HilserlError: for any other table.
@@ -95,14 +114,14 @@ def from_table(table: pa.Table) -> tuple[list[Step], ExperienceSpec]:
         expected = arrow_schema(spec).names
         raise HilserlError(f"This table's columns {table.schema.names} differ from those of its spec, {expected}.")
     _check_numbers(table, spec)
-    return rows_to_steps(table, spec), spec
+    return spec
 
 
 def _check_numbers(table: pa.Table, spec: ExperienceSpec) -> None:
     """Raise HilserlError for a number that no step may have."""
     numbers = {name: table[name].to_numpy() for name in ("reward", "human_seconds")}
-    numbers |= {"action": _matrix(table["action"], (spec.action.size,))}
-    numbers |= {"state": _matrix(table["observation.state"], (spec.state.size,))}
+    numbers |= {"action": matrix(table["action"], (spec.action.size,))}
+    numbers |= {"state": matrix(table["observation.state"], (spec.state.size,))}
     _number_check(spec)(numbers, "The episode")
 
 
@@ -112,10 +131,10 @@ _number_check = lru_cache(maxsize=16)(NumberCheck)
 def rows_to_steps(table: pa.Table | pa.RecordBatch, spec: ExperienceSpec) -> list[Step]:
     """Convert a table to its steps, given that its schema is `arrow_schema(spec)`."""
     columns = {name: table[name].to_pylist() for name, _ in _SCALARS}
-    action = _matrix(table["action"], (spec.action.size,))
-    observations = {"state": _matrix(table["observation.state"], (spec.state.size,))}
+    action = matrix(table["action"], (spec.action.size,))
+    observations = {"state": matrix(table["observation.state"], (spec.state.size,))}
     for name, shape in spec.images:
-        observations[name] = _matrix(table[f"observation.{name}"], shape)
+        observations[name] = matrix(table[f"observation.{name}"], shape)
     return [
         Step(
             action=action[i],
@@ -126,7 +145,8 @@ def rows_to_steps(table: pa.Table | pa.RecordBatch, spec: ExperienceSpec) -> lis
     ]
 
 
-def _matrix(column: pa.ChunkedArray | pa.Array, shape: tuple[int, ...]) -> np.ndarray:
+def matrix(column: pa.ChunkedArray | pa.Array, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a column of vectors or images as an array [rows, *shape]."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     storage = array.storage if isinstance(array, pa.ExtensionArray) else array
     return storage.flatten().to_numpy(zero_copy_only=False).reshape(-1, *shape)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hilserl.data.arrow import METADATA_KEY, arrow_schema, from_table, to_table
+from hilserl.data.arrow import METADATA_KEY, arrow_schema, check_table, from_table
 from hilserl.data.spec import ActionLayout, ExperienceSpec, StateLayout
 from hilserl.data.step import Step
 from hilserl.data.stored_episode import IMAGE, StoredEpisode
@@ -72,7 +72,7 @@ def write_episode(path: Path, steps: Sequence[Step], spec: ExperienceSpec, *, re
     Raises:
         HilserlError: the file exists, the disk refuses, or a step does not fit the spec.
     """
-    write_stored_episode(path, StoredEpisode(steps, spec), replace=replace)
+    write_stored_episode(path, StoredEpisode.of_steps(steps, spec), replace=replace)
 
 
 def write_stored_episode(path: Path, episode: StoredEpisode, *, replace: bool = False) -> None:
@@ -91,7 +91,7 @@ def write_episode_file(path: Path, episode: StoredEpisode) -> None:
 
     A crash may leave half of it; `write_stored_episode` is for directories in use.
     """
-    table, schema = to_table(episode.steps, episode.spec.only(())), episode_schema(episode.spec)
+    table, schema = episode.numbers, episode_schema(episode.spec)
     images = image_columns(episode.spec)
     for camera, name in images.items():
         table = table.append_column(schema.field(name), episode.encoded(camera))
@@ -177,10 +177,10 @@ def read_stored_episode(path: Path, *, images: bool = True) -> StoredEpisode:
             _check_content(table)
     except (HilserlError, *_CORRUPT) as error:
         raise HilserlError(f"Cannot read the episode file {path}: {error}") from error
-    steps, expected = episode.steps, list(range(len(episode.steps)))
-    if not steps or [s.index for s in steps] != expected or len({s.episode for s in steps}) != 1:
+    number, index = (episode.numbers[name].to_numpy() for name in ("episode", "index"))
+    if not len(index) or (index != np.arange(len(index))).any() or (number != number[0]).any():
         raise HilserlError(f"The episode file {path} does not hold one whole episode in order.")
-    if len(steps) < 2:
+    if len(index) < 2:
         raise HilserlError(f"The episode file {path} holds a reset alone; expected at least one step after it.")
     return episode
 
@@ -219,12 +219,12 @@ def _stored(table: pa.Table, *, images: bool) -> StoredEpisode:
     if found not in (None, _FORMAT):
         raise HilserlError(f"This episode has format {found.decode(errors='replace')}; this program reads 3 and 4.")
     if found is None and images:
-        return StoredEpisode(*from_table(table))  # Format 3 stores the pixels.
+        return StoredEpisode.of_steps(*from_table(table))  # Format 3 stores the pixels.
     if images and table.schema != episode_schema(spec):
         raise HilserlError(f"This table's columns {table.schema.names} differ from those of its spec.")
     spec = spec if images else spec.only(())
-    numbers = arrow_schema(spec.only(()))
-    steps, _ = from_table(table.select(numbers.names).replace_schema_metadata(numbers.metadata))
-    return StoredEpisode(
-        steps, spec, {camera: table[name].combine_chunks() for camera, name in image_columns(spec).items()}
-    )
+    schema = arrow_schema(spec.only(()))
+    numbers = table.select(schema.names).replace_schema_metadata(schema.metadata)
+    check_table(numbers)
+    png = {camera: table[name].combine_chunks() for camera, name in image_columns(spec).items()}
+    return StoredEpisode(numbers, spec, png)

@@ -139,7 +139,17 @@ def count_changes(commands: np.ndarray, actions: np.ndarray) -> int:
         commands: the grippers' commands before the action, +1 open and -1 closed, float32 [grippers] or empty.
         actions: gripper actions in [-1, 1], float32 [grippers]; the nearest of -1, 0 and 1 counts.
     """
-    return int(((np.abs(actions) > 0.5) & (commands * actions < 0)).sum()) if commands.size else 0
+    return int(gripper_changes(commands, actions).sum()) if commands.size else 0
+
+
+def gripper_changes(commands: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """Mark the grippers that actions set in motion, bool [..., grippers].
+
+    Args:
+        commands: the grippers' commands before each action, float32 [..., grippers].
+        actions: gripper actions, float32 [..., grippers].
+    """
+    return (np.abs(actions) > 0.5) & (commands * actions < 0)
 
 
 @dataclass(frozen=True)

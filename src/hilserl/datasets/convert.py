@@ -1,7 +1,6 @@
 """Conversion of episodes, one in memory at a time."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,9 +50,9 @@ def write_episodes(out: Path, episodes: Iterable[StoredEpisode]) -> None:
     with new_directory(out) as part:
         last = -1
         for episode in episodes:
-            number = max(episode.steps[0].episode, last + 1)
-            if number != episode.steps[0].episode:
-                episode = replace(episode, steps=[replace(step, episode=number) for step in episode.steps])
+            number = max(episode.number, last + 1)
+            if number != episode.number:
+                episode = episode.renumbered(number)
             write_episode_file(part / f"{number:06d}.parquet", episode)
             last = number
         if last < 0:
@@ -63,7 +62,7 @@ def write_episodes(out: Path, episodes: Iterable[StoredEpisode]) -> None:
 def mapped(source: Foreign, mapping: DatasetMapping) -> Iterator[StoredEpisode]:
     """Yield a dataset's episodes by a mapping."""
     for steps in mapped_episodes(source.frames(images=bool(mapping.camera)), mapping):
-        yield StoredEpisode(steps, mapping.spec)
+        yield StoredEpisode.of_steps(steps, mapping.spec)
 
 
 def told(items: Iterable[T], on_item: Callable[[T], object]) -> Iterator[T]:

@@ -16,7 +16,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from hilserl.errors import HilserlError
-from hilserl.vision.pretrained import DAMAGED, RestrictedUnpickler, unreadable
+from hilserl.vision.restricted_pickle import DAMAGED, RestrictedUnpickler, unreadable
 
 
 class _Call:

@@ -1,53 +1,15 @@
 """Checked files of published weights, and the standardisation of ImageNet."""
 
 import hashlib
-import pickle
-import struct
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
-from typing_extensions import override
 
 from hilserl.errors import HilserlError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-DAMAGED = (
-    pickle.UnpicklingError,
-    struct.error,
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    IndexError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-)
-"""Exceptions from a damaged file."""
-
-
-class RestrictedUnpickler(pickle.Unpickler):
-    """Unpickler that refuses every name outside a short list."""
-
-    known: ClassVar[Mapping[tuple[str, str], Any]]
-    """Objects that a file may name, by module and name."""
-
-    @override
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.known:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no file of weights needs")
-        return self.known[module, name]
-
-
-def unreadable(path: Path, error: BaseException) -> HilserlError:
-    """Make the error for a damaged file of weights."""
-    return HilserlError(f"Cannot read the weights in {path}: {str(error) or type(error).__name__}")
 
 
 def check_weights(path: Path, sha256: str, remedy: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from typing_extensions import override
 
-from hilserl.vision.pretrained import DAMAGED, RestrictedUnpickler, unreadable
+from hilserl.vision.restricted_pickle import DAMAGED, RestrictedUnpickler, unreadable
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hilserl.datasets.convert import write_lerobot
+from hilserl.datasets.lerobot import reader
 from hilserl.datasets.lerobot.prepared import EpisodePreparer
 from hilserl.datasets.lerobot.reader import LeRobotDataset
 from hilserl.datasets.lerobot.restoration import restored_episodes
@@ -102,3 +105,23 @@ def test_damaged_dataset_of_ours_is_named(tmp_path: Path, file: str, damage: Cal
     damage(root, file)
     with pytest.raises(HilserlError, match=str(root)):
         list(restored_episodes(root))
+
+
+def test_number_that_no_step_may_have_is_refused_on_the_way_back(tmp_path: Path) -> None:
+    write_lerobot(tmp_path / "a", stored([recorded_episode(0, 3)]), EpisodePreparer(SPEC), "")
+    (file,) = (tmp_path / "a" / "data").glob("*/*.parquet")
+    table = pq.read_table(file)
+    place = table.schema.get_field_index("next.reward")
+    pq.write_table(table.set_column(place, "next.reward", pa.array([0.0, np.inf, 0.0], pa.float32())), file)
+    with pytest.raises(HilserlError, match="step 2: reward is inf"):
+        list(restored_episodes(tmp_path / "a"))
+
+
+def test_row_groups_are_read_in_batches_of_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"x": np.arange(10.0)}), tmp_path / "a.parquet", row_group_size=6, use_dictionary=False)
+    for limit, expected in ((10**6, [6, 4]), (1, [1] * 10)):
+        monkeypatch.setattr(reader, "BATCH_BYTES", limit)
+        with pq.ParquetFile(tmp_path / "a.parquet") as file:
+            found = list(reader.batches(file, ["x"]))
+        assert [batch.num_rows for batch in found] == expected
+        assert pa.Table.from_batches(found)["x"].to_pylist() == list(range(10))

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from hilserl.datasets.lerobot.statistics import (
+    QUANTILES,
     RunningStatistics,
-    column_statistics,
     columns_statistics,
     image_statistics,
     moved_statistics,
     sampled_rows,
-    stacked_statistics,
 )
 
 
@@ -19,7 +18,7 @@ def test_merged_statistics_equal_those_of_all_rows() -> None:
     parts = [draw.normal(index, index + 1, (size, 3)) for index, size in enumerate((1, 40, 7))]
     running = RunningStatistics()
     for some in (parts[:1], parts[1:]):
-        running.add(stacked_statistics([{"x": column_statistics(part)} for part in some]))
+        running.add(columns_statistics({"x": np.concatenate(some)}, [len(part) for part in some]))
     found, rows = running.as_dict()["x"], np.concatenate(parts)
     assert found["mean"] == pytest.approx(rows.mean(0))
     assert found["std"] == pytest.approx(rows.std(0))
@@ -29,8 +28,8 @@ def test_merged_statistics_equal_those_of_all_rows() -> None:
 
 def test_moved_statistics_are_those_of_moved_numbers() -> None:
     rows, offsets = np.arange(7), np.array([0, 5, 10**6])
-    stacked = stacked_statistics([{"index": column_statistics(rows)}] * 3)["index"]
-    expected = stacked_statistics([{"index": column_statistics(rows + offset)} for offset in offsets])["index"]
+    stacked = columns_statistics({"index": np.tile(rows, 3)}, [7] * 3)["index"]
+    expected = columns_statistics({"index": np.concatenate([rows + o for o in offsets])}, [7] * 3)["index"]
     for key, values in moved_statistics(stacked, offsets).items():
         np.testing.assert_allclose(values, expected[key], rtol=1e-12)
 
@@ -57,13 +56,17 @@ def test_samples_are_spread_over_all_rows(rows: int, expected: int) -> None:
     assert (found[0], found[-1]) == (0, rows - 1)
 
 
-def test_columns_together_have_the_statistics_of_each() -> None:
-    rng = np.random.default_rng(0)
+def test_columns_have_the_statistics_of_each_episode() -> None:
+    rng, lengths = np.random.default_rng(0), [17, 1, 12]
     columns = {"state": rng.standard_normal((30, 4)), "done": np.arange(30) == 29, "index": np.arange(30)}
-    together = columns_statistics(columns)
-    assert together.keys() == columns.keys()
+    found = columns_statistics(columns, lengths)
+    assert found.keys() == columns.keys()
     for name, values in columns.items():
-        alone = column_statistics(values)
-        assert together[name].keys() == alone.keys()
-        for key, expected in alone.items():
-            np.testing.assert_allclose(together[name][key], expected, rtol=1e-12, atol=1e-15)
+        parts = np.split(values.reshape(30, -1).astype(float), np.cumsum(lengths)[:-1])
+        expected = {key: [np.quantile(part, q, axis=0) for part in parts] for key, q in QUANTILES.items()}
+        expected |= {"min": [p.min(0) for p in parts], "max": [p.max(0) for p in parts]}
+        expected |= {"mean": [p.mean(0) for p in parts], "std": [p.std(0) for p in parts]}
+        expected["count"] = [np.array([length]) for length in lengths]
+        assert found[name].keys() == expected.keys()
+        for key, value in expected.items():
+            np.testing.assert_allclose(found[name][key], value, rtol=1e-12, atol=1e-15)

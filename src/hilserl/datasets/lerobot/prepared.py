@@ -1,6 +1,5 @@
 """Episodes in LeRobot's form, before they have a place in a dataset."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hilserl.data.arrow import arrow_schema, to_table
-from hilserl.data.spec import ExperienceSpec, count_changes
-from hilserl.data.step import Step
+from hilserl.data.arrow import arrow_schema, matrix, vectors
+from hilserl.data.spec import ExperienceSpec, gripper_changes
 from hilserl.data.stored_episode import IMAGE, StoredEpisode
 from hilserl.datasets.lerobot import format as form
 from hilserl.datasets.lerobot.statistics import (
@@ -68,43 +66,68 @@ class EpisodePreparer:
         schema = form.data_schema(features)
         for name in PLACES:
             schema = schema.remove(schema.get_field_index(name))
-        tables, statistics = [], []
-        for episode in episodes:
-            if len(episode.steps) < 2:
-                number = episode.steps[0].episode
-                raise HilserlError(f"Episode {number} has no action; a dataset of LeRobot cannot hold it.")
-            columns = self._columns(episode.steps)
-            at_start = {"episode_index": np.zeros(len(columns["frame_index"])), "index": columns["frame_index"]}
-            found = columns_statistics({**columns, **at_start})
-            arrays: dict[str, Any] = dict(columns)
-            for camera, name in form.image_features(self.spec).items():
-                sampled = sampled_rows(len(episode.steps) - 1).tolist()
-                found[name] = image_statistics(episode.images(camera, sampled))
-                if not self.video:
-                    arrays[name] = episode.encoded(camera)[:-1]
-            tables.append(pa.Table.from_arrays([_column(arrays[field.name], field) for field in schema], schema=schema))
-            statistics.append(found)
-        ends = pa.concat_tables([_ends(episode) for episode in episodes])
-        rows = pa.concat_tables(tables)
-        return PreparedEpisodes(rows, [t.num_rows for t in tables], stacked_statistics(statistics), ends)
+        counts = np.array([episode.numbers.num_rows for episode in episodes])
+        if (counts < 2).any():
+            number = episodes[int(counts.argmin())].number
+            raise HilserlError(f"Episode {number} has no action; a dataset of LeRobot cannot hold it.")
+        numbers, lengths = _Numbers.joined(episodes, self.spec), (counts - 1).tolist()
+        columns = self._columns(numbers, lengths)
+        at_start = {"episode_index": np.zeros(sum(lengths)), "index": columns["frame_index"]}
+        statistics = columns_statistics({**columns, **at_start}, lengths)
+        arrays: dict[str, Any] = dict(columns)
+        for camera, name in form.image_features(self.spec).items():
+            sampled = [sampled_rows(length).tolist() for length in lengths]
+            images = [episode.images(camera, rows) for episode, rows in zip(episodes, sampled, strict=True)]
+            statistics[name] = stacked_statistics([image_statistics(some) for some in images])
+            if not self.video:
+                arrays[name] = pa.concat_arrays([episode.encoded(camera)[:-1] for episode in episodes])
+        rows = pa.Table.from_arrays([_column(arrays[field.name], field) for field in schema], schema=schema)
+        return PreparedEpisodes(rows, lengths, statistics, _ends(episodes, numbers, self.spec))
 
-    def _columns(self, steps: Sequence[Step]) -> dict[str, np.ndarray]:
-        """Return an episode's numbers by feature, [rows] or [rows, n]."""
-        table = to_table(steps, self.spec.only(()))  # checks the shapes, and that all numbers are finite
-        rows = len(steps) - 1
-        signed = np.stack([step.action for step in steps[1:]]).astype(np.float32)
-        state = np.stack([step.observation["state"] for step in steps[:-1]]).astype(np.float32)
-        found = {"observation.state": state, "action": signed}
+    def _columns(self, numbers: "_Numbers", lengths: Sequence[int]) -> dict[str, np.ndarray]:
+        """Return the episodes' numbers by feature, [rows] or [rows, n]."""
+        signed = numbers.action[numbers.acted]
+        found = {"observation.state": numbers.state[numbers.observed], "action": signed}
         if self.gripper == "classes":
             found |= {"action": _with_classes(signed, self.spec), form.SIGNED_ACTION: signed}
         for name, (dtype, attribute) in form.PER_STEP.items():
-            found[name] = table[attribute].to_numpy()[1:].astype(dtype)
-        found["next.done"] = np.arange(rows) == rows - 1
+            found[name] = numbers.table[attribute].to_numpy()[numbers.acted].astype(dtype)
+        found["next.done"] = np.concatenate([np.arange(length) == length - 1 for length in lengths])
         if self.spec.action.grippers:
-            found[form.PENALTY] = _penalties(steps, self.spec)
-        index = np.arange(rows)
+            found[form.PENALTY] = _penalties(found["observation.state"], signed, self.spec)
+        index = np.concatenate([np.arange(length) for length in lengths])
         timestamp = (index / form.frames_per_second(self.spec)).astype(np.float32)
-        return {**found, "timestamp": timestamp, "frame_index": index, "task_index": np.zeros(rows, np.int64)}
+        return {**found, "timestamp": timestamp, "frame_index": index, "task_index": np.zeros(len(index), np.int64)}
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Numbers of all steps of consecutive episodes."""
+
+    table: pa.Table
+    action: np.ndarray
+    """float32 [steps, n]."""
+    state: np.ndarray
+    """float32 [steps, n]."""
+    acted: np.ndarray
+    """Steps with an action, which are all but the resets, int [rows]."""
+    observed: np.ndarray
+    """Steps before them, int [rows]."""
+    resets: np.ndarray
+    """First step of each episode, int [episodes]."""
+    lasts: np.ndarray
+    """Last step of each episode, int [episodes]."""
+
+    @classmethod
+    def joined(cls, episodes: Sequence[StoredEpisode], spec: ExperienceSpec) -> "_Numbers":
+        """Join the numbers of episodes."""
+        table = pa.concat_tables([episode.numbers for episode in episodes]).combine_chunks()
+        ends = np.cumsum([episode.numbers.num_rows for episode in episodes])
+        resets = np.concatenate([[0], ends[:-1]])
+        acted = np.delete(np.arange(table.num_rows), resets)
+        action = matrix(table["action"], (spec.action.size,))
+        state = matrix(table["observation.state"], (spec.state.size,))
+        return cls(table, action, state, acted, acted - 1, resets, ends - 1)
 
 
 def _column(values: Any, field: pa.Field) -> pa.Array:
@@ -121,14 +144,10 @@ def _with_classes(actions: np.ndarray, spec: ExperienceSpec) -> np.ndarray:
     return changed
 
 
-def _penalties(steps: Sequence[Step], spec: ExperienceSpec) -> np.ndarray:
+def _penalties(state: np.ndarray, action: np.ndarray, spec: ExperienceSpec) -> np.ndarray:
     """Return LeRobot's penalty of each action, float32 [rows]."""
-    grippers, commands = list(spec.action.grippers), spec.gripper_state
-    changes = [
-        count_changes(before.observation["state"][commands], step.action[grippers])
-        for before, step in itertools.pairwise(steps)
-    ]
-    return np.float32(_PENALTY) * np.array(changes, np.float32) + np.float32(0)  # no -0.0
+    changes = gripper_changes(state[:, spec.gripper_state], action[:, list(spec.action.grippers)]).sum(1)
+    return np.float32(_PENALTY) * changes.astype(np.float32) + np.float32(0)  # no -0.0
 
 
 def ends_schema(spec: ExperienceSpec) -> pa.Schema:
@@ -139,15 +158,14 @@ def ends_schema(spec: ExperienceSpec) -> pa.Schema:
     return pa.schema([*fields, *(pa.field(f"last.observation.{camera}", IMAGE) for camera, _ in spec.images)])
 
 
-def _ends(episode: StoredEpisode) -> pa.Table:
-    """Make the row of the reset's numbers and the last observation."""
-    steps, spec = episode.steps, episode.spec
-    numbers, schema = to_table([steps[0], steps[-1]], spec.only(())), ends_schema(spec)
+def _ends(episodes: Sequence[StoredEpisode], numbers: _Numbers, spec: ExperienceSpec) -> pa.Table:
+    """Make the rows of the resets' numbers and the last observations."""
+    schema = ends_schema(spec)
+    resets = numbers.table.take(pa.array(numbers.resets))
     columns = [
-        numbers[name.removeprefix("reset.")].slice(0, 1).combine_chunks()
-        for name in schema.names
-        if name.startswith("reset.")
+        resets[name.removeprefix("reset.")].combine_chunks() for name in schema.names if name.startswith("reset.")
     ]
-    columns.append(numbers["observation.state"].slice(1, 1).combine_chunks())
-    columns += [episode.encoded(camera)[-1:] for camera, _ in spec.images]
+    columns.append(vectors(numbers.state[numbers.lasts], spec.state.size, "state"))
+    for camera, _ in spec.images:
+        columns.append(pa.concat_arrays([episode.encoded(camera)[-1:] for episode in episodes]))
     return pa.Table.from_arrays(columns, schema=schema)

@@ -18,8 +18,8 @@ from hilserl.datasets.lerobot.format import EPISODES, INFO, TASKS
 from hilserl.datasets.lerobot.video import VideoReader
 from hilserl.errors import HilserlError
 
-_ROWS = 64
-"""Rows read at once: an image may have a megabyte."""
+BATCH_BYTES, BATCH_ROWS = 4_000_000, 4096
+"""Most bytes before compression, or rows, that are read at once."""
 _CORRUPT = (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError)
 
 
@@ -112,7 +112,7 @@ class LeRobotDataset:
         try:
             for row, table in zip(self._layout.episodes(), self._layout.tables([*numbers, *stored]), strict=True):
                 index, length = row["episode_index"], row["length"]
-                if table.num_rows != length or set(table["episode_index"].to_pylist()) != {index}:
+                if table.num_rows != length or (table["episode_index"].to_numpy() != index).any():
                     raise HilserlError(f"Episode {index} of {self.root} has {table.num_rows} rows, expected {length}.")
                 encoded = {name: table[name].combine_chunks() for name in stored}
                 streams: dict[str, ImageStream] = {name: partial(_decoded, encoded[name]) for name in stored}
@@ -167,20 +167,22 @@ class _Version3:
         for path in sorted((self.root / EPISODES).glob("*/*.parquet")):
             names = [name for name in pq.read_schema(path).names if not name.startswith("stats/")]
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(columns=names):
+                for batch in batches(file, names):
                     yield from batch.to_pylist()
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows of each episode, which follow one another."""
         pending: list[pa.Table] = []
+        last = -1
         for path in sorted((self.root / "data").glob("*/*.parquet")):
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                for batch in file.iter_batches(_ROWS, columns=list(columns)):
-                    for part in _split(pa.Table.from_batches([batch])):
-                        if pending and pending[0]["episode_index"][0] != part["episode_index"][0]:
+                for batch in batches(file, columns):
+                    for index, part in _split(pa.Table.from_batches([batch])):
+                        if pending and index != last:
                             yield pa.concat_tables(pending)
                             pending = []
                         pending.append(part)
+                        last = index
         if pending:
             yield pa.concat_tables(pending)
 
@@ -205,12 +207,22 @@ class _Version2:
                 yield file.read(columns=[name for name in columns if name in file.schema_arrow.names])
 
 
-def _split(table: pa.Table) -> Iterator[pa.Table]:
-    """Cut a table where the episode changes."""
+def batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read a file's columns a few megabytes at a time."""
+    for index in range(file.num_row_groups):
+        group = file.metadata.row_group(index)
+        row_bytes = group.total_byte_size // max(1, group.num_rows) + 1
+        rows = max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+        # A reader of several row groups keeps the list levels of all of them in memory.
+        yield from file.iter_batches(rows, row_groups=[index], columns=list(columns), use_threads=False)
+
+
+def _split(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Cut a table where the episode changes, and name each part's episode."""
     index = table["episode_index"].to_numpy()
     cuts = [0, *(np.flatnonzero(np.diff(index)) + 1).tolist(), len(index)]
     for start, stop in itertools.pairwise(cuts):
-        yield table.slice(start, stop - start)
+        yield int(index[start]), table.slice(start, stop - start)
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hilserl.data.arrow import arrow_schema, check_table, vectors
 from hilserl.data.png import decode_image
 from hilserl.data.spec import ExperienceSpec
-from hilserl.data.step import Step
 from hilserl.data.stored_episode import IMAGE, StoredEpisode
 from hilserl.datasets.frames import Frames
 from hilserl.datasets.lerobot.format import ENDS, PER_STEP, SIGNED_ACTION, SPEC, image_features
-from hilserl.datasets.lerobot.reader import LeRobotDataset
+from hilserl.datasets.lerobot.reader import LeRobotDataset, batches
 from hilserl.errors import HilserlError
 
 
@@ -64,7 +64,7 @@ def _ends(root: Path, spec: ExperienceSpec) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(root / ENDS, page_checksum_verification=True) as file:
         unread = {f"last.observation.{camera}" for camera in _cameras(file.schema_arrow) - set(dict(spec.images))}
         names = [name for name in file.schema_arrow.names if name not in unread]
-        for batch in file.iter_batches(64, columns=names):
+        for batch in batches(file, names):
             yield from batch.to_pylist()
 
 
@@ -74,24 +74,31 @@ def _cameras(schema: pa.Schema) -> set[str]:
 
 
 def _episode(frames: Frames, ends: dict[str, Any], features: dict[str, str], spec: ExperienceSpec) -> StoredEpisode:
-    columns, rows = frames.columns, frames.num_rows
-    observations = [{"state": state} for state in columns["observation.state"].astype(np.float32)]
-    observations.append({"state": np.array(ends["last.observation.state"], np.float32)})
-    png = {}
+    png, pixels = {}, {}
     for camera, name in features.items():
         last = ends[f"last.observation.{camera}"]
         if name in frames.encoded:
             png[camera] = pa.concat_arrays([frames.encoded[name], pa.array([last], IMAGE)])
         else:
-            images = [*frames.images[name](), decode_image(last["bytes"])]
-            for observation, image in zip(observations, images, strict=True):
-                observation[camera] = image
+            pixels[camera] = np.stack([*frames.images[name](), decode_image(last["bytes"])])
+    return StoredEpisode(_numbers(frames, ends, spec.only(())), spec, png, pixels)
+
+
+def _numbers(frames: Frames, ends: dict[str, Any], spec: ExperienceSpec) -> pa.Table:
+    """Join a reset's numbers with those of the steps after it.
+
+    Raises:
+        HilserlError: a number is one that no step may have.
+    """
+    columns, schema = frames.columns, arrow_schema(spec)
     action = columns[SIGNED_ACTION if SIGNED_ACTION in columns else "action"]
-    scalars = {attribute: columns[name].tolist() for name, (_, attribute) in PER_STEP.items()}
-    reset = {name.removeprefix("reset."): value for name, value in ends.items() if name.startswith("reset.")}
-    first = Step(**{**reset, "action": np.array(reset["action"], np.float32)}, observation=observations[0])
-    steps = [first]
-    for row in range(rows):
-        numbers = {name: values[row] for name, values in scalars.items()}
-        steps.append(Step(first.episode, row + 1, observations[row + 1], action[row], **numbers))
-    return StoredEpisode(steps, spec, png)
+    stored = {attribute: columns[name] for name, (_, attribute) in PER_STEP.items()}
+    stored["episode"] = np.full(frames.num_rows, ends["reset.episode"])
+    stored["index"] = np.arange(1, frames.num_rows + 1)
+    found = {name: pa.array(np.concatenate([[ends[f"reset.{name}"]], rows])) for name, rows in stored.items()}
+    found["action"] = vectors(np.vstack([ends["reset.action"], action]), spec.action.size, "action")
+    state = np.vstack([columns["observation.state"], ends["last.observation.state"]])
+    found["observation.state"] = vectors(state, spec.state.size, "state")
+    table = pa.Table.from_arrays([found[field.name].cast(field.type) for field in schema], schema=schema)
+    check_table(table)
+    return table

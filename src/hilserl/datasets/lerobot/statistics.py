@@ -13,37 +13,38 @@ _MIN_SAMPLES, _MAX_SAMPLES = 4, 10_000
 _TARGET_PX = 64
 
 
-def column_statistics(values: np.ndarray) -> Statistics:
-    """Compute the statistics of one episode's column.
+def columns_statistics(columns: Mapping[str, np.ndarray], lengths: Sequence[int]) -> dict[str, Statistics]:
+    """Compute the statistics of each episode's columns, stacked to [episodes, ...].
 
     Args:
-        values: [rows] or [rows, n].
-    """
-    rows = np.asarray(values, np.float64).reshape(len(values), -1)
-    quantiles = np.quantile(rows, list(QUANTILES.values()), axis=0)
-    return {
-        "min": rows.min(0),
-        "max": rows.max(0),
-        "mean": rows.mean(0),
-        "std": rows.std(0),
-        "count": np.array([len(rows)]),
-        **dict(zip(QUANTILES, quantiles, strict=True)),
-    }
-
-
-def columns_statistics(columns: Mapping[str, np.ndarray]) -> dict[str, Statistics]:
-    """Compute the statistics of one episode's columns, all together.
-
-    Args:
-        columns: each [rows] or [rows, n].
+        columns: rows of all episodes, each [rows] or [rows, n].
+        lengths: rows of each episode.
     """
     matrices = [np.asarray(values, np.float64).reshape(len(values), -1) for values in columns.values()]
-    joined = column_statistics(np.concatenate(matrices, 1))
-    count, ends = joined.pop("count"), np.cumsum([0, *(matrix.shape[1] for matrix in matrices)]).tolist()
+    widths = [matrix.shape[1] for matrix in matrices]
+    # Together, and one column a line, they are computed several times as fast as one by one.
+    lines = np.concatenate(matrices, 1).T
+    parts = np.split(lines, np.cumsum(lengths)[:-1], axis=1)
+    joined = stacked_statistics([_line_statistics(part) for part in parts])
+    count = np.array(lengths).reshape(-1, 1)
     return {
-        name: {**{key: values[start:end] for key, values in joined.items()}, "count": count}
-        for name, start, end in zip(columns, ends[:-1], ends[1:], strict=True)
+        name: {**{key: values[:, end - width : end] for key, values in joined.items()}, "count": count}
+        for name, width, end in zip(columns, widths, np.cumsum(widths).tolist(), strict=True)
     }
+
+
+def _line_statistics(lines: np.ndarray) -> Statistics:
+    """Compute the statistics of each line of [lines, rows]."""
+    rows = lines.shape[1]
+    ordered = np.sort(lines, axis=1)
+    places = np.array(list(QUANTILES.values())) * (rows - 1)
+    below = places.astype(int)
+    low, high, part = ordered[:, below], ordered[:, np.minimum(below + 1, rows - 1)], places - below
+    quantiles = low + (high - low) * part
+    mean = ordered.mean(1)
+    std = np.sqrt(np.square(ordered - mean[:, None]).mean(1))
+    found = {"min": ordered[:, 0], "max": ordered[:, -1], "mean": mean, "std": std}
+    return {**found, **dict(zip(QUANTILES, quantiles.T, strict=True))}
 
 
 def sampled_rows(rows: int) -> np.ndarray:
@@ -80,12 +81,9 @@ def image_statistics(images: list[np.ndarray]) -> Statistics:
     return {**shaped, "count": np.array([len(images)])}
 
 
-def stacked_statistics(episodes: Sequence[Mapping[str, Statistics]]) -> dict[str, Statistics]:
-    """Stack the statistics of episodes, each to [episodes, ...]."""
-    return {
-        name: {key: np.stack([episode[name][key] for episode in episodes]) for key in found}
-        for name, found in episodes[0].items()
-    }
+def stacked_statistics(episodes: Sequence[Statistics]) -> Statistics:
+    """Stack a column's statistics of episodes, each to [episodes, ...]."""
+    return {key: np.stack([episode[key] for episode in episodes]) for key in episodes[0]}
 
 
 def moved_statistics(found: Statistics, offsets: np.ndarray) -> Statistics:

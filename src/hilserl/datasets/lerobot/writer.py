@@ -15,7 +15,10 @@ from hilserl.datasets.lerobot.rolling import RollingParquet, RollingVideo
 from hilserl.datasets.lerobot.statistics import RunningStatistics, moved_statistics
 from hilserl.errors import HilserlError
 
-_EPISODES_PER_GROUP = 100
+_EPISODES_PER_GROUP, _ENDS_PER_GROUP = 1000, 100
+"""Episodes of a row group.
+
+The table of episodes has hundreds of columns, and Parquet keeps a note of each one's place in memory until the end."""
 
 
 class LeRobotWriter:
@@ -96,8 +99,15 @@ class LeRobotWriter:
         self._pending_ends.append(prepared.ends)
         self._rows += int(lengths.sum())
         self._episodes += number
+        if sum(ends.num_rows for ends in self._pending_ends) >= _ENDS_PER_GROUP:
+            self._flush_ends()
         if sum(len(each["length"]) for each in self._pending) >= _EPISODES_PER_GROUP:
             self._flush()
+
+    def _flush_ends(self) -> None:
+        if self._pending_ends:
+            self._ends.write_table(pa.concat_tables(self._pending_ends))
+            self._pending_ends = []
 
     def _flush(self) -> None:
         if not self._pending:
@@ -111,8 +121,7 @@ class LeRobotWriter:
             arrays = [_nested(columns[field.name], field.type) for field in schema]
             tables.append(pa.Table.from_arrays(arrays, schema=schema))
         self._meta.write(pa.concat_tables(tables).combine_chunks())
-        self._ends.write_table(pa.concat_tables(self._pending_ends))
-        self._pending, self._pending_ends = [], []
+        self._pending = []
 
     def __enter__(self) -> Self:
         """Return the writer."""
@@ -130,6 +139,7 @@ class LeRobotWriter:
     def _finish(self) -> None:
         if not self._episodes:
             raise HilserlError("There is no episode to convert.")
+        self._flush_ends()
         self._flush()
         counts = {"total_episodes": self._episodes, "total_frames": self._rows, "total_tasks": 1}
         info = form.info_of(self._features, self._fps, counts)
