@@ -48,11 +48,18 @@ class Method:
     """Settings by dotted names of `TrainConfig`; all others are the task's."""
 
 
+_AS_DONE: Mapping[str, object] = MappingProxyType({"agent.imitated_motions": 1})
+"""Settings of clones that imitate what the operator did."""
+
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method("bc", "behaviour cloning of the demonstrations", {"algorithm": "bc"}),
-        Method("hg-dagger", "behaviour cloning of demonstrations and interventions", {"algorithm": "hg-dagger"}),
+        Method("bc", "behaviour cloning of the demonstrations", {**_AS_DONE, "algorithm": "bc"}),
+        Method(
+            "hg-dagger",
+            "behaviour cloning of demonstrations and interventions",
+            {**_AS_DONE, "algorithm": "hg-dagger"},
+        ),
         Method("rlpd", "HIL-SERL's learner without interventions", {**PUBLISHED, "operator": "none"}),
         Method("hil-serl", "HIL-SERL as published", PUBLISHED),
         Method("hilserl", "this package's defaults", {}),
