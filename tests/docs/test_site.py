@@ -25,7 +25,6 @@ from tests.support.robot_rig import sim_backend
 
 GENERATED = ("commands.md", "configuration.md", "http.md")
 WIDTHS_PX = (400, 1400)
-SEARCH_PRESSES = 100
 
 
 def write_page(site: Path, name: str, body: str) -> None:
@@ -196,17 +195,12 @@ def test_site_fits_phones_and_screens_and_needs_no_network(address: str) -> None
 
 @pytest.mark.browser
 def test_search_finds_a_page(address: str) -> None:
-    from tests.support.console_page import chromium
+    from tests.support.console_page import chromium, press_until
 
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(address)
         entry = page.locator("input[type=text]:visible, input[role=combobox]:visible")
-        # A page that has just opened may not listen to keys yet.
-        for _ in range(SEARCH_PRESSES):
-            page.keyboard.press("Control+k")
-            page.wait_for_timeout(300)
-            if entry.count():
-                break
+        press_until(page, ("Control+k",), entry.count, "the search opens")
         page.keyboard.type("takeover")
         assert page.wait_for_selector("a[href*='concepts/takeover']:visible", timeout=180_000)

@@ -63,10 +63,8 @@ def press_until(page: Page, keys: Sequence[str], condition: Callable[[], object]
     for _ in range(5):
         for key in keys:
             page.keyboard.press(key, delay=_PRESS_MS)
-        for _ in range(150):
-            if condition():
-                return
-            page.wait_for_timeout(100)
+        if _follows(page, condition):
+            return
     raise AssertionError(f"pressed {keys} in vain until {what}")
 
 
@@ -77,13 +75,20 @@ def hold_until(page: Page, key: str, condition: Callable[[], object], what: str)
     """
     for _ in range(10):
         page.keyboard.down(key)
-        for _ in range(150):
-            if condition():
-                page.keyboard.up(key)
-                return
-            page.wait_for_timeout(100)
+        follows = _follows(page, condition)
         page.keyboard.up(key)
+        if follows:
+            return
     raise AssertionError(f"held {key} in vain until {what}")
+
+
+def _follows(page: Page, condition: Callable[[], object]) -> bool:
+    """Wait up to 15 seconds for a condition and return whether it held."""
+    for _ in range(150):
+        if condition():
+            return True
+        page.wait_for_timeout(100)
+    return False
 
 
 @contextmanager
