@@ -9,7 +9,8 @@ import pytest
 
 from hilserl.data.episodes import read_episode
 from hilserl.errors import HilserlError
-from hilserl.runs.checkpoint import choose, load_checkpoint, steps_in
+from hilserl.runs.checkpoint import choose, load_checkpoint, read_state, steps_in
+from hilserl.runs.metrics import read_metrics
 from hilserl.runs.run_dir import RunDir, read_episodes
 from hilserl.tasks import pick_cube
 from hilserl.training.config_file import load_config
@@ -126,6 +127,17 @@ def test_damaged_metrics_are_named(tmp_path: Path) -> None:
         damage()
         with pytest.raises(HilserlError, match=r"metrics\.jsonl"):
             train(config(demonstrations=0, max_env_steps=6), run, resume=True)
+
+
+def test_run_that_ends_between_evaluations_evaluates_its_last_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pick_cube.PickCube, "max_episode_steps", 2)
+    run = RunDir(tmp_path / "run")
+    train(config(demonstrations=0, max_env_steps=6, eval_every=4), run)
+    assert steps_in(run.checkpoints) == [4, 6]
+    assert read_state(choose(run.checkpoints, "last")).evaluation is not None
+    assert [record["env_steps"] for record in read_metrics(run.metrics, "evaluation")] == [4, 6]
 
 
 def test_checkpoints_are_pruned_except_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -240,6 +240,8 @@ class Run(Subscriber):
     def conclude(self, reason: str) -> dict[str, Any]:
         """Evaluate the best checkpoint, then write its video and the result.
 
+        The last weights are evaluated first, if they have not been.
+
         Returns:
             The content of `result.json`.
         """
