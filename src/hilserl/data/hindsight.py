@@ -11,7 +11,7 @@ _UNKNOWN = -np.inf
 _MOVES = 0.03
 """Least part of a full motion that counts as one.
 
-A script trembles by less than this, and the frame of keys turns motions by less."""
+Smaller ones are a script's trembling, or what a key's motion becomes on the other axes of another frame."""
 
 
 class Hindsight(NamedTuple):
@@ -20,7 +20,7 @@ class Hindsight(NamedTuple):
     discount: float = 1.0
     """Discount factor of a step in the returns."""
     motions: int = 1
-    """Motions of the operator that an imitated action sums up."""
+    """Motions of the operator that an imitated action makes at once."""
 
 
 class Returns:

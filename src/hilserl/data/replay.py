@@ -183,9 +183,7 @@ class Replay:
     def nbytes(self) -> int:
         """Memory of the full replay in bytes."""
         links = (self._episode, self._terminated, self._online, self._prior, self._before, self._after)
-        return (
-            self._storage.nbytes + self._returns.nbytes + self._imitated.nbytes + sum(column.nbytes for column in links)
-        )
+        return sum(part.nbytes for part in (self._storage, self._returns, self._imitated, *links))
 
     def add(self, step: Step) -> None:
         """Store one online step.
