@@ -10,6 +10,9 @@ STAMP := $(VENV)/.installed
 
 .PHONY: setup demo train test test-browser test-ros test-slow test-nodes test-chaos test-lerobot test-franka-sim check docs dist test-wheel results bench gym-hil lock gl browser ros
 
+# Flags for pytest, for example SELECT="-k takeover".
+SELECT ?=
+
 # Two processes with one XLA thread each.
 SIDE_BY_SIDE := NPROC=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
@@ -20,22 +23,22 @@ demo: setup  ## watch a trained policy at work, and take over
 	$(BIN)/hilserl demo
 
 test: setup  ## all tests except the learning runs, the browser, ROS and the killed processes
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not chaos and not gpu and not browser and not ros"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not chaos and not gpu and not browser and not ros" $(SELECT)
 
 test-browser: setup browser  ## the console in headless Chromium and in a window on a virtual display
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -m browser $(SELECT)
 
 test-ros: setup ros  ## the robot server's ros backend with a simulated Franka, a real ROS master and roslaunch
-	$(BIN)/python -m pytest -m ros
+	$(BIN)/python -m pytest -m ros $(SELECT)
 
 test-slow: setup  ## the learning runs; the number of threads decides how numbers are rounded
-	$(SIDE_BY_SIDE) -m "slow and not gpu"
+	$(SIDE_BY_SIDE) -m "slow and not gpu" $(SELECT)
 
 test-nodes: setup  ## processes that are killed, stopped, cut off or without disk space; a Ray cluster; a short soak
-	$(SIDE_BY_SIDE) -m "chaos and not long"
+	$(SIDE_BY_SIDE) -m "chaos and not long" $(SELECT)
 
 test-chaos: setup  ## the tests of test-nodes and more ways to break processes
-	$(SIDE_BY_SIDE) -m chaos
+	$(SIDE_BY_SIDE) -m chaos $(SELECT)
 
 test-lerobot: .venv-lerobot/.installed gl  ## datasets, environments and a robot with LeRobot itself: Python 3.12, several GB
 	.venv-lerobot/bin/python scripts/test_lerobot.py
