@@ -13,6 +13,7 @@ from hilserl.lerobot.joints import LeRobotConfig
 from hilserl.robot.control.limits import Box, Limits
 from hilserl.robot.control.poses import to_xyzw
 from hilserl.robot.drivers.lerobot.backend import LeRobotBackend, LeRobotSettings
+from hilserl.robot.drivers.lerobot.bus import SILENCE_S
 from hilserl.sim.robot_models.so101 import SO101
 from hilserl.tasks.pick_cube import PickCube
 
@@ -47,19 +48,26 @@ def so101_config(*more: str, **options: Any) -> LeRobotConfig:
 
 
 @contextlib.contextmanager
-def lerobot_backend(*more: str, limits: Limits | None = None, **options: Any) -> Iterator[LeRobotBackend]:
+def lerobot_backend(
+    *more: str, limits: Limits | None = None, silence_s: float = SILENCE_S, **options: Any
+) -> Iterator[LeRobotBackend]:
     """Start the backend of the simulated SO-101; `more` are flags of LeRobot."""
     arm = PickCube(SO101).arms[0]
     box = Box(arm.workspace_low_m, arm.workspace_high_m).seen_from(arm.base_m, arm.base_yaw_rad)
     config = so101_config(*more, **options)
-    settings = LeRobotSettings(box, limits or Limits(), "percent", SO101.home_joints_rad, SO101, config)
+    settings = LeRobotSettings(
+        box, limits or Limits(), "percent", SO101.home_joints_rad, SO101, config, silence_s=silence_s
+    )
     with fake_lerobot(), contextlib.closing(LeRobotBackend(settings)) as backend:
         yield backend
 
 
 @contextlib.contextmanager
 def slow_lerobot_backend() -> Iterator[LeRobotBackend]:
-    """Start the backend with limits that fit a small arm, and one camera."""
+    """Start the backend with limits that fit a small arm, and one camera.
+
+    It bears pauses of a busy machine: the tests of a lost bus have backends of their own.
+    """
     limits = Limits(max_step_m=0.03, max_speed_m_per_s=0.2)
-    with lerobot_backend("robot.views=front", "robot.image_px=64", limits=limits) as backend:
+    with lerobot_backend("robot.views=front", "robot.image_px=64", limits=limits, silence_s=3.0) as backend:
         yield backend

@@ -15,7 +15,7 @@ from hilserl.lerobot.process import BridgeProcess, DeviceInfo, interpreter
 from hilserl.robot.control.backend import ArmStateError, LostError, SceneBackend
 from hilserl.robot.control.driver import ArmSettings, NoGripper
 from hilserl.robot.control.process_backend import LoopBackend
-from hilserl.robot.drivers.lerobot.bus import ServoBus, ServoJoints
+from hilserl.robot.drivers.lerobot.bus import SILENCE_S, ServoBus, ServoJoints
 from hilserl.robot.drivers.lerobot.driver import LeRobotArm
 from hilserl.robot.drivers.lerobot.gripper import ServoGripper
 from hilserl.robot.drivers.lerobot.kinematics import MeasuredArm
@@ -35,6 +35,8 @@ class LeRobotSettings(ArmSettings):
     """LeRobot's interpreter, flags and units."""
     info: DeviceInfo | None = None
     """LeRobot's description of the device; `LeRobotBackend` sets it."""
+    silence_s: float = SILENCE_S
+    """Longest silence of a bus that is not lost, in seconds."""
     control: Connection | None = None
     """Way to LeRobot's process; `LeRobotBackend` sets it."""
 
@@ -81,7 +83,7 @@ class LeRobotSettings(ArmSettings):
         joints = joint_map(self.config, self.info, self.arm.joints, MeasuredArm(self.arm).ranges_rad)
         numbers = gripper_map(self.config, self.info) if self.gripper == "percent" else None
         gripper = ServoGripper(self.arm, numbers) if numbers else None
-        bus = ServoBus(BridgeLink(self.control), self.arm, ServoJoints(joints, gripper))
+        bus = ServoBus(BridgeLink(self.control), self.arm, ServoJoints(joints, gripper), self.silence_s)
         return LeRobotArm(bus, gripper or NoGripper(), self.arm, self.box, self.limits, self.reset_joints_rad)
 
 

@@ -27,10 +27,20 @@ class ServoJoints:
 
 
 class ServoBus:
-    """Bus of an arm's servos. Raises HilserlError if it gives no measurement at first."""
+    """Bus of an arm's servos.
 
-    def __init__(self, link: ServoLink, robot: RobotModel, servos: ServoJoints) -> None:
-        self._link, self._servos = link, servos
+    Args:
+        link: way to LeRobot's process.
+        robot: description of the arm.
+        servos: its joints and gripper in LeRobot's numbers.
+        silence_s: time without a measurement, in seconds, after which the bus counts as lost.
+
+    Raises:
+        HilserlError: The bus gives no measurement at first.
+    """
+
+    def __init__(self, link: ServoLink, robot: RobotModel, servos: ServoJoints, silence_s: float = SILENCE_S) -> None:
+        self._link, self._servos, self._silence_s = link, servos, silence_s
         self.arm = MeasuredArm(robot)
         """The arm as it was measured last."""
         self.failures = self.clipped = 0
@@ -48,7 +58,7 @@ class ServoBus:
         """Reason why the bus is lost; empty while it answers."""
         if self._link.ended:
             return "LeRobot's process has ended"
-        is_silent = self.now_s() - self._measured_s > SILENCE_S
+        is_silent = self.now_s() - self._measured_s > self._silence_s
         return (self.trouble or "LeRobot's process is silent") if is_silent else ""
 
     def read(self, wait_s: float) -> None:
